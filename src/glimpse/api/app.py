@@ -1,0 +1,344 @@
+"""The ASGI application: what every request passes on its way to a handler and back (spec 01, section 0.1).
+
+Health, versions, identity, routing, the access line; and the life cycle of a worker around them. It is the hot path
+of each request, so it is kept in one place and calls little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import cast
+
+from starlette.datastructures import Headers
+from starlette.routing import Router
+
+from glimpse.api.compression import WORTH_BYTES, compressed
+from glimpse.api.errors import Refusal
+from glimpse.api.exchange import Exchange, Message, Receive, Reply, Scope, Send, Workshop
+from glimpse.api.failure import FailureReply
+from glimpse.api.healthcheck import health, is_healthcheck
+from glimpse.api.origin import base_url, forwarded_for, host_url, path_of
+from glimpse.api.unread_body import DRAIN_BYTES, drop
+from glimpse.api.versions import negotiate, versions_document
+from glimpse.auth.base import Authenticator, Credentials, Identity
+from glimpse.context import Context
+from glimpse.errors import BodyTimeout, GlimpseError
+from glimpse.telemetry.formatters import CALLER
+from glimpse.telemetry.metrics import Answered, Recorder
+
+LOG = logging.getLogger(__name__)
+
+#: One line for each request.
+ACCESS = logging.getLogger("glimpse.access")
+_ACCESS_LINE = '%s "%s %s" %s in %d out %d %.1f ms'
+_LONGEST_TARGET = 2048
+
+Handler = Callable[[Exchange], Awaitable[Reply | None]]
+
+#: Methods that an identity without the right to write may use.
+READING = frozenset({"GET", "HEAD"})
+
+_ACCEPT_VERSION = "application/vnd.openstack.images-"
+
+
+class Resource:
+    """One path of the API with its methods; an ASGI application that the router calls."""
+
+    __slots__ = ("_allow", "_bodyless", "_handlers", "template")
+
+    def __init__(self, template: str, handlers: Mapping[str, Handler], bodyless: frozenset[str]) -> None:
+        """``template`` names the path in metrics; ``bodyless`` are methods that take no request body."""
+        self.template = template
+        self._handlers = dict(handlers)
+        self._bodyless = bodyless
+        self._allow = ", ".join(sorted(handlers)).encode()
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        exchange = cast("Exchange", scope["glimpse.exchange"])
+        method: str = scope["method"]
+        scope["glimpse.template"] = self.template
+        handler = self._handlers.get(method)
+        if handler is None:
+            raise Refusal(405, f"The method {method} is not allowed for this resource.", ((b"allow", self._allow),))
+        if method in self._bodyless and has_body(exchange.headers):
+            raise Refusal(400, "This call takes no request body.")
+        if exchange.context.read_only and method not in READING:
+            raise Refusal(403, "This identity may only read.")
+        reply = await handler(exchange)
+        if reply is not None:
+            if len(reply.body) > WORTH_BYTES and exchange.settings.api.compress_lists:
+                reply = await compressed(reply, exchange.headers.get("accept-encoding", ""), exchange.workshop.threads)
+            await send_reply(send, reply)
+
+
+def has_body(headers: Mapping[str, str]) -> bool:
+    """Whether a request brings a body, as spec 01, section 0.1 defines it."""
+    if "transfer-encoding" in headers:
+        return True
+    length = headers.get("content-length")
+    return length is not None and length.strip() not in {"", "0"}
+
+
+async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:
+    """Send a complete answer; 204 carries no length, as HTTP asks. ``head`` leaves the body out."""
+    fields = list(reply.headers)
+    if reply.status != 204:
+        fields.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": fields})
+    await send({"type": "http.response.body", "body": b"" if head else reply.body})
+
+
+class Observed:
+    """One request seen from outside: status, bytes, whether its body ended, and the request id on the answer."""
+
+    __slots__ = ("_receive", "_send", "body_ended", "bytes_in", "bytes_out", "request_id", "status")
+
+    def __init__(self, receive: Receive, send: Send, request_id: str) -> None:
+        self._receive = receive
+        self._send = send
+        self.request_id = request_id
+        self.status: int | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.body_ended = False
+
+    async def receive(self) -> Message:
+        """Next message of the request; counts bytes."""
+        message = await self._receive()
+        body = message.get("body")
+        if body:
+            self.bytes_in += len(body)
+        if not message.get("more_body"):
+            self.body_ended = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message of the answer on; remembers the status and counts bytes."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            request_id = (b"x-openstack-request-id", self.request_id.encode())
+            message["headers"] = [*message["headers"], request_id]
+        else:
+            self.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+
+class Application:
+    """One worker's ASGI application.
+
+    ``start`` runs before the first request is accepted, ``stop`` after the last one was answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        workshop: Workshop,
+        authenticator: Authenticator,
+        router: Router,
+        recorder: Recorder | None,
+        start: Callable[[], None],
+        stop: Callable[[], None],
+    ) -> None:
+        self._workshop = workshop
+        self._authenticator = authenticator
+        self._router = router
+        self._recorder = recorder
+        self._start = start
+        self._stop = stop
+        self._failure = FailureReply(authenticator.challenge)
+        settings = workshop.settings
+        self._longest_request_id = settings.limits.max_request_id_length
+        self._versions = {"cache": settings.api.image_cache, "multi": settings.stores.named}
+        self._trust_proxy = settings.api.enable_proxy_headers_parsing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers = Headers(raw=scope["headers"])
+        offered = headers.get("x-openstack-request-id", "")
+        usable = offered if self._is_usable(offered) else ""
+        request_id = f"req-{usable.removeprefix('req-') or uuid.uuid4()}"
+        if self._trust_proxy:
+            scope["glimpse.peer"] = forwarded_for(headers)
+        observed = Observed(receive, send, request_id)
+        token = CALLER.set(Context(request_id=request_id))
+        try:
+            await self._dispatch(scope, observed, headers, len(offered))
+        except (GlimpseError, Refusal) as error:
+            await self._refuse(error, scope, observed, headers)
+        except Exception:
+            LOG.exception("Unexpected failure of %s %s", scope["method"], scope["path"])
+            await self._refuse(None, scope, observed, headers)
+        finally:
+            self._record(scope, observed, time.perf_counter() - started)
+            CALLER.reset(token)
+            # it refers to the scope in turn; the connection must not wait for the garbage collector
+            scope.pop("glimpse.exchange", None)
+
+    def _is_usable(self, offered: str) -> bool:
+        """Whether a client's request id can go into logs and back into a header."""
+        longest = self._longest_request_id
+        return offered.isascii() and offered.isprintable() and not 0 < longest < len(offered)
+
+    async def _dispatch(self, scope: Scope, observed: Observed, headers: Headers, offered_length: int) -> None:
+        path: str = scope["path"]
+        if path[:1] != "/":
+            path = scope["path"] = path_of(path)
+        method: str = scope["method"]
+        accept = headers.get("accept")
+        if path.startswith("/healthcheck") and is_healthcheck(path):
+            reply = health(method, accept, self._workshop.settings.api.healthcheck_disable_file)
+            await self._reply(scope, observed, headers, reply)
+            return
+        if method == "OPTIONS":
+            await self._reply(scope, observed, headers, Reply(200))
+            return
+        if path.startswith("/v2/") and not (accept and accept.startswith(_ACCEPT_VERSION)):
+            below = path[3:]
+        else:
+            route = negotiate(path, accept, **self._versions)
+            if route.kind != "v2":
+                await self._show_versions(200 if route.kind == "versions" else 300, scope, observed, headers)
+                return
+            below = route.path
+        context = await self._identify(scope, headers, observed.request_id, below)
+        CALLER.set(context)
+        if 0 < self._longest_request_id < offered_length:
+            raise Refusal(431, f"The request id is longer than {self._longest_request_id} characters.")
+        if below == "":
+            location = f"{base_url(scope, headers, trust_proxy=self._trust_proxy)}/v2/".encode("latin-1", "replace")
+            redirect = Reply(302, b"", ((b"location", location), (b"content-type", b"text/plain")))
+            await self._reply(scope, observed, headers, redirect)
+            return
+        origin = partial(host_url, scope, headers, trust_proxy=self._trust_proxy)
+        workshop = self._workshop
+        scope["glimpse.exchange"] = Exchange(
+            scope, observed.receive, observed.send, headers, workshop, workshop.deps, context, origin
+        )
+        scope["path"] = below
+        scope["root_path"] = ""
+        await self._router(scope, observed.receive, observed.send)
+
+    async def _show_versions(self, status: int, scope: Scope, observed: Observed, headers: Headers) -> None:
+        base = self._workshop.settings.api.public_endpoint or base_url(scope, headers, trust_proxy=self._trust_proxy)
+        document = versions_document(**self._versions, base_url=base)
+        reply = Reply(status, document, ((b"content-type", b"application/json"),))
+        await self._reply(scope, observed, headers, reply)
+
+    async def _identify(self, scope: Scope, headers: Headers, request_id: str, below: str) -> Context:
+        identity = self._authenticator.constant
+        if identity is None:
+            identity = await self._authenticate(scope, headers, below)
+        return Context(
+            request_id=request_id,
+            user_id=identity.user_id,
+            project_id=identity.project_id,
+            roles=identity.roles,
+            service_roles=identity.service_roles,
+            is_admin=self._workshop.deps.policy.is_admin(identity.roles, identity.project_id),
+            domain_id=identity.domain_id,
+            system_scope=identity.system_scope,
+            read_only=identity.read_only,
+            token=identity.token,
+        )
+
+    async def _authenticate(self, scope: Scope, headers: Headers, below: str) -> Identity:
+        # the address of the connection, whatever proxies say: trust in identity headers rests on it
+        client = scope.get("client")
+        credentials = Credentials(headers, client[0] if client else None, scope["method"], f"/v2{below}")
+        identity = self._authenticator.recall(credentials)
+        if identity is None:
+            loop = asyncio.get_running_loop()
+            identity = await loop.run_in_executor(
+                self._workshop.identity_threads, self._authenticator.verify, credentials
+            )
+        return identity
+
+    async def _refuse(
+        self, error: GlimpseError | Refusal | None, scope: Scope, observed: Observed, headers: Headers
+    ) -> None:
+        if observed.status is not None:
+            # the answer has begun; ending it here without its last part makes the server cut the connection
+            if error is not None:
+                LOG.warning("%s %s broke off: %s", scope["method"], scope["path"], error)
+            return
+        if isinstance(error, BodyTimeout):
+            observed.body_ended = True  # nothing comes any more
+        await self._reply(scope, observed, headers, self._failure.to(error, headers.get("accept")))
+
+    async def _reply(self, scope: Scope, observed: Observed, headers: Headers, reply: Reply) -> None:
+        """Answer in place of a handler. A body that nobody read is dropped first: see ``unread_body.py``."""
+        if not observed.body_ended and "glimpse.body_taken" not in scope and has_body(headers):
+            waits = observed.bytes_in == 0 and headers.get("expect", "").lower() == "100-continue"
+            if not waits:
+                await drop(observed.receive, DRAIN_BYTES - observed.bytes_in)
+        await send_reply(observed.send, reply, head=scope["method"] == "HEAD")
+
+    def _record(self, scope: Scope, observed: Observed, seconds: float) -> None:
+        if ACCESS.isEnabledFor(logging.INFO):
+            ACCESS.handle(access_record(scope, observed.status, observed.bytes_in, observed.bytes_out, seconds))
+        if self._recorder is not None:
+            template = scope.get("glimpse.template", "other")
+            status = observed.status or 0
+            self._recorder.request(
+                Answered(scope["method"], template, status, seconds, observed.bytes_in, observed.bytes_out)
+            )
+
+
+def access_record(scope: Scope, status: int | None, bytes_in: int, bytes_out: int, seconds: float) -> logging.LogRecord:
+    """The access line of one ASGI request, for :data:`ACCESS` to handle.
+
+    ``status`` is None when the connection ended before an answer; bytes are those of bodies. Made here, because
+    ``Logger.info`` would look for the calling line at some twenty function calls.
+    """
+    client = scope.get("client")
+    peer: str = scope.get("glimpse.peer") or (client[0] if client else "-")
+    query: bytes = scope["query_string"]
+    path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    target = f"{path}?{query.decode('latin-1')}" if query else path
+    method: str = scope["method"]
+    arguments = (peer, method, target[:_LONGEST_TARGET], status or "-", bytes_in, bytes_out, seconds * 1000)
+    record = logging.LogRecord("glimpse.access", logging.INFO, __file__, 0, _ACCESS_LINE, arguments, None)
+    record.__dict__.update(
+        caller=CALLER.get(),
+        method=method,
+        path=target[:_LONGEST_TARGET],
+        status=status,
+        bytes_in=bytes_in,
+        bytes_out=bytes_out,
+        milliseconds=round(seconds * 1000, 3),
+        peer=peer,
+    )
+    return record
+
+
+@contextmanager
+def counted_transfer(recorder: Recorder | None, direction: str) -> Generator[None]:
+    """Count a transfer as running while the block runs; ``direction`` is ``upload`` or ``download``."""
+    if recorder is None:
+        yield
+        return
+    recorder.transfer_started(direction)
+    try:
+        yield
+    finally:
+        recorder.transfer_ended(direction)

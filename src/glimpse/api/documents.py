@@ -1,0 +1,17 @@
+"""What handlers show beside what they are asked for, made once for all requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from glimpse.api.v2.views import ImageView
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """``schemas`` are encoded documents by name; ``openapi`` gives the encoded document of the whole API."""
+
+    schemas: Mapping[str, bytes]
+    image_view: ImageView
+    openapi: Callable[[], bytes]

@@ -1,0 +1,37 @@
+"""The one table from domain errors to HTTP, and the refusals that only HTTP knows."""
+
+from __future__ import annotations
+
+from glimpse import errors
+
+STATUS: dict[type[errors.GlimpseError], int] = {
+    errors.Invalid: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.BodyTimeout: 408,
+    errors.Conflict: 409,
+    errors.Gone: 410,
+    errors.LimitExceeded: 413,
+    errors.UnsupportedContent: 415,
+    errors.RangeNotSatisfiable: 416,
+    errors.Unavailable: 503,
+}
+
+
+class Refusal(Exception):
+    """A request that the HTTP edge itself refuses, with its status and any headers of the answer."""
+
+    def __init__(self, status: int, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+def status_of(error: errors.GlimpseError) -> int:
+    """The HTTP status of a domain error: its own, else that of its nearest ancestor in the table."""
+    for kind in type(error).__mro__:
+        status = STATUS.get(kind)
+        if status is not None:
+            return status
+    return 500

@@ -1,0 +1,128 @@
+"""One HTTP request as the handlers see it, and the answer that they give back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.datastructures import Headers
+
+from glimpse.api.documents import Documents
+from glimpse.api.errors import Refusal
+from glimpse.context import Context
+from glimpse.errors import BodyIncomplete, BodyTimeout
+from glimpse.services.deps import Deps
+from glimpse.settings.model import Settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+T = TypeVar("T")
+
+JSON = (b"content-type", b"application/json")
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A complete answer. Its length is added where it is sent."""
+
+    status: int
+    body: bytes = b""
+    headers: RawHeaders = ()
+
+
+#: The answer of a handler that did what it was asked to and has nothing to say.
+NO_CONTENT = Reply(204)
+
+
+def json_reply(body: bytes, status: int = 200, *headers: tuple[bytes, bytes]) -> Reply:
+    """An answer whose body is encoded JSON."""
+    return Reply(status, body, (JSON, *headers))
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all handlers share.
+
+    ``identity_threads`` verify who asks, so that a slow identity service holds up no other work; ``threads`` run
+    metadata use cases, ``transfer_threads`` store uploads, ``reading_threads`` read for downloads, so
+    that these never wait for uploads. ``transfer`` counts a running transfer of the named direction while its block
+    runs. ``upload_slots`` has a slot for each transfer thread.
+    """
+
+    deps: Deps
+    settings: Settings
+    documents: Documents
+    identity_threads: Executor
+    threads: Executor
+    transfer_threads: Executor
+    reading_threads: Executor
+    transfer: Callable[[str], AbstractContextManager[object]]
+    upload_slots: asyncio.Semaphore
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request on its way through one handler; ``origin`` is ``scheme://host`` as the client sees it."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    headers: Headers
+    workshop: Workshop
+    deps: Deps
+    context: Context
+    origin: Callable[[], str]
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Variable parts of the path."""
+        return self.scope["path_params"]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the service."""
+        return self.workshop.settings
+
+    async def blocking(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a use case in a worker thread: the one hop of a metadata request. Its log lines bear the caller."""
+        work = partial(copy_context().run, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.workshop.threads, work)
+
+    async def body(self) -> bytes:
+        """The whole body of a metadata request.
+
+        :raises Refusal: 413 when it is larger than ``max_json_body``.
+        :raises BodyIncomplete: the client went away.
+        :raises BodyTimeout: the client stopped sending.
+        """
+        patience = self.settings.listen.body_timeout
+        try:
+            async with asyncio.timeout(patience):
+                return await self._read_body()
+        except TimeoutError:
+            raise BodyTimeout(f"The body did not arrive within {patience:g} seconds.") from None
+
+    async def _read_body(self) -> bytes:
+        limit = self.settings.limits.max_json_body
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise BodyIncomplete(size)
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise Refusal(413, f"The request body is larger than the limit of {limit} bytes.")
+            parts.append(part)
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)

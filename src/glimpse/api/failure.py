@@ -1,0 +1,37 @@
+"""From an error to a complete answer."""
+
+from __future__ import annotations
+
+from glimpse.api.error_body import error_body
+from glimpse.api.errors import Refusal, status_of
+from glimpse.api.exchange import Reply
+from glimpse.errors import GlimpseError
+
+_INTERNAL = "The service failed to handle the request; its log has the reason under the request id."
+
+#: 415 names the general rule first and the reason as detail (spec 01, section 7.1).
+_GENERAL = {415: "The media type or the content of the request is not supported here."}
+
+
+class FailureReply:
+    """``challenge`` is the value of WWW-Authenticate on 401, where there is one."""
+
+    def __init__(self, challenge: str | None) -> None:
+        self._challenge = challenge
+
+    def to(self, error: GlimpseError | Refusal | None, accept: str | None) -> Reply:
+        """The answer to ``error`` in the form that ``accept`` asks for; None is a defect, whose cause the log has."""
+        if error is None:
+            status, message = 500, _INTERNAL
+        elif isinstance(error, Refusal):
+            status, message = error.status, str(error)
+        else:
+            status, message = status_of(error), str(error)
+        general = _GENERAL.get(status)
+        made = error_body(status, general or message, message if general else "", accept=accept)
+        headers = [(b"content-type", made.content_type.encode())]
+        if isinstance(error, Refusal):
+            headers.extend(error.headers)
+        if status == 401 and self._challenge:
+            headers.append((b"www-authenticate", self._challenge.encode()))
+        return Reply(status, made.body, tuple(headers))

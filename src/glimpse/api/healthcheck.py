@@ -1,0 +1,29 @@
+"""``/healthcheck``: answers from memory and one ``stat``, never waits for storage (spec 01, section 1.6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glimpse.api.exchange import Reply
+
+PAGE = "<!doctype html><html><head><title>Health</title></head><body><h1>{}</h1></body></html>"
+
+
+def is_healthcheck(path: str) -> bool:
+    """Whether ``path`` is the health check or anything below it."""
+    return path == "/healthcheck" or path.startswith("/healthcheck/")
+
+
+def health(method: str, accept: str | None, disable_file: Path) -> Reply:
+    """The answer; a node is taken out of service by creating ``disable_file``."""
+    disabled = disable_file.exists()
+    reason = "DISABLED BY FILE" if disabled else "OK"
+    status = 503 if disabled else 200
+    if method == "HEAD":
+        return Reply(503 if disabled else 204)
+    if accept is not None and "application/json" in accept:
+        body = f'{{"detailed": false, "reasons": ["{reason}"]}}'
+        return Reply(status, body.encode(), ((b"content-type", b"application/json"),))
+    if accept is not None and "text/html" in accept:
+        return Reply(status, PAGE.format(reason).encode(), ((b"content-type", b"text/html; charset=UTF-8"),))
+    return Reply(status, reason.encode(), ((b"content-type", b"text/plain; charset=UTF-8"),))

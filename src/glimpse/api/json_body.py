@@ -1,0 +1,54 @@
+"""Request bodies in JSON (spec 01, section 0.2).
+
+Duplicate keys: the last one wins. ``NaN`` and infinities are no JSON. Nesting is limited by the decoder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from glimpse.errors import Invalid, LimitExceeded
+
+_decode = msgspec.json.Decoder().decode
+
+
+def json_object(body: bytes, *, max_bytes: int) -> dict[str, Any]:
+    """The object that a body holds.
+
+    :raises Invalid: it is empty, not JSON, not UTF-8, nested too deeply, or not an object.
+    :raises LimitExceeded: it is longer than ``max_bytes``.
+    """
+    value = json_value(body, max_bytes=max_bytes)
+    if not isinstance(value, dict):
+        raise Invalid("The request body must be a JSON object.")
+    return value  # pyright: ignore[reportUnknownVariableType]  # keys are always text in JSON
+
+
+def json_array(body: bytes, *, max_bytes: int) -> list[Any]:
+    """The array that a body holds; errors as of :func:`json_object`."""
+    value = json_value(body, max_bytes=max_bytes)
+    if not isinstance(value, list):
+        raise Invalid("The request body must be a JSON array.")
+    return value  # pyright: ignore[reportUnknownVariableType]  # its items are of any type
+
+
+def json_value(body: bytes, *, max_bytes: int) -> object:
+    """Whatever a body holds.
+
+    :raises Invalid: it is empty, not JSON, not UTF-8, or nested too deeply.
+    :raises LimitExceeded: it is longer than ``max_bytes``.
+    """
+    if len(body) > max_bytes:
+        raise LimitExceeded(f"The request body has {len(body)} bytes, {max_bytes} are allowed.")
+    if not body:
+        raise Invalid("The request needs a body in JSON.")
+    try:
+        return _decode(body)
+    except UnicodeDecodeError:
+        raise Invalid("The request body is not encoded in UTF-8.") from None
+    except msgspec.DecodeError as error:
+        raise Invalid(f"The request body is no well-formed JSON: {error}.") from None
+    except RecursionError:
+        raise Invalid("The request body is nested too deeply.") from None

@@ -1,0 +1,131 @@
+"""The schemas that operations name, made from those that the service shows and checks with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from glimpse.api.openapi.metadef_components import metadef_schemas
+from glimpse.api.openapi.operation import Fragment, ref
+from glimpse.api.v2.schemas.catalog import SchemaCatalog
+from glimpse.domain.limits import MINIMUM_CEILING
+from glimpse.domain.location_data import ALGORITHMS, URL_BYTES
+from glimpse.domain.member import MEMBER_LENGTH
+from glimpse.domain.status import MemberStatus
+
+#: Fields of an image that are there only sometimes.
+_SOMETIMES = frozenset({"direct_url", "locations", "stores"})
+
+#: Names that no creation may have, beside those marked readOnly.
+_NOT_AT_CREATION = frozenset({"locations"})
+
+_TEXT: Fragment = {"type": "string"}
+
+
+def component_schemas(schemas: SchemaCatalog) -> dict[str, Fragment]:
+    """Every schema by the name that references have."""
+    shown = {name: msgspec.json.decode(body, type=dict[str, object]) for name, body in schemas.bodies.items()}
+    image: Fragment = shown["image"]
+    own = schemas.custom_names
+    made: dict[str, Fragment] = {
+        "Image": _answer(image, [name for name in image["properties"] if name not in _SOMETIMES | own]),
+        "ImageCreate": _creation(image),
+        "ImagePatch": _patch(),
+        "ImagePatch20": _patch_20(),
+        "MemberAdd": _object({"member": {**_TEXT, "minLength": 1, "maxLength": MEMBER_LENGTH}}),
+        "MemberStatus": _object({"status": {**_TEXT, "enum": [str(status) for status in MemberStatus]}}),
+        "Schema": _object({"name": _TEXT, "properties": {"type": "object"}}),
+        "Versions": _object({"versions": {"type": "array", "items": _version()}}),
+        "Error": _object({"message": _TEXT, "code": _TEXT, "title": _TEXT}),
+        "Member": _answer(shown["member"]),
+        "Store": _store({}),
+        "StoreDetail": _store({"type": _TEXT, "weight": {"type": "integer"}, "properties": {"type": "object"}}),
+        "Usage": _object({"usage": {"type": "object", "additionalProperties": _used()}}),
+        "LocationAdd": _location_addition(),
+        "MetadefReport": _object({"properties": {"type": "array", "items": {"type": "object"}}}),
+        "ImageTasks": _object({"tasks": {"type": "array", "items": {"type": "object"}}}),
+        **metadef_schemas(),
+        "Locations": {"type": "array", "items": _object({"url": _TEXT, "metadata": {"type": "object"}})},
+    }
+    made["Images"] = _answer(shown["images"], ["images", "first", "schema"], images=_array_of("Image"))
+    made["Members"] = _answer(shown["members"], members=_array_of("Member"))
+    return made
+
+
+def _answer(shown: Fragment, required: list[str] | None = None, **replaced: Fragment) -> Fragment:
+    """A schema as the service shows it, with what is always there: everything, unless ``required`` says it."""
+    properties = {**shown["properties"], **replaced}
+    made: Fragment = {"type": "object", "properties": properties, "required": required or list(properties)}
+    if "additionalProperties" in shown:
+        made["additionalProperties"] = shown["additionalProperties"]
+    return made
+
+
+def _creation(image: Fragment) -> Fragment:
+    properties: Mapping[str, Fragment] = image["properties"]
+    settable = {
+        name: fragment
+        for name, fragment in properties.items()
+        if not fragment.get("readOnly") and name not in _NOT_AT_CREATION
+    }
+    for name in ("min_disk", "min_ram"):
+        settable[name] = {**settable[name], "minimum": 0, "maximum": MINIMUM_CEILING}
+    made: Fragment = {
+        "type": "object",
+        "properties": settable,
+        "additionalProperties": image["additionalProperties"],
+    }
+    return {**made, "required": image["required"]} if "required" in image else made
+
+
+def _location_addition() -> Fragment:
+    digest = _object(
+        {"os_hash_algo": {**_TEXT, "enum": list(ALGORITHMS)}, "os_hash_value": {**_TEXT, "maxLength": 128}}
+    )
+    validation = {"oneOf": [{"type": "object", "maxProperties": 0}, {**digest, "additionalProperties": False}]}
+    url = {**_TEXT, "minLength": 1, "maxLength": URL_BYTES}
+    return {"type": "object", "properties": {"url": url, "validation_data": validation}, "required": ["url"]}
+
+
+def _patch() -> Fragment:
+    pointer = {**_TEXT, "pattern": "^/", "description": "`/` and the name of an attribute or a property."}
+    operation = {
+        "type": "object",
+        "properties": {"op": {**_TEXT, "enum": ["add", "replace", "remove"]}, "path": pointer, "value": {}},
+        "required": ["op", "path"],
+        "if": {"properties": {"op": {"const": "remove"}}},
+        "else": {"required": ["value"]},
+    }
+    return {"type": "array", "items": operation}
+
+
+def _patch_20() -> Fragment:
+    pointer = {**_TEXT, "pattern": "^/"}
+    changes = [_object({name: pointer, "value": {}}) for name in ("add", "replace")]
+    return {"type": "array", "items": {"oneOf": [*changes, _object({"remove": pointer})]}}
+
+
+def _store(more: dict[str, Fragment]) -> Fragment:
+    true = {**_TEXT, "enum": ["true"]}
+    always = _object({"id": _TEXT, **more})
+    sometimes = {"description": _TEXT, "default": true, "read-only": true}
+    return {**always, "properties": {**always["properties"], **sometimes}}
+
+
+def _used() -> Fragment:
+    return _object({"usage": {"type": "integer"}, "limit": {"type": "integer"}})
+
+
+def _version() -> Fragment:
+    link = _object({"rel": _TEXT, "href": _TEXT})
+    status = {**_TEXT, "enum": ["CURRENT", "SUPPORTED"]}
+    return _object({"id": _TEXT, "status": status, "links": {"type": "array", "items": link}})
+
+
+def _object(properties: dict[str, Fragment]) -> Fragment:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _array_of(name: str) -> Fragment:
+    return {"type": "array", "items": ref(name)}

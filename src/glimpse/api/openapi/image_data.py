@@ -1,0 +1,39 @@
+"""The bytes of images (spec 01, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from glimpse.api.openapi.operation import NO_CONTENT, OCTETS, Answer, Fragment, Operation, header, query
+
+TAG = "image data"
+
+_BYTES: Fragment = {"type": "string", "format": "binary"}
+_ABOUT = ("Accept-Ranges", "Content-MD5", "ETag")
+
+IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
+    ("PUT", "/images/{image_id}/file"): Operation(
+        id="upload_image", summary="Send the data of an image", tag=TAG,
+        parameters=(
+            header("X-OpenStack-Image-Size", "Bytes of the data, for bodies in chunks.", {"type": "integer"}),
+            header("X-Image-Meta-Store", "Id of the store, where there are named ones.", {"type": "string"}),
+        ),
+        body={OCTETS: _BYTES},
+        answers={204: NO_CONTENT},
+        refusals=(403, 409, 410, 415),
+    ),
+    ("GET", "/images/{image_id}/file"): Operation(
+        id="download_image", summary="Get the data of an image, or a range of them", tag=TAG,
+        parameters=(
+            query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
+            header("Range", "`bytes=first-last`, one range.", {"type": "string"}),
+            header("If-Range", "The whole image, unless it has this `ETag`.", {"type": "string"}),
+        ),
+        answers={
+            200: Answer(text="All data.", content={OCTETS: _BYTES}, headers=_ABOUT),
+            204: Answer(text="The image has no data."),
+            206: Answer(text="The range.", content={OCTETS: _BYTES}, headers=(*_ABOUT, "Content-Range")),
+        },
+        refusals=(403, 416),
+    ),
+}  # fmt: skip

@@ -1,0 +1,52 @@
+"""``/v2/images/{id}/tasks`` (spec 02, section 3.5)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from glimpse.api.exchange import Exchange, Reply, json_reply
+from glimpse.domain.job import Job, JobStatus
+from glimpse.services.image_tasks import tasks_of_image
+
+#: Statuses of the wire by those of jobs.
+_STATUSES = {
+    JobStatus.PENDING: "pending",
+    JobStatus.RUNNING: "processing",
+    JobStatus.SUCCEEDED: "success",
+    JobStatus.FAILED: "failure",
+    JobStatus.CANCELLED: "failure",
+}
+
+
+async def list_(exchange: Exchange) -> Reply:
+    """GET: 200 with all tasks of the image, without pages."""
+    jobs = await exchange.blocking(tasks_of_image, exchange.deps, exchange.context, exchange.params["image_id"])
+    kept = timedelta(hours=exchange.settings.jobs.keep_hours)
+    return json_reply(msgspec.json.encode({"tasks": [task_row(job, kept) for job in jobs]}))
+
+
+def task_row(job: Job, kept: timedelta) -> dict[str, object]:
+    """A job in the form of this resource, whose times have no ``Z``; ``kept`` is how long ended ones are kept."""
+    return {
+        "id": job.id,
+        "type": job.type,
+        "status": _STATUSES[job.status],
+        "owner": job.owner,
+        "image_id": job.image_id,
+        "request_id": job.request_id,
+        "user_id": job.user_id,
+        "expires_at": None if job.ended_at is None else _moment(job.ended_at + kept),
+        "created_at": _moment(job.created_at),
+        "updated_at": _moment(job.updated_at),
+        "deleted_at": None,
+        "deleted": False,
+        "message": job.message,
+        "result": job.result,
+        "input": job.input,
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")

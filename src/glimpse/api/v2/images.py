@@ -1,0 +1,64 @@
+"""``/v2/images`` and ``/v2/images/{id}``."""
+
+from __future__ import annotations
+
+from glimpse.api.errors import Refusal
+from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, json_reply
+from glimpse.api.json_body import json_object, json_value
+from glimpse.api.v2.query import parse_list_request
+from glimpse.api.v2.views import image_body, image_document, image_list_body
+from glimpse.domain.image import Image
+from glimpse.domain.patch import ACCEPT_PATCH, draft_of, parse_patch
+from glimpse.errors import UnsupportedContent
+from glimpse.services.deletion import delete_image
+from glimpse.services.images import create_image, list_images, show_image, update_image
+
+
+async def create(exchange: Exchange) -> Reply:
+    """POST: 201 with the image, its absolute Location, and the ids of the named stores."""
+    document = json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
+    image = await exchange.blocking(create_image, exchange.deps, exchange.context, document)
+    location = f"{exchange.origin()}/v2/images/{image.id}".encode("latin-1", "replace")
+    headers = [(b"location", location)]
+    if exchange.settings.stores.named:
+        headers.append((b"openstack-image-store-ids", ",".join(exchange.deps.stores.ids()).encode()))
+    return json_reply(_body(exchange, image), 201, *headers)
+
+
+async def show(exchange: Exchange) -> Reply:
+    """GET: 200 with the image."""
+    image = await exchange.blocking(show_image, exchange.deps, exchange.context, exchange.params["image_id"])
+    return json_reply(_body(exchange, image))
+
+
+async def list_(exchange: Exchange) -> Reply:
+    """GET: 200 with one page of images and the links to the first and the next one."""
+    request = parse_list_request(exchange.scope["query_string"], exchange.settings.limits)
+    images, last = await exchange.blocking(list_images, exchange.deps, exchange.context, request.query)
+    view, is_admin = exchange.workshop.documents.image_view, exchange.context.is_admin
+    documents = [image_document(image, view, is_admin=is_admin) for image in images]
+    next_link = None if last is None else request.next_link(last)
+    return json_reply(image_list_body(documents, first=request.first, next_link=next_link))
+
+
+async def update(exchange: Exchange) -> Reply:
+    """PATCH: 200 with the image as it is then."""
+    try:
+        draft = draft_of(exchange.headers.get("content-type"))
+    except UnsupportedContent as error:
+        raise Refusal(415, str(error), ((b"accept-patch", ACCEPT_PATCH.encode()),)) from None
+    body = json_value(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
+    operations = parse_patch(body, draft, exchange.deps.checker)
+    image_id = exchange.params["image_id"]
+    image = await exchange.blocking(update_image, exchange.deps, exchange.context, image_id, operations)
+    return json_reply(_body(exchange, image))
+
+
+async def delete(exchange: Exchange) -> Reply:
+    """DELETE: 204."""
+    await exchange.blocking(delete_image, exchange.deps, exchange.context, exchange.params["image_id"])
+    return NO_CONTENT
+
+
+def _body(exchange: Exchange, image: Image) -> bytes:
+    return image_body(image, exchange.workshop.documents.image_view, is_admin=exchange.context.is_admin)

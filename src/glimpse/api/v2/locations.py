@@ -1,0 +1,26 @@
+"""``/v2/images/{id}/locations`` (spec 02, sections 5.4 and 5.5)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from glimpse.api.exchange import Exchange, Reply, json_reply
+from glimpse.api.json_body import json_object
+from glimpse.api.v2.views import image_document
+from glimpse.services.locations import add_location, list_locations
+
+
+async def add(exchange: Exchange) -> Reply:
+    """POST: 202 and no body once the job is recorded."""
+    document = json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
+    await exchange.blocking(add_location, exchange.deps, exchange.context, exchange.params["image_id"], document)
+    return Reply(202)
+
+
+async def list_(exchange: Exchange) -> Reply:
+    """GET: 200 with a bare array."""
+    image = await exchange.blocking(list_locations, exchange.deps, exchange.context, exchange.params["image_id"])
+    # shown here whatever ``show_multiple_locations`` says
+    view = msgspec.structs.replace(exchange.workshop.documents.image_view, locations=True)
+    document = image_document(image, view, is_admin=exchange.context.is_admin)
+    return json_reply(msgspec.json.encode(document["locations"]))

@@ -1,0 +1,97 @@
+"""``/v2/images/{id}/members`` and ``/v2/images/{id}/members/{member}`` (spec 01, section 3.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, json_reply
+from glimpse.api.json_body import json_object
+from glimpse.domain.clock import wire_time
+from glimpse.domain.limits import check_text
+from glimpse.domain.member import MEMBER_LENGTH, Member
+from glimpse.domain.status import MemberStatus
+from glimpse.errors import Invalid
+from glimpse.services.members import add_member, list_members, remove_member, set_member_status, show_member
+
+_encode = msgspec.json.Encoder().encode
+_STATUSES = {status.value: status for status in MemberStatus}
+
+
+async def list_(exchange: Exchange) -> Reply:
+    """GET: 200 with the members that the caller sees."""
+    members = await exchange.blocking(list_members, exchange.deps, exchange.context, exchange.params["image_id"])
+    documents = [member_document(member) for member in members]
+    return json_reply(_encode({"members": documents, "schema": "/v2/schemas/members"}))
+
+
+async def add(exchange: Exchange) -> Reply:
+    """POST: 200 with the new member."""
+    member_id = _member_id(await _document(exchange))
+    member = await exchange.blocking(
+        add_member, exchange.deps, exchange.context, exchange.params["image_id"], member_id
+    )
+    return _one(member)
+
+
+async def show(exchange: Exchange) -> Reply:
+    """GET: 200 with one member."""
+    image_id, member_id = _names(exchange)
+    return _one(await exchange.blocking(show_member, exchange.deps, exchange.context, image_id, member_id))
+
+
+async def set_status(exchange: Exchange) -> Reply:
+    """PUT: 200 with the member as it is then."""
+    status = _status(await _document(exchange))
+    image_id, member_id = _names(exchange)
+    return _one(
+        await exchange.blocking(set_member_status, exchange.deps, exchange.context, image_id, member_id, status)
+    )
+
+
+async def remove(exchange: Exchange) -> Reply:
+    """DELETE: 204."""
+    image_id, member_id = _names(exchange)
+    await exchange.blocking(remove_member, exchange.deps, exchange.context, image_id, member_id)
+    return NO_CONTENT
+
+
+def member_document(member: Member) -> dict[str, object]:
+    """A member with its fields in the order of the wire."""
+    return {
+        "member_id": member.member_id,
+        "image_id": member.image_id,
+        "status": member.status,
+        "created_at": wire_time(member.created_at),
+        "updated_at": wire_time(member.updated_at),
+        "schema": "/v2/schemas/member",
+    }
+
+
+def _one(member: Member) -> Reply:
+    return json_reply(_encode(member_document(member)))
+
+
+def _names(exchange: Exchange) -> tuple[str, str]:
+    return exchange.params["image_id"], exchange.params["member_id"]
+
+
+async def _document(exchange: Exchange) -> Mapping[str, object]:
+    return json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
+
+
+def _member_id(document: Mapping[str, object]) -> str:
+    member_id = document.get("member")
+    if not isinstance(member_id, str) or not 0 < len(member_id) <= MEMBER_LENGTH:
+        raise Invalid(f"The key 'member' must name a project in 1 to {MEMBER_LENGTH} characters.")
+    check_text("member", member_id)
+    return member_id
+
+
+def _status(document: Mapping[str, object]) -> MemberStatus:
+    status = document.get("status")
+    known = _STATUSES.get(status) if isinstance(status, str) else None
+    if known is None:
+        raise Invalid(f"The key 'status' must be one of {', '.join(_STATUSES)}.")
+    return known

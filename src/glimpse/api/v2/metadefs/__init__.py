@@ -1,0 +1,1 @@
+"""The API of metadata definitions (spec 03)."""

@@ -1,0 +1,103 @@
+"""Request bodies of metadata definitions, checked and turned into records (spec 03, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from glimpse.api.exchange import Exchange
+from glimpse.api.json_body import json_object
+from glimpse.api.v2.metadefs import accepted
+from glimpse.api.v2.metadefs.checker import BodyChecker
+from glimpse.domain.metadef import (
+    MetadefObject,
+    MetadefProperty,
+    MetadefTag,
+    Namespace,
+    NamespaceContent,
+    ResourceTypeAssociation,
+)
+from glimpse.domain.metadef_definitions import normalised
+
+Document = Mapping[str, Any]
+
+_TIMES = ("created_at", "updated_at")
+_LINKED = ("self", "schema", *_TIMES)
+
+NAMESPACE_CREATION = BodyChecker("namespace", accepted.NAMESPACE_CREATION, _LINKED)
+NAMESPACE_UPDATE = BodyChecker("namespace", accepted.NAMESPACE_UPDATE, _LINKED)
+OBJECT_CREATION = BodyChecker("object", accepted.OBJECT_CREATION, _LINKED)
+OBJECT_UPDATE = BodyChecker("object", accepted.OBJECT_UPDATE, _LINKED)
+PROPERTY = BodyChecker("property", accepted.PROPERTY, _TIMES)
+ASSOCIATION = BodyChecker("association", accepted.ASSOCIATION, _TIMES)
+TAG = BodyChecker("tag", accepted.TAG, _TIMES)
+TAGS = BodyChecker("list of tags", accepted.TAGS, _TIMES)
+
+
+async def document_of(exchange: Exchange, checker: BodyChecker) -> Document:
+    """The body of a request.
+
+    :raises Invalid: it is no JSON object, or breaks the schema.
+    :raises Forbidden: it has a read-only key.
+    """
+    document = json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
+    checker.check(document)
+    return document
+
+
+def namespace_from(document: Document, project_id: str | None) -> Namespace:
+    """The namespace that a body describes; what it does not name has its default."""
+    return Namespace(
+        namespace=document["namespace"],
+        display_name=document.get("display_name"),
+        description=document.get("description"),
+        visibility=document.get("visibility", "private"),
+        protected=document.get("protected", False),
+        owner=document.get("owner") or project_id or "",
+    )
+
+
+def content_from(document: Document, project_id: str | None) -> NamespaceContent:
+    """The namespace that a body describes, with all that is in it.
+
+    :raises Invalid: a definition cannot be stored.
+    """
+    return NamespaceContent(
+        namespace=namespace_from(document, project_id),
+        associations=tuple(association_from(one) for one in document.get("resource_type_associations", ())),
+        properties=tuple(
+            MetadefProperty(name=name, schema=normalised(definition))
+            for name, definition in document.get("properties", {}).items()
+        ),
+        objects=tuple(object_from(one) for one in document.get("objects", ())),
+        tags=tuple(MetadefTag(name=one["name"]) for one in document.get("tags", ())),
+    )
+
+
+def object_from(document: Document) -> MetadefObject:
+    """The object that a body describes.
+
+    :raises Invalid: a definition cannot be stored.
+    """
+    definitions: Mapping[str, Document] = document.get("properties", {})
+    return MetadefObject(
+        name=document["name"],
+        description=document.get("description"),
+        required=tuple(document.get("required", ())),
+        properties={name: normalised(definition) for name, definition in definitions.items()},
+    )
+
+
+def property_from(document: Document) -> MetadefProperty:
+    """The property that a body describes. Its definition keeps the name, as the peer's does (spec 03, 14.12).
+
+    :raises Invalid: it cannot be stored.
+    """
+    return MetadefProperty(name=document["name"], schema=normalised(document))
+
+
+def association_from(document: Document) -> ResourceTypeAssociation:
+    """The association that a body describes."""
+    return ResourceTypeAssociation(
+        name=document["name"], prefix=document.get("prefix"), properties_target=document.get("properties_target")
+    )

@@ -1,0 +1,68 @@
+"""``/v2/metadefs/namespaces/{namespace}/objects`` and the objects below (spec 03, section 5.2)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, json_reply
+from glimpse.api.v2.metadefs import bodies
+from glimpse.api.v2.metadefs.documents import object_document, object_echo
+from glimpse.api.v2.metadefs.query import check_object_list
+from glimpse.domain.metadef import MetadefObject
+from glimpse.services.metadefs.items import add_item, clear_items, remove_item, replace_item, show_item
+from glimpse.services.metadefs.listing import list_objects
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def list_(exchange: Exchange) -> Reply:
+    """GET: 200 with all objects; ``schema`` has no slash in front, as the peer's."""
+    check_object_list(exchange.scope["query_string"])
+    namespace = exchange.params["namespace"]
+    found = await exchange.blocking(list_objects, exchange.deps, exchange.context, namespace)
+    documents = [object_document(one, namespace) for one in found]
+    return json_reply(_encode({"objects": documents, "schema": "v2/schemas/metadefs/objects"}))
+
+
+async def create(exchange: Exchange) -> Reply:
+    """POST: 201 with what was sent, times and links."""
+    document = await bodies.document_of(exchange, bodies.OBJECT_CREATION)
+    namespace = exchange.params["namespace"]
+    item = bodies.object_from(document)
+    added = await exchange.blocking(add_item, exchange.deps, exchange.context, namespace, item)
+    return json_reply(_encode(object_echo(added, namespace, document)), 201)
+
+
+async def show(exchange: Exchange) -> Reply:
+    """GET: 200 with the object."""
+    namespace, name = _names(exchange)
+    found = await exchange.blocking(show_item, exchange.deps, exchange.context, namespace, MetadefObject, name)
+    return json_reply(_encode(object_document(found, namespace)))
+
+
+async def update(exchange: Exchange) -> Reply:
+    """PUT: 200 with what was sent; ``updated_at`` is still that of before (spec 03, section 14.9)."""
+    document = await bodies.document_of(exchange, bodies.OBJECT_UPDATE)
+    namespace, name = _names(exchange)
+    item = bodies.object_from(document)
+    before, after = await exchange.blocking(replace_item, exchange.deps, exchange.context, namespace, name, item)
+    shown = msgspec.structs.replace(after, updated_at=before.updated_at)
+    return json_reply(_encode(object_echo(shown, namespace, document)))
+
+
+async def delete(exchange: Exchange) -> Reply:
+    """DELETE: 204."""
+    namespace, name = _names(exchange)
+    await exchange.blocking(remove_item, exchange.deps, exchange.context, namespace, MetadefObject, name)
+    return NO_CONTENT
+
+
+async def delete_all(exchange: Exchange) -> Reply:
+    """DELETE of the collection: 204."""
+    namespace = exchange.params["namespace"]
+    await exchange.blocking(clear_items, exchange.deps, exchange.context, namespace, MetadefObject)
+    return NO_CONTENT
+
+
+def _names(exchange: Exchange) -> tuple[str, str]:
+    return exchange.params["namespace"], exchange.params["object_name"]

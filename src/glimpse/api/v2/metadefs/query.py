@@ -1,0 +1,133 @@
+"""Query strings of metadata definitions (spec 03, section 6). What is not known is ignored, and kept in links."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from glimpse.api.v2.metadefs.documents import NAMESPACES
+from glimpse.api.v2.query import PageLimits
+from glimpse.domain.filter_values import parse_integer
+from glimpse.domain.listing import SortKey
+from glimpse.domain.metadef import NAMESPACE_SORT_KEYS, TAG_SORT_KEYS, NamespaceQuery, TagQuery
+from glimpse.errors import Invalid
+
+_MOST_PARAMETERS = 128
+#: Of namespaces, and what the lists of objects and tags let pass too.
+_VISIBILITIES = ("public", "private")
+_VISIBILITIES_OF_PARTS = (*_VISIBILITIES, "shared")
+
+Pairs = list[tuple[str, str]]
+
+
+class NamespaceListRequest(msgspec.Struct, frozen=True):
+    """A checked request for a page of namespaces; ``first`` is the link to the first page."""
+
+    query: NamespaceQuery
+    first: str
+
+    def next_link(self, last: str) -> str:
+        """The link to the page after the one that ends with the namespace ``last``."""
+        return f"{self.first}{'&' if '?' in self.first else '?'}{urlencode({'marker': last})}"
+
+
+def parse_namespace_list(query_string: bytes, limits: PageLimits) -> NamespaceListRequest:
+    """:raises Invalid: it is not UTF-8, or a parameter has a value that it cannot have."""
+    pairs = _pairs(query_string)
+    last = dict(pairs)
+    limit = limits.limit_param_default if "limit" not in last else _limit(last["limit"], lowest=0)
+    _check_visibility(last, "", *_VISIBILITIES)
+    types = last.get("resource_types")
+    query = NamespaceQuery(
+        visibility=last.get("visibility"),
+        resource_types=None if types is None else tuple(types.split(",")) if types else (),
+        order=_order(last, NAMESPACE_SORT_KEYS),
+        marker=last.get("marker"),
+        limit=min(limit, limits.api_limit_max),
+    )
+    repeated = urlencode([pair for pair in pairs if pair[0] != "marker"])
+    return NamespaceListRequest(query, f"{NAMESPACES}?{repeated}" if repeated else NAMESPACES)
+
+
+def parse_tag_list(query_string: bytes) -> TagQuery:
+    """:raises Invalid: as of :func:`parse_namespace_list`."""
+    last = dict(_pairs(query_string))
+    _check_visibility(last, *_VISIBILITIES_OF_PARTS)
+    limit = last.get("limit")
+    return TagQuery(
+        order=_order(last, TAG_SORT_KEYS),
+        marker=last.get("marker") or None,
+        limit=_limit(limit, lowest=0) if limit else None,
+    )
+
+
+def check_object_list(query_string: bytes) -> None:
+    """Refuse what the peer refuses, though nothing of it has an effect (spec 03, section 6.2).
+
+    :raises Invalid: as of :func:`parse_namespace_list`.
+    """
+    last = dict(_pairs(query_string))
+    _check_visibility(last, *_VISIBILITIES_OF_PARTS)
+    _descending(last)
+    if "limit" in last:
+        _limit(last["limit"], lowest=1)
+
+
+def parse_namespace_show(query_string: bytes) -> str | None:
+    """The resource type whose names of properties are asked for.
+
+    :raises Invalid: ``visibility`` is there and none of namespaces; or as of :func:`parse_namespace_list`.
+    """
+    last = dict(_pairs(query_string))
+    _check_visibility(last, *_VISIBILITIES)
+    return last.get("resource_type")
+
+
+def parse_property_show(query_string: bytes) -> str:
+    """The resource type whose names of properties are used, empty for none.
+
+    :raises Invalid: as of :func:`parse_namespace_list`.
+    """
+    return dict(_pairs(query_string)).get("resource_type", "")
+
+
+def _pairs(query_string: bytes) -> Pairs:
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+        )
+    except UnicodeDecodeError:
+        raise Invalid("The query string is not encoded in UTF-8.") from None
+    except ValueError:
+        raise Invalid(f"A query has at most {_MOST_PARAMETERS} parameters.") from None
+    return pairs
+
+
+def _limit(sent: str, *, lowest: int) -> int:
+    limit = parse_integer("limit", sent)
+    if limit < lowest:
+        raise Invalid(f"limit must be {lowest} or more.")
+    # no database takes a number of more than 63 bits
+    return min(limit, 2**31 - 1)
+
+
+def _check_visibility(last: dict[str, str], *allowed: str) -> None:
+    if "visibility" in last and last["visibility"] not in allowed:
+        raise Invalid(f"visibility must be one of {', '.join(filter(None, allowed))}.")
+
+
+def _order(last: dict[str, str], keys: frozenset[str]) -> tuple[SortKey, ...]:
+    wanted = last.get("sort_key", "created_at")
+    if wanted not in keys:
+        raise Invalid(f"sort_key must be one of {', '.join(sorted(keys))}.")
+    descending = _descending(last)
+    columns = dict.fromkeys((wanted, "created_at", "id"))
+    return tuple(SortKey(column, descending) for column in columns)
+
+
+def _descending(last: dict[str, str]) -> bool:
+    direction = last.get("sort_dir", "desc")
+    if direction not in {"asc", "desc"}:
+        raise Invalid("sort_dir must be asc or desc.")
+    return direction == "desc"

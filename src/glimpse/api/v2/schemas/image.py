@@ -1,0 +1,113 @@
+"""The schemas ``image`` and ``images`` (spec 01, sections 2.1 and 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from glimpse.domain.status import Status, Visibility
+
+Fragment = dict[str, Any]
+
+UUID_PATTERN = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
+
+
+def base_properties(container_formats: Iterable[str], disk_formats: Iterable[str]) -> dict[str, Fragment]:
+    """The fixed attributes of an image in the order of the wire."""
+    return {
+        "id": {"description": "Identifier of the image", "type": "string", "pattern": UUID_PATTERN},
+        "name": {"description": "Name for people; need not be unique", "type": ["null", "string"], "maxLength": 255},
+        "status": _read_only("State of the image", "string", enum=[str(status) for status in Status]),
+        "visibility": {
+            "description": "Who can see the image",
+            "type": "string",
+            "enum": [str(visibility) for visibility in Visibility],
+        },
+        "protected": {"description": "Whether the image is safe from deletion", "type": "boolean"},
+        "os_hidden": {"description": "Whether the image is left out of default lists", "type": "boolean"},
+        "checksum": _read_only("MD5 of the data, in hex", ["null", "string"], maxLength=32),
+        "os_hash_algo": _read_only("Algorithm of os_hash_value", ["null", "string"], maxLength=64),
+        "os_hash_value": _read_only("Digest of the data, in hex", ["null", "string"], maxLength=128),
+        "owner": {"description": "Project that owns the image", "type": ["null", "string"], "maxLength": 255},
+        "size": _read_only("Length of the data in bytes", ["null", "integer"]),
+        "virtual_size": _read_only("Size of the disk inside the data, in bytes", ["null", "integer"]),
+        "container_format": _format("What is wrapped around the disk", container_formats),
+        "disk_format": _format("How the disk is written", disk_formats),
+        "created_at": _read_only("Time of creation", "string"),
+        "updated_at": _read_only("Time of the last change", "string"),
+        "tags": {"description": "Labels", "type": "array", "items": {"type": "string", "maxLength": 255}},
+        "direct_url": _read_only("Where a store keeps the data", "string"),
+        "min_ram": {"description": "Memory that a machine needs, in MiB", "type": "integer"},
+        "min_disk": {"description": "Disk that a machine needs, in GiB", "type": "integer"},
+        "self": _read_only("Path of the image", "string"),
+        "file": _read_only("Path of the data", "string"),
+        "stores": _read_only("Stores that hold the data, separated by commas", "string"),
+        "schema": _read_only("Path of this schema", "string"),
+        "locations": {
+            "description": "Where stores keep the data, with metadata of each place",
+            "type": "array",
+            "items": _location(),
+        },
+    }
+
+
+def image_schema(properties: Mapping[str, Fragment], required: Iterable[str]) -> Fragment:
+    """The document ``image`` of all properties, custom ones included."""
+    names = list(required)
+    return {
+        "name": "image",
+        "properties": dict(properties),
+        "additionalProperties": {"type": "string"},
+        **({"required": names} if names else {}),
+        "links": [link("self"), link("enclosure", "file"), link("describedby", "schema")],
+    }
+
+
+def images_schema(image: Fragment) -> Fragment:
+    """The document ``images`` around the document ``image``."""
+    return {
+        "name": "images",
+        "properties": {
+            "images": {"description": "One page of images", "type": "array", "items": image},
+            "first": {"description": "Path of the first page", "type": "string"},
+            "next": {"description": "Path of the next page", "type": "string"},
+            "schema": {"description": "Path of this schema", "type": "string"},
+        },
+        "links": [link("first"), link("next"), link("describedby", "schema")],
+    }
+
+
+def link(relation: str, field: str | None = None) -> dict[str, str]:
+    """A link whose target is the value of ``field``, by default the one named like the relation."""
+    return {"rel": relation, "href": f"{{{field or relation}}}"}
+
+
+def _read_only(description: str, types: str | list[str], **constraints: object) -> Fragment:
+    return {"description": description, "type": types, **constraints, "readOnly": True}
+
+
+def _format(description: str, formats: Iterable[str]) -> Fragment:
+    return {"description": description, "type": ["null", "string"], "enum": [None, *formats]}
+
+
+def _location() -> Fragment:
+    return {
+        "type": "object",
+        "properties": {
+            "url": {"description": "Address in the store", "type": "string", "maxLength": 255},
+            "metadata": {"description": "What is known of this place", "type": "object"},
+            "validation_data": {
+                "description": "Digests that the data must have",
+                "type": "object",
+                "writeOnly": True,
+                "additionalProperties": False,
+                "properties": {
+                    "checksum": {"description": "MD5, in hex", "type": "string", "minLength": 32, "maxLength": 32},
+                    "os_hash_algo": {"description": "Algorithm", "type": "string", "maxLength": 64},
+                    "os_hash_value": {"description": "Digest, in hex", "type": "string", "maxLength": 128},
+                },
+                "required": ["os_hash_algo", "os_hash_value"],
+            },
+        },
+        "required": ["url", "metadata"],
+    }

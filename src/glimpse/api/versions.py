@@ -1,0 +1,69 @@
+"""Version discovery: the document, and what a path and an Accept header ask for (spec 01, sections 1.2 to 1.4)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+_ACCEPT_PREFIX = "application/vnd.openstack.images-"
+
+#: What every installation speaks, the newest first; 2.7 and older have no conditions and no gaps.
+_OLD = tuple(f"v2.{minor}" for minor in range(7, -1, -1))
+_CACHE_AND_STORES = ("v2.18", "v2.17", "v2.16", "v2.15", "v2.14", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8")
+
+#: By (cache, several stores): the ids in the order of the document. 2.17 stands where the peer has it.
+_LISTED: dict[tuple[bool, bool], tuple[str, ...]] = {
+    (True, True): (*_CACHE_AND_STORES, *_OLD),
+    (True, False): ("v2.18", "v2.17", "v2.16", "v2.15", "v2.14", "v2.9", *_OLD),
+    (False, True): ("v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", "v2.17", *_OLD),
+    (False, False): ("v2.15", "v2.9", "v2.17", *_OLD),
+}
+
+_ACCEPTED = {condition: frozenset({"v2", *ids}) for condition, ids in _LISTED.items()}
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Where a request goes: to the document with status 200 (``versions``) or 300 (``choices``), or to the API.
+
+    ``path`` is what is left below the version: ``""`` for ``/v2``, which is redirected, and ``/`` for ``/v2/``.
+    """
+
+    kind: Literal["versions", "choices", "v2"]
+    path: str = ""
+
+
+def current_version(*, cache: bool) -> str:
+    """The id that the document calls CURRENT."""
+    return "v2.18" if cache else "v2.17"
+
+
+def base_url(public_endpoint: str | None, *, scheme: str, host: str, script_name: str) -> str:
+    """What links begin with: ``public_endpoint`` if set, else what the request came in by.
+
+    ``host`` includes the port where the request named one.
+    """
+    return public_endpoint or f"{scheme}://{host}{script_name}"
+
+
+def versions_document(*, cache: bool, multi: bool, base_url: str) -> bytes:
+    """The document; ``cache`` and ``multi`` say whether an image cache and several stores are configured."""
+    current = current_version(cache=cache)
+    links = [{"rel": "self", "href": f"{base_url.rstrip('/')}/v2/"}]
+    versions = [
+        {"id": version, "status": "CURRENT" if version == current else "SUPPORTED", "links": links}
+        for version in _LISTED[cache, multi]
+    ]
+    return msgspec.json.encode({"versions": versions})
+
+
+def negotiate(path: str, accept: str | None, *, cache: bool, multi: bool) -> Route:
+    """Find the version that a request asks for; unknown ones are offered the choices."""
+    segment, slash, rest = path.lstrip("/").partition("/")
+    if segment == "versions":
+        return Route("versions")
+    if accept is not None and accept.startswith(_ACCEPT_PREFIX):
+        version, below = accept.removeprefix(_ACCEPT_PREFIX), path
+    else:
+        version, below = segment, slash + rest
+    return Route("v2", below) if version in _ACCEPTED[cache, multi] else Route("choices")

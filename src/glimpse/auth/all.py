@@ -1,0 +1,38 @@
+"""The list of ways to establish identity (design, section 7)."""
+
+from __future__ import annotations
+
+from glimpse.auth.anonymous import OrAnonymous
+from glimpse.auth.base import Authenticator
+from glimpse.auth.basic import BasicAuth
+from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.headers import HeaderAuth
+from glimpse.auth.keystone import KeystoneAuth
+from glimpse.auth.none import NoAuth
+from glimpse.settings.model import Auth
+
+
+def build(settings: Auth) -> Authenticator:
+    """The authenticator that the settings ask for.
+
+    :raises AuthSettingsError: the settings or the files that they name cannot be used.
+    :raises AuthUnavailable: what the kind needs is not installed.
+    """
+    authenticator = _of_kind(settings)
+    return OrAnonymous(authenticator) if settings.allow_anonymous_access else authenticator
+
+
+def _of_kind(settings: Auth) -> Authenticator:
+    match settings.kind:
+        case "none":
+            return NoAuth()
+        case "basic":
+            if settings.htpasswd_file is None:
+                raise AuthSettingsError("auth basic needs htpasswd_file in [glimpse]")
+            return BasicAuth(settings.htpasswd_file, settings.users_file)
+        case "headers":
+            return HeaderAuth(settings.trusted_proxies)
+        case "keystone":
+            return KeystoneAuth(settings.keystone, settings.token_cache_time)
+        case _:
+            raise AuthSettingsError(f"auth {settings.kind} is unknown; use none, basic, headers or keystone")

@@ -1,0 +1,197 @@
+"""Auth ``basic``: names and passwords by HTTP Basic, as the clients' auth type ``http_basic`` sends them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final
+
+import bcrypt
+import msgspec
+
+from glimpse.auth.base import Credentials, Identity
+from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.htpasswd import MAX_PASSWORD_BYTES, name_fault, read_htpasswd
+from glimpse.auth.users import Users, read_users
+from glimpse.errors import Unauthenticated
+
+LOG = logging.getLogger(__name__)
+
+#: Longest value of the header that is looked at, in characters.
+MAX_HEADER = 8192
+
+_Mark = tuple[int, int, int] | None
+
+
+class _Accounts(msgspec.Struct, frozen=True):
+    """What the two files said at one time. ``nobody`` is a hash as costly as those of the users, of no password."""
+
+    hashes: dict[str, bytes]
+    users: Users
+    nobody: bytes
+
+
+class BasicAuth:
+    """Checks passwords against an htpasswd file, and remembers those that were right for a while.
+
+    What is remembered is a keyed digest of the header under a key that lives and dies with the process. Changed
+    files count after ``reload_interval`` seconds at most, and empty the memory. Threads may share one object.
+    """
+
+    constant: Identity | None = None
+
+    def __init__(
+        self,
+        htpasswd_file: Path,
+        users_file: Path | None = None,
+        *,
+        realm: str = "glimpse",
+        remembered: int = 1024,
+        lifetime: float = 300.0,
+        reload_interval: float = 2.0,
+    ) -> None:
+        """``remembered`` counts passwords, ``lifetime`` and ``reload_interval`` are seconds.
+
+        :raises AuthSettingsError: one of the files cannot be used.
+        """
+        self._files = (htpasswd_file, users_file)
+        self._realm = realm
+        self._remembered = remembered
+        self._lifetime = lifetime
+        self._reload_interval = reload_interval
+        self._key: Final = secrets.token_bytes(32)
+        self._memory: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
+        self._lock = threading.Lock()
+        # One password is worked on by one thread at a time: a client that opens many connections at once costs
+        # one derivation. The stripe is chosen by the digest.
+        self._stripes = tuple(threading.Lock() for _ in range(64))
+        self._next_look = time.monotonic() + reload_interval
+        self._marks = self._look()
+        self._accounts = self._read()
+
+    @property
+    def challenge(self) -> str | None:
+        """Asks for a name and a password in UTF-8."""
+        return f'Basic realm="{self._realm}", charset="UTF-8"'
+
+    def recall(self, credentials: Credentials) -> Identity | None:
+        """The identity of a password that was found right a short time ago, else None.
+
+        :raises Unauthenticated: there is no header, or not one that could be right.
+        """
+        header = _header_of(credentials)
+        if time.monotonic() < self._next_look:
+            identity = self._known(self._digest(header))
+            if identity is not None:
+                return identity
+        _split(header)
+        return None
+
+    def verify(self, credentials: Credentials) -> Identity:
+        """The identity of a name and a password; takes some tenths of a second for one not seen before.
+
+        :raises Unauthenticated: name or password are wrong; which one is not told, nor to be seen from the time taken.
+        """
+        header = _header_of(credentials)
+        name, password = _split(header)
+        self._look_again()
+        digest = self._digest(header)
+        with self._stripes[digest[0] % len(self._stripes)]:
+            identity = self._known(digest)
+            if identity is not None:
+                return identity
+            accounts = self._accounts
+            right = bcrypt.checkpw(password[:MAX_PASSWORD_BYTES], accounts.hashes.get(name, accounts.nobody))
+            if not right or name not in accounts.hashes:
+                raise Unauthenticated("The user name or the password is wrong.")
+            identity = accounts.users.identity(name)
+            self._remember(digest, identity, accounts)
+        return identity
+
+    def _digest(self, header: str) -> bytes:
+        return hmac.digest(self._key, header.encode("utf-8", "surrogatepass"), "sha256")
+
+    def _known(self, digest: bytes) -> Identity | None:
+        remembered = self._memory.get(digest)
+        return remembered[0] if remembered is not None and time.monotonic() < remembered[1] else None
+
+    def _remember(self, digest: bytes, identity: Identity, accounts: _Accounts) -> None:
+        with self._lock:
+            if accounts is not self._accounts:
+                return  # the files changed while the password was worked on
+            self._memory[digest] = (identity, time.monotonic() + self._lifetime)
+            self._memory.move_to_end(digest)
+            while len(self._memory) > self._remembered:
+                self._memory.popitem(last=False)
+
+    def _look_again(self) -> None:
+        with self._lock:
+            if time.monotonic() < self._next_look:
+                return
+            self._next_look = time.monotonic() + self._reload_interval
+            marks = self._look()
+            if marks == self._marks:
+                return
+            self._marks = marks
+            try:
+                self._accounts = self._read()
+            except AuthSettingsError as error:
+                LOG.error("Users and passwords stay as they were: %s", error)  # noqa: TRY400 - one line says all
+                return
+            self._memory.clear()
+            LOG.info("Users and passwords have changed and are in force.")
+
+    def _look(self) -> tuple[_Mark, ...]:
+        return tuple(_mark(path) for path in self._files)
+
+    def _read(self) -> _Accounts:
+        htpasswd_file, users_file = self._files
+        hashes = read_htpasswd(htpasswd_file)
+        users = read_users(users_file)
+        without = sorted(users.names() - hashes.keys())
+        if without:
+            LOG.warning("Users without a password, who cannot log in: %s", ", ".join(without))
+        cost = max((int(value[4:6]) for value in hashes.values()), default=12)
+        return _Accounts(hashes, users, bcrypt.gensalt(cost) + b"." * 31)
+
+
+def _mark(path: Path | None) -> _Mark:
+    if path is None:
+        return None
+    try:
+        stat = path.stat()
+    except OSError:
+        return None  # reading it will say why
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _header_of(credentials: Credentials) -> str:
+    header = credentials.headers.get("authorization")
+    if header is None:
+        raise Unauthenticated("A user name and a password are required.")
+    if len(header) > MAX_HEADER:
+        raise Unauthenticated("The Authorization header is too long.")
+    return header
+
+
+def _split(header: str) -> tuple[str, bytes]:
+    """Name and password of the header (RFC 7617)."""
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "basic":
+        raise Unauthenticated("Only HTTP Basic authentication is accepted.")
+    try:
+        name, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
+        user = name.decode("utf-8")
+        password.decode("utf-8")
+    except (binascii.Error, ValueError) as error:
+        raise Unauthenticated("The Authorization header is malformed.") from error
+    if not colon or name_fault(user) is not None or not password or b"\0" in password:
+        raise Unauthenticated("The Authorization header is malformed.")
+    return user, password

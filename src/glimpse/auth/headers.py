@@ -1,0 +1,107 @@
+"""Auth ``headers``: a proxy in front has established who asks, and says so in headers (spec 01, section 5.1)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+
+from glimpse.auth.base import Credentials, Identity
+from glimpse.auth.faults import AuthSettingsError
+from glimpse.errors import Unauthenticated
+
+MAX_ID = 255
+MAX_ROLES = 16384
+
+_STATUS = "x-identity-status"
+_PROJECT = ("x-project-id", "x-tenant-id", "x-tenant")
+_NAMES = frozenset(
+    {_STATUS, *_PROJECT, "x-user-id", "x-roles", "x-service-roles", "x-domain-id", "openstack-system-scope"}
+)
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class HeaderAuth:
+    """Believes identity headers of requests that come straight from a trusted network, and refuses all others."""
+
+    constant: Identity | None = None
+
+    def __init__(self, trusted_proxies: Iterable[str]) -> None:
+        """``trusted_proxies`` are networks (CIDR) or single addresses.
+
+        :raises AuthSettingsError: one of them is neither.
+        """
+        self._networks = tuple(_network(text) for text in trusted_proxies)
+        self._trusts = lru_cache(maxsize=1024)(self._is_trusted)
+
+    @property
+    def challenge(self) -> str | None:
+        """Nothing: whoever should ask for a password is the proxy."""
+        return None
+
+    def recall(self, credentials: Credentials) -> Identity:
+        """The identity in the headers.
+
+        :raises Unauthenticated: the peer is not trusted, or the headers do not make a confirmed identity.
+        """
+        if credentials.peer is None or not self._trusts(credentials.peer):
+            raise Unauthenticated("Requests are taken from the authenticating proxy only.")
+        found = _identity_headers(credentials)
+        if found.get(_STATUS) != "Confirmed":
+            raise Unauthenticated("The authenticating proxy did not confirm an identity.")
+        project_id = next((found[name] for name in _PROJECT if found.get(name)), None)
+        return Identity(
+            user_id=found.get("x-user-id") or None,
+            project_id=project_id,
+            roles=_roles(found.get("x-roles")),
+            service_roles=_roles(found.get("x-service-roles")),
+            domain_id=found.get("x-domain-id") or None,
+            system_scope=found.get("openstack-system-scope") or None,
+        )
+
+    def verify(self, credentials: Credentials) -> Identity:
+        """The same as :meth:`recall`: there is nothing to wait for."""
+        return self.recall(credentials)
+
+    def _is_trusted(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return any(address in network or (mapped is not None and mapped in network) for network in self._networks)
+
+
+def _network(text: str) -> _Network:
+    try:
+        return ipaddress.ip_network(text.strip())
+    except ValueError as error:
+        raise AuthSettingsError(f"trusted_proxies: {error}") from error
+
+
+def _identity_headers(credentials: Credentials) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in credentials.headers.items():
+        lowered = name.lower()
+        if lowered in _NAMES:
+            # A proxy that adds its header to the client's one, in place of replacing it, must not go unnoticed.
+            if lowered in found:
+                raise Unauthenticated(f"The header {lowered} is there more than once.")
+            found[lowered] = _text(lowered, value)
+    return found
+
+
+def _text(name: str, value: str) -> str:
+    """The value of one header, which HTTP servers hand over as Latin-1 whatever it is."""
+    try:
+        text = value.strip() if value.isascii() else value.encode("latin-1").decode("utf-8").strip()
+    except UnicodeError as error:
+        raise Unauthenticated(f"The header {name} is not UTF-8 text.") from error
+    if not text.isprintable() or len(text) > (MAX_ROLES if name.endswith("roles") else MAX_ID):
+        raise Unauthenticated(f"The header {name} is too long, or has characters that are not allowed.")
+    return text
+
+
+def _roles(text: str | None) -> frozenset[str]:
+    return frozenset(role.strip().lower() for role in text.split(",") if role.strip()) if text else frozenset()

@@ -1,0 +1,101 @@
+"""Auth ``keystone``: callers show tokens, keystonemiddleware checks them (spec 01, section 5.1; design, section 7)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from glimpse.auth.base import Credentials, Identity
+from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.keystone_memory import SingleFlight, TokenMemory
+from glimpse.auth.keystone_options import Authtoken
+from glimpse.auth.keystone_tokens import KeystoneTokens, Shown
+from glimpse.errors import Unauthenticated
+from glimpse.settings.model import Secret, Sections
+
+#: Visible ASCII: all forms of tokens, and nothing that could end a header on the way to Keystone.
+_TOKEN = re.compile(r"[!-~]{1,16384}")
+
+
+class KeystoneAuth:
+    """Tokens in ``X-Auth-Token`` or ``X-Storage-Token``, and those of services in ``X-Service-Token``.
+
+    A token that was found valid is believed for some seconds, at most until it expires; that long, and for the time
+    that keystonemiddleware's own cache adds, one that was revoked goes on working.
+    """
+
+    constant: Identity | None = None
+
+    def __init__(self, sections: Sections, cache_time: float = 10.0) -> None:
+        """``sections`` are ``[keystone_authtoken]`` and the like as text; ``cache_time`` in seconds.
+
+        :raises AuthUnavailable: keystonemiddleware is not installed.
+        :raises AuthSettingsError: an option cannot be used.
+        """
+        options = Authtoken(sections)
+        uri = options.public_uri
+        if uri is None:
+            raise AuthSettingsError.of_option("keystone_authtoken", "www_authenticate_uri", "must be set")
+        self.challenge: str | None = f'Keystone uri="{uri}"'
+        theirs: int = options.own.token_cache_time
+        # there 0 is for ever, and less is never
+        self._cache_time = 0.0 if theirs < 0 else min(cache_time, theirs or cache_time)
+        self._tokens = KeystoneTokens(options)
+        self._memory = TokenMemory()
+        self._flights: SingleFlight[Identity] = SingleFlight()
+
+    def recall(self, credentials: Credentials) -> Identity | None:
+        """The identity of tokens that were valid a few seconds ago, else None.
+
+        :raises Unauthenticated: there is no token, or nothing that could be one.
+        """
+        token, service_token = _tokens_in(credentials.headers)
+        identity = self._memory.get(_digest(token, service_token))
+        return None if identity is None else _with_token(identity, token)
+
+    def verify(self, credentials: Credentials) -> Identity:
+        """The identity that Keystone confirms.
+
+        :raises Unauthenticated: the token is not valid, or not for this request.
+        :raises Unavailable: Keystone does not answer.
+        """
+        token, service_token = _tokens_in(credentials.headers)
+        digest = _digest(token, service_token)
+        method, path = credentials.method, credentials.path
+        shown = Shown(token, service_token, method, path)
+        # by method and path too: what a token with access rules may do here tells nothing of elsewhere
+        identity = self._flights.run((digest, method, path), lambda: self._check(digest, shown))
+        return _with_token(identity, token)
+
+    def _check(self, digest: bytes, shown: Shown) -> Identity:
+        identity = self._memory.get(digest)
+        if identity is not None:
+            return identity
+        vouched = self._tokens.check(shown)
+        if not vouched.restricted:
+            self._memory.put(digest, vouched.identity, min(self._cache_time, vouched.seconds_left()))
+        return vouched.identity
+
+
+def _tokens_in(headers: Mapping[str, str]) -> tuple[str, str | None]:
+    """The caller's token, and the one of a service that asks in the caller's name."""
+    token = (headers.get("x-auth-token") or headers.get("x-storage-token") or "").strip()
+    if not token:
+        raise Unauthenticated("A token is required.")
+    if _TOKEN.fullmatch(token) is None:
+        raise Unauthenticated("The token is malformed.")
+    service = (headers.get("x-service-token") or "").strip()
+    return token, service if _TOKEN.fullmatch(service) else None
+
+
+def _with_token(identity: Identity, token: str) -> Identity:
+    """What is remembered has no token: memory is for digests."""
+    return msgspec.structs.replace(identity, token=Secret(token))
+
+
+def _digest(token: str, service_token: str | None) -> bytes:
+    # no token has a line feed
+    return hashlib.sha256(f"{token}\n{service_token or ''}".encode()).digest()

@@ -1,0 +1,66 @@
+"""What one process remembers of tokens: identities for some seconds, and checks that are under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from glimpse.auth.base import Identity
+
+T = TypeVar("T")
+
+
+class TokenMemory:
+    """Identities by digest, each until its time is up. Threads may share one object, and reading never waits."""
+
+    def __init__(self, most: int = 4096) -> None:
+        """Keep ``most`` identities; the oldest one goes first."""
+        self._most = most
+        self._known: dict[bytes, tuple[Identity, float]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, digest: bytes) -> Identity | None:
+        """The identity, where it is known and its time is not up."""
+        known = self._known.get(digest)
+        return known[0] if known is not None and time.monotonic() < known[1] else None
+
+    def put(self, digest: bytes, identity: Identity, seconds: float) -> None:
+        """Remember ``identity`` for ``seconds``; with none left, do not."""
+        if seconds <= 0:
+            return
+        with self._lock:
+            # at the end of the order, also when it was there
+            self._known.pop(digest, None)
+            self._known[digest] = (identity, time.monotonic() + seconds)
+            while len(self._known) > self._most:
+                del self._known[next(iter(self._known))]
+
+
+class SingleFlight(Generic[T]):
+    """Runs a piece of work once for all threads that ask for it at the same time."""
+
+    def __init__(self) -> None:
+        self._running: dict[object, Future[T]] = {}
+        self._lock = threading.Lock()
+
+    def run(self, key: object, work: Callable[[], T]) -> T:
+        """What ``work`` returns or raises, here or in the thread that asked first."""
+        mine: Future[T] = Future()
+        with self._lock:
+            running = self._running.setdefault(key, mine)
+        if running is not mine:
+            return running.result()
+        try:
+            result = work()
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        else:
+            mine.set_result(result)
+            return result
+        finally:
+            with self._lock:
+                del self._running[key]

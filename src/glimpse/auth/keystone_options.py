@@ -1,0 +1,75 @@
+"""``[keystone_authtoken]`` as keystonemiddleware and keystoneauth want it (spec 06, section 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from glimpse.auth.faults import AuthSettingsError, AuthUnavailable
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.keystone import AUTHTOKEN, give_credentials
+from glimpse.settings.model import Sections
+from glimpse.settings.oslo import give, library_configuration
+
+if TYPE_CHECKING:
+    from keystoneauth1.session import Session
+
+#: Seconds for one answer of Keystone where the file says nothing; the library's own default is to wait for ever.
+TIMEOUT = "30"
+
+NOT_INSTALLED = "auth keystone needs packages that are not installed: pip install glimpse[keystone]"
+
+
+class Authtoken:
+    """The options of the section, checked: ``conf`` for libraries, and ``credentials``, the section of the login."""
+
+    def __init__(self, sections: Sections) -> None:
+        """``sections`` are texts as the settings have them.
+
+        :raises AuthUnavailable: the libraries are not installed.
+        :raises AuthSettingsError: a value cannot be used.
+        """
+        try:
+            from keystonemiddleware import auth_token  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise AuthUnavailable(NOT_INSTALLED) from error
+        texts: dict[str, str] = {**sections.get(AUTHTOKEN, {})}
+        texts.setdefault("http_connect_timeout", texts.get("timeout", TIMEOUT))
+        self.conf: Any = library_configuration()
+        try:
+            for section, options in auth_token.list_opts():
+                give(self.conf, section, options, texts)
+            self.credentials = give_credentials(self.conf, AUTHTOKEN, sections)
+        except SettingsError as error:
+            raise AuthSettingsError(str(error)) from error
+        self.own: Any = self.conf[AUTHTOKEN]
+
+    @property
+    def public_uri(self) -> str | None:
+        """Where clients get their tokens."""
+        login = self.conf[self.credentials]
+        return self.own.www_authenticate_uri or (login.auth_url if "auth_url" in login else None)
+
+
+def service_session(sections: Sections) -> Session:
+    """A session with the credentials of the service itself; nothing is asked of Keystone before its first use.
+
+    :raises AuthUnavailable: keystoneauth is not installed.
+    :raises AuthSettingsError: the credentials are incomplete.
+    """
+    options = Authtoken(sections)
+    from keystoneauth1 import exceptions, loading  # noqa: PLC0415 - an extra
+    from keystoneauth1.loading import session  # noqa: PLC0415
+
+    own = options.own
+    try:
+        login: Any = loading.load_auth_from_conf_options(options.conf, options.credentials)
+        return session.Session().load_from_options(
+            auth=login,
+            insecure=own.insecure,
+            cacert=own.cafile,
+            cert=own.certfile,
+            key=own.keyfile,
+            timeout=own.http_connect_timeout,
+        )
+    except (exceptions.OptionError, exceptions.MissingRequiredOptions) as error:
+        raise AuthSettingsError(f"[{options.credentials}] {error}") from error

@@ -1,0 +1,158 @@
+"""Tokens checked by keystonemiddleware, whose WSGI filter is given one small request for each of them."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from glimpse.auth.base import Identity
+from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.keystone_options import Authtoken
+from glimpse.errors import Unauthenticated, Unavailable
+from glimpse.settings.keystone import AUTHTOKEN
+
+LOG = logging.getLogger(__name__)
+
+_CONFIRMED = "Confirmed"
+_REFUSED = "The token is wrong, has expired or was revoked."
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """The tokens that a request shows, and what it asks for where that is known (``method`` and ``path``)."""
+
+    token: str
+    service_token: str | None
+    method: str | None
+    path: str | None
+
+
+class Vouched(msgspec.Struct, frozen=True):
+    """What Keystone says of tokens. With ``restricted`` it holds for this one method and path only."""
+
+    identity: Identity
+    expires: datetime
+    restricted: bool
+
+    def seconds_left(self) -> float:
+        """Until a token expires; negative when that is over."""
+        return (self.expires - datetime.now(UTC)).total_seconds()
+
+
+class KeystoneTokens:
+    """Asks keystonemiddleware, which asks its cache or Keystone. Threads may share one object."""
+
+    def __init__(self, options: Authtoken) -> None:
+        """Nothing is asked of Keystone before the first token.
+
+        :raises AuthSettingsError: the credentials of the service are incomplete.
+        """
+        # installed, since there are options
+        from keystoneauth1 import exceptions  # noqa: PLC0415
+        from keystonemiddleware import auth_token  # noqa: PLC0415
+        from requests import RequestException  # noqa: PLC0415
+
+        # the last two: what answered in place of Keystone, a proxy for instance, sent no token
+        self._failures = (exceptions.ClientException, RequestException, KeyError, NotImplementedError)
+        # it says 503 only while the decision is not delayed (spec 01, section 5.1 has what the peer says instead)
+        options.conf.set_override("delay_auth_decision", override=False, group=AUTHTOKEN)
+        try:
+            self._protocol: Any = auth_token.AuthProtocol(_pass, {"oslo_config_config": options.conf})
+        except (exceptions.ClientException, auth_token.ConfigurationError, OSError) as error:
+            raise AuthSettingsError(f"[{options.credentials}] {error}") from error
+
+    def check(self, shown: Shown) -> Vouched:
+        """What Keystone says of the tokens; a service token that is not valid is left aside.
+
+        :raises Unauthenticated: the token is not valid, or not for this method and path.
+        :raises Unavailable: Keystone does not answer.
+        """
+        environ = self._ask(shown, shown.service_token)
+        if shown.service_token is not None and environ.get("HTTP_X_SERVICE_IDENTITY_STATUS") != _CONFIRMED:
+            # once more without it: its mere presence switches the check of access rules off
+            environ = self._ask(shown, None)
+        if environ.get("HTTP_X_IDENTITY_STATUS") != _CONFIRMED:
+            raise Unauthenticated(_REFUSED)
+        found = environ["keystone.token_auth"]
+        vouched = _vouched(found.user, found.service)
+        if vouched.restricted and shown.path is None:
+            raise Unauthenticated(_REFUSED)
+        return vouched
+
+    def _ask(self, shown: Shown, service_token: str | None) -> dict[str, Any]:
+        """The environment of a request after it went through the filter.
+
+        Of the headers of the real request only the tokens are in it, so nobody can pass for confirmed.
+        """
+        environ = _environment(shown, service_token)
+        statuses: list[str] = []
+
+        def start(status: str, _headers: object, _error: object = None) -> None:
+            statuses.append(status)
+
+        try:
+            self._protocol(environ, start)
+        except self._failures as error:
+            LOG.error("A token cannot be checked: %s: %s", type(error).__name__, error)  # noqa: TRY400 - says all
+            raise _unavailable() from error
+        if statuses[0].startswith("503"):
+            raise _unavailable()
+        return environ
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The identity service does not answer.")
+
+
+def _pass(_environ: object, start: Callable[[str, list[object]], object]) -> Iterable[bytes]:
+    start("204 No Content", [])
+    return ()
+
+
+def _environment(shown: Shown, service_token: str | None) -> dict[str, Any]:
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": shown.method or "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": (shown.path or "/").encode("utf-8", "surrogateescape").decode("latin-1"),
+        "QUERY_STRING": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "HTTP_X_AUTH_TOKEN": shown.token,
+    }
+    if service_token is not None:
+        environ["HTTP_X_SERVICE_TOKEN"] = service_token
+    return environ
+
+
+def _vouched(user: Any, service: Any) -> Vouched:
+    """``user`` and ``service`` are what keystoneauth calls access information; ``service`` may be None."""
+    scope: dict[str, Any] = user.system or {}
+    identity = Identity(
+        user_id=user.user_id,
+        project_id=user.project_id,
+        roles=_lowered(user.role_names),
+        service_roles=_lowered(service.role_names) if service is not None else frozenset(),
+        domain_id=user.domain_id,
+        system_scope=next(iter(scope)) if scope else None,
+    )
+    expires = user.expires
+    if service is not None and (service.expires < expires or expires <= datetime.now(UTC)):
+        # a user token that has expired counts as long as the service's does
+        expires = service.expires
+    return Vouched(identity, expires, user.application_credential_access_rules is not None)
+
+
+def _lowered(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)

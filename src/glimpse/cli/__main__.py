@@ -1,0 +1,5 @@
+"""``python -m glimpse.cli``."""
+
+from glimpse.cli.main import main
+
+main(prog_name="glimpse")

@@ -1,0 +1,128 @@
+"""``glimpse jobs``: what was done behind requests, and what is still to do."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.db import failing_in_one_line, schema_state
+from glimpse.db.base import Database
+from glimpse.db.schema import SchemaState
+from glimpse.db.sql.opening import open_database
+from glimpse.domain.clock import wire_time
+from glimpse.domain.job import Job, JobQuery, JobStatus
+from glimpse.settings.model import Settings
+
+_MOST = 1000
+
+
+@click.group()
+def jobs() -> None:
+    """List, show or cancel jobs."""
+
+
+@jobs.command("list")
+@config_options
+@click.option("--status", type=click.Choice([str(status) for status in JobStatus]), help="Jobs in this status only.")
+@click.option("--type", "kind", help="Jobs of this type only.")
+@click.option("--image", "image_id", help="Jobs on this image only.")
+@click.option("--project", help="Jobs of this project only.")
+@click.option("--limit", type=click.IntRange(1, _MOST), default=100, show_default=True, help="Jobs to print at most.")
+@click.option("--after", help="Id of the last job of the page before.")
+@click.option("--json", "json_form", is_flag=True, help="Print JSON.")
+def list_(
+    config_files: tuple[Path, ...],
+    config_dirs: tuple[Path, ...],
+    data_dir: str | None,
+    status: str | None,
+    kind: str | None,
+    image_id: str | None,
+    project: str | None,
+    limit: int,
+    after: str | None,
+    json_form: bool,
+) -> None:
+    """Print jobs, the newest first."""
+    query = JobQuery(
+        status=None if status is None else JobStatus(status),
+        type=kind,
+        image_id=image_id,
+        owner=project,
+        after=after,
+        limit=limit,
+    )
+    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+        found = database.list_jobs(query)
+    if json_form:
+        click.echo(msgspec.json.format(msgspec.json.encode([_document(job) for job in found]), indent=2))
+        return
+    for job in found:
+        click.echo(_line(job))
+
+
+@jobs.command()
+@config_options
+@click.argument("job_id")
+@click.option("--json", "json_form", is_flag=True, help="Print JSON.")
+def show(
+    config_files: tuple[Path, ...],
+    config_dirs: tuple[Path, ...],
+    data_dir: str | None,
+    job_id: str,
+    json_form: bool,
+) -> None:
+    """Print all that is recorded of one job."""
+    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+        document = _document(database.get_job(job_id))
+    if json_form:
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        return
+    for name, value in document.items():
+        text = msgspec.json.encode(value).decode() if isinstance(value, dict) else value
+        click.echo(f"{name}: {'-' if text is None else text}")
+
+
+@jobs.command()
+@config_options
+@click.argument("job_id")
+def cancel(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, job_id: str) -> None:
+    """End a job that waits, or ask the process that runs it to stop. Its image is brought in order."""
+    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+        job = database.cancel_job(job_id)
+    click.echo("The job is asked to stop." if job.status is JobStatus.RUNNING else f"The job is {job.status}.")
+
+
+@contextmanager
+def _database(settings: Settings) -> Generator[Database]:
+    """The database of the installation, whose errors end the command with one line."""
+    with failing_in_one_line(settings):
+        state = schema_state(settings)
+        if state is not SchemaState.CURRENT:
+            raise click.ClickException(state.value)
+        database = open_database(settings.database)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _document(job: Job) -> dict[str, Any]:
+    """The fields of a job as they are printed. Inputs stay out: addresses in them may hold credentials."""
+    document = msgspec.to_builtins(job)
+    del document["input"]
+    for name in ("created_at", "updated_at", "ended_at"):
+        moment = getattr(job, name)
+        document[name] = None if moment is None else wire_time(moment)
+    return document
+
+
+def _line(job: Job) -> str:
+    progress = "" if job.bytes_total is None else f" {job.bytes_done}/{job.bytes_total}"
+    message = f" {job.message}" if job.message else ""
+    return f"{job.id} {wire_time(job.created_at)} {job.type} {job.status}{progress} image {job.image_id}{message}"

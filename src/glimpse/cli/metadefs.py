@@ -1,0 +1,192 @@
+"""``glimpse metadefs``: definition files in and out, and images held against definitions (spec 03, section 12)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.db import failing_in_one_line, require_tables, schema_state
+from glimpse.cli.places import make_data_directory
+from glimpse.db.base import Database, Viewer
+from glimpse.db.schema import SchemaState
+from glimpse.db.sql.opening import open_database
+from glimpse.domain.metadef import LoadMode, NamespaceContent
+from glimpse.metadefs.default_catalog import CATALOG
+from glimpse.metadefs.errors import DefinitionFileError
+from glimpse.metadefs.files import definition_files, read_file, write_files
+from glimpse.services.metadef_report import MetadefReport, metadef_report
+from glimpse.settings.model import Settings
+
+#: Exit code of ``check`` when a value breaks its definitions.
+BROKEN = 3
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def metadefs() -> None:
+    """Metadata definitions: what the keys on images, volumes, flavors and aggregates mean."""
+
+
+@metadefs.command()
+@config_options
+@click.argument("paths", nargs=-1, type=_PATH, metavar="[PATH]...")
+@click.option("--merge", is_flag=True, help="Add what namespaces that exist do not have yet.")
+@click.option(
+    "--prefer-new",
+    "--prefer_new",
+    is_flag=True,
+    help="With --merge: also replace what they have by what the files say.",
+)
+@click.option("--overwrite", is_flag=True, help="With --merge: remove namespaces that exist, and write them anew.")
+def load(
+    config_files: tuple[Path, ...],
+    config_dirs: tuple[Path, ...],
+    data_dir: str | None,
+    paths: tuple[Path, ...],
+    merge: bool,
+    prefer_new: bool,
+    overwrite: bool,
+) -> None:
+    """Store the namespaces of definition files.
+
+    PATH is a file, or a directory of which all *.json are read; without PATH the catalog of Glimpse is loaded.
+    Namespaces that exist are skipped, unless told otherwise. Nothing is stored if one of the files is wrong.
+    """
+    mode = _load_mode(merge=merge, prefer_new=prefer_new, overwrite=overwrite)
+    contents = _read(paths or (CATALOG,))
+    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
+    make_data_directory(settings)
+    with failing_in_one_line(settings):
+        require_tables(settings)
+    with _database(settings) as database:
+        for content in contents:
+            done = database.load_namespace(content, mode)
+            click.echo(f"{done:<11} {content.namespace.namespace}")
+
+
+@metadefs.command()
+@config_options
+@click.argument("directory", type=_PATH)
+@click.option("--namespace", "names", multiple=True, help="Only this namespace. May be repeated.")
+def export(
+    config_files: tuple[Path, ...],
+    config_dirs: tuple[Path, ...],
+    data_dir: str | None,
+    directory: Path,
+    names: tuple[str, ...],
+) -> None:
+    """Write a definition file for each namespace into DIRECTORY, which `load` takes again.
+
+    Files of the same names are written over.
+    """
+    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+        contents = database.export_namespaces(names)
+    missing = set(names) - {content.namespace.namespace for content in contents}
+    if missing:
+        raise click.ClickException(f"There is no namespace {', '.join(sorted(missing))}.")
+    try:
+        written = write_files(directory, contents)
+    except DefinitionFileError as error:
+        raise click.ClickException(str(error)) from error
+    for path in written:
+        click.echo(path)
+
+
+@metadefs.command()
+@config_options
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def unload(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, yes: bool) -> None:
+    """Remove all namespaces and resource types, those made by users and protected ones too."""
+    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+        if not yes:
+            click.confirm("Remove all metadata definitions?", abort=True)
+        count = database.unload_namespaces()
+    click.echo(f"Removed: {count} namespaces.")
+
+
+@metadefs.command()
+@config_options
+@click.argument("image")
+@click.option("--json", "json_form", is_flag=True, help="Print JSON.")
+def check(
+    config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, image: str, json_form: bool
+) -> None:
+    """Say which properties of IMAGE (its id) are defined, by which namespace, and which values break a definition.
+
+    Exit code 0 when no value breaks all definitions of its property, 3 when one does.
+    """
+    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+        properties = database.get_image(image, Viewer(None, is_admin=True)).properties
+        report = metadef_report(properties, database.export_namespaces())
+    if json_form:
+        click.echo(msgspec.json.format(msgspec.json.encode(report)))
+    else:
+        _print(report)
+    if report.invalid:
+        raise SystemExit(BROKEN)
+
+
+def _load_mode(*, merge: bool, prefer_new: bool, overwrite: bool) -> LoadMode:
+    if prefer_new and overwrite:
+        raise click.UsageError("--prefer-new and --overwrite exclude each other.")
+    if (prefer_new or overwrite) and not merge:
+        raise click.UsageError(f"{'--prefer-new' if prefer_new else '--overwrite'} goes with --merge only.")
+    if overwrite:
+        return LoadMode.OVERWRITE
+    if prefer_new:
+        return LoadMode.PREFER_NEW
+    return LoadMode.MERGE if merge else LoadMode.SKIP
+
+
+def _read(paths: Iterable[Path]) -> list[NamespaceContent]:
+    """The namespaces of all files.
+
+    :raises ClickException: one cannot be used; every file that cannot is named.
+    """
+    contents: list[NamespaceContent] = []
+    faults: list[str] = []
+    for path in paths:
+        try:
+            files = definition_files(path)
+        except DefinitionFileError as error:
+            faults.append(str(error))
+            continue
+        for file in files:
+            try:
+                contents.append(read_file(file))
+            except DefinitionFileError as error:
+                faults.append(str(error))
+    if faults:
+        raise click.ClickException("\n".join([*faults, "Nothing was loaded."]))
+    return contents
+
+
+@contextmanager
+def _database(settings: Settings) -> Generator[Database]:
+    """The database of the settings, which is not created by asking; errors of it end the command in one line."""
+    with failing_in_one_line(settings):
+        state = schema_state(settings)
+        if state is not SchemaState.CURRENT:
+            raise click.ClickException(state.value)
+        database = open_database(settings.database)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _print(report: MetadefReport) -> None:
+    for one in report.properties:
+        click.echo(f"{one.status:<9} {one.name} = {one.value}")
+        for found in one.definitions:
+            place = found.namespace if found.object is None else f"{found.namespace}, object {found.object}"
+            click.echo(f"          {place}: {'; '.join(found.problems) or 'fits'}")
+    counts = Counter(one.status for one in report.properties)
+    click.echo(", ".join(f"{counts[status]} {status}" for status in ("valid", "invalid", "undefined")))

@@ -1,0 +1,66 @@
+"""Parts of the service that read files of the operator, tried out before workers are started.
+
+A worker would find the same errors, but could say them only in the log.
+"""
+
+from __future__ import annotations
+
+from glimpse.api.v2.schemas.catalog import build_schemas
+from glimpse.api.v2.schemas.custom import CustomSchemaError
+from glimpse.auth.all import build as build_authenticator
+from glimpse.db.base_usage import UsageFigures
+from glimpse.notify.all import build_notifier
+from glimpse.policy.engine import OsloPolicy
+from glimpse.policy.property_protection import build_property_protection
+from glimpse.quota.all import build_limits
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.model import Settings
+from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.multi import StoreSet
+
+
+def try_files(settings: Settings) -> None:
+    """Read the files of policy, identity, image properties and their protections, and the options of limits and
+    notifications.
+
+    Changes nothing.
+
+    :raises SettingsError: one of them cannot be used.
+    """
+    build_authenticator(settings.auth)
+    build_property_protection(settings.policy, OsloPolicy(settings.policy))
+    build_limits(settings.quotas, _nothing_used)
+    try_notifications(settings)
+    try:
+        build_schemas(
+            container_formats=settings.formats.container_formats,
+            disk_formats=settings.formats.disk_formats,
+            custom=settings.custom_schema,
+        )
+    except CustomSchemaError as error:
+        raise SettingsError(str(error)) from error
+
+
+def try_notifications(settings: Settings) -> None:
+    """Look for the drivers of notifications. Connects to nothing.
+
+    :raises SettingsError: a driver or its options cannot be used.
+    """
+    notifier = build_notifier(settings.notifications)
+    if notifier is not None:
+        notifier.close(0)
+
+
+def _nothing_used(_project_id: str | None) -> UsageFigures:
+    return UsageFigures(size_total=0, stage_total=0, count_total=0, count_uploading=0)
+
+
+def try_stores(settings: Settings) -> None:
+    """Open the stores, which makes the directories that they need.
+
+    :raises SettingsError: a store cannot work as configured.
+    """
+    try:
+        StoreSet(settings.stores)
+    except StoreMisconfigured as error:
+        raise SettingsError(f"The {error}.") from error

@@ -1,0 +1,145 @@
+"""``glimpse serve``: the service, from settings to listening workers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, cast
+
+import click
+
+from glimpse.app import build_asgi
+from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.db import failing_in_one_line, require_tables
+from glimpse.cli.parts import try_files, try_stores
+from glimpse.cli.places import make_data_directory
+from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
+from glimpse.launcher import serve as launch
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.load import Loaded
+from glimpse.settings.masking import masked_url
+from glimpse.settings.model import Settings
+from glimpse.settings.startup import refusals
+from glimpse.telemetry import exposition, log
+
+LOG = logging.getLogger(__name__)
+
+
+@click.command()
+@config_options
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", help="TCP port to listen on.")
+@click.option("--workers", help="Worker processes.")
+def serve(
+    config_files: tuple[Path, ...],
+    config_dirs: tuple[Path, ...],
+    data_dir: str | None,
+    host: str | None,
+    port: str | None,
+    workers: str | None,
+) -> None:
+    """Run the image service until SIGTERM or SIGINT.
+
+    Without files it keeps everything in one data directory and answers this machine only.
+    """
+    overrides = {
+        ("DEFAULT", "bind_host", "--host"): host,
+        ("DEFAULT", "bind_port", "--port"): port,
+        ("DEFAULT", "workers", "--workers"): workers,
+    }
+    loaded = settings_or_exit(config_files, config_dirs, data_dir, overrides)
+    settings = loaded.settings
+    _get_ready(settings)
+    _log_remarks(loaded)
+    raise SystemExit(_run(settings))
+
+
+def _get_ready(settings: Settings) -> None:
+    """Everything that can fail before the port is opened.
+
+    :raises ClickException: the service cannot start.
+    """
+    reasons = refusals(settings)
+    if reasons:
+        raise click.ClickException(" ".join(reasons))
+    make_data_directory(settings)
+    try:
+        log.configure(settings.logging)
+    except OSError as error:
+        raise click.ClickException(
+            f"The log file {settings.logging.file} cannot be written: {error.strerror}."
+        ) from error
+    try:
+        try_files(settings)
+        try_stores(settings)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    with failing_in_one_line(settings):
+        require_tables(settings)
+
+
+def _run(settings: Settings) -> int:
+    """Start the workers and stay until they end; returns the exit code.
+
+    :raises ClickException: the port cannot be opened, or the server is not installed.
+    """
+    listen = settings.listen
+    try:
+        metrics_directory = exposition.prepare(settings.metrics, settings.data_dir)
+    except OSError as error:
+        raise click.ClickException(f"Metrics cannot be kept in {settings.data_dir}: {error.strerror}.") from error
+    try:
+        options = ServeOptions(
+            host=listen.host.strip("[]"),
+            port=listen.port,
+            workers=listen.workers,
+            server=cast("Literal['granian', 'uvicorn']", listen.server),
+            drain_seconds=listen.drain_seconds,
+            in_parent=_in_parent(settings, metrics_directory),
+        )
+        return launch(options, lambda: _load(settings))
+    except LaunchError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _load(settings: Settings) -> ASGIApp:
+    """The application of one worker, which runs this after the fork."""
+    log.write_in_background()
+    return build_asgi(settings)
+
+
+def _in_parent(settings: Settings, metrics_directory: Path | None) -> Callable[[], None]:
+    def start() -> None:
+        if metrics_directory is not None:
+            try:
+                exposition.serve_metrics(settings.metrics, metrics_directory)
+            except OSError as error:
+                where = f"{settings.metrics.host}:{settings.metrics.port}"
+                raise LaunchError(f"Cannot serve metrics on {where}: {error.strerror}.") from error
+        if not settings.config_files:
+            click.echo(_welcome(settings), err=True)
+
+    return start
+
+
+def _welcome(settings: Settings) -> str:
+    host = settings.listen.host.strip("[]")
+    endpoint = f"http://{f'[{host}]' if ':' in host else host}:{settings.listen.port}"
+    client = {
+        "none": f"openstack --os-auth-type none --os-endpoint {endpoint} image list",
+        "basic": f"openstack --os-auth-type http_basic --os-username USER --os-endpoint {endpoint}/v2 image list",
+    }
+    return "\n".join(
+        (
+            f"Glimpse serves images at {endpoint}",
+            f"Data: {settings.data_dir} (database {masked_url(settings.database.connection)})",
+            f"Try:  {client.get(settings.auth.kind, 'openstack image list')}",
+            "Stop: Ctrl-C",
+        )
+    )
+
+
+def _log_remarks(loaded: Loaded) -> None:
+    for remark in loaded.remarks:
+        LOG.info("%s", remark)

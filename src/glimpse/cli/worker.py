@@ -1,0 +1,54 @@
+"""``glimpse worker``: a process that runs jobs and recovers what others left, and serves nothing."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from glimpse.app import build_worker
+from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.db import failing_in_one_line, require_tables
+from glimpse.cli.parts import try_notifications, try_stores
+from glimpse.cli.places import make_data_directory
+from glimpse.settings.errors import SettingsError
+from glimpse.telemetry import log
+
+LOG = logging.getLogger(__name__)
+
+
+@click.command()
+@config_options
+@click.option("--threads", type=click.IntRange(1, 256), help="Jobs at the same time; default `[glimpse] job_threads`.")
+def worker(
+    config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, threads: int | None
+) -> None:
+    """Run jobs until SIGTERM or SIGINT; those that run then go on in other processes."""
+    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
+    make_data_directory(settings)
+    try:
+        log.configure(settings.logging)
+        try_notifications(settings)
+        try_stores(settings)
+    except OSError as error:
+        raise click.ClickException(
+            f"The log file {settings.logging.file} cannot be written: {error.strerror}."
+        ) from error
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    with failing_in_one_line(settings):
+        require_tables(settings)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: ended.set())
+    running = build_worker(settings, threads=threads or max(settings.jobs.threads, 1))
+    running.start()
+    LOG.info("Running jobs as %s", running.name)
+    # in slices: a wait without an end would not let signal handlers run
+    while not ended.wait(1.0):
+        pass
+    running.stop()
+    LOG.info("Ended")

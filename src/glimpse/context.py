@@ -1,0 +1,31 @@
+"""Who asks: the identity that a request acts under."""
+
+from __future__ import annotations
+
+import msgspec
+
+from glimpse.settings.model import Secret
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller of one request, as an authenticator established it (spec 01, section 5.1).
+
+    Role names are lower case. ``is_admin`` is the outcome of the rule ``context_is_admin``. ``token`` is the Keystone
+    token that the caller showed, for calls to other services in the caller's name.
+    """
+
+    request_id: str
+    user_id: str | None = None
+    project_id: str | None = None
+    roles: frozenset[str] = frozenset()
+    service_roles: frozenset[str] = frozenset()
+    is_admin: bool = False
+    domain_id: str | None = None
+    system_scope: str | None = None
+    read_only: bool = False
+    token: Secret | None = None
+
+    @property
+    def project_scoped(self) -> bool:
+        """False for system- and domain-scoped identities, which no image rule accepts (spec 01, section 8.1)."""
+        return self.system_scope is None and self.domain_id is None

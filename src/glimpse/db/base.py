@@ -1,0 +1,203 @@
+"""The database as the services see it: coarse operations, one or two for a request.
+
+Implementations: SQL (``db/sql``). Each passes ``tests/contract/db``. Every method may raise
+``DatabaseUnavailable``; texts with characters outside the Unicode BMP are refused with ``Invalid`` by every
+writing method (spec 04, section 1.7), and so are texts that do not fit their column.
+A method that changes several rows does so in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from glimpse.db.base_jobs import JobDatabase
+from glimpse.db.base_locations import LocationDatabase
+from glimpse.db.base_repair import RepairDatabase
+from glimpse.db.base_usage import UsageDatabase
+from glimpse.db.metadef_base import MetadefDatabase
+from glimpse.domain.allowance import Allowance, ImageCeiling
+from glimpse.domain.image import Image, ImageChange, StoredData
+from glimpse.domain.listing import ListQuery
+from glimpse.domain.member import Member
+from glimpse.domain.status import MemberStatus, Status
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """For whom rows are read: an admin sees every image, others what spec 04, section 8 gives their project."""
+
+    project_id: str | None
+    is_admin: bool = False
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right of one process to carry an unfinished operation on an image to its end.
+
+    ``id`` names the attempt (32 hex digits; stores name unfinished data after it), ``purpose`` is ``upload``,
+    ``delete`` or ``location``, ``owner`` the process, ``generation`` grows by one with each take-over (fencing),
+    ``expires_at`` is seconds since 1970 on the owner's clock, ``store`` the id of the store concerned.
+    """
+
+    id: str
+    image_id: str
+    purpose: str
+    owner: str
+    generation: int
+    expires_at: float
+    store: str | None = None
+
+
+class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, MetadefDatabase, Protocol):
+    """Images, the leases on them, jobs, what projects use, and metadata definitions."""
+
+    def create_image(self, image: Image, *, ceiling: ImageCeiling | None = None) -> None:
+        """Insert an image with its properties, tags and locations.
+
+        :raises Duplicate: the id is taken, also by a deleted image that is not purged yet.
+        :raises LimitExceeded: it is one more than the ``ceiling`` allows.
+        """
+        ...
+
+    def get_image(self, image_id: str, viewer: Viewer) -> Image:
+        """Read one live image with properties, tags, active locations and the viewer's membership.
+
+        :raises NotFound: no such image, a deleted one (admins too), or one that the viewer does not see.
+        """
+        ...
+
+    def list_images(self, query: ListQuery, viewer: Viewer) -> list[Image]:
+        """Read one page, complete with properties, tags and active locations, in at most three statements.
+
+        NULL sorts as the smallest value in every database, and paging over it neither loses nor repeats rows.
+
+        :raises MarkerUnknown: the marker names no live image.
+        :raises Forbidden: the marker names an image that the viewer does not see.
+        """
+        ...
+
+    def update_image(self, image_id: str, change: ImageChange) -> datetime:
+        """Apply a change in one transaction and return the new ``updated_at``.
+
+        Rows that the change does not name stay as they are. Revived properties lose their ``deleted_at``.
+
+        :raises NotFound: the image is not there or deleted; or a tag of ``drop_tags`` is not there.
+        :raises Conflict: the image is in none of ``from_status``, or a property of ``drop_properties`` or a location
+            that the change names is gone.
+        :raises LimitExceeded: what it takes does not fit into its allowance.
+        """
+        ...
+
+    def list_members(self, image_id: str, viewer: Viewer, *, member_id: str | None = None) -> list[Member]:
+        """The memberships of a live image that the viewer sees, or the one of ``member_id`` among them.
+
+        Admins and the project that owns the image see all, others their own (spec 04, section 8.4). Which image
+        the viewer sees is not asked here.
+        """
+        ...
+
+    def add_member(self, image_id: str, member_id: str, *, maximum: int) -> Member:
+        """Share an image with a project; the status is ``pending``.
+
+        One transaction counts and adds, so of two requests for one project, or for the last place, one succeeds. A
+        removed row is revived: ``created_at`` stays that of the first time, ``deleted_at`` goes.
+
+        :raises NotFound: the image is not there or deleted.
+        :raises LimitExceeded: with this one there are more than ``maximum``, unless that is negative.
+        :raises Duplicate: the project is a member already, and there is room for another one.
+        """
+        ...
+
+    def set_member_status(self, image_id: str, member_id: str, status: MemberStatus) -> Member:
+        """Record what a project made of the offer.
+
+        :raises NotFound: the project is no member.
+        """
+        ...
+
+    def remove_member(self, image_id: str, member_id: str) -> Member:
+        """Soft-delete a membership and return it; its ``updated_at`` is the time of the removal.
+
+        :raises NotFound: the project is no member.
+        """
+        ...
+
+    def begin_upload(
+        self, image_id: str, lease: Lease, *, allowance: Allowance | None = None, reserve: int = 1
+    ) -> None:
+        """Move the image from ``queued`` to ``saving`` and record the lease.
+
+        With an ``allowance`` the lease holds ``reserve`` bytes of it until it ends; see ``db/base_usage.py``.
+
+        :raises Conflict: the image is not queued.
+        :raises NotFound: the image is gone.
+        :raises LimitExceeded: the bytes do not fit into the allowance.
+        """
+        ...
+
+    def finish_upload(
+        self, lease: Lease, data: StoredData, *, drop_properties: tuple[str, ...] = (), drop_locations: bool = False
+    ) -> datetime:
+        """Make the image ``active`` with its data and location, drop the lease, return ``updated_at``.
+
+        ``drop_properties``, and all former locations with ``drop_locations``, are removed in the same transaction.
+
+        :raises LeaseLost: the lease is not this owner's generation any more; nothing is changed.
+        :raises Gone: the image is not ``saving`` any more; nothing is changed.
+        """
+        ...
+
+    def cancel_upload(self, lease: Lease, *, reason: str | None = None) -> bool:
+        """Return the image from ``saving`` to ``queued`` with size and digests cleared, drop the lease.
+
+        With a ``reason`` the custom property ``os_glance_failed_upload`` is set to it, for the user to see.
+        Returns False when the image had left ``saving`` by other means (the lease is dropped all the same), and
+        False without any change when the lease is not this owner's generation any more.
+        """
+        ...
+
+    def begin_delete(self, image_id: str, lease: Lease, *, from_status: Status) -> None:
+        """Record the lease of a deletion whose data are about to be removed from the stores.
+
+        :raises Conflict: the image is protected or not in ``from_status``, or another deletion is under way.
+        :raises NotFound: the image is gone.
+        """
+        ...
+
+    def finish_delete(self, image_id: str, lease: Lease | None) -> datetime:
+        """Soft-delete the image and its children (spec 04, section 6), drop the lease, return ``deleted_at``.
+
+        :raises NotFound: the image is gone.
+        :raises Conflict: no lease was given and the image is protected or has locations by now.
+        """
+        ...
+
+    def cancel_delete(self, lease: Lease) -> None:
+        """Drop the lease of a deletion that a store refused; the image stays as it was."""
+        ...
+
+    def renew_leases(self, owner: str, lease_ids: Sequence[str], expires_at: float) -> int:
+        """Move ``expires_at`` of those leases that ``owner`` still has; returns their number."""
+        ...
+
+    def expired_leases(self, now: float, *, limit: int = 100) -> list[Lease]:
+        """Leases whose ``expires_at`` is before ``now``, the oldest first."""
+        ...
+
+    def take_lease(self, lease: Lease, owner: str, expires_at: float) -> Lease | None:
+        """Make ``owner`` the holder of an expired lease by compare-and-set; None when somebody else was first."""
+        ...
+
+    def leased_image(self, lease: Lease) -> Image | None:
+        """The image of a lease, seen as an admin, also when deleted; None when there is no such row."""
+        ...
+
+    def count_leases(self) -> dict[str, int]:
+        """Number of leases by purpose, for metrics and diagnosis."""
+        ...
+
+    def close(self) -> None:
+        """Give back every connection; the object is of no use afterwards."""
+        ...

@@ -1,0 +1,212 @@
+"""The state of a database's schema, and bringing it up to date.
+
+The peer's part is as its last migration leaves it, and is never migrated here; Glimpse's own part has revisions
+of its own (spec 04, sections 1 and 5). alembic is imported only when there is something to create.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+# from here, so that all tables are in it
+from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.own_tables import glimpse_version
+from glimpse.db.sql.tables import alembic_version
+from glimpse.db.sql.transaction import Transaction, read
+from glimpse.errors import Conflict, DatabaseUnavailable
+
+#: What ``alembic_version`` must contain; no release of the peer after 2024.1 added a revision.
+PEER_REVISION = "2024_1_contract01"
+#: The revisions in ``migrations/versions``, the oldest first.
+OWN_REVISIONS = ("glimpse_001", "glimpse_002", "glimpse_003")
+#: The revision that this version of Glimpse needs.
+OWN_REVISION = OWN_REVISIONS[-1]
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+# a number of our own for PostgreSQL's advisory locks, and a name and seconds for MySQL's
+_LOCK_NUMBER = 0x676C696D70736501
+_LOCK_NAME = "glimpse_schema"
+_LOCK_SECONDS = 120
+
+# Revisions are named <release>_expand0n and <release>_contract0n, after a common trunk (spec 04, section 5.1).
+_PEER_TRUNK = frozenset({"liberty", "mitaka01", "mitaka02"})
+_PEER_RELEASES = frozenset(
+    "ocata pike queens rocky train ussuri wallaby xena yoga zed 2023_1 2024_1".split()  # noqa: SIM905 - reads better
+)
+# the version table of Glance before Ocata
+_PEER_FORMER_VERSION = "migrate_version"
+
+
+class SchemaState(Enum):
+    """What a database is to Glimpse; the value is a sentence for the operator (spec 04, section 5.2)."""
+
+    MISSING = "The database has no tables yet."
+    EMPTY = "The database has tables, but no version: its creation was interrupted, or it is not an image database."
+    PEER_OUTDATED = (
+        "The tables are those of an older Glance release: upgrade them with that service's own tool to "
+        f"{PEER_REVISION} first."
+    )
+    PEER_MID_UPGRADE = (
+        f"The tables are in the middle of a Glance upgrade: finish it with that service's own tool to {PEER_REVISION} "
+        "first."
+    )
+    PEER_UNKNOWN = "The tables are those of a Glance release that this version of Glimpse does not know."
+    OWN_MISSING = "The tables are Glance's; those that Glimpse adds are missing or older than this version needs."
+    OWN_UNKNOWN = "The tables that Glimpse adds were made by a newer version of Glimpse."
+    CURRENT = "The database is up to date."
+
+
+class SchemaVersion(msgspec.Struct, frozen=True):
+    """The rows of ``alembic_version`` (sorted; None without the table) and the revision of Glimpse's own part."""
+
+    peer: tuple[str, ...] | None
+    own: str | None
+
+
+class SchemaReport(msgspec.Struct, frozen=True):
+    """What :func:`sync` found, and whether it had anything to do."""
+
+    before: SchemaState
+    changed: bool
+
+
+def version(engine: Engine) -> SchemaVersion:
+    """The versions that the database says it has.
+
+    :raises DatabaseUnavailable: it cannot be reached.
+    """
+    return read(engine, _version)
+
+
+def check(engine: Engine) -> SchemaState:
+    """What the database is to Glimpse, without changing it.
+
+    :raises DatabaseUnavailable: it cannot be reached.
+    """
+    return read(engine, _state)
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the service can start on the database as it is.
+
+    :raises DatabaseUnavailable: it cannot be reached.
+    """
+    return check(engine) is SchemaState.CURRENT
+
+
+def sync(engine: Engine) -> SchemaReport:
+    """Create what is missing, up to the revision of this version; several processes may do so at once.
+
+    :raises Conflict: the database is none that Glimpse may change; the text is the sentence of its state.
+    :raises DatabaseUnavailable: it cannot be reached.
+    """
+    before = check(engine)
+    if before is SchemaState.CURRENT:
+        return SchemaReport(before, changed=False)
+    return _sync(engine)
+
+
+def _sync(engine: Engine) -> SchemaReport:
+    with _alone(engine) as connection:
+        before = _state(connection)
+        match before:
+            case SchemaState.CURRENT:
+                return SchemaReport(before, changed=False)
+            case SchemaState.MISSING | SchemaState.EMPTY:
+                _require_nothing_to_lose(connection)
+                _create_peer_tables(connection)
+            case SchemaState.OWN_MISSING:
+                pass
+            case _:
+                raise Conflict(before.value)
+        _migrate_own_tables(connection)
+    return SchemaReport(before, changed=True)
+
+
+def _version(connection: Connection) -> SchemaVersion:
+    inspector = sa.inspect(connection)
+    peer = own = None
+    if inspector.has_table(alembic_version.name):
+        peer = tuple(sorted(connection.execute(sa.select(alembic_version.c.version_num)).scalars()))
+    if inspector.has_table(glimpse_version.name):
+        own = connection.execute(sa.select(glimpse_version.c.version_num)).scalar()
+    return SchemaVersion(peer, own)
+
+
+def _state(connection: Connection) -> SchemaState:
+    found = _version(connection)
+    if not found.peer:
+        tables = set(sa.inspect(connection).get_table_names()) - {alembic_version.name, glimpse_version.name}
+        return SchemaState.EMPTY if tables else SchemaState.MISSING
+    if PEER_REVISION not in found.peer:
+        return _state_of_peer(found.peer)
+    if found.own == OWN_REVISION:
+        return SchemaState.CURRENT
+    return SchemaState.OWN_MISSING if found.own in {None, *OWN_REVISIONS} else SchemaState.OWN_UNKNOWN
+
+
+def _state_of_peer(revisions: tuple[str, ...]) -> SchemaState:
+    branches = [revision.rpartition("_") for revision in revisions if revision not in _PEER_TRUNK]
+    if any(release not in _PEER_RELEASES for release, _, _ in branches):
+        return SchemaState.PEER_UNKNOWN
+    if any(branch.startswith("expand") for _, _, branch in branches):
+        return SchemaState.PEER_MID_UPGRADE
+    return SchemaState.PEER_OUTDATED
+
+
+def _require_nothing_to_lose(connection: Connection) -> None:
+    """Let only tables be there that an interrupted creation may have left: ours, and without a row."""
+    inspector = sa.inspect(connection)
+    found = inspector.get_table_names()
+    if _PEER_FORMER_VERSION in found:
+        raise Conflict(SchemaState.PEER_OUTDATED.value)
+    for table in peer_metadata.sorted_tables:
+        if table.name not in found:
+            continue
+        columns = [column["name"] for column in inspector.get_columns(table.name)]
+        has_rows = connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None
+        if columns != table.c.keys() or has_rows:
+            raise Conflict(SchemaState.EMPTY.value)
+
+
+def _create_peer_tables(connection: Connection) -> None:
+    # MySQL commits each table: the version comes last, so that an interrupted creation is taken up again.
+    peer_metadata.create_all(connection)
+    connection.execute(sa.insert(alembic_version).values(version_num=PEER_REVISION))
+
+
+def _migrate_own_tables(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - slow to import, and seldom needed
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _alone(engine: Engine) -> Generator[Connection]:
+    """A connection that no other process changes the schema next to; in a transaction where the database has them."""
+    if engine.dialect.name != "mysql":
+        with Transaction(engine) as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_NUMBER)))
+            yield connection
+        return
+    # each DDL statement commits by itself
+    with engine.connect() as connection:
+        if connection.scalar(sa.select(sa.func.get_lock(_LOCK_NAME, _LOCK_SECONDS))) != 1:
+            raise DatabaseUnavailable("Another process has been changing the schema for too long.")
+        try:
+            yield connection
+        finally:
+            connection.execute(sa.select(sa.func.release_lock(_LOCK_NAME)))

@@ -1,0 +1,71 @@
+"""The database protocol on SQL: each operation checks its texts, then runs as one read or one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from glimpse.db.base import Lease, Viewer
+from glimpse.db.sql import deletion, images, leased_work, listing, reading, texts
+from glimpse.db.sql.jobs import Jobs
+from glimpse.db.sql.leased_work import LeasedWork
+from glimpse.db.sql.location_removal import LocationRemoval
+from glimpse.db.sql.location_repair import LocationRepair
+from glimpse.db.sql.membership import Membership
+from glimpse.db.sql.metadef_database import Metadefs
+from glimpse.db.sql.reading import ImageReading
+from glimpse.db.sql.reservations import Reservations
+from glimpse.db.sql.transaction import read, write
+from glimpse.db.sql.usage import ProjectUsage
+from glimpse.domain.allowance import ImageCeiling
+from glimpse.domain.image import Image, ImageChange
+from glimpse.domain.listing import ListQuery
+from glimpse.domain.status import Status
+
+
+class SqlDatabase(
+    ImageReading, LeasedWork, Membership, Jobs, LocationRemoval, LocationRepair, ProjectUsage, Reservations, Metadefs
+):
+    """:class:`glimpse.db.base.Database` on an engine of :func:`glimpse.db.sql.engine.connect`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def create_image(self, image: Image, *, ceiling: ImageCeiling | None = None) -> None:
+        """See the protocol: 1 statement, and 1 for each kind of children; with a ``ceiling`` 1 more, 2 on servers."""
+        texts.require_image(image)
+        write(self._engine, images.create_image, image, ceiling)
+
+    def list_images(self, query: ListQuery, viewer: Viewer) -> list[Image]:
+        """See the protocol: 2 statements, 3 with a marker."""
+        return read(self._engine, listing.list_images, query, viewer)
+
+    def update_image(self, image_id: str, change: ImageChange) -> datetime:
+        """See the protocol: 1 statement, and 1 or 2 for each kind of children that changes."""
+        texts.require_change(change)
+        reading.require_image_id(image_id)
+        return write(self._engine, images.update_image, image_id, change)
+
+    def begin_delete(self, image_id: str, lease: Lease, *, from_status: Status) -> None:
+        """See the protocol: 1 statement."""
+        reading.require_image_id(image_id)
+        leased_work.require_lease(lease)
+        write(self._engine, deletion.begin_delete, image_id, lease, from_status)
+
+    def finish_delete(self, image_id: str, lease: Lease | None) -> datetime:
+        """See the protocol: at most 7 statements."""
+        reading.require_image_id(image_id)
+        return write(self._engine, deletion.finish_delete, image_id, lease)
+
+    def cancel_delete(self, lease: Lease) -> None:
+        """See the protocol: 1 statement."""
+        read(self._engine, leased_work.drop_held, lease)
+
+    def leased_image(self, lease: Lease) -> Image | None:
+        """See the protocol: 1 statement."""
+        return self.image_of_lease(lease.image_id)
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._engine.dispose()

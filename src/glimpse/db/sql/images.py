@@ -1,0 +1,117 @@
+"""Single images: create and change."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from glimpse.db.sql.locations import change_locations, insert_locations, insertable
+from glimpse.db.sql.properties import drop_properties, insert_properties, set_properties
+from glimpse.db.sql.reading import IMAGE_COLUMNS, no_such_image
+from glimpse.db.sql.tables import images
+from glimpse.db.sql.tags import add_tags, drop_tag, replace_tags
+from glimpse.db.sql.transaction import stamp, storable_time
+from glimpse.db.sql.usage import check_ceiling, reserve
+from glimpse.domain.allowance import ImageCeiling
+from glimpse.domain.image import Image, ImageChange
+from glimpse.domain.status import Status
+from glimpse.errors import Conflict, Duplicate, Invalid
+
+_ID = sa.bindparam("image_id", type_=sa.String())
+_LIVE = sa.and_(images.c.id == _ID, images.c.deleted == sa.false())
+
+_INSERT = sa.insert(images)
+_STATUS = sa.select(images.c.status, images.c.protected).where(_LIVE)
+
+
+#: Columns of a new row that are its attributes as they are.
+_PLAIN = tuple(column.name for column in IMAGE_COLUMNS if column.name not in {"owner", "created_at", "updated_at"})
+#: Columns that a change may name.
+_CHANGEABLE = frozenset(column.name for column in IMAGE_COLUMNS) - {"id", "created_at", "updated_at"}
+
+
+def status_and_protection(connection: Connection, image_id: str) -> tuple[Status, bool]:
+    """Why a conditional statement found no row.
+
+    :raises NotFound: the image is not there, or deleted.
+    """
+    row = connection.execute(_STATUS, {"image_id": image_id}).fetchone()
+    if row is None:
+        raise no_such_image(image_id)
+    return Status(row[0]), row[1]
+
+
+def create_image(connection: Connection, image: Image, ceiling: ImageCeiling | None = None) -> None:
+    """See :meth:`glimpse.db.base.Database.create_image`; the texts are checked by the caller."""
+    if ceiling is not None:
+        check_ceiling(connection, ceiling)
+    created_at = storable_time(connection, image.created_at)
+    row: dict[str, Any] = {column: getattr(image, column) for column in _PLAIN}
+    row["owner"] = image.owner or None
+    row["created_at"] = created_at
+    row["updated_at"] = storable_time(connection, image.updated_at)
+    row["deleted"] = False
+    try:
+        connection.execute(_INSERT, row)
+    except IntegrityError as error:
+        raise Duplicate(f"Image ID {image.id} already exists!") from error
+    if image.properties:
+        try:
+            insert_properties(connection, image.id, image.properties, created_at)
+        except IntegrityError as error:
+            raise Conflict("The names of two properties differ only in case, accents or trailing blanks.") from error
+    if image.tags:
+        add_tags(connection, image.id, image.tags, created_at)
+    if image.locations:
+        insert_locations(connection, [insertable(image.id, location, created_at) for location in image.locations])
+
+
+@lru_cache(maxsize=256)
+def _update(columns: tuple[str, ...], *, conditional: bool) -> Any:
+    statement = sa.update(images).where(_LIVE)
+    if conditional:
+        statement = statement.where(images.c.status.in_(sa.bindparam("from_status", expanding=True)))
+    names = ("updated_at", *columns)
+    return statement.values({name: sa.bindparam(f"new_{name}", type_=images.c[name].type) for name in names})
+
+
+def update_image(connection: Connection, image_id: str, change: ImageChange) -> datetime:
+    """See :meth:`glimpse.db.base.Database.update_image`; the texts are checked by the caller."""
+    moment = stamp(connection)
+    _update_row(connection, image_id, change, moment)
+    if change.drop_properties:
+        drop_properties(connection, image_id, change.drop_properties, moment)
+    if change.set_properties:
+        set_properties(connection, image_id, change.set_properties, moment)
+    if change.tags is not None:
+        replace_tags(connection, image_id, change.tags, moment)
+    for tag in change.drop_tags:
+        drop_tag(connection, image_id, tag, moment)
+    if change.add_tags:
+        add_tags(connection, image_id, change.add_tags, moment)
+    if change.within is not None:
+        reserve(connection, change.within, change.takes, change.takes)
+    if change.add_locations or change.relabel_locations or change.drop_locations or change.if_location is not None:
+        change_locations(connection, image_id, change, moment)
+    return moment
+
+
+def _update_row(connection: Connection, image_id: str, change: ImageChange, moment: datetime) -> None:
+    if not _CHANGEABLE.issuperset(change.columns):
+        raise Invalid(f"Not every attribute of these can be changed: {', '.join(sorted(change.columns))}.")
+    columns = tuple(change.columns)
+    parameters: dict[str, Any] = {f"new_{name}": value for name, value in change.columns.items()}
+    if "owner" in change.columns:
+        parameters["new_owner"] = change.columns["owner"] or None
+    parameters["new_updated_at"] = moment
+    parameters["image_id"] = image_id
+    if change.from_status:
+        parameters["from_status"] = change.from_status
+    if not connection.execute(_update(columns, conditional=bool(change.from_status)), parameters).rowcount:
+        status, _ = status_and_protection(connection, image_id)
+        raise Conflict(f"The image is {status}, which does not allow this change.")

@@ -1,0 +1,44 @@
+"""Completing the metadata of locations from before the installation had several stores; see ``db/base_repair.py``."""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from glimpse.db.sql.locations import read_metadata, write_metadata
+from glimpse.db.sql.tables import image_locations
+from glimpse.db.sql.transaction import write
+from glimpse.domain.image import Location
+
+_COLUMNS = image_locations.c
+_LIVE = sa.and_(
+    _COLUMNS.id == sa.bindparam("row_id", type_=sa.Integer()),
+    _COLUMNS.image_id == sa.bindparam("of_image", type_=sa.String()),
+    _COLUMNS.deleted == sa.false(),
+)
+_READ = sa.select(_COLUMNS.meta_data).where(_LIVE).with_for_update()
+_WRITE = sa.update(image_locations).where(_LIVE).values(meta_data=sa.bindparam("new_metadata", type_=sa.Text()))
+
+
+def name_store(connection: Connection, image_id: str, location_id: int, store_id: str) -> bool:
+    """See :meth:`glimpse.db.base_repair.RepairDatabase.name_location_store`."""
+    row_of = {"row_id": location_id, "of_image": image_id}
+    row = connection.execute(_READ, row_of).first()
+    if row is None:
+        return False
+    found = Location(url="", metadata=read_metadata(row[0]))
+    if "store" in found.metadata:
+        return False
+    named = msgspec.structs.replace(found, metadata={**found.metadata, "store": store_id})
+    return connection.execute(_WRITE, {**row_of, "new_metadata": write_metadata(named)}).rowcount == 1
+
+
+class LocationRepair:
+    """The part of the database that completes locations."""
+
+    _engine: Engine
+
+    def name_location_store(self, image_id: str, location_id: int, store_id: str) -> bool:
+        """See the protocol: 2 statements."""
+        return write(self._engine, name_store, image_id, location_id, store_id)

@@ -1,0 +1,123 @@
+"""Rows of ``image_locations`` (spec 04, sections 3.3 and 7.4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from glimpse.db.sql.tables import image_locations
+from glimpse.db.sql.texts import TEXT_BYTES, require_location
+from glimpse.domain.image import ImageChange, Location
+from glimpse.errors import Conflict, Invalid
+
+_OBJECT: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+
+#: For rows of :func:`insertable`.
+INSERT_LOCATIONS = sa.insert(image_locations)
+#: What every new row has.
+NEW_LOCATION: dict[str, Any] = {"status": "active", "deleted_at": None, "deleted": False}
+_MARK_ALL_DELETED = (
+    sa.update(image_locations)
+    .where(image_locations.c.image_id == sa.bindparam("of_image"), image_locations.c.deleted == sa.false())
+    .values(status="deleted", deleted=True, deleted_at=sa.bindparam("moment"), updated_at=sa.bindparam("moment"))
+)
+
+
+def read_metadata(text: str | None) -> dict[str, Any]:
+    """The metadata of a location; the key ``backend`` of old rows is read as ``store`` (spec 04, section 5.3)."""
+    if not text or text == "{}":
+        return {}
+    metadata = _OBJECT.decode(text)
+    if "backend" in metadata and "store" not in metadata:
+        metadata["store"] = metadata.pop("backend")
+    return metadata
+
+
+def write_metadata(location: Location) -> str:
+    """Metadata as the peer's JSON encoder writes them, never NULL (spec 04, sections 1.6 and 1.8).
+
+    :raises Invalid: they do not fit their column.
+    """
+    text = json.dumps(location.metadata)
+    if len(text) > TEXT_BYTES:
+        raise Invalid(f"The metadata of a location are longer than {TEXT_BYTES} bytes.")
+    return text
+
+
+def insertable(image_id: str, location: Location, moment: datetime) -> dict[str, Any]:
+    """The new row of a location.
+
+    :raises Invalid: the location does not fit its columns.
+    """
+    require_location(location)
+    return {
+        **NEW_LOCATION,
+        "image_id": image_id,
+        "value": location.url,
+        "meta_data": write_metadata(location),
+        "status": location.status,
+        "created_at": moment,
+        "updated_at": moment,
+    }
+
+
+def insert_locations(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows of :func:`insertable` in one statement."""
+    connection.execute(INSERT_LOCATIONS, rows)
+
+
+def mark_all_deleted(connection: Connection, image_id: str, moment: datetime) -> int:
+    """Soft-delete what is live of an image's locations (spec 04, section 6), and return their number."""
+    return connection.execute(_MARK_ALL_DELETED, {"of_image": image_id, "moment": moment}).rowcount
+
+
+_COLUMNS = image_locations.c
+_ACTIVE = sa.and_(
+    _COLUMNS.image_id == sa.bindparam("of_image"),
+    _COLUMNS.deleted == sa.false(),
+    _COLUMNS.status == sa.literal_column("'active'", sa.String()),
+)
+#: Active locations of an image with one of several ids.
+ACTIVE_OF = sa.and_(_ACTIVE, _COLUMNS.id.in_(sa.bindparam("ids", expanding=True)))
+_FIND = sa.select(_COLUMNS.id).where(ACTIVE_OF)
+_RELABEL = (
+    sa.update(image_locations)
+    .where(_ACTIVE, _COLUMNS.id == sa.bindparam("row_id"))
+    .values(meta_data=sa.bindparam("new_metadata"), updated_at=sa.bindparam("moment"))
+)
+_DROP = (
+    sa.update(image_locations)
+    .where(ACTIVE_OF)
+    .values(status="deleted", deleted=True, deleted_at=sa.bindparam("moment"), updated_at=sa.bindparam("moment"))
+)
+
+
+def change_locations(connection: Connection, image_id: str, change: ImageChange, moment: datetime) -> None:
+    """The part of a change that is about locations; the row of the image is locked by now.
+
+    That lock, which every change of locations takes, is why a look at the rows here cannot be outdated.
+
+    :raises Conflict: a location that the change names is not active any more.
+    """
+    of_image = {"of_image": image_id, "moment": moment}
+    gone = Conflict("A location of the image was removed meanwhile.")
+    if change.if_location is not None:
+        needed = {"of_image": image_id, "ids": [change.if_location]}
+        if connection.execute(_FIND, needed).first() is None:
+            raise gone
+    for location in change.relabel_locations:
+        parameters = {**of_image, "row_id": location.id, "new_metadata": write_metadata(location)}
+        if connection.execute(_RELABEL, parameters).rowcount != 1:
+            raise gone
+    if change.drop_locations:
+        dropped = connection.execute(_DROP, {**of_image, "ids": list(change.drop_locations)}).rowcount
+        if dropped != len(change.drop_locations):
+            raise gone
+    if change.add_locations:
+        insert_locations(connection, [insertable(image_id, location, moment) for location in change.add_locations])

@@ -1,0 +1,68 @@
+"""Rows of ``image_members`` (spec 04, section 3.4), as far as operations on images change them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from glimpse.db.sql.tables import image_members
+
+_COLUMNS = image_members.c
+_IDS = _COLUMNS.id.in_(sa.bindparam("ids", expanding=True))
+
+#: Rows of one member, as the database compares names.
+OF_MEMBER = _COLUMNS.member == sa.bindparam("of_member", type_=sa.String())
+
+_LIVE_OR_DELETED_NOW = (
+    sa.select(_COLUMNS.id, _COLUMNS.member, _COLUMNS.deleted)
+    .where(
+        _COLUMNS.image_id == sa.bindparam("of_image"),
+        sa.or_(_COLUMNS.deleted == sa.false(), _COLUMNS.deleted_at == sa.bindparam("moment")),
+    )
+    .order_by(_COLUMNS.deleted.desc(), _COLUMNS.id)
+)
+_LIVE_OR_DELETED_NOW_OF_MEMBER = _LIVE_OR_DELETED_NOW.where(OF_MEMBER)
+_MARK_DELETED = (
+    sa.update(image_members)
+    .where(_IDS)
+    .values(deleted=True, deleted_at=sa.bindparam("moment"), updated_at=sa.bindparam("moment"))
+)
+_REMOVE = sa.delete(image_members).where(_IDS)
+
+
+def drop_all_members(connection: Connection, image_id: str, moment: datetime) -> None:
+    """Soft-delete the memberships of an image that is deleted."""
+    _drop(connection, _LIVE_OR_DELETED_NOW, {"of_image": image_id, "moment": moment}, moment)
+
+
+def drop_member(connection: Connection, image_id: str, member_id: str, moment: datetime) -> None:
+    """Soft-delete the membership of one project."""
+    parameters = {"of_image": image_id, "of_member": member_id, "moment": moment}
+    _drop(connection, _LIVE_OR_DELETED_NOW_OF_MEMBER, parameters, moment)
+
+
+def _drop(
+    connection: Connection, found: sa.Select[int, str, bool], parameters: dict[str, Any], moment: datetime
+) -> None:
+    """Mark the rows that ``found`` selects.
+
+    A second live row for one project (spec 04, section 15.6) is removed: with the same ``deleted_at`` as the first
+    it would break the unique constraint, and the image could never be deleted. So would a live row where another
+    one was deleted at this very moment, a second on MySQL.
+    """
+    members: set[str] = set()
+    marked: list[int] = []
+    doubles: list[int] = []
+    for row_id, member, deleted in connection.execute(found, parameters):
+        if member in members:
+            doubles.append(row_id)
+        elif not deleted:
+            marked.append(row_id)
+        members.add(member)
+    if marked:
+        connection.execute(_MARK_DELETED, {"ids": marked, "moment": moment})
+    if doubles:
+        connection.execute(_REMOVE, {"ids": doubles})

@@ -1,0 +1,184 @@
+"""Sharing an image with projects: the part of the database that reads and changes memberships.
+
+Adding locks the row of the image first, as every change of an image does, so that two requests that add the same
+project, or the last one that fits, come one after the other: no constraint of the tables keeps live rows apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from glimpse.db.base import Viewer
+from glimpse.db.sql.members import OF_MEMBER, drop_member
+from glimpse.db.sql.reading import fits, no_such_image, require_image_id
+from glimpse.db.sql.tables import image_members, images
+from glimpse.db.sql.texts import require_short, require_storable, storable
+from glimpse.db.sql.transaction import read, stamp, write
+from glimpse.domain.limits import check_count
+from glimpse.domain.member import MEMBER_LENGTH, Member
+from glimpse.domain.status import MemberStatus
+from glimpse.errors import Duplicate, Invalid, NotFound
+
+_COLUMNS = image_members.c
+_OF_IMAGE = _COLUMNS.image_id == sa.bindparam("of_image", type_=sa.String())
+_LIVE = sa.and_(_OF_IMAGE, _COLUMNS.deleted == sa.false())
+_PROJECT = sa.bindparam("project", type_=sa.String())
+_MOMENT = sa.bindparam("moment", type_=sa.DateTime())
+_STATUS = sa.bindparam("new_status", type_=sa.String())
+
+_ALL = (
+    sa.select(_COLUMNS.member, _COLUMNS.status, _COLUMNS.created_at, _COLUMNS.updated_at)
+    .join(images, images.c.id == _COLUMNS.image_id)
+    .where(_LIVE, images.c.deleted == sa.false())
+    .order_by(_COLUMNS.id)
+)
+_SEEN = _ALL.where(sa.or_(images.c.owner == _PROJECT, _COLUMNS.member == _PROJECT))
+
+_LOCK_IMAGE = (
+    sa.select(images.c.id)
+    .where(images.c.id == sa.bindparam("of_image", type_=sa.String()), images.c.deleted == sa.false())
+    .with_for_update()
+)
+_LIVE_OR_OWN = (
+    sa.select(_COLUMNS.id, _COLUMNS.deleted, OF_MEMBER.label("same"), _COLUMNS.created_at)
+    .where(_OF_IMAGE, sa.or_(_COLUMNS.deleted == sa.false(), OF_MEMBER))
+    .order_by(_COLUMNS.id)
+)
+_INSERT = sa.insert(image_members)
+_REVIVE = (
+    sa.update(image_members)
+    .where(_COLUMNS.id == sa.bindparam("row_id", type_=sa.Integer()))
+    .values(
+        member=sa.bindparam("of_member", type_=sa.String()),
+        status=MemberStatus.PENDING.value,
+        updated_at=_MOMENT,
+        deleted=False,
+        deleted_at=None,
+    )
+)
+_SET_STATUS = sa.update(image_members).where(_LIVE, OF_MEMBER).values(status=_STATUS, updated_at=_MOMENT)
+_ONE = (
+    sa.select(_COLUMNS.member, _COLUMNS.status, _COLUMNS.created_at, _COLUMNS.updated_at)
+    .where(_LIVE, OF_MEMBER)
+    .order_by(_COLUMNS.id)
+)
+
+
+class Membership:
+    """The part of the database that is about members."""
+
+    _engine: Engine
+
+    def list_members(self, image_id: str, viewer: Viewer, *, member_id: str | None = None) -> list[Member]:
+        """See the protocol: 1 statement."""
+        if not fits(image_id) or (member_id is not None and not storable(member_id)):
+            return []
+        return read(self._engine, _list_members, image_id, viewer, member_id)
+
+    def add_member(self, image_id: str, member_id: str, *, maximum: int) -> Member:
+        """See the protocol: 3 statements."""
+        require_image_id(image_id)
+        if not member_id:
+            raise Invalid("A member has a name.")
+        require_storable((member_id,))
+        require_short(member_id, MEMBER_LENGTH, "The member")
+        return write(self._engine, _add_member, image_id, member_id, maximum)
+
+    def set_member_status(self, image_id: str, member_id: str, status: MemberStatus) -> Member:
+        """See the protocol: 2 statements."""
+        _require_names(image_id, member_id)
+        return write(self._engine, _set_status, image_id, member_id, status)
+
+    def remove_member(self, image_id: str, member_id: str) -> Member:
+        """See the protocol: 3 statements."""
+        _require_names(image_id, member_id)
+        return write(self._engine, _remove_member, image_id, member_id)
+
+
+def _require_names(image_id: str, member_id: str) -> None:
+    if not fits(image_id) or not storable(member_id):
+        raise _no_such_member(image_id, member_id)
+
+
+def _no_such_member(image_id: str, member_id: str) -> NotFound:
+    return NotFound(f"Image {image_id} has no member {member_id}.")
+
+
+def _members(image_id: str, rows: Iterable[Sequence[Any]]) -> list[Member]:
+    """One member for each project: of two live rows (spec 04, section 15.6) the last, as reading images has it."""
+    found = {
+        row[0]: Member(
+            image_id=image_id, member_id=row[0], status=MemberStatus(row[1]), created_at=row[2],
+            updated_at=row[3] or row[2],
+        )
+        for row in rows
+    }  # fmt: skip
+    return list(found.values())
+
+
+def _list_members(connection: Connection, image_id: str, viewer: Viewer, member_id: str | None) -> list[Member]:
+    statement = _ALL if viewer.is_admin else _SEEN
+    parameters = {"of_image": image_id} if viewer.is_admin else {"of_image": image_id, "project": viewer.project_id}
+    if member_id is not None:
+        statement = statement.where(OF_MEMBER)
+        parameters["of_member"] = member_id
+    return _members(image_id, connection.execute(statement, parameters))
+
+
+def _add_member(connection: Connection, image_id: str, member_id: str, maximum: int) -> Member:
+    if connection.execute(_LOCK_IMAGE, {"of_image": image_id}).fetchone() is None:
+        raise no_such_image(image_id)
+    rows = connection.execute(_LIVE_OR_OWN, {"of_image": image_id, "of_member": member_id}).fetchall()
+    live = [row for row in rows if not row.deleted]
+    check_count("members", len(live) + 1, maximum)
+    if any(row.same for row in live):
+        raise Duplicate(f"Image {image_id} is shared with {member_id} already.")
+    moment = stamp(connection)
+    removed = next((row for row in rows if row.deleted), None)
+    if removed is None:
+        connection.execute(_INSERT, _new_row(image_id, member_id, moment))
+    else:
+        connection.execute(_REVIVE, {"row_id": removed.id, "of_member": member_id, "moment": moment})
+    created_at = moment if removed is None else removed.created_at
+    return Member(image_id=image_id, member_id=member_id, created_at=created_at, updated_at=moment)
+
+
+def _new_row(image_id: str, member_id: str, moment: datetime) -> dict[str, Any]:
+    return {
+        "image_id": image_id,
+        "member": member_id,
+        "can_share": False,
+        "status": MemberStatus.PENDING.value,
+        "created_at": moment,
+        "updated_at": moment,
+        "deleted_at": None,
+        "deleted": False,
+    }
+
+
+def _set_status(connection: Connection, image_id: str, member_id: str, status: MemberStatus) -> Member:
+    parameters: dict[str, Any] = {"of_image": image_id, "of_member": member_id}
+    change = parameters | {"new_status": status.value, "moment": stamp(connection)}
+    if not connection.execute(_SET_STATUS, change).rowcount:
+        raise _no_such_member(image_id, member_id)
+    return _members(image_id, connection.execute(_ONE, parameters))[-1]
+
+
+def _remove_member(connection: Connection, image_id: str, member_id: str) -> Member:
+    # locked, so that of two removals the second finds nothing
+    parameters = {"of_image": image_id, "of_member": member_id}
+    found = _members(image_id, connection.execute(_ONE.with_for_update(), parameters))
+    if not found:
+        raise _no_such_member(image_id, member_id)
+    moment = stamp(connection)
+    drop_member(connection, image_id, member_id, moment)
+    member = found[-1]
+    return Member(
+        image_id=image_id, member_id=member.member_id, status=member.status, created_at=member.created_at,
+        updated_at=moment,
+    )  # fmt: skip

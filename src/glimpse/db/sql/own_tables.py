@@ -1,0 +1,84 @@
+"""Glimpse's own tables: named ``glimpse_*``, with a version table of their own (spec 04, section 1).
+
+Dropping them leaves a plain Glance database. They are created by the revisions in ``db/migrations``.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from glimpse.db.sql.column_types import MYSQL_OPTIONS, BigInt, LongText, Seconds
+
+own_metadata = sa.MetaData()
+
+#: Which revision of ``db/migrations`` the own tables have; alembic writes it.
+glimpse_version = sa.Table(
+    "glimpse_version",
+    own_metadata,
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="glimpse_version_pkc"),
+)
+
+#: One row for each :class:`glimpse.db.base.Lease`, with what its upload has reserved of the quota of a project.
+leases = sa.Table(
+    "glimpse_leases",
+    own_metadata,
+    sa.Column("id", sa.CHAR(32), primary_key=True),
+    sa.Column("image_id", sa.String(36), nullable=False),
+    sa.Column("purpose", sa.String(20), nullable=False),
+    sa.Column("owner", sa.String(255), nullable=False),
+    sa.Column("generation", sa.Integer(), nullable=False),
+    sa.Column("expires_at", Seconds, nullable=False),
+    sa.Column("store", sa.String(255)),
+    sa.Column("created_at", sa.DateTime(), nullable=False),
+    sa.Column("project_id", sa.String(255)),
+    sa.Column("reserved_bytes", BigInt),
+    sa.UniqueConstraint("image_id", "purpose", name="uq_glimpse_leases_image_id_purpose"),
+    sa.Index("ix_glimpse_leases_expires_at", "expires_at"),
+    sa.Index("ix_glimpse_leases_owner", "owner"),
+    sa.Index("ix_glimpse_leases_project_id", "project_id"),
+    **MYSQL_OPTIONS,
+)
+
+#: Projects that have reserved something: a row is locked while the sums of its project are looked at.
+projects = sa.Table(
+    "glimpse_projects",
+    own_metadata,
+    sa.Column("id", sa.String(255), primary_key=True),
+    **MYSQL_OPTIONS,
+)
+
+#: One row for each :class:`glimpse.domain.job.Job`. ``due_at`` is NULL once a job has ended, so an index over it
+#: holds nothing but work; ``unique_key`` is NULL then, too.
+jobs = sa.Table(
+    "glimpse_jobs",
+    own_metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("type", sa.String(30), nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("owner", sa.String(255)),
+    sa.Column("user_id", sa.String(64)),
+    sa.Column("request_id", sa.String(64)),
+    sa.Column("image_id", sa.String(36)),
+    sa.Column("unique_key", sa.String(100)),
+    sa.Column("input", LongText, nullable=False),
+    sa.Column("result", LongText),
+    sa.Column("message", LongText, nullable=False),
+    sa.Column("steps", LongText, nullable=False),
+    sa.Column("attempt", sa.Integer(), nullable=False),
+    sa.Column("generation", sa.Integer(), nullable=False),
+    sa.Column("claimed_by", sa.String(255)),
+    sa.Column("due_at", Seconds),
+    sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+    sa.Column("bytes_done", BigInt, nullable=False),
+    sa.Column("bytes_total", BigInt),
+    sa.Column("created_at", sa.DateTime(), nullable=False),
+    sa.Column("updated_at", sa.DateTime(), nullable=False),
+    sa.Column("ended_at", sa.DateTime()),
+    sa.UniqueConstraint("unique_key", name="uq_glimpse_jobs_unique_key"),
+    sa.Index("ix_glimpse_jobs_due_at", "due_at"),
+    sa.Index("ix_glimpse_jobs_image_id", "image_id"),
+    sa.Index("ix_glimpse_jobs_created_at", "created_at"),
+    sa.Index("ix_glimpse_jobs_ended_at", "ended_at"),
+    **MYSQL_OPTIONS,
+)

@@ -1,0 +1,154 @@
+"""How statements are run: reads in autocommit, writes in a transaction that is begun explicitly.
+
+Both give the work another connection when theirs turns out to be lost, and turn the errors of drivers into
+the domain's. SQLite takes its write lock at once (``BEGIN IMMEDIATE``), so that two writers wait for each other
+and never meet half-way.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+
+from glimpse.db.sql.failures import collided, connection_lost, translate
+from glimpse.errors import DatabaseUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Runs of a write that keeps colliding with others (deadlocks, serialization failures).
+COLLISION_ATTEMPTS = 10
+
+# pymysql's SERVER_STATUS_IN_TRANS
+_MYSQL_IN_TRANSACTION = 1
+
+_BEGIN: dict[str, Callable[[Any], object]] = {
+    "sqlite": lambda driver: driver.execute("BEGIN IMMEDIATE"),
+    "postgresql": lambda driver: driver.execute("BEGIN"),
+    "mysql": lambda driver: driver.begin(),
+}
+
+
+class Transaction:
+    """``with Transaction(engine) as connection``: commits at the end, rolls back on any exception.
+
+    BEGIN goes to the driver directly: SQLAlchemy's own transaction sends nothing in autocommit. The rollback
+    is the pool's, which undoes whatever is open on a connection that comes back.
+    """
+
+    __slots__ = ("_connection", "_engine")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> Connection:
+        self._connection = connection = self._engine.connect()
+        dialect = self._engine.dialect
+        driver = connection.connection.dbapi_connection
+        try:
+            _BEGIN[dialect.name](driver)
+        except cast("type[Exception]", dialect.loaded_dbapi.Error) as error:
+            lost = dialect.is_disconnect(cast("Any", error), cast("Any", driver), None)
+            if lost:
+                connection.invalidate(error)
+                # the others in the pool are as old
+                self._engine.dispose()
+            connection.close()
+            raise OperationalError("BEGIN", None, error, connection_invalidated=lost) from error
+        return connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._connection.commit()
+        except OperationalError as error:
+            if error.connection_invalidated:
+                raise DatabaseUnavailable("The connection was lost while the change was being stored.") from error
+            raise
+        finally:
+            self._connection.close()
+
+
+def read(engine: Engine, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``work`` on a connection in autocommit; also for a write of a single statement.
+
+    :raises DatabaseUnavailable: no connection, or the database refuses.
+    """
+    return _run(engine.connect, work, *args, **kwargs)
+
+
+def write(engine: Engine, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``work`` in one transaction, again after a collision with another transaction.
+
+    :raises DatabaseUnavailable: no connection, the database refuses, or it was lost during the COMMIT (then it is
+        unknown whether the change is stored).
+    """
+    return _run(partial(Transaction, engine), work, *args, **kwargs)
+
+
+def _run(
+    connect: Callable[[], AbstractContextManager[Connection]],
+    work: Callable[Concatenate[Connection, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    fresh = False
+    collisions = 0
+    while True:
+        try:
+            with connect() as connection:
+                return work(connection, *args, **kwargs)
+        except SQLAlchemyError as error:
+            if connection_lost(error) and not fresh:
+                fresh = True
+                continue
+            if collided(error) and collisions < COLLISION_ATTEMPTS:
+                collisions += 1
+                time.sleep(random.uniform(0.005, 0.02) * collisions)
+                continue
+            if failure := translate(error):
+                raise failure from error
+            raise
+
+
+def stamp(connection: Connection) -> datetime:
+    """The present, as exactly as the database keeps it: what is answered now is what is read back later."""
+    return storable_time(connection, datetime.now(UTC).replace(tzinfo=None))
+
+
+def storable_time(connection: Connection, moment: datetime) -> datetime:
+    """``moment`` without the fraction that MariaDB would cut and MySQL 8 would round (spec 04, section 2)."""
+    return moment.replace(microsecond=0) if connection.dialect.name == "mysql" else moment
+
+
+def _reset_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry, _state: PoolResetState) -> None:
+    if connection.in_transaction:
+        connection.rollback()
+
+
+def _reset_postgresql(connection: DBAPIConnection, _record: ConnectionPoolEntry, _state: PoolResetState) -> None:
+    # 0 is libpq's PQTRANS_IDLE
+    if connection.pgconn.transaction_status:
+        connection.rollback()
+
+
+def _reset_mysql(connection: DBAPIConnection, _record: ConnectionPoolEntry, _state: PoolResetState) -> None:
+    if connection.server_status & _MYSQL_IN_TRANSACTION:
+        connection.rollback()
+
+
+# A connection given back inside a transaction is rolled back; when that fails the pool closes it.
+RESETS = {"sqlite": _reset_sqlite, "postgresql": _reset_postgresql, "mysql": _reset_mysql}

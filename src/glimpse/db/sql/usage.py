@@ -1,0 +1,136 @@
+"""What a project uses, and the room that is left for it (spec 04, section 12); see ``db/base_usage.py``.
+
+Two sums make up what is taken: the copies that images have, and what leases of running uploads have reserved. They
+are read by one statement, so an upload that ends meanwhile is in exactly one of them. Before a reservation is made
+the row of the project in ``glimpse_projects`` is locked; SQLite has one writer at a time anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+from sqlalchemy.dialects import mysql, postgresql
+
+from glimpse.db.base_usage import UsageFigures
+from glimpse.db.sql.own_tables import leases, projects
+from glimpse.db.sql.tables import image_locations, image_properties, images
+from glimpse.db.sql.transaction import read
+from glimpse.domain.allowance import Allowance, ImageCeiling
+
+#: The internal property that is not empty while copies are being made.
+_COPYING = "os_glance_importing_to_stores"
+
+_DEAD = ("killed", "deleted", "pending_delete")
+_STAGED = ("uploading", "importing")
+_UNFINISHED = ("saving", *_STAGED)
+
+_PROJECT = sa.bindparam("of_project", type_=sa.String())
+_LIVE = images.c.status.not_in(_DEAD)
+_COPIES = (
+    sa.select(sa.func.count())
+    .where(image_locations.c.image_id == images.c.id, image_locations.c.status != "deleted")
+    .scalar_subquery()
+)
+_IS_COPIED = sa.exists().where(
+    image_properties.c.image_id == images.c.id,
+    image_properties.c.name == _COPYING,
+    image_properties.c.value != "",
+)
+
+
+def _figures(owned: sa.ColumnElement[bool]) -> Any:
+    unfinished = sa.or_(images.c.status.in_(_UNFINISHED), _IS_COPIED)
+    staged = sa.or_(images.c.status.in_(_STAGED), _IS_COPIED)
+    return sa.select(
+        sa.func.sum(images.c.size * _COPIES),
+        sa.func.sum(sa.case((staged, images.c.size), else_=0)),
+        sa.func.count(),
+        sa.func.sum(sa.case((unfinished, 1), else_=0)),
+    ).where(owned, _LIVE)
+
+
+_FIGURES = _figures(images.c.owner == _PROJECT)
+_FIGURES_OF_NOBODY = _figures(images.c.owner.is_(None))
+
+_COUNT = sa.select(sa.func.count()).where(images.c.owner == _PROJECT, _LIVE)
+
+_STORED = (
+    sa.select(sa.func.coalesce(sa.func.sum(images.c.size), 0))
+    .select_from(images.join(image_locations, image_locations.c.image_id == images.c.id))
+    .where(
+        images.c.owner == _PROJECT,
+        images.c.id != sa.bindparam("but_image", type_=sa.String()),
+        _LIVE,
+        images.c.size > 0,
+        image_locations.c.status != "deleted",
+    )
+    .scalar_subquery()
+)
+_RESERVED = (
+    sa.select(sa.func.coalesce(sa.func.sum(leases.c.reserved_bytes), 0))
+    .where(leases.c.project_id == _PROJECT, leases.c.id != sa.bindparam("but_lease", type_=sa.String()))
+    .scalar_subquery()
+)
+_TAKEN = sa.select(_STORED, _RESERVED)
+
+_SAME: dict[str, Any] = {"id": sa.literal_column(f"{projects.name}.id")}
+_LOCK = {
+    "postgresql": postgresql.insert(projects).on_conflict_do_update(index_elements=["id"], set_=_SAME),
+    "mysql": mysql.insert(projects).on_duplicate_key_update(_SAME),
+}
+
+
+def lock_project(connection: Connection, project_id: str) -> None:
+    """Let nobody else reserve for the project until this transaction ends."""
+    lock = _LOCK.get(connection.dialect.name)
+    if lock is not None:
+        connection.execute(lock, {"id": project_id})
+
+
+def reserve(
+    connection: Connection, allowance: Allowance, needed: int, wished: int, *, image_id: str = "", lease_id: str = ""
+) -> int:
+    """The bytes that an operation may take; the project is locked from then on.
+
+    ``image_id`` is an image that does not count because it is being written, ``lease_id`` the operation's own lease.
+
+    :raises LimitExceeded: ``needed`` does not fit.
+    """
+    lock_project(connection, allowance.project_id)
+    of = {"of_project": allowance.project_id, "but_image": image_id, "but_lease": lease_id}
+    stored, reserved = connection.execute(_TAKEN, of).one()
+    return allowance.grant(int(stored) + int(reserved), needed, wished)
+
+
+def check_ceiling(connection: Connection, ceiling: ImageCeiling) -> None:
+    """Let the project have one image more; the project is locked from then on.
+
+    :raises LimitExceeded: it has too many.
+    """
+    lock_project(connection, ceiling.project_id)
+    ceiling.check(connection.execute(_COUNT, {"of_project": ceiling.project_id}).scalar_one())
+
+
+def usage(connection: Connection, project_id: str | None) -> UsageFigures:
+    """See :meth:`glimpse.db.base_usage.UsageDatabase.usage`."""
+    of, statement = ({}, _FIGURES_OF_NOBODY) if project_id is None else ({"of_project": project_id}, _FIGURES)
+    size, stage, count, uploading = cast("tuple[Any, ...]", connection.execute(statement, of).one())
+    # sums are NULL over no row, and decimals on servers
+    return UsageFigures(
+        size_total=int(size or 0),
+        stage_total=int(stage or 0),
+        count_total=count,
+        count_uploading=int(uploading or 0),
+    )
+
+
+class ProjectUsage:
+    """The part of the database that counts what projects use."""
+
+    _engine: Engine
+
+    def usage(self, project_id: str | None) -> UsageFigures:
+        """See the protocol: 1 statement."""
+        return read(self._engine, usage, project_id)

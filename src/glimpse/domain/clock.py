@@ -1,0 +1,13 @@
+"""The time as images carry it."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The present as naive UTC with microseconds, the form of every timestamp of the domain and the database."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def wire_time(moment: datetime) -> str:
+    """``YYYY-MM-DDTHH:MM:SSZ`` (spec 01, section 0.3)."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

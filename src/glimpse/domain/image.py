@@ -1,0 +1,94 @@
+"""The image record: the noun that everything else is about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from glimpse.domain.allowance import Allowance
+from glimpse.domain.status import Status, Visibility
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one copy of an image's data is (spec 04, section 7.4).
+
+    ``url`` is the store's URI in the clear, ``metadata`` has the key ``store`` where the store is named,
+    ``id`` is the row, None before it is stored. Only ``active`` locations are shown or read.
+    """
+
+    url: str
+    metadata: dict[str, Any] = {}
+    status: str = "active"
+    id: int | None = None
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """One image with its properties, tags and live locations (spec 01, section 3.1).
+
+    Sizes are bytes, ``min_disk`` is GiB, ``min_ram`` is MiB, times are naive UTC. ``membership`` is the status
+    of the viewer's own membership when the image was read for one who has it, else None.
+    """
+
+    id: str
+    name: str | None = None
+    status: Status = Status.QUEUED
+    visibility: Visibility = Visibility.SHARED
+    owner: str | None = None
+    disk_format: str | None = None
+    container_format: str | None = None
+    size: int | None = None
+    virtual_size: int | None = None
+    checksum: str | None = None
+    os_hash_algo: str | None = None
+    os_hash_value: str | None = None
+    min_disk: int = 0
+    min_ram: int = 0
+    protected: bool = False
+    os_hidden: bool = False
+    created_at: datetime
+    updated_at: datetime
+    properties: dict[str, str | None] = {}
+    tags: tuple[str, ...] = ()
+    locations: tuple[Location, ...] = ()
+    membership: str | None = None
+
+
+class ImageChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request changes of an image, and nothing else (design, section 3, rule 3).
+
+    ``columns`` maps attribute names of :class:`Image` to new values. ``set_properties`` adds or replaces,
+    ``drop_properties`` removes; ``tags`` replaces the whole set where it is not None, ``add_tags`` and
+    ``drop_tags`` change single ones. ``from_status`` names the statuses that the image may be in.
+
+    ``add_locations`` are new rows; of each in ``relabel_locations`` the metadata are written to the row with its id;
+    ``drop_locations`` are ids of rows that are forgotten, their data left alone. ``if_location`` is the id of a
+    location that must still be active, else nothing is changed. ``takes`` is the number of bytes that the change adds
+    to what a project uses; they must fit into the allowance ``within``, where there is one.
+    """
+
+    columns: dict[str, Any] = {}
+    set_properties: dict[str, str | None] = {}
+    drop_properties: tuple[str, ...] = ()
+    tags: tuple[str, ...] | None = None
+    add_tags: tuple[str, ...] = ()
+    drop_tags: tuple[str, ...] = ()
+    add_locations: tuple[Location, ...] = ()
+    relabel_locations: tuple[Location, ...] = ()
+    drop_locations: tuple[int, ...] = ()
+    if_location: int | None = None
+    takes: int = 0
+    within: Allowance | None = None
+    from_status: tuple[Status, ...] = ()
+
+
+class StoredData(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an image's data once a store has committed them. Sizes in bytes, digests in hex."""
+
+    size: int
+    virtual_size: int | None
+    checksum: str
+    os_hash_algo: str
+    os_hash_value: str
+    location: Location

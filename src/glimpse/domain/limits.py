@@ -1,0 +1,68 @@
+"""What one image may carry at most (spec 01, sections 0.5 and 6.1)."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from glimpse.errors import Invalid, LimitExceeded
+
+#: Largest ``min_disk`` (GiB) and ``min_ram`` (MiB): the columns are signed and 32 bits wide.
+MINIMUM_CEILING = 2**31 - 1
+
+#: Longest name of a custom property, in characters.
+PROPERTY_NAME_LENGTH = 255
+
+_NOT_STORABLE = re.compile("[\0\U00010000-\U0010ffff]")
+
+
+class ImageLimits(Protocol):
+    """The quotas on one image; a negative one means no limit."""
+
+    @property
+    def image_property_quota(self) -> int:
+        """Custom properties of one image."""
+        ...
+
+    @property
+    def image_tag_quota(self) -> int:
+        """Tags of one image."""
+        ...
+
+
+def check_count(kind: str, attempted: int, maximum: int) -> None:
+    """Refuse more than ``maximum`` things of a ``kind`` (its plural, for the message).
+
+    :raises LimitExceeded: ``attempted`` is more than ``maximum``, and that is not negative.
+    """
+    if 0 <= maximum < attempted:
+        raise LimitExceeded(f"The limit on {kind} is exceeded: {attempted} attempted, {maximum} allowed.")
+
+
+def not_negative(name: str, value: int) -> int:
+    """``value`` itself, that of ``min_disk`` or ``min_ram``.
+
+    :raises Invalid: it is negative.
+    """
+    if value < 0:
+        raise Invalid(f"{name} must not be negative.")
+    return value
+
+
+def fits_column(name: str, value: int) -> int:
+    """``value`` itself, that of ``min_disk`` or ``min_ram``.
+
+    :raises Invalid: it is more than a database column takes.
+    """
+    if value > MINIMUM_CEILING:
+        raise Invalid(f"{name} must not be more than {MINIMUM_CEILING}.")
+    return value
+
+
+def check_text(what: str, text: str) -> None:
+    """Refuse characters that not every supported database can store.
+
+    :raises Invalid: ``text`` has a character outside the Unicode BMP (spec 01, section 0.5), or U+0000.
+    """
+    if _NOT_STORABLE.search(text):
+        raise Invalid(f"The {what} has a character that cannot be stored (outside the Unicode BMP, or NUL).")

@@ -1,0 +1,148 @@
+"""What clients say about locations: metadata, and digests that the data must have (spec 01, section 3.5.4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from glimpse.domain.limits import check_text
+from glimpse.errors import Conflict, Invalid
+
+#: Longest URL that a location row takes, in bytes of UTF-8 (spec 04, section 3.3).
+URL_BYTES = 65535
+
+#: Algorithms that ``POST …/locations`` takes, and the hex digits of their digests (spec 02, section 5.4).
+ALGORITHMS = {"sha1": 40, "sha256": 64, "sha512": 128, "md5": 32}
+
+_HEX = re.compile(r"[0-9a-fA-F]*")
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """What the data of a location must hash to: algorithm, hex digits in lower case, and perhaps their MD5."""
+
+    algorithm: str
+    value: str
+    checksum: str | None = None
+
+
+class LocationRequest(msgspec.Struct, frozen=True):
+    """The checked body of ``POST …/locations``."""
+
+    url: str
+    digest: Digest | None = None
+
+
+def location_request(document: Mapping[str, object]) -> LocationRequest:
+    """Read the body of ``POST …/locations``; unknown keys at its top are ignored (spec 02, section 5.4).
+
+    Whether the digest can be one is another question: :func:`check_digest`.
+
+    :raises Invalid: the body breaks the schema.
+    """
+    url = document.get("url")
+    if not isinstance(url, str) or not url:
+        raise Invalid("The body must have the key url, a text.")
+    check_url(url)
+    if "validation_data" not in document:
+        return LocationRequest(url)
+    given = document["validation_data"]
+    if not isinstance(given, Mapping):
+        raise Invalid("The value of validation_data must be an object.")
+    return LocationRequest(url, _digest(cast("Mapping[str, object]", given)))
+
+
+def _digest(given: Mapping[str, object]) -> Digest | None:
+    if not given:
+        return None
+    if set(given) != {"os_hash_algo", "os_hash_value"}:
+        raise Invalid("The keys of validation_data are os_hash_algo and os_hash_value, both or none.")
+    algorithm, value = given["os_hash_algo"], given["os_hash_value"]
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise Invalid(f"The value of os_hash_algo must be one of {', '.join(ALGORITHMS)}.")
+    if not isinstance(value, str) or len(value) > 128:
+        raise Invalid("The value of os_hash_value must be a text of at most 128 characters.")
+    return Digest(algorithm, value.lower())
+
+
+def check_digest(digest: Digest) -> None:
+    """Refuse a digest that no data can have (spec 02, section 5.4).
+
+    :raises Invalid: it is not hex, or not of the length of its algorithm.
+    """
+    digits = ALGORITHMS[digest.algorithm]
+    if len(digest.value) != digits or not _HEX.fullmatch(digest.value):
+        raise Invalid(f"A digest of {digest.algorithm} has {digits} hexadecimal digits.")
+
+
+def check_url(url: str) -> None:
+    """Refuse an address that no row can hold.
+
+    :raises Invalid: see above.
+    """
+    check_text("URL of the location", url)
+    if len(url.encode(errors="replace")) > URL_BYTES:
+        raise Invalid(f"The URL of a location is longer than {URL_BYTES} bytes.")
+
+
+def check_metadata(metadata: Mapping[str, object]) -> None:
+    """Refuse metadata with anything but texts, and objects and lists of these, in them.
+
+    The peer fails with 500 on a number (spec 01, section 3.5.4, Dev).
+
+    :raises Invalid: see above.
+    """
+    waiting: list[object] = [metadata]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting.extend(cast("Mapping[str, object]", value).values())
+        elif isinstance(value, list):
+            waiting.extend(cast("list[object]", value))
+        elif not isinstance(value, str):
+            raise Invalid("The metadata of a location must be texts, or objects and lists of texts.")
+
+
+class DigestClaims:
+    """The validation data of all locations of one PATCH, against each other and against the image.
+
+    ``known`` are ``checksum``, ``os_hash_algo`` and ``os_hash_value`` of the image, ``algorithm`` is the option
+    ``hashing_algorithm``, ``digits`` the hex digits of its digests.
+    """
+
+    def __init__(self, known: Mapping[str, str | None], *, algorithm: str, digits: int, queued: bool) -> None:
+        self._known = {name: text.lower() for name, text in known.items() if text}
+        self._algorithm = algorithm
+        self._digits = digits
+        self._queued = queued
+        #: attributes of the image that the claims set
+        self.columns: dict[str, str] = {}
+
+    def add(self, given: Mapping[str, Any]) -> None:
+        """Take the validation data of one location; their schema was checked.
+
+        :raises Conflict: they contradict others or the image, come too late, or can be no digest of the installation.
+        """
+        claim = {name: str(text).lower() for name, text in given.items()}
+        for name, text in claim.items():
+            if self._known.get(name, text) != text:
+                raise Conflict(f"The validation data contradict the value of {name} that is known already.")
+        new = {name: text for name, text in claim.items() if name not in self._known}
+        if not new:
+            return
+        if not self._queued:
+            raise Conflict("Validation data are taken only while the image is queued.")
+        self._check_form(claim)
+        self._known.update(new)
+        self.columns.update(new)
+
+    def _check_form(self, claim: Mapping[str, str]) -> None:
+        if claim["os_hash_algo"] != self._algorithm:
+            raise Conflict(f"The algorithm of validation data must be {self._algorithm} here.")
+        lengths: Sequence[tuple[str, int]] = (("os_hash_value", self._digits), ("checksum", 32))
+        for name, digits in lengths:
+            text = claim.get(name)
+            if text is not None and (len(text) != digits or not _HEX.fullmatch(text)):
+                raise Conflict(f"The value of {name} must have {digits} hexadecimal digits.")

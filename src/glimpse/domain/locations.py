@@ -1,0 +1,203 @@
+"""Changing the locations of an image by PATCH (spec 01, section 3.5.4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from glimpse.domain.image import Image, ImageChange, Location
+from glimpse.domain.limits import check_count
+from glimpse.domain.location_data import DigestClaims, check_metadata, check_url
+from glimpse.domain.patch import Operation
+from glimpse.domain.status import Status
+from glimpse.errors import Conflict, Forbidden, Invalid
+
+_ADDING = (Status.QUEUED, Status.ACTIVE)
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """What a store says of an address that a client gave: bytes there, and what the service puts into the metadata."""
+
+    size: int
+    metadata: dict[str, Any]
+
+
+#: Asks the stores about an address; raises Invalid when it cannot be a location.
+Place = Callable[[str], Placement]
+
+
+class LocationEdit:
+    """The location operations of one PATCH.
+
+    ``shown`` are the locations of the image in the order of the wire, ``place`` asks the stores about an address.
+    Locations that a failed import left on a queued image are no data of it: they go with the first one added.
+    """
+
+    def __init__(
+        self, image: Image, shown: Sequence[Location], *, place: Place, quota: int, algorithm: str, digits: int
+    ) -> None:
+        self._image = image
+        self._place = place
+        self._quota = quota
+        self._queued = image.status is Status.QUEUED
+        self._stale = tuple(shown) if self._queued else ()
+        self._list = [] if self._queued else list(shown)
+        self._added: list[Location] = []
+        self._relabelled: dict[int, Location] = {}
+        self._size = image.size
+        self._claims = DigestClaims(
+            {"checksum": image.checksum, "os_hash_algo": image.os_hash_algo, "os_hash_value": image.os_hash_value},
+            algorithm=algorithm,
+            digits=digits,
+            queued=self._queued,
+        )
+        #: rows whose data are to leave the stores
+        self.removed: list[Location] = []
+
+    @property
+    def locations(self) -> tuple[Location, ...]:
+        """The locations as they are after the operations so far, in the order of the wire."""
+        return tuple(self._list)
+
+    @property
+    def size_to_add(self) -> int:
+        """Bytes that the new locations add to what the owner uses (spec 01, section 6.2)."""
+        return (self._size or 0) * len(self._added)
+
+    def apply(self, operation: Operation) -> None:
+        """Make one step.
+
+        :raises Forbidden: the image would lose its last location.
+        :raises Conflict: the status does not allow it, or validation data contradict each other or the image.
+        :raises Invalid: the position, or a location cannot be one.
+        :raises LimitExceeded: ``image_location_quota``.
+        """
+        match operation.op:
+            case "add":
+                self._require_status(_ADDING)
+                self._add(cast("Mapping[str, Any]", operation.value), _position(operation, len(self._list)))
+            case "replace":
+                self._require_status(_ADDING)
+                self._replace(cast("list[Mapping[str, Any]]", operation.value))
+            case _:
+                self._require_status((Status.ACTIVE,))
+                self._remove(operation)
+
+    def change(self, rest: ImageChange) -> ImageChange:
+        """``rest``, what the other operations of the PATCH change, with what these change.
+
+        :raises Invalid: a queued image gets a location before its formats are set.
+        """
+        columns = dict(rest.columns)
+        from_status = rest.from_status
+        if self._added:
+            if self._queued:
+                self._require_formats(columns)
+                columns |= {"status": Status.ACTIVE, **self._claims.columns}
+            if self._image.size is None:
+                columns["size"] = self._size
+            from_status = (self._image.status,)
+        added = self._added
+        return msgspec.structs.replace(
+            rest,
+            columns=columns,
+            add_locations=tuple(location for location in self._list if any(location is one for one in added)),
+            relabel_locations=tuple(self._relabelled.values()),
+            drop_locations=tuple(location.id for location in self._stale if location.id is not None) if added else (),
+            from_status=from_status,
+        )
+
+    def _add(self, value: Mapping[str, Any], position: int) -> None:
+        check_count("locations", len(self._list) + 1, self._quota)
+        given = _location(value)
+        if any(one.url == given.url and _as_given(one, given) for one in self._list):
+            raise Invalid("The image has this location with these metadata already.")
+        self._claims.add(value.get("validation_data", {}))
+        placed = self._place(given.url)
+        if self._size is None:
+            self._size = placed.size
+        location = msgspec.structs.replace(given, metadata=_labelled(given.metadata, placed.metadata))
+        self._list.insert(position, location)
+        self._added.append(location)
+
+    def _replace(self, values: Sequence[Mapping[str, Any]]) -> None:
+        if not values:
+            raise Forbidden("An image cannot lose all its locations.")
+        check_count("locations", len(values), self._quota)
+        if not self._list:
+            for value in values:
+                self._add(value, len(self._list))
+            return
+        given = [_location(value) for value in values]
+        if Counter(one.url for one in given) != Counter(one.url for one in self._list):
+            raise Invalid("Replacing locations changes their metadata only; their URLs must be those of the image.")
+        for value in values:
+            self._claims.add(value.get("validation_data", {}))
+        self._list = [self._relabel(one) for one in given]
+
+    def _relabel(self, given: Location) -> Location:
+        position = next(number for number, one in enumerate(self._list) if one.url == given.url)
+        old = self._list.pop(position)
+        own = {name: old.metadata[name] for name in _SERVICE_KEYS if name in old.metadata}
+        new = msgspec.structs.replace(old, metadata=_labelled(given.metadata, own))
+        if old.id is None:
+            self._added = [new if one is old else one for one in self._added]
+        elif new.metadata != old.metadata:
+            self._relabelled[old.id] = new
+        return new
+
+    def _remove(self, operation: Operation) -> None:
+        position = len(self._list) - 1 if operation.position == "-" else _digits(operation)
+        if position >= len(self._list):
+            raise Invalid(f"The image has no location number {position}.")
+        if len(self._list) == 1:
+            raise Forbidden("The only location of an image cannot be removed.")
+        location = self._list.pop(position)
+        if location.id is None:
+            self._added = [one for one in self._added if one is not location]
+            return
+        self._relabelled.pop(location.id, None)
+        self.removed.append(location)
+
+    def _require_status(self, allowed: tuple[Status, ...]) -> None:
+        if self._image.status not in allowed:
+            raise Conflict(f"The image is {self._image.status}; that does not allow this change of its locations.")
+
+    def _require_formats(self, columns: Mapping[str, Any]) -> None:
+        for name in ("disk_format", "container_format"):
+            if columns.get(name, getattr(self._image, name)) is None:
+                raise Invalid(f"Set {name} of the image before it gets a location.")
+
+
+#: Metadata that say which store serves a location; a client's are overridden (spec 01, section 3.5.4).
+_SERVICE_KEYS = ("store", "backend")
+
+
+def _labelled(given: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: value for name, value in given.items() if name not in _SERVICE_KEYS}, **service}
+
+
+def _as_given(location: Location, given: Location) -> bool:
+    """Whether a client that reads ``location`` and sends it again, or wrote it, sends ``given``."""
+    return _labelled(location.metadata, {}) == _labelled(given.metadata, {})
+
+
+def _location(value: Mapping[str, Any]) -> Location:
+    """The location that a client's object describes; its schema was checked, other keys have no effect."""
+    check_url(value["url"])
+    check_metadata(value["metadata"])
+    return Location(url=value["url"], metadata=value["metadata"])
+
+
+def _position(operation: Operation, length: int) -> int:
+    return length if operation.position == "-" else min(_digits(operation), length)
+
+
+def _digits(operation: Operation) -> int:
+    text = operation.position or ""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Invalid("The position of a location is a number, or '-' for the end.")
+    return int(text)

@@ -1,0 +1,158 @@
+"""Reading an image PATCH: two drafts of JSON patch become typed operations (spec 01, sections 3.5 to 3.5.2).
+
+Nothing here needs the image: a malformed PATCH is refused before anything is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import cast
+
+import msgspec
+
+from glimpse.domain.document import ImageDocumentChecker
+from glimpse.domain.pointer import parse_pointer
+from glimpse.domain.properties import check_not_reserved, label
+from glimpse.errors import Forbidden, Invalid, UnsupportedContent
+
+#: What no PATCH may name. The peer forgets ``stores``; see spec 01, section 3.5.2.
+READ_ONLY = frozenset({
+    "created_at", "updated_at", "status", "checksum", "size", "virtual_size", "direct_url", "self", "file", "schema",
+    "id", "os_hash_algo", "os_hash_value", "stores",
+})  # fmt: skip
+
+_OPERATIONS = ("add", "replace", "remove")
+
+#: Number of pointer parts of an operation on locations; everything else has one.
+_LOCATIONS_DEPTH = {"add": 2, "replace": 1, "remove": 2}
+
+
+class Draft(Enum):
+    """The draft of JSON patch that a media type stands for; the value is the media type."""
+
+    DRAFT_4 = "application/openstack-images-v2.0-json-patch"
+    DRAFT_10 = "application/openstack-images-v2.1-json-patch"
+
+
+_DRAFTS = {draft.value: draft for draft in Draft}
+
+#: The value of ``Accept-Patch`` that goes with a 415.
+ACCEPT_PATCH = ", ".join(_DRAFTS)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a PATCH.
+
+    ``op`` is add, replace or remove; ``name`` the attribute or property; ``position`` the second part of a pointer
+    into ``locations``, else None; ``value`` is None for remove. With ``must_be_new`` an add refuses what exists.
+    """
+
+    op: str
+    name: str
+    position: str | None = None
+    value: object = None
+    must_be_new: bool = False
+
+    @property
+    def on_locations(self) -> bool:
+        """Whether it is about locations, with rules of its own (spec 01, section 3.5.4)."""
+        return self.name == "locations"
+
+    @property
+    def sets_owner(self) -> bool:
+        """Whether it gives the image away, which admins alone may do (spec 01, section 3.5.3)."""
+        return self.name == "owner" and self.op != "remove"
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The policy rules that guard it, in the order to be asked (spec 01, sections 3.5.3 and 3.5.4)."""
+        if self.on_locations:
+            return ("delete_image_location",) if self.op == "remove" else ("set_image_location",)
+        if self.name == "visibility" and self.value == "public":
+            return ("publicize_image", "modify_image")
+        if self.name == "visibility" and self.value == "community":
+            return ("communitize_image", "modify_image")
+        return ("modify_image",)
+
+
+def draft_of(content_type: str | None) -> Draft:
+    """The draft that a Content-Type stands for; its parameters are ignored, upper case is not taken.
+
+    :raises UnsupportedContent: the type is none of the two, or missing.
+    """
+    media_type = (content_type or "").partition(";")[0].strip()
+    draft = _DRAFTS.get(media_type)
+    if draft is None:
+        raise UnsupportedContent(f"An image is patched with one of the media types {ACCEPT_PATCH}.")
+    return draft
+
+
+def parse_patch(body: object, draft: Draft, checker: ImageDocumentChecker) -> tuple[Operation, ...]:
+    """The operations of a decoded body, each read and checked before the next one is.
+
+    :raises Invalid: no list of well-formed operations, or a value breaks the image schema.
+    :raises Forbidden: an operation names something read-only or reserved.
+    """
+    if not isinstance(body, list):
+        raise Invalid("The body of a PATCH must be a list of operations.")
+    read = _READERS[draft]
+    operations: list[Operation] = []
+    for member in cast("list[object]", body):
+        if not isinstance(member, dict):
+            raise Invalid("Every operation of a PATCH must be an object.")
+        operation = read(cast("Mapping[str, object]", member))
+        _check(operation, checker)
+        operations.append(operation)
+    return tuple(operations)
+
+
+def _read_draft_10(member: Mapping[str, object]) -> Operation:
+    op = member.get("op")
+    if not isinstance(op, str) or op not in _OPERATIONS:
+        raise Invalid("The member 'op' of an operation must be add, replace or remove.")
+    if "path" not in member:
+        raise Invalid("The member 'path' of an operation is missing.")
+    return _operation(op, member["path"], member, must_be_new=False)
+
+
+def _read_draft_4(member: Mapping[str, object]) -> Operation:
+    named = [op for op in _OPERATIONS if op in member]
+    if len(named) != 1:
+        raise Invalid("An operation must have exactly one of the members add, replace and remove.")
+    return _operation(named[0], member[named[0]], member, must_be_new=named[0] == "add")
+
+
+_READERS: dict[Draft, Callable[[Mapping[str, object]], Operation]] = {
+    Draft.DRAFT_4: _read_draft_4,
+    Draft.DRAFT_10: _read_draft_10,
+}
+
+
+def _operation(op: str, pointer: object, member: Mapping[str, object], *, must_be_new: bool) -> Operation:
+    if not isinstance(pointer, str):
+        raise Invalid("The pointer of an operation must be a string.")
+    if op != "remove" and "value" not in member:
+        raise Invalid(f"An operation {op} needs the member 'value'.")
+    name, *rest = parse_pointer(pointer)
+    depth = _LOCATIONS_DEPTH[op] if name == "locations" else 1
+    if len(rest) + 1 != depth:
+        raise Invalid(f"An operation {op} cannot be addressed to {label(pointer)}.")
+    return Operation(
+        op=op,
+        name=name,
+        position=rest[0] if rest else None,
+        value=None if op == "remove" else member["value"],
+        must_be_new=must_be_new,
+    )
+
+
+def _check(operation: Operation, checker: ImageDocumentChecker) -> None:
+    """Spec 01, section 3.5.2."""
+    if operation.name in READ_ONLY:
+        raise Forbidden(f"The attribute {label(operation.name)} is read-only.")
+    check_not_reserved(operation.name)
+    if operation.op == "remove":
+        return
+    value = operation.value if operation.position is None else [operation.value]
+    checker.check_value(operation.name, value)

@@ -1,0 +1,86 @@
+"""Names of image attributes and custom properties: which are fixed, reserved, internal (spec 01, section 3)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from glimpse.domain.limits import PROPERTY_NAME_LENGTH, check_text
+from glimpse.errors import Forbidden, Invalid
+
+#: Every name of the image schema that is not a custom property (spec 01, section 2.1).
+BASE_ATTRIBUTES = frozenset({
+    "id", "name", "status", "visibility", "protected", "os_hidden", "checksum", "os_hash_algo", "os_hash_value",
+    "owner", "size", "virtual_size", "container_format", "disk_format", "created_at", "updated_at", "tags",
+    "direct_url", "min_ram", "min_disk", "self", "file", "stores", "schema", "locations",
+})  # fmt: skip
+
+#: Names of internal custom properties begin with this; the service alone sets them.
+INTERNAL_PREFIX = "os_glance"
+
+#: The lock of an import, whose value is the id of its job (spec 02, section 2.9).
+IMPORT_LOCK = "os_glance_import_task"
+
+#: Internal properties that no response shows (spec 01, section 3.1).
+HIDDEN_PROPERTIES = ("os_glance_stage_host", "os_glance_hash_op_host")
+
+#: Names of columns and former attributes that no request may use.
+RESERVED_NAMES = frozenset({"location", "deleted", "deleted_at"})
+
+_LABEL_LENGTH = 80
+
+
+def label(name: str) -> str:
+    """A name as it stands in a message: quoted, and cut where a client sent an endless one."""
+    return f"'{name}'" if len(name) <= _LABEL_LENGTH else f"'{name[:_LABEL_LENGTH]}…'"
+
+
+def is_reserved(name: str) -> bool:
+    """Whether requests may not name it (spec 01, sections 3.2 row 5 and 3.5.2)."""
+    return name in RESERVED_NAMES or name.startswith(INTERNAL_PREFIX)
+
+
+def check_not_reserved(name: str) -> None:
+    """:raises Forbidden: the name is kept for the service."""
+    if is_reserved(name):
+        raise Forbidden(f"The attribute {label(name)} is reserved.")
+
+
+def check_property_name(name: str) -> None:
+    """:raises Invalid: the name does not fit its column."""
+    if len(name) > PROPERTY_NAME_LENGTH:
+        raise Invalid(f"The property name {label(name)} is longer than {PROPERTY_NAME_LENGTH} characters.")
+
+
+def check_property_text(name: str, text: str | None) -> None:
+    """:raises Invalid: name or value has a character that cannot be stored."""
+    check_text("name of a property", name)
+    if text is not None:
+        check_text(f"value of the property {label(name)}", text)
+
+
+def counted(names: frozenset[str] | set[str]) -> int:
+    """How many of ``names`` count against ``image_property_quota`` (spec 01, section 6.1)."""
+    return sum(not name.startswith(INTERNAL_PREFIX) for name in names)
+
+
+def stored_text(value: object) -> str | None:
+    """The text of a checked property value as the database keeps it.
+
+    Only schema-image.json can allow anything but text and null (spec 01, section 2.3); it is kept as JSON.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return msgspec.json.encode(value).decode()
+
+
+def shown_value(text: str) -> object:
+    """The value of a property whose schema allows no text: what :func:`stored_text` made text of.
+
+    Text that is no JSON was written before the schema said so, and is shown as it is.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

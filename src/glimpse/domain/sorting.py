@@ -1,0 +1,58 @@
+"""The order of a list as a client writes it (spec 01, section 3.4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from glimpse.domain.listing import SORT_KEYS, SortKey
+from glimpse.errors import Invalid
+
+_DESCENDING = {"asc": False, "desc": True}
+_TIE_BREAKERS = ("created_at", "id")
+
+
+def parse_order(sort: str | None, sort_keys: Sequence[str], sort_dirs: Sequence[str]) -> tuple[SortKey, ...]:
+    """The total order that ``sort``, or ``sort_key`` and ``sort_dir`` in the order given, stand for.
+
+    :raises Invalid: an unknown key or direction, both forms at once, or another number of directions than keys.
+    """
+    if sort is None:
+        wanted = _separate(sort_keys or ("created_at",), sort_dirs)
+    elif sort_keys or sort_dirs:
+        raise Invalid("sort cannot be used together with sort_key or sort_dir.")
+    else:
+        wanted = [_sort_item(item) for item in sort.split(",")]
+    order: dict[str, bool] = {}
+    for key, direction in wanted:
+        # A key that is named again orders nothing any more.
+        order.setdefault(_checked_key(key), _checked_direction(direction))
+    last = _checked_direction(sort_dirs[0]) if len(sort_dirs) == 1 else True
+    for key in _TIE_BREAKERS:
+        order.setdefault(key, last)
+    return tuple(SortKey(key, descending) for key, descending in order.items())
+
+
+def _separate(keys: Sequence[str], dirs: Sequence[str]) -> list[tuple[str, str]]:
+    if len(dirs) < 2:
+        direction = dirs[0] if dirs else "desc"
+        return [(key, direction) for key in keys]
+    if len(dirs) != len(keys):
+        raise Invalid("The number of sort_dir must be one, or that of sort_key.")
+    return list(zip(keys, dirs, strict=True))
+
+
+def _sort_item(item: str) -> tuple[str, str]:
+    key, colon, direction = item.strip().partition(":")
+    return key, direction if colon else "desc"
+
+
+def _checked_key(key: str) -> str:
+    if key not in SORT_KEYS:
+        raise Invalid(f"Images can be sorted by {', '.join(sorted(SORT_KEYS))} only.")
+    return key
+
+
+def _checked_direction(direction: str) -> bool:
+    if direction not in _DESCENDING:
+        raise Invalid("A sort direction must be asc or desc.")
+    return _DESCENDING[direction]

@@ -1,0 +1,142 @@
+"""The typed errors of everything below ``api/``.
+
+    GlimpseError
+    ├── Invalid                 the request can never succeed as it is
+    │   ├── SizeMismatch          more or fewer bytes than announced
+    │   ├── BodyIncomplete        the body did not end, its sender went away
+    │   └── MarkerUnknown         the paging marker names no image
+    ├── Unauthenticated         no identity could be established
+    ├── Forbidden               identity known, operation refused
+    ├── NotFound                does not exist, or must look so to the caller
+    │   └── DataNotFound          the store has no data at a location
+    ├── Conflict                the state of the resource does not allow it
+    │   ├── Duplicate             something of this identity exists already
+    │   └── DataInUse             a store refuses deletion: others depend on the data
+    ├── Gone                    the image vanished while data were moving
+    │   └── LeaseLost             another process took the operation over
+    ├── LimitExceeded           a quota or a size limit
+    │   └── StoreFull             no space in the store
+    ├── UnsupportedContent      media type, or content that inspection refuses
+    ├── RangeNotSatisfiable     a byte range outside the data
+    ├── BodyTimeout             the sender of a body stopped sending
+    └── Unavailable             a part that is needed does not answer now
+        ├── StoreUnavailable
+        │   └── DataIncomplete      reading failed when a part of the data had been sent
+        └── DatabaseUnavailable
+
+``api/errors.py`` is the one place that gives these an HTTP status. A message is a sentence for the user: it is
+built from fields, and never carries a secret or a path of the host.
+"""
+
+
+class GlimpseError(Exception):
+    """Base of all errors that a caller of the service may see; ``str(error)`` is the sentence for the user."""
+
+
+class Invalid(GlimpseError):
+    """The request is wrong in itself (wire: 400)."""
+
+
+class SizeMismatch(Invalid):
+    """The number of bytes received differs from the number announced."""
+
+    def __init__(self, announced: int, received: int) -> None:
+        """``announced`` and ``received`` in bytes."""
+        super().__init__(f"The announced size is {announced} bytes, but {received} bytes were received.")
+        self.announced = announced
+        self.received = received
+
+
+class BodyIncomplete(Invalid):
+    """The sender of a body went away before its end."""
+
+    def __init__(self, received: int) -> None:
+        """``received`` in bytes."""
+        super().__init__(f"The connection ended after {received} bytes, before the end of the body.")
+        self.received = received
+
+
+class MarkerUnknown(Invalid):
+    """The paging marker names no image."""
+
+
+class Unauthenticated(GlimpseError):
+    """No identity could be established from the request (wire: 401)."""
+
+
+class Forbidden(GlimpseError):
+    """The caller is known and may not do this (wire: 403)."""
+
+
+class NotFound(GlimpseError):
+    """The resource does not exist, or must look so to this caller (wire: 404)."""
+
+
+class DataNotFound(NotFound):
+    """The store has no data at the location."""
+
+
+class Conflict(GlimpseError):
+    """The state of the resource does not allow the operation (wire: 409)."""
+
+
+class Duplicate(Conflict):
+    """A resource of the same identity exists already."""
+
+
+class DataInUse(Conflict):
+    """The store refuses to delete the data because something depends on them."""
+
+
+class Gone(GlimpseError):
+    """The image was deleted while its data were moving, or the store takes no data at all (wire: 410)."""
+
+
+class LeaseLost(Gone):
+    """Another process took the operation over, because this one had not renewed its lease in time."""
+
+
+class LimitExceeded(GlimpseError):
+    """A quota or a size limit is reached (wire: 413)."""
+
+
+class StoreFull(LimitExceeded):
+    """The store has no space left for the data."""
+
+
+class UnsupportedContent(GlimpseError):
+    """A media type that is not taken here, or data that content inspection refuses (wire: 415)."""
+
+
+class RangeNotSatisfiable(GlimpseError):
+    """The byte range lies outside the data, or is malformed (wire: 416)."""
+
+    def __init__(self, message: str, size: int | None = None) -> None:
+        """``size`` is the size of the whole data in bytes, where known."""
+        super().__init__(message)
+        self.size = size
+
+
+class BodyTimeout(GlimpseError):
+    """No byte of the body arrived for longer than the service waits (wire: 408)."""
+
+
+class Unavailable(GlimpseError):
+    """A part that the request needs does not answer now (wire: 503)."""
+
+
+class StoreUnavailable(Unavailable):
+    """The store cannot be read or written now."""
+
+
+class DataIncomplete(StoreUnavailable):
+    """Reading data from a store failed when a part of them had been sent."""
+
+    def __init__(self, reason: str, sent: int) -> None:
+        """``sent`` in bytes."""
+        super().__init__(reason)
+        self.sent = sent
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached, or refuses writes."""

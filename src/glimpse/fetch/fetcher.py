@@ -1,0 +1,179 @@
+"""Fetching what a URL of a user leads to: each hop is checked, and connected to an address that was checked.
+
+The name is resolved once, by the rules; the connection is made to the address itself, with the name in ``Host`` and,
+for TLS, as the name that the certificate must be for. So a name that changes its meaning between the check and the
+connection (DNS rebinding) gains nothing. Through a proxy the address goes to the proxy, too.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote_to_bytes, urljoin
+
+import httpx2
+import msgspec
+
+from glimpse.errors import Invalid, Unavailable
+from glimpse.fetch.address import Address
+from glimpse.fetch.rules import DEFAULT_PORTS, Target, UrlRules
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: Bytes that are taken from a connection at a time.
+CHUNK = 256 << 10
+
+
+class RedirectRefused(Invalid):
+    """A server sends on to a URL that the rules refuse, or sends on too often."""
+
+
+class FetchOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to fetch. Times in seconds: to connect, and without a byte of an answer.
+
+    ``proxies`` are URLs of proxies by the scheme of what is fetched. ``ca_file`` holds the certificates of
+    authorities to trust, None those of the system; ``verify`` is whether certificates are looked at at all.
+    """
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    redirects: int = 10
+    proxies: Mapping[str, str] = {}
+    verify: bool = True
+    ca_file: str | None = None
+
+
+class Fetched:
+    """One answer. Its body is read once, or not at all; ``with`` closes the connection."""
+
+    def __init__(self, response: httpx2.Response, transport: httpx2.HTTPTransport) -> None:
+        self._response = response
+        self._transport = transport
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it was sent; nothing is decoded.
+
+        :raises Unavailable: the connection broke, or fell silent for too long.
+        """
+        try:
+            yield from self._response.iter_raw(CHUNK)
+        except httpx2.TransportError as error:
+            raise Unavailable(f"The server broke off: {_reason(error)}.") from error
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+        self._response.close()
+        self._transport.close()
+
+
+class Fetcher:
+    """Fetches under the rules. Every request has a connection of its own: none is shared between names."""
+
+    def __init__(self, rules: UrlRules, options: FetchOptions) -> None:
+        """:raises OSError: the file of certificates cannot be read."""
+        self._rules = rules
+        self._options = options
+        self._ssl = _ssl_context(options)
+        self._timeout = httpx2.Timeout(options.read_timeout, connect=options.connect_timeout)
+
+    def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
+        """Send a request without a body, follow redirects, and return the first answer that is none.
+
+        Credentials in ``url`` are sent to its own origin only.
+
+        :raises Invalid: the rules refuse ``url``.
+        :raises RedirectRefused: they refuse a URL on the way, or there are too many.
+        :raises Unavailable: a server cannot be reached, or does not speak HTTP.
+        """
+        target = self._rules.check(url)
+        credentials, origin = target.credentials, target.origin
+        for _ in range(self._options.redirects + 1):
+            fields = dict(headers or {})
+            if credentials is not None and target.origin == origin:
+                fields["Authorization"] = _basic(credentials)
+            answer = self._send(method, target, fields)
+            if answer.status not in REDIRECTS or "location" not in answer.headers:
+                return answer
+            answer.close()
+            url = _next(target, answer.headers["location"])
+            try:
+                target = self._rules.check(url)
+            except Invalid as error:
+                raise RedirectRefused(f"The server sends on to a URL that is refused. {error}") from error
+        raise RedirectRefused(f"The server sends on more than {self._options.redirects} times.")
+
+    def _send(self, method: str, target: Target, headers: Mapping[str, str]) -> Fetched:
+        failure: httpx2.TransportError | None = None
+        for address in target.addresses:
+            try:
+                return self._send_to(address, method, target, headers)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+                failure = error
+            except httpx2.TransportError as error:
+                raise Unavailable(f"The server {target.host} does not answer: {_reason(error)}.") from error
+        raise Unavailable(f"The server {target.host} cannot be reached.") from failure
+
+    def _send_to(self, address: Address, method: str, target: Target, headers: Mapping[str, str]) -> Fetched:
+        # made for this request, and closed with it
+        transport = httpx2.HTTPTransport(verify=self._ssl, trust_env=False, proxy=self._proxy(target.scheme))
+        url = httpx2.URL(
+            scheme=target.scheme, host=str(address), port=target.port, raw_path=target.path.encode("ascii")
+        )
+        request = httpx2.Request(
+            method,
+            url,
+            headers={"Host": _host_field(target), "Accept-Encoding": "identity", "User-Agent": "glimpse", **headers},
+            extensions={"timeout": self._timeout.as_dict(), "sni_hostname": target.host},
+        )
+        try:
+            return Fetched(transport.handle_request(request), transport)
+        except BaseException:
+            transport.close()
+            raise
+
+    def _proxy(self, scheme: str) -> str | None:
+        proxy = self._options.proxies.get(scheme)
+        return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def _next(target: Target, location: str) -> str:
+    port = "" if target.port == DEFAULT_PORTS[target.scheme] else f":{target.port}"
+    return urljoin(f"{target.scheme}://{_bracketed(target.host)}{port}{target.path}", location)
+
+
+def _host_field(target: Target) -> str:
+    host = _bracketed(target.host)
+    return host if target.port == DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _basic(credentials: str) -> str:
+    return "Basic " + base64.b64encode(unquote_to_bytes(credentials)).decode("ascii")
+
+
+def _ssl_context(options: FetchOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options.ca_file)
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _reason(error: httpx2.TransportError) -> str:
+    """A word on a failure; the text of the library may name addresses."""
+    return "it was silent for too long" if isinstance(error, httpx2.TimeoutException) else "the connection was lost"

@@ -1,0 +1,148 @@
+"""The operator's rules for URLs of users: ``[import_filtering_opts]`` (spec 02, section 2.10)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from glimpse.errors import Invalid
+from glimpse.fetch.address import Address, Resolve, canonical, is_refused, resolve_name
+from glimpse.settings.model import UriFilter
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+#: Nothing else may stand in a URL: parsers differ in what they make of it.
+_URL = re.compile(r"[!#-;=?-\[\]_a-z~]+", re.IGNORECASE)
+_NAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+#: The last part of a host that makes it a number for one reader or the other.
+_NUMERIC = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A URL that the rules let pass, in parts, and the addresses that may be connected to, in the order to be tried.
+
+    ``path`` includes the query. ``credentials`` are those of the URL, as ``user:password``.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    addresses: tuple[Address, ...]
+    credentials: str | None = None
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What decides whether credentials may be sent on."""
+        return (self.scheme, self.host, self.port)
+
+
+class UrlRules:
+    """Decides about URLs. Nothing is remembered between two calls: names may come to mean something else."""
+
+    def __init__(self, settings: UriFilter, resolve: Resolve = resolve_name) -> None:
+        self._schemes = _Lists(settings.allowed_schemes, settings.disallowed_schemes)
+        self._hosts = _Lists(settings.allowed_hosts, settings.disallowed_hosts)
+        self._ports = _Lists(settings.allowed_ports, settings.disallowed_ports)
+        self._denied = frozenset(canonical(one) for one in map(_as_address, self._hosts.denied) if one is not None)
+        self._resolve = resolve
+
+    def check(self, url: str) -> Target:
+        """What may be connected to for ``url``; its name is resolved here, once.
+
+        :raises Invalid: the URL is not allowed; the message says which rule refuses it, and no address.
+        """
+        parts = _split(url)
+        scheme = parts.scheme
+        if not self._schemes.admit(scheme) or scheme not in DEFAULT_PORTS:
+            raise Invalid(f"URLs of the scheme {scheme!r} are not allowed here.")
+        host = _host(parts)
+        if not self._hosts.admit(host):
+            raise Invalid(f"URLs with the host {host!r} are not allowed here.")
+        port = _port(parts)
+        if port is not None and not self._ports.admit(str(port)):
+            raise Invalid(f"URLs with the port {port} are not allowed here.")
+        credentials = parts.netloc.rpartition("@")[0]
+        return Target(
+            scheme=scheme,
+            host=host,
+            port=port or DEFAULT_PORTS[scheme],
+            path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            addresses=self._addresses(host),
+            credentials=credentials or None,
+        )
+
+    def _addresses(self, host: str) -> tuple[Address, ...]:
+        literal = _as_address(host)
+        found = self._resolve(host) if literal is None else (literal,)
+        if not found:
+            raise Invalid(f"The host {host!r} of the URL has no address.")
+        if host not in self._hosts.allowed:
+            found = tuple(one for one in found if not is_refused(one) and canonical(one) not in self._denied)
+        if not found:
+            raise Invalid(f"The host {host!r} of the URL has no address that may be fetched from.")
+        return found
+
+
+class _Lists:
+    """What is allowed, and without that what is denied."""
+
+    def __init__(self, allowed: tuple[str, ...], denied: tuple[str, ...]) -> None:
+        self.allowed = frozenset(map(_normal, allowed))
+        self.denied: frozenset[str] = frozenset() if allowed else frozenset(map(_normal, denied))
+
+    def admit(self, value: str) -> bool:
+        return value in self.allowed if self.allowed else value not in self.denied
+
+
+def _normal(entry: str) -> str:
+    """An entry of a list as hosts are compared: lower case, addresses in their canonical form."""
+    text = entry.strip().lower().rstrip(".")
+    address = _as_address(text.strip("[]"))
+    return text if address is None else str(canonical(address))
+
+
+def _as_address(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _split(url: str) -> SplitResult:
+    if not _URL.fullmatch(url):
+        raise Invalid("The URL has characters that must be percent-encoded in one.")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise Invalid("The URL cannot be read.") from None
+    if not parts.scheme or not parts.hostname:
+        raise Invalid("The URL must have a scheme and a host.")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    host = (parts.hostname or "").lower()
+    bracketed = "[" in parts.netloc
+    host = host.removesuffix(".") if not bracketed else host
+    address = _as_address(host)
+    if address is not None:
+        if isinstance(address, ipaddress.IPv6Address) != bracketed or "%" in host:
+            raise Invalid("The address in the URL is not written as addresses are in URLs.")
+        return str(canonical(address))
+    if bracketed or _NUMERIC.fullmatch(host) or not _NAME.fullmatch(host):
+        raise Invalid("The host of the URL is neither a name nor an address in its usual form.")
+    return host
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        port = parts.port
+    except ValueError:
+        raise Invalid("The port of the URL is not a number from 1 to 65535.") from None
+    if port == 0:
+        raise Invalid("The port of the URL is not a number from 1 to 65535.")
+    return port

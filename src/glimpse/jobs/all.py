@@ -1,0 +1,31 @@
+"""The list of the kinds of jobs. To add one: write its handler in ``steps/``, and add it here."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+from glimpse.db.base import Database
+from glimpse.jobs.base import Handlers, JobHandler
+from glimpse.jobs.steps.location_import import LocationImport
+from glimpse.quota.all import build_admission
+from glimpse.settings.model import Settings
+from glimpse.stores.multi import StoreSet
+
+
+def build_handlers(settings: Settings, database: Database, stores: StoreSet, digest_threads: Executor) -> Handlers:
+    """The handlers of this installation by the types of their jobs. ``digest_threads`` hash beside a job's own."""
+    # limits of Keystone do not count locations (spec 02, section 7.2)
+    quotas = settings.quotas
+    admission = None if quotas.use_keystone_limits else build_admission(quotas, database, None)
+    handlers: tuple[JobHandler, ...] = (
+        LocationImport(
+            database,
+            stores,
+            digest_threads,
+            settings=settings.locations,
+            hashing_algorithm=settings.formats.hashing_algorithm,
+            size_cap=settings.limits.image_size_cap,
+            allowance_of=None if admission is None else admission.for_locations,
+        ),
+    )
+    return {handler.type: handler for handler in handlers}

@@ -1,0 +1,50 @@
+"""Recording a job from a request, and telling this process that there is one."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from glimpse.context import Context
+from glimpse.db.base import Database
+from glimpse.domain.clock import now
+from glimpse.domain.image import ImageChange
+from glimpse.domain.job import Job
+
+
+class JobQueue:
+    """``bell`` rings when a job was recorded here, so that it need not wait for the next look."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.bell = threading.Event()
+
+    def draft(
+        self, context: Context, kind: str, given: Mapping[str, Any], *, image_id: str, unique_key: str | None = None
+    ) -> Job:
+        """A job that ``context`` asks for; nothing is recorded yet, but its id is known."""
+        moment = now()
+        return Job(
+            id=str(uuid.uuid4()),
+            type=kind,
+            owner=context.project_id,
+            user_id=(context.user_id or "")[:64] or None,
+            request_id=context.request_id[:64],
+            image_id=image_id,
+            unique_key=unique_key,
+            input=dict(given),
+            created_at=moment,
+            updated_at=moment,
+        )
+
+    def add(self, job: Job, change: ImageChange | None = None) -> None:
+        """Record a job, and ``change`` of its image in the same transaction.
+
+        :raises Duplicate: an unfinished job has the same ``unique_key``.
+        :raises NotFound: the image is not there.
+        :raises Conflict: the image does not allow ``change``.
+        """
+        self._database.add_job(job, change)
+        self.bell.set()

@@ -1,0 +1,81 @@
+"""Serves an ASGI application over HTTP with worker processes: the only place that knows granian and uvicorn.
+
+The parent opens the port, forks the workers and watches them; it never loads the application. What the rest of Glimpse
+relies on in the two servers' behaviour is pinned in `tests/system/test_launcher.py`.
+"""
+
+from __future__ import annotations
+
+import resource
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+
+from glimpse.launcher.listeners import describe, open_listeners
+from glimpse.launcher.options import ASGIApp, LaunchError, ServeOptions
+from glimpse.launcher.supervisor import Supervisor
+from glimpse.launcher.worker import ServerFactory, run_worker
+
+__all__ = ["ASGIApp", "LaunchError", "ServeOptions", "serve"]
+
+_MOST_DESCRIPTORS = 65536
+# Descriptors of a worker besides two for each connection: itself, and the file or backend behind it.
+_SPARE_DESCRIPTORS = 128
+
+
+def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
+    """Serve an application until SIGTERM or SIGINT, and return the exit status of the service.
+
+    `load_app` is called once in each worker process, after the fork, and never in the parent. Modules that the parent
+    has imported before are shared with the workers, and make it quick to replace one.
+
+    The first signal closes the port and lets running requests end, for up to `drain_seconds`; a second one ends them at
+    once. A worker that dies is replaced. The status is 0 when every request could end, and 1 when some were cut off,
+    when the application does not load or start (one log line says why), or when workers keep dying.
+
+    Must be called in the main thread.
+
+    :raises LaunchError: the port cannot be opened, or the server library is not installed.
+    """
+    make_server = _import_server(options)
+    listeners = open_listeners(options.host, options.port, options.workers, options.backlog)
+    granted = replace(options, connections=_affordable(options.connections))
+
+    def main(listener: socket.socket, link: socket.socket) -> int:
+        return run_worker(load_app, make_server, granted, listener, link)
+
+    where = describe(listeners[0].getsockname())
+    count = "1 worker" if options.workers == 1 else f"{options.workers} workers"
+    title = f"listening on http://{where} ({options.server}, {count})"
+    try:
+        return Supervisor(granted, listeners, main, title).run()
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def _import_server(options: ServeOptions) -> ServerFactory:
+    """Import the server library, here in the parent once for all workers."""
+    try:
+        if options.server == "uvicorn":
+            from glimpse.launcher.uvicorn_server import UvicornServer  # noqa: PLC0415 - an extra
+
+            return UvicornServer
+        from glimpse.launcher.granian_server import GranianServer  # noqa: PLC0415 - not needed for uvicorn
+    except ModuleNotFoundError as error:
+        raise LaunchError(f"The HTTP server {options.server} is not installed.") from error
+    return GranianServer
+
+
+def _affordable(connections: int) -> int:
+    """Raise the soft limit of open descriptors, and return how many connections a worker can hold under it.
+
+    A granian worker that runs out of descriptors spins in accept() and serves nobody: it must stop accepting before.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(1, min(connections, (max(soft, wanted) - _SPARE_DESCRIPTORS) // 2))

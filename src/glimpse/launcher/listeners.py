@@ -1,0 +1,86 @@
+"""The listening sockets: opened in the parent before any worker, and held open over a worker's death."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any, TypeAlias
+
+from glimpse.launcher.options import LaunchError
+
+_Address: TypeAlias = tuple[Any, ...]
+
+# A client that vanished without a word (power, cable, firewall) is noticed after 60 + 4 * 15 seconds; without this, an
+# upload would wait for its next byte for ever. Accepted connections inherit these options from the listener.
+_CONNECTION_OPTIONS = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+)
+
+_REASONS = {
+    errno.EADDRINUSE: "the port is in use",
+    errno.EACCES: "permission denied",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
+def open_listeners(host: str, port: int, count: int, backlog: int) -> list[socket.socket]:
+    """Open `count` listening sockets on one address, among which the kernel spreads new connections.
+
+    One socket for each worker, and not one for all: from a shared queue one worker takes a whole burst.
+
+    :raises LaunchError: the host does not resolve, or the address is in use, not permitted, or not this machine's.
+    """
+    family, address = _resolve(host, port)
+    listeners: list[socket.socket] = []
+    try:
+        # The first one listens before it gets SO_REUSEPORT. That fails when anybody else listens there, whatever their
+        # options are; with SO_REUSEPORT from the start, two services could share a port and never know.
+        first = _listen(family, address, backlog, shared=False)
+        listeners.append(first)
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(count > 1))
+        listeners.extend(_listen(family, first.getsockname(), backlog, shared=True) for _ in range(count - 1))
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise LaunchError(f"Cannot listen on {describe(address)}: {reason}.") from error
+    return listeners
+
+
+def describe(address: _Address) -> str:
+    """Return host:port of a socket address, with an IPv6 host in brackets."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _resolve(host: str, port: int) -> tuple[int, _Address]:
+    """Return the address family and the address; the first one when the name has several."""
+    name = host or "0.0.0.0"  # noqa: S104 - every address, as the options say
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise LaunchError(f"Cannot listen on {name}:{port}: the host name does not resolve.") from error
+    family, _, _, _, address = found[0]
+    return family, address
+
+
+def _listen(family: int, address: _Address, backlog: int, *, shared: bool) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Connections of the previous run in TIME_WAIT must not keep a restart off for a minute.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+        for level, option, value in _CONNECTION_OPTIONS:
+            listener.setsockopt(level, option, value)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener

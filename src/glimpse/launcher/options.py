@@ -1,0 +1,65 @@
+"""What the launcher is told, and the one error that it raises."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ServerName: TypeAlias = Literal["granian", "uvicorn"]
+
+
+class LaunchError(Exception):
+    """The service cannot be started as asked; the message is one sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How to serve one ASGI application on one address.
+
+    host: name or address to listen on; "" is every IPv4 address, "::" every address of both families.
+    port: TCP port; 0 lets the system choose one, which the log line "listening on ..." then names.
+    workers: processes that serve requests, each with an accept queue of its own on the same port.
+    server: the HTTP server library; uvicorn is an extra, and imported only when asked for.
+    drain_seconds: for how long running requests may go on after the first SIGTERM or SIGINT.
+    idle_seconds: after which a connection without a running request is closed.
+    connections: how many one worker holds at once, lowered to what the limit of open descriptors allows; further ones
+        wait in the accept queue (granian only).
+    backlog: length of each accept queue.
+    access_log: whether the server library logs each request, with the logger `granian.access` or `uvicorn.access`.
+    log_level: level of the server library's own logger, `_granian` or `uvicorn.error`.
+    in_parent: called once, in the parent process, after the workers were forked. A thread that it starts is running
+        when a dead worker is replaced by another fork, and must not hold a lock that the application needs: a metrics
+        thread takes a registry of its own.
+
+    :raises LaunchError: a value is out of range.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9292
+    workers: int = 1
+    server: ServerName = "granian"
+    drain_seconds: float = 30.0
+    idle_seconds: float = 75.0
+    connections: int = 4096
+    backlog: int = 1024
+    access_log: bool = False
+    log_level: int = logging.WARNING
+    in_parent: Callable[[], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.server not in get_args(ServerName):
+            raise LaunchError(f"There is no HTTP server {self.server!r}: use {' or '.join(get_args(ServerName))}.")
+        if not 0 <= self.port <= 65535:
+            raise LaunchError(f"The port must be between 0 and 65535, not {self.port}.")
+        if min(self.workers, self.connections, self.backlog) < 1:
+            raise LaunchError("The numbers of workers and connections and the backlog must be at least 1.")
+        if self.drain_seconds < 0 or self.idle_seconds <= 0:
+            raise LaunchError("The time to drain must not be negative, and the idle time must be above 0.")

@@ -1,0 +1,143 @@
+"""One worker process: load the application, start it up, serve until the parent says stop, drain, shut down.
+
+The link to the parent is a socket pair. The worker says one thing on it: READY, or why it does not serve. The parent
+says stop by closing its end, or by dying; either way the worker reads the end of file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from glimpse.launcher.lifespan import Lifespan, LifespanFailed, one_line
+from glimpse.launcher.options import ASGIApp, Receive, Scope, Send, ServeOptions
+
+READY = b"ready"
+MESSAGE_BYTES = 2048
+
+# A worker's own limit for draining comes this much after the parent's: it is for workers whose parent is gone.
+_ALARM_SECONDS = 1.0
+
+_logger = logging.getLogger(__name__)
+
+
+class HTTPServer(Protocol):
+    """An HTTP server for the running event loop and one listening socket, which it closes."""
+
+    async def serve(self) -> None:
+        """Serve until `stop`; then stop accepting, and return when the open connections are done."""
+        ...
+
+    def stop(self) -> None:
+        """Ask `serve` to end."""
+        ...
+
+
+ServerFactory: TypeAlias = Callable[[ASGIApp, ServeOptions, socket.socket], HTTPServer]
+
+
+class StartupFailed(Exception):
+    """The application cannot serve; the message is one line."""
+
+
+class RunningRequests:
+    """The application, with the lifespan's state handed to each request, and a count of the requests inside it.
+
+    granian's drain waits for connections. A request whose client has left is none, and must still clean up.
+    """
+
+    def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
+        self._app = app
+        self._state = state
+        self._running = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"] = self._state.copy()
+        self._running += 1
+        self._none.clear()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._none.set()
+
+    async def finished(self) -> None:
+        """Return when no request is running."""
+        await self._none.wait()
+
+
+def run_worker(
+    load_app: Callable[[], ASGIApp],
+    make_server: ServerFactory,
+    options: ServeOptions,
+    listener: socket.socket,
+    link: socket.socket,
+) -> int:
+    """Serve in this process, and return its exit status: 0 after a drain and a clean shutdown."""
+    try:
+        app = _load(load_app)
+        asyncio.run(_serve(app, make_server, options, listener, link))
+    except StartupFailed as error:
+        _logger.debug("the worker does not start", exc_info=True)
+        _say(link, str(error).encode("utf-8", "replace"))
+        return 1
+    except Exception:
+        _logger.exception("the worker did not end cleanly")
+        return 1
+    return 0
+
+
+def _load(load_app: Callable[[], ASGIApp]) -> ASGIApp:
+    try:
+        return load_app()
+    except Exception as error:
+        raise StartupFailed(f"the application does not load: {one_line(error)}") from error
+
+
+async def _serve(
+    app: ASGIApp, make_server: ServerFactory, options: ServeOptions, listener: socket.socket, link: socket.socket
+) -> None:
+    stop = _stop_event(link, options.drain_seconds)
+    lifespan = Lifespan(app)
+    try:
+        await lifespan.startup()
+    except LifespanFailed as error:
+        raise StartupFailed(f"the application does not start: {error}") from error
+    requests = RunningRequests(app, lifespan.state)
+    server = make_server(requests, options, listener)
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop.wait())
+    _say(link, READY)
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.stop()
+    await serving
+    await requests.finished()
+    await lifespan.shutdown()
+
+
+def _stop_event(link: socket.socket, drain_seconds: float) -> asyncio.Event:
+    """Return the event that is set at the end of file on the link; the limit for draining runs from there."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def parent_closed() -> None:
+        loop.remove_reader(link)
+        # A worker whose parent was killed must not hold the port for ever. The kernel sees to it.
+        signal.setitimer(signal.ITIMER_REAL, drain_seconds + _ALARM_SECONDS)
+        stop.set()
+
+    loop.add_reader(link, parent_closed)
+    return stop
+
+
+def _say(link: socket.socket, message: bytes) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more: the end of file says the rest
+        link.send(message[:MESSAGE_BYTES])

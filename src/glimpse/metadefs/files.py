@@ -1,0 +1,92 @@
+"""Definition files on disk: one JSON document for each namespace (spec 03, section 12; spec 06, section 13.1.1)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from glimpse.domain.metadef import Namespace, NamespaceContent
+from glimpse.metadefs.document import content_of, document_of
+from glimpse.metadefs.errors import DefinitionFileError
+
+_NOT_IN_FILE_NAMES = re.compile(r"[\W_]+")
+
+
+def definition_files(path: Path) -> list[Path]:
+    """The file itself, whatever its name, or the files of a directory that end in ``.json``, ordered by name.
+
+    :raises DefinitionFileError: there is nothing of the name, or no such file in the directory.
+    """
+    try:
+        if not path.is_dir():
+            path.stat()
+            return [path]
+        found = sorted(one for one in path.iterdir() if one.suffix == ".json" and one.is_file())
+    except OSError as error:
+        raise DefinitionFileError(f"{path}: cannot be read: {error.strerror}") from error
+    if not found:
+        raise DefinitionFileError(f"{path}: no file in this directory ends in .json")
+    return found
+
+
+def read_file(path: Path) -> NamespaceContent:
+    """The namespace that a file defines.
+
+    :raises DefinitionFileError: it cannot be read, or is not of the format; the message names the file and the place.
+    """
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+        return content_of(document)
+    except OSError as error:
+        raise DefinitionFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DefinitionFileError(f"{path}: is not JSON: {error}") from error
+    except DefinitionFileError as error:
+        raise DefinitionFileError(f"{path}: {error}") from error
+
+
+def write_files(directory: Path, contents: Sequence[NamespaceContent]) -> list[Path]:
+    """Write a file for each namespace, in place of files of the same names; make the directory if it is not there.
+
+    :raises DefinitionFileError: a file or the directory cannot be written.
+    """
+    names = file_names([content.namespace for content in contents])
+    written: list[Path] = []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in zip(names, contents, strict=True):
+            path = directory / name
+            temporary = directory / f".{name}.new"
+            temporary.write_text(json.dumps(document_of(content), indent=2, ensure_ascii=False) + "\n", "utf-8")
+            temporary.replace(path)
+            written.append(path)
+    except OSError as error:
+        raise DefinitionFileError(f"{error.filename or directory}: cannot be written: {error.strerror}") from error
+    return written
+
+
+def file_names(namespaces: Sequence[Namespace]) -> list[str]:
+    """A file name for each: letters and digits of the display name, as the peer has it, or of the namespace's name.
+
+    The peer writes namespaces of one display name into one file. Here those, and names that differ in case only, get
+    the namespace's name and, if that is still not enough, a number.
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for namespace in namespaces:
+        for stem in _stems(namespace, len(namespaces)):
+            if stem.casefold() not in taken:
+                taken.add(stem.casefold())
+                names.append(f"{stem}.json")
+                break
+    return names
+
+
+def _stems(namespace: Namespace, count: int) -> list[str]:
+    shown = _NOT_IN_FILE_NAMES.sub("", namespace.display_name or "")
+    own = _NOT_IN_FILE_NAMES.sub("", namespace.namespace) or "namespace"
+    return [*([shown] if shown else []), own, *(f"{own}{number}" for number in range(2, count + 2))]

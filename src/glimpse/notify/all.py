@@ -1,0 +1,48 @@
+"""The list of drivers, and the notifier made of those that the options name."""
+
+from __future__ import annotations
+
+from glimpse.notify.base import CountOutcome, Driver
+from glimpse.notify.log_driver import LogDriver
+from glimpse.notify.notifier import Accepts, QueuedNotifier, Route
+from glimpse.notify.options import NotificationOptions
+from glimpse.notify.queue import Outbox
+from glimpse.notify.routing import read_routes
+
+
+def build_notifier(options: NotificationOptions, count: CountOutcome | None = None) -> QueuedNotifier | None:
+    """The notifier that the options ask for; None when nothing is to be sent.
+
+    Call it in the process that serves. ``count`` is told what became of each message.
+
+    :raises SettingsError: a driver or its options cannot be used.
+    """
+    accepted = _accepted(options)
+    if not accepted:
+        return None
+    routes = [Route(Outbox(_driver(name, options), count or _nobody), accepts) for name, accepts in accepted.items()]
+    return QueuedNotifier(routes, publisher_id=options.publisher_id, disabled=options.disabled)
+
+
+def _accepted(options: NotificationOptions) -> dict[str, Accepts | None]:
+    """Driver → what it wants to have, None for all; ``routing`` stands for the drivers that its file names."""
+    accepted: dict[str, Accepts | None] = {}
+    if "routing" in options.drivers:
+        for name, rules in read_routes(options.routing_config).items():
+            accepted[name] = rules.accepts
+    # who is named outside the file too gets everything, once
+    accepted.update(dict.fromkeys(options.drivers))
+    return {name: accepts for name, accepts in accepted.items() if name not in {"routing", "noop"}}
+
+
+def _driver(name: str, options: NotificationOptions) -> Driver:
+    if name == "log":
+        return LogDriver()
+    # here, because the library takes a third of a second and 20 MiB
+    from glimpse.notify.messaging import messaging_driver  # noqa: PLC0415
+
+    return messaging_driver(name, options)
+
+
+def _nobody(_driver: str, _outcome: str) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,118 @@
+"""Which events a use case sends, in their order (spec 01, section 3.10; spec 06, section 11.2): one call for each.
+
+Called when the change is in the database, never before. ``image`` is the image after the change where nothing else
+is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from glimpse.context import Context
+from glimpse.domain.clock import now
+from glimpse.domain.image import Image, StoredData
+from glimpse.domain.member import Member
+from glimpse.domain.status import Status
+from glimpse.notify.base import Notifier
+from glimpse.notify.payloads import image_payload, member_payload, send_payload, transfer_payload
+
+
+def image_created(notifier: Notifier, image: Image) -> None:
+    """``image.create``."""
+    _tell(notifier, "image.create", image)
+
+
+def image_updated(notifier: Notifier, image: Image) -> None:
+    """``image.update``: any change of the record, also of its status, tags or locations."""
+    _tell(notifier, "image.update", image)
+
+
+def image_deleted(notifier: Notifier, image: Image, deleted_at: datetime) -> None:
+    """``image.delete``; ``image`` as it was before."""
+    if notifier.enabled("image.delete"):
+        gone = msgspec.structs.replace(image, status=Status.DELETED, updated_at=deleted_at)
+        notifier.emit("image.delete", image_payload(gone, deleted_at=deleted_at))
+
+
+def upload_begun(notifier: Notifier, image: Image, store: str | None) -> None:
+    """``image.update`` (saving) and ``image.prepare``, when an upload has claimed the image.
+
+    ``image`` as it was before; ``store`` is the id of the store where stores have names.
+    """
+    saving = msgspec.structs.replace(image, status=Status.SAVING, updated_at=now())
+    _tell(notifier, "image.update", saving)
+    if notifier.enabled("image.prepare"):
+        notifier.emit("image.prepare", transfer_payload(saving, store))
+
+
+def upload_finished(
+    notifier: Notifier, image: Image, data: StoredData, store: str | None, updated_at: datetime
+) -> None:
+    """``image.upload``, ``image.activate`` and ``image.update`` (active), when an upload made the image active.
+
+    ``image`` as it was before the upload, ``data`` and ``updated_at`` what it has now.
+    """
+    active = msgspec.structs.replace(
+        image, status=Status.ACTIVE, size=data.size, virtual_size=data.virtual_size, checksum=data.checksum,
+        updated_at=updated_at,
+    )  # fmt: skip
+    if notifier.enabled("image.upload"):
+        notifier.emit("image.upload", transfer_payload(active, store))
+    _tell(notifier, "image.activate", active)
+    _tell(notifier, "image.update", active)
+
+
+def upload_failed(notifier: Notifier, image: Image, reason: str, *, queued: bool) -> None:
+    """``image.upload`` with priority ERROR and a sentence, then ``image.update`` if the image is ``queued`` again.
+
+    ``image`` as it was before the upload.
+    """
+    if notifier.enabled("image.upload"):
+        notifier.emit("image.upload", f"The upload of image {image.id} failed: {reason}", error=True)
+    if queued:
+        cleared = msgspec.structs.replace(
+            image, status=Status.QUEUED, size=None, virtual_size=None, checksum=None, updated_at=now()
+        )
+        _tell(notifier, "image.update", cleared)
+
+
+def download_ended(
+    notifier: Notifier,
+    context: Context,
+    image: Image,
+    *,
+    sent: int,
+    expected: int,
+    destination_ip: str | None = None,
+) -> None:
+    """``image.send``, with priority ERROR where the store had fewer bytes than ``expected``.
+
+    Not for a client that went away early (spec 06, section 11.5). ``destination_ip`` where the cache served the data.
+    """
+    if notifier.enabled("image.send"):
+        payload = send_payload(
+            image, bytes_sent=sent, receiver_project=context.project_id, receiver_user=context.user_id,
+            destination_ip=destination_ip,
+        )  # fmt: skip
+        notifier.emit("image.send", payload, error=sent != expected)
+
+
+def member_changed(notifier: Notifier, change: str, member: Member, *, deleted_at: datetime | None = None) -> None:
+    """``image.member.create``, ``.update`` or ``.delete``, as ``change`` says; a deletion has a ``deleted_at``."""
+    event = f"image.member.{change}"
+    if notifier.enabled(event):
+        notifier.emit(event, member_payload(member, deleted_at=deleted_at))
+
+
+def tell(notifier: Notifier, event: str, payload: Mapping[str, object]) -> None:
+    """An event of tasks or metadata definitions, with a payload of ``payloads`` or ``metadef_payloads``."""
+    if notifier.enabled(event):
+        notifier.emit(event, payload)
+
+
+def _tell(notifier: Notifier, event: str, image: Image) -> None:
+    if notifier.enabled(event):
+        notifier.emit(event, image_payload(image))

@@ -1,0 +1,138 @@
+"""Drivers over oslo.messaging (extra ``notifications``): ``messaging``, ``messagingv2``, and those of other packages.
+
+The library's own notifier is not used. It puts the time of sending into a message that may have waited, and it
+swallows the failure of a message, which has to be counted; so messages are given to its transport directly.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from glimpse.notify.base import BrokerAway, Driver, Message, SendFailed
+from glimpse.notify.options import NotificationOptions
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.library_conf import check_library_conf, library_conf
+
+try:
+    with warnings.catch_warnings():
+        # the library imports eventlet without using it, and eventlet warns of itself
+        warnings.simplefilter("ignore")
+        from oslo_service import backend as service_backend
+
+        # else the import below chooses eventlet, whose threads do not get along with ours
+        service_backend.register_backend_default_hook(lambda: service_backend.BackendType.THREADING)
+        import oslo_messaging
+        from kombu.exceptions import KombuError
+        from stevedore import driver as plugin
+except ImportError as error:
+    raise SettingsError.of_option(
+        "oslo_messaging_notifications", "driver",
+        f"needs the package {error.name}, which is not installed: pip install glimpse[notifications]",
+    ) from error  # fmt: skip
+
+#: What the library calls the two formats of the envelope (spec 06, section 11.1).
+VERSIONS: Mapping[str, float] = {"messaging": 1.0, "messagingv2": 2.0}
+
+_ENTRY_POINTS = "oslo.messaging.notify.drivers"
+_EXCHANGE = "glance"
+
+
+class _Transport(Protocol):
+    """What is used of the library's transport; its public ways to it all swallow failures."""
+
+    def _send_notification(
+        self, target: object, ctxt: dict[str, object], message: Message, version: float, retry: int
+    ) -> None: ...
+
+    def cleanup(self) -> None: ...
+
+
+class MessagingDriver:
+    """Sends each message to every topic and waits until the broker has confirmed it."""
+
+    def __init__(self, name: str, transport: _Transport, topics: Sequence[str], retry: int) -> None:
+        """``name`` is one of :data:`VERSIONS`; ``retry`` counts attempts after the first, -1 without end."""
+        self.name = name
+        self._transport = transport
+        self._topics = tuple(topics)
+        self._retry = retry
+        self._version = VERSIONS[name]
+
+    def send(self, message: Message) -> None:
+        """See :meth:`glimpse.notify.base.Driver.send`."""
+        suffix = message["priority"].lower()
+        for topic in self._topics:
+            queue = f"{topic}.{suffix}"
+            target = oslo_messaging.Target(topic=queue)
+            try:
+                # the transport adds an id to what it is given
+                self._transport._send_notification(target, {}, dict(message), self._version, self._retry)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # see _Transport
+            except (oslo_messaging.MessagingException, KombuError, OSError) as error:
+                # the library lets some errors of a connection pass even if told to try for ever
+                lost = SendFailed if self._retry >= 0 else BrokerAway
+                raise lost(f"topic {queue}: {error}") from error
+
+    def close(self) -> None:
+        """Close the connections to the broker."""
+        self._transport.cleanup()
+
+
+class PluginDriver:
+    """A notification driver of the library or of another package, found by its entry point."""
+
+    def __init__(self, name: str, transport: _Transport, found: Any, retry: int) -> None:
+        """``found`` is an object of the library's class ``Driver``."""
+        self.name = name
+        self._transport = transport
+        self._found = found
+        self._retry = retry
+
+    def send(self, message: Message) -> None:
+        """See :meth:`glimpse.notify.base.Driver.send`; what the driver itself swallows cannot be counted."""
+        self._found.notify({}, message, message["priority"], self._retry)
+
+    def close(self) -> None:
+        """Close the connections to the broker, if the driver had any."""
+        self._transport.cleanup()
+
+
+def messaging_driver(name: str, options: NotificationOptions) -> Driver:
+    """The driver called ``name``. Nothing is connected yet.
+
+    :raises SettingsError: there is no such driver, or the options of the transport cannot be used.
+    """
+    conf = library_conf(_with_exchange(options.library))
+    transport = _transport(conf)
+    if name in VERSIONS:
+        return MessagingDriver(name, transport, options.topics, options.retry)
+    try:
+        manager = plugin.DriverManager(
+            _ENTRY_POINTS, name, invoke_on_load=True, invoke_args=(conf,),
+            invoke_kwds={"topics": list(options.topics), "transport": transport},
+        )  # fmt: skip
+    except RuntimeError as error:
+        allowed = "must be one of messaging, messagingv2, routing, log, noop, or the driver of an installed package"
+        raise SettingsError.of_option("oslo_messaging_notifications", "driver", allowed, value=name) from error
+    return PluginDriver(name, transport, manager.driver, options.retry)
+
+
+def _transport(conf: Any) -> _Transport:
+    reason = "must be a URL such as rabbit://user:password@host:5672/"
+    try:
+        transport: _Transport = cast("Any", oslo_messaging).get_notification_transport(conf)
+    except oslo_messaging.DriverLoadFailure as error:
+        reason = f"the driver {error.driver} cannot be used: {error.ex}"
+    except (oslo_messaging.InvalidTransportURL, ValueError):
+        # of a wrong option, or of the URL: that one's text has the password
+        check_library_conf(conf)
+    else:
+        check_library_conf(conf)
+        return transport
+    raise SettingsError.of_option("oslo_messaging_notifications", "transport_url", reason)
+
+
+def _with_exchange(library: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+    default = {"control_exchange": _EXCHANGE, **library.get("DEFAULT", {})}
+    return {**library, "DEFAULT": default}

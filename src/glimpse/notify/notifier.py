@@ -1,0 +1,83 @@
+"""The notifier of one process: which events go out, and what a message looks like (spec 06, sections 11.1, 11.4)."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from glimpse.notify.base import Message
+from glimpse.notify.queue import Outbox, Pace
+
+LOG = logging.getLogger(__name__)
+
+#: Says from event and priority whether a driver wants a message.
+Accepts = Callable[[str, str], bool]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One driver's outbox, and which messages go there; all of them without ``accepts``."""
+
+    outbox: Outbox
+    accepts: Accepts | None = None
+
+
+class QueuedNotifier:
+    """The :class:`~glimpse.notify.base.Notifier` over the outboxes of the configured drivers."""
+
+    def __init__(self, routes: Sequence[Route], *, publisher_id: str, disabled: Iterable[str] = ()) -> None:
+        """``disabled`` names events, or groups of events by what stands before one of their dots."""
+        self.routes = tuple(routes)
+        self._publisher_id = publisher_id
+        self._disabled = frozenset(disabled)
+        self._enabled: dict[str, bool] = {}
+        self._failure_lines = Pace()
+
+    def enabled(self, event: str) -> bool:
+        """See :meth:`glimpse.notify.base.Notifier.enabled`."""
+        known = self._enabled.get(event)
+        if known is None:
+            parts = event.split(".")
+            names = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+            known = self._enabled[event] = self._disabled.isdisjoint(names)
+        return known
+
+    def emit(self, event: str, payload: Mapping[str, object] | str, *, error: bool = False) -> None:
+        """See :meth:`glimpse.notify.base.Notifier.emit`."""
+        priority = "ERROR" if error else "INFO"
+        message = new_message(self._publisher_id, event, priority, payload)
+        try:
+            # as bytes, it shows how much memory it takes, and stays what it is
+            encoded = msgspec.json.encode(message)
+        except (TypeError, ValueError, OverflowError):
+            if self._failure_lines.due():
+                LOG.exception("A notification %s cannot be written as JSON and is left out", event)
+            encoded = None
+        for route in self.routes:
+            if route.accepts is None or route.accepts(event, priority):
+                if encoded is None:
+                    route.outbox.drop()
+                else:
+                    route.outbox.put(encoded)
+
+    def close(self, seconds: float) -> None:
+        """Deliver what waits, for ``seconds`` at most, and end. Safe to call twice."""
+        deadline = time.monotonic() + seconds
+        for route in self.routes:
+            route.outbox.close(deadline)
+
+
+def new_message(publisher_id: str, event: str, priority: str, payload: Mapping[str, object] | str) -> Message:
+    """A message with an id of its own and the present time; no request context is part of it."""
+    return {
+        "message_id": str(uuid.uuid4()),
+        "publisher_id": publisher_id,
+        "event_type": event,
+        "priority": priority,
+        "payload": payload,
+        "timestamp": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}",
+    }

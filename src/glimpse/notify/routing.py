@@ -1,0 +1,69 @@
+"""The driver ``routing``: a file says which driver gets which events.
+
+The file is YAML: groups of rules under names that mean nothing, each with drivers, each with ``accepted_events`` and
+``accepted_priorities``, lists of shell patterns; a missing list accepts everything. A driver gets a message once when
+any group accepts it. The messaging library has this driver too, but reads its option from the global configuration
+and makes the drivers in a way that current ones do not take, so the work is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import yaml
+
+from glimpse.settings.errors import SettingsError
+
+_OPTION = ("oslo_messaging_notifications", "routing_config")
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What one group lets a driver have."""
+
+    accepted_events: tuple[str, ...] | None = None
+    accepted_priorities: tuple[str, ...] | None = None
+
+    def accepts(self, event: str, priority: str) -> bool:
+        """Whether both lists have a pattern that matches; priorities match in any case."""
+        priorities = None if self.accepted_priorities is None else [p.lower() for p in self.accepted_priorities]
+        return _matches(event, self.accepted_events) and _matches(priority.lower(), priorities)
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """All rules of one driver; one that accepts is enough."""
+
+    rules: tuple[Rule, ...]
+
+    def accepts(self, event: str, priority: str) -> bool:
+        """Whether the driver gets a message."""
+        return any(rule.accepts(event, priority) for rule in self.rules)
+
+
+def read_routes(path: str) -> Mapping[str, Rules]:
+    """The rules of each driver that the file at ``path`` names.
+
+    :raises SettingsError: there is no file, or it is not what it should be.
+    """
+    if not path:
+        raise SettingsError.of_option(*_OPTION, "must name a file when driver is routing")
+    try:
+        found = cast("object", yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        groups = msgspec.convert(found or {}, dict[str, dict[str, Rule | None]])
+    except OSError as error:
+        raise SettingsError.of_option(*_OPTION, f"cannot be read: {error.strerror}", value=path) from error
+    except (ValueError, yaml.YAMLError) as error:
+        reason = f"is no file of routes: {' '.join(str(error).split())}"
+        raise SettingsError.of_option(*_OPTION, reason, value=path) from error
+    rules: dict[str, list[Rule]] = {}
+    for group in groups.values():
+        for driver, rule in group.items():
+            rules.setdefault(driver, []).append(rule or Rule())
+    return {driver: Rules(tuple(found)) for driver, found in rules.items()}
+
+
+def _matches(text: str, patterns: tuple[str, ...] | list[str] | None) -> bool:
+    return patterns is None or any(fnmatchcase(text, pattern) for pattern in patterns)

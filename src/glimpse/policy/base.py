@@ -1,0 +1,43 @@
+"""Policy as the services see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol, TypeVar
+
+from glimpse.context import Context
+from glimpse.domain.image import Image
+
+T = TypeVar("T")
+
+
+class Policy(Protocol):
+    """Decides by rule name (spec 01, section 8). Identities that are not project-scoped fail every rule."""
+
+    def is_admin(self, roles: frozenset[str], project_id: str | None) -> bool:
+        """The rule ``context_is_admin``."""
+        ...
+
+    def allows(self, context: Context, rule: str, target: Mapping[str, object]) -> bool:
+        """Whether ``rule`` holds for a plain target."""
+        ...
+
+    def require(self, context: Context, rule: str, target: Mapping[str, object]) -> None:
+        """:raises Forbidden: ``rule`` does not hold for a plain target."""
+        ...
+
+    def allows_image(self, context: Context, rule: str, image: Image) -> bool:
+        """Whether ``rule`` holds for an image; the target is that of spec 01, section 8.1."""
+        ...
+
+    def require_image(self, context: Context, rule: str, image: Image) -> None:
+        """Refuse with what the caller may know.
+
+        :raises NotFound: ``rule`` fails and ``get_image`` too.
+        :raises Forbidden: ``rule`` fails, and the caller may see the image.
+        """
+        ...
+
+    def visible(self, context: Context, images: Iterable[Image]) -> list[Image]:
+        """Those images that ``get_image`` allows, deciding once for images that look alike to the rule."""
+        ...

@@ -1,0 +1,95 @@
+"""The rules in force and where each comes from, for operators to look at (spec 06, section 8)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from oslo_policy import _checks as nodes
+
+from glimpse.policy.files import FileRule, PolicyFiles
+from glimpse.policy.foreign import ForeignChecks
+from glimpse.policy.rules import RULES, RuleDefault
+from glimpse.policy.ruleset import build_ruleset, checks_of
+from glimpse.settings.model import PolicySettings
+
+
+class EffectiveRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule: ``check`` is in force, ``origin`` says why, ``action`` what it guards, ``default`` what it would be.
+
+    ``action`` and ``default`` are None for a rule that only files have.
+    """
+
+    name: str
+    check: str
+    origin: str
+    action: str | None = None
+    default: str | None = None
+    deprecated: str | None = None
+
+
+class RulesInForce:
+    """All rules as the service would read them now; ``checks`` are their trees by name."""
+
+    def __init__(self, settings: PolicySettings, *, defaults: Sequence[RuleDefault] = RULES) -> None:
+        """Read the policy files.
+
+        :raises PolicyError: they cannot be used.
+        """
+        files = PolicyFiles(settings)
+        self.settings = settings
+        self._defaults = {rule.name: rule for rule in defaults}
+        self._overrides: Mapping[str, FileRule] = files.read(files.fingerprint())
+        self.checks = checks_of(defaults, self._overrides, new_defaults=settings.enforce_new_defaults)
+        self.foreign = ForeignChecks(self.checks, settings.policy_default_rule, {}).decider
+        build_ruleset(self.checks, settings.policy_default_rule, self.foreign)
+
+    def rules(self) -> list[EffectiveRule]:
+        """Every rule: those with a default in the order of the specification, then those that only files have."""
+        names = (*self._defaults, *sorted(self._overrides.keys() - self._defaults.keys()))
+        return [self.rule(name) for name in names]
+
+    def rule(self, name: str) -> EffectiveRule:
+        """One rule; ``name`` must be among those of :meth:`rules`."""
+        default = self._defaults.get(name)
+        check, origin = self._check_and_origin(name)
+        before = default.deprecated if default is not None else None
+        return EffectiveRule(
+            name=name,
+            check=check,
+            origin=origin,
+            action=default.action if default is not None else None,
+            default=default.check if default is not None else None,
+            deprecated=f"{before.name or name}: {_shown(before.check)} (until {before.since})" if before else None,
+        )
+
+    def known(self, name: str) -> bool:
+        """Whether there is such a rule; every other name means the default rule."""
+        return name in self.checks
+
+    def similar(self, name: str) -> list[str]:
+        """Names of rules that may be meant."""
+        return difflib.get_close_matches(name, self.checks, n=3)
+
+    def node(self, name: str) -> nodes.BaseCheck | None:
+        """The tree of a rule, that of the default rule for unknown names, None where there is none either."""
+        return self.checks.get(name) or self.checks.get(self.settings.policy_default_rule)
+
+    def _check_and_origin(self, name: str) -> tuple[str, str]:
+        given = self._overrides.get(name)
+        if given is not None:
+            return given.text if isinstance(given.text, str) else str(self.checks[name]), str(given.path)
+        default = self._defaults[name]
+        before = default.deprecated
+        if before is not None and before.name and self.checks[name] is self.checks.get(before.name):
+            old = self._overrides[before.name]
+            return str(self.checks[name]), f"{old.path}, under the deprecated name {before.name}"
+        if before is not None and not self.settings.enforce_new_defaults and before.check != default.check:
+            return f"({_shown(default.check)}) or {_shown(before.check)}", "default or deprecated"
+        return default.check, "default"
+
+
+def _shown(check: str) -> str:
+    """A check as it can stand within others: an empty one allows."""
+    return check or "@"

@@ -1,0 +1,202 @@
+"""Policy by the operator's files: the implementation of ``policy.base.Policy``."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Final
+
+from glimpse.context import Context
+from glimpse.domain.image import Image
+from glimpse.errors import Forbidden, NotFound
+from glimpse.policy.conditions import Condition
+from glimpse.policy.files import Fingerprint, PolicyError, PolicyFiles
+from glimpse.policy.foreign import ForeignChecks
+from glimpse.policy.ownership import ownership_allows
+from glimpse.policy.rules import ACTIONS, RULES, RuleDefault
+from glimpse.policy.ruleset import Ruleset, build_ruleset, checks_of, warn_of_unknown_references
+from glimpse.policy.target import Target, credentials_of, image_target
+from glimpse.settings.model import PolicySettings
+
+LOG = logging.getLogger(__name__)
+
+_NO_TARGET: Final[Target] = {}
+
+#: Decisions that are remembered at most. A decision is one of a few bytes for a few words as its key.
+_MOST_VERDICTS: Final = 8192
+
+
+class OsloPolicy:
+    """Rules in the language of oslo.policy, decided without its engine (spec 01, section 8.1; spec 06, section 8).
+
+    Changed files take effect within ``reload_interval`` seconds. Threads may share one object.
+    """
+
+    def __init__(
+        self,
+        settings: PolicySettings,
+        *,
+        reload_interval: float = 1.0,
+        defaults: Sequence[RuleDefault] = RULES,
+        remote_options: Mapping[str, object] | None = None,
+    ) -> None:
+        """Read the policy files; ``remote_options`` are the ``remote_*`` options of ``[oslo_policy]`` by name.
+
+        :raises PolicyError: the files cannot be used.
+        """
+        self._settings = settings
+        self._defaults = defaults
+        self._remote_options = remote_options or {}
+        self._files = PolicyFiles(settings)
+        self._reload_interval = reload_interval
+        self._reloading = threading.Lock()
+        self._complaint = ""
+        self._next_look = time.monotonic() + reload_interval
+        self._fingerprint = self._files.fingerprint()
+        self._rules = self._load(self._fingerprint)
+        self._verdicts: dict[Hashable, bool] = {}
+
+    def is_admin(self, roles: frozenset[str], project_id: str | None) -> bool:
+        """The rule ``context_is_admin``."""
+        rules = self._ruleset()
+        key = (roles, project_id)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            condition = rules.find("context_is_admin")
+            caller = Context(request_id="", roles=roles, project_id=project_id)
+            verdict = condition.decide(credentials_of(caller), _NO_TARGET)
+            self._remember(rules, condition, key, verdict=verdict)
+        return verdict
+
+    def allows(self, context: Context, rule: str, target: Mapping[str, object]) -> bool:
+        """Whether ``rule`` holds for a plain target."""
+        if not context.project_scoped:
+            return False
+        if not self._ruleset().find(rule).decide(credentials_of(context), target):
+            return False
+        return self._settings.enforce_new_defaults or ownership_allows(context, rule, target.get("owner"))
+
+    def require(self, context: Context, rule: str, target: Mapping[str, object]) -> None:
+        """:raises Forbidden: ``rule`` does not hold for a plain target."""
+        if not self.allows(context, rule, target):
+            raise _refusal(context, rule)
+
+    def allows_image(self, context: Context, rule: str, image: Image) -> bool:
+        """Whether ``rule`` holds for an image; the target is that of spec 01, section 8.1.
+
+        Rules that look at nothing of an image but whose it is and who sees it are decided once for all images that
+        are alike in that, as long as the files stay as they are.
+        """
+        rules = self._ruleset()
+        key = (
+            rule,
+            context.user_id,
+            context.project_id,
+            context.roles,
+            context.service_roles,
+            context.is_admin,
+            context.domain_id,
+            context.system_scope,
+            context.read_only,
+            image.owner,
+            image.visibility,
+        )
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            condition = rules.find(rule)
+            verdict = self._decide(context, rule, condition, image)
+            self._remember(rules, condition, key, verdict=verdict)
+        return verdict
+
+    def _decide(self, context: Context, rule: str, condition: Condition, image: Image) -> bool:
+        if not context.project_scoped:
+            return False
+        if not condition.decide(credentials_of(context), image_target(context, image, condition.extra)):
+            return False
+        return self._settings.enforce_new_defaults or ownership_allows(context, rule, image.owner)
+
+    def _remember(self, rules: Ruleset, condition: Condition, key: Hashable, *, verdict: bool) -> None:
+        """Keep a verdict of a condition that depends on the key alone, unless the files have changed meanwhile."""
+        if condition.extra is None or condition.extra or rules is not self._rules:
+            return
+        if len(self._verdicts) >= _MOST_VERDICTS:
+            self._verdicts.clear()
+        self._verdicts[key] = verdict
+
+    def require_image(self, context: Context, rule: str, image: Image) -> None:
+        """Refuse with what the caller may know.
+
+        :raises NotFound: ``rule`` fails and ``get_image`` too.
+        :raises Forbidden: ``rule`` fails and the caller may see the image.
+        """
+        if self.allows_image(context, rule, image):
+            return
+        if rule != "get_image" and self.allows_image(context, "get_image", image):
+            raise _refusal(context, rule)
+        raise NotFound(f"There is no image with the ID {image.id}.")
+
+    def visible(self, context: Context, images: Iterable[Image]) -> list[Image]:
+        """Those images that ``get_image`` allows, deciding once for images that look alike to the rule."""
+        if not context.project_scoped:
+            return []
+        rules = self._ruleset()
+        condition = rules.find("get_image")
+        credentials = credentials_of(context)
+        decide, extra = condition.decide, condition.extra
+        if extra is None:
+            return [image for image in images if decide(credentials, image_target(context, image, None))]
+        if condition.monotone and decide(credentials, _NO_TARGET):
+            return list(images)
+        verdicts: dict[Hashable, bool] = {}
+        allowed: list[Image] = []
+        for image in images:
+            look = rules.likeness(image)
+            verdict = verdicts.get(look)
+            if verdict is None:
+                verdict = verdicts[look] = decide(credentials, image_target(context, image, extra))
+            if verdict:
+                allowed.append(image)
+        return allowed
+
+    def _ruleset(self) -> Ruleset:
+        if time.monotonic() >= self._next_look and self._reloading.acquire(blocking=False):
+            try:
+                self._next_look = time.monotonic() + self._reload_interval
+                self._reload()
+            finally:
+                self._reloading.release()
+        return self._rules
+
+    def _reload(self) -> None:
+        try:
+            fingerprint = self._files.fingerprint()
+            if fingerprint == self._fingerprint:
+                return
+            # Remembered before it is known to be good, so that one bad file is complained about once.
+            self._fingerprint = fingerprint
+            self._rules = self._load(fingerprint)
+            self._verdicts = {}
+        except PolicyError as error:
+            if str(error) != self._complaint:
+                LOG.error("The policy stays as it was, its files are broken: %s", error)  # noqa: TRY400 - one line says all
+            self._complaint = str(error)
+        else:
+            self._complaint = ""
+            LOG.info("Policy files have changed, their rules are in force.")
+
+    def _load(self, fingerprint: Fingerprint) -> Ruleset:
+        overrides = self._files.read(fingerprint)
+        checks = checks_of(self._defaults, overrides, new_defaults=self._settings.enforce_new_defaults)
+        default_rule = self._settings.policy_default_rule
+        rules = build_ruleset(checks, default_rule, ForeignChecks(checks, default_rule, self._remote_options).decider)
+        warn_of_unknown_references(checks, default_rule)
+        return rules
+
+
+def _refusal(context: Context, rule: str) -> Forbidden:
+    if not context.project_scoped:
+        return Forbidden("Images take identities of a project; this one is scoped to the system or a domain.")
+    action = ACTIONS.get(rule, "do this")
+    return Forbidden(f"You are not allowed to {action} (policy rule {rule}).")

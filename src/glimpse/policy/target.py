@@ -1,0 +1,83 @@
+"""What rules look at: the credentials of the caller and the target of the operation (spec 01, section 8.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from itertools import repeat
+from operator import attrgetter
+from typing import Any, Final
+
+from glimpse.context import Context
+from glimpse.domain.clock import wire_time
+from glimpse.domain.image import Image
+from glimpse.domain.status import Visibility
+
+Credentials = Mapping[str, Any]
+Target = Mapping[str, object]
+
+#: Stands for an attribute that an image does not have, which is not the same as one without a value.
+ABSENT: Final = object()
+
+#: Names that every image target has, whatever the rule.
+ALIASES = frozenset({"project_id", "owner", "visibility", "member_id"})
+
+#: Attributes of the record under their own name. Locations carry credentials of stores and stay out.
+CORE = frozenset(Image.__struct_fields__) - {"properties", "locations", "membership"} - ALIASES
+
+_SOURCES = {
+    "project_id": ("owner",),
+    "owner": ("owner",),
+    "visibility": ("visibility",),
+    "member_id": ("owner", "visibility"),
+}
+
+
+@lru_cache(maxsize=512)
+def credentials_of(context: Context) -> Credentials:
+    """The left sides of checks, built once for a context. ``tenant`` and ``user`` serve rules of old files."""
+    return {
+        "user_id": context.user_id,
+        "user": context.user_id,
+        "project_id": context.project_id,
+        "tenant": context.project_id,
+        "domain_id": context.domain_id,
+        "system_scope": context.system_scope,
+        "roles": sorted(context.roles),
+        "service_roles": sorted(context.service_roles),
+        "is_admin": context.is_admin,
+        "read_only": context.read_only,
+    }
+
+
+def image_target(context: Context, image: Image, extra: frozenset[str] | None) -> dict[str, object]:
+    """The right sides of checks for an image: the aliases, and of the other names those of ``extra`` (None: all)."""
+    owner = image.owner
+    visibility = image.visibility
+    project_id = context.project_id
+    target: dict[str, object] = {
+        "project_id": owner,
+        "owner": owner,
+        "visibility": visibility,
+        "member_id": project_id if visibility == Visibility.SHARED and owner != project_id else None,
+    }
+    if extra is None:
+        extra = CORE.union(image.properties).difference(ALIASES)
+    for name in extra:
+        if name in CORE:
+            value: object = getattr(image, name)
+            target[name] = wire_time(value) if isinstance(value, datetime) else value
+        elif name in image.properties:
+            target[name] = image.properties[name]
+    return target
+
+
+def likeness(names: frozenset[str]) -> Callable[[Image], Hashable]:
+    """A function whose result is equal for images that a rule reading ``names`` cannot tell apart."""
+    read = sorted({source for name in names & (ALIASES | CORE) for source in _SOURCES.get(name, (name,))})
+    attributes: Callable[[Image], Hashable] = attrgetter(*read) if read else lambda _image: None
+    properties = sorted(names - ALIASES - CORE)
+    if not properties:
+        return attributes
+    return lambda image: (attributes(image), *map(image.properties.get, properties, repeat(ABSENT)))

@@ -1,0 +1,45 @@
+"""Which quota an installation has: that of Keystone, else ``user_storage_quota``, else none (spec 02, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from glimpse.db.base import Database
+from glimpse.db.base_usage import UsageFigures
+from glimpse.quota.admission import Admission
+from glimpse.quota.base import ProjectLimits, ProjectUsage
+from glimpse.settings.model import Quotas
+
+
+def build_limits(quotas: Quotas, figures_of: Callable[[str | None], UsageFigures]) -> ProjectLimits | None:
+    """The limits of Keystone, with ``use_keystone_limits``; ``figures_of`` is ``usage`` of the database.
+
+    :raises SettingsError: oslo.limit is not installed, or an option of it cannot be used.
+    """
+    if not quotas.use_keystone_limits:
+        return None
+    from glimpse.quota.keystone_limits import KeystoneLimits  # noqa: PLC0415 - for those alone who use it
+
+    def usage_of(project_id: str | None) -> ProjectUsage:
+        found = figures_of(project_id)
+        return ProjectUsage(
+            size_total=found.size_total,
+            stage_total=found.stage_total,
+            count_total=found.count_total,
+            count_uploading=found.count_uploading,
+        )
+
+    return KeystoneLimits(quotas.oslo_limit, usage_of)
+
+
+def build_admission(quotas: Quotas, database: Database, limits: ProjectLimits | None) -> Admission | None:
+    """What is asked before a project gets more; ``user_storage_quota`` is ignored where there are ``limits``."""
+    if limits is not None:
+        from glimpse.quota.unified import UnifiedLimits  # noqa: PLC0415 - for those alone who use it
+
+        return UnifiedLimits(database, limits)
+    if quotas.user_storage_quota > 0:
+        from glimpse.quota.storage import StorageQuota  # noqa: PLC0415 - for those alone who use it
+
+        return StorageQuota(database, quotas.user_storage_quota)
+    return None

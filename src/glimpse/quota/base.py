@@ -1,0 +1,86 @@
+"""Limits on all images of one project together (spec 01, section 6.3; spec 02, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+IMAGE_SIZE_TOTAL: Final = "image_size_total"
+IMAGE_STAGE_TOTAL: Final = "image_stage_total"
+IMAGE_COUNT_TOTAL: Final = "image_count_total"
+IMAGE_COUNT_UPLOADING: Final = "image_count_uploading"
+
+#: The four resources; the first two are limited in MiB, the others in images.
+RESOURCES: Final = (IMAGE_SIZE_TOTAL, IMAGE_STAGE_TOTAL, IMAGE_COUNT_TOTAL, IMAGE_COUNT_UPLOADING)
+
+_MEBIBYTE = 1 << 20
+
+
+class ProjectUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project has, as spec 02, section 7.1 counts it: sums of sizes in bytes, and numbers of images."""
+
+    size_total: int = 0
+    stage_total: int = 0
+    count_total: int = 0
+    count_uploading: int = 0
+
+    def by_resource(self) -> dict[str, int]:
+        """In the units of the limits."""
+        return {
+            IMAGE_SIZE_TOTAL: mebibytes(self.size_total),
+            IMAGE_STAGE_TOTAL: mebibytes(self.stage_total),
+            IMAGE_COUNT_TOTAL: self.count_total,
+            IMAGE_COUNT_UPLOADING: self.count_uploading,
+        }
+
+
+#: The usage of one project, or of images without an owner.
+UsageOf = Callable[[str | None], ProjectUsage]
+
+
+class Limited(msgspec.Struct, frozen=True):
+    """Usage and limit of one resource, in its unit; a limit of -1 is none."""
+
+    usage: int
+    limit: int
+
+
+class ProjectLimits(Protocol):
+    """What keeps the projects within their limits."""
+
+    def enforce(self, project_id: str | None, deltas: Mapping[str, int]) -> None:
+        """Let an operation pass that needs ``deltas`` more of each resource, in its unit.
+
+        A delta of 0 lets pass whoever is not over the limit yet.
+
+        :raises LimitExceeded: usage and delta are more than the limit.
+        :raises Unavailable: the limits cannot be asked for now.
+        :raises LimitsUnusable: they cannot be asked for as the service is configured.
+        """
+        ...
+
+    def usage(self, project_id: str | None) -> Mapping[str, Limited]:
+        """Usage and limit of each resource that is limited, by its name.
+
+        :raises Unavailable: the limits cannot be asked for now.
+        :raises LimitsUnusable: they cannot be asked for as the service is configured.
+        """
+        ...
+
+
+class NoLimits:
+    """Lets everything pass, for installations without unified limits."""
+
+    def enforce(self, project_id: str | None, deltas: Mapping[str, int]) -> None:
+        """Nothing to refuse."""
+
+    def usage(self, project_id: str | None) -> Mapping[str, Limited]:  # noqa: ARG002 - the protocol's name
+        """Nothing is limited."""
+        return {}
+
+
+def mebibytes(size: int | None) -> int:
+    """``size`` bytes in whole MiB, rounded down; an unknown size is 0."""
+    return (size or 0) // _MEBIBYTE

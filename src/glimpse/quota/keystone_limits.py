@@ -1,0 +1,151 @@
+"""Limits that are registered in Keystone, enforced by oslo.limit (spec 01, section 6.3; spec 06, section 5.7)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+from glimpse.errors import GlimpseError, LimitExceeded, Unavailable
+from glimpse.quota.base import RESOURCES, Limited, UsageOf
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.keystone import LIMIT, give_credentials
+from glimpse.settings.model import Sections
+from glimpse.settings.oslo import give, library_configuration
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds for one answer of Keystone where the file says nothing; the library's own default is to wait for ever.
+TIMEOUT = "30"
+
+
+class LimitsUnusable(GlimpseError):
+    """The limits of Keystone cannot be used as the service is configured (wire: 500)."""
+
+
+class KeystoneLimits:
+    """Asks Keystone for the limits at each call, so that a changed one counts at once. Threads may share one object.
+
+    oslo.limit keeps its options and its connection for the whole process: a process has one object of this class.
+    """
+
+    def __init__(self, sections: Sections, usage_of: UsageOf) -> None:
+        """``sections`` are ``[oslo_limit]`` and the like as text. Keystone is asked for nothing yet.
+
+        :raises SettingsError: oslo.limit is not installed, or an option cannot be used.
+        """
+        _configure(sections)
+        # installed, since it could be configured
+        from keystoneauth1 import exceptions as keystoneauth_errors  # noqa: PLC0415
+        from openstack import exceptions as sdk_errors  # noqa: PLC0415
+        from oslo_limit import exception as limit_errors  # noqa: PLC0415
+
+        self._over_limit = limit_errors.ProjectOverLimit
+        self._failures = (
+            keystoneauth_errors.ClientException,
+            sdk_errors.SDKException,
+            limit_errors.SessionInitError,
+            NotImplementedError,  # an enforcement model of Keystone that oslo.limit does not have
+        )
+        self._away = (keystoneauth_errors.ConnectionError, keystoneauth_errors.DiscoveryFailure)
+        self._usage_of = usage_of
+        self._enforcer: Any = None
+        self._making = threading.Lock()
+
+    def enforce(self, project_id: str | None, deltas: Mapping[str, int]) -> None:
+        """Let an operation pass that needs ``deltas`` more of each resource, in its unit.
+
+        :raises LimitExceeded: usage and delta are more than the limit; a resource without a limit has the limit 0.
+        :raises Unavailable: Keystone does not answer.
+        :raises LimitsUnusable: Keystone refuses to tell the limits, or knows nothing of this service.
+        """
+        self._ask(lambda enforcer: enforcer.enforce(project_id, dict(deltas)))
+
+    def usage(self, project_id: str | None) -> Mapping[str, Limited]:
+        """Usage and limit of the four resources, by name.
+
+        :raises Unavailable: Keystone does not answer.
+        :raises LimitsUnusable: Keystone refuses to tell the limits, or knows nothing of this service.
+        """
+        limits = self._ask(lambda enforcer: _limits(enforcer, project_id))
+        used = self._usage_of(project_id).by_resource()
+        return {name: Limited(usage=used[name], limit=limits.get(name, 0)) for name in RESOURCES}
+
+    def _ask(self, question: Callable[[Any], T]) -> T:
+        try:
+            return question(self._made())
+        except self._over_limit as error:
+            raise LimitExceeded(_sentence(error)) from error
+        except self._failures as error:
+            self._enforcer = None  # what it found out of Keystone may be wrong by now
+            raise self._failure(error) from error
+
+    def _made(self) -> Any:
+        from oslo_limit import limit  # noqa: PLC0415 - an extra
+
+        with self._making:
+            if self._enforcer is None:
+                try:
+                    self._enforcer = limit.Enforcer(self._figures, cache=False)
+                except ValueError as error:
+                    # Keystone does not have the endpoint that the options describe
+                    raise _unusable(error) from error
+            return self._enforcer
+
+    def _figures(self, project_id: str | None, _names: Collection[str]) -> dict[str, int]:
+        return self._usage_of(project_id).by_resource()
+
+    def _failure(self, error: BaseException) -> GlimpseError:
+        # oslo.limit gives the text of its cause only
+        cause = error.__context__ if type(error).__name__ == "SessionInitError" and error.__context__ else error
+        status: int = getattr(cause, "http_status", None) or getattr(cause, "status_code", None) or 0
+        if isinstance(cause, self._away) or status >= 500:
+            LOG.error("The limits cannot be asked for: Keystone does not answer: %s", cause)
+            return Unavailable("The identity service does not tell the limits now.")
+        return _unusable(cause)
+
+
+def _limits(enforcer: Any, project_id: str | None) -> dict[str, int]:
+    # None is for all resources: a question each to Keystone, where names would be asked for one by one
+    found = dict(enforcer.get_registered_limits(None))
+    return found if project_id is None else {**found, **dict(enforcer.get_project_limits(project_id, None))}
+
+
+def _unusable(cause: BaseException) -> LimitsUnusable:
+    LOG.error(
+        "The limits of Keystone cannot be used: %s: %s. Look at [oslo_limit]: the endpoint of the image service, and "
+        "credentials that may read all limits (role reader, system_scope = all).",
+        type(cause).__name__,
+        cause,
+    )
+    return LimitsUnusable("The limits of projects are not configured properly; the log of the service has the reason.")
+
+
+def _sentence(error: Any) -> str:
+    over = (
+        f"{info.resource_name} is limited to {info.limit}, {info.current_usage} are used, and {info.delta} more needed"
+        for info in error.over_limit_info_list
+    )
+    return f"Project {error.project_id} is over a limit: {'; '.join(over)}."
+
+
+def _configure(sections: Sections) -> None:
+    """Give oslo.limit its options, in the one place where it looks for them."""
+    try:
+        from keystoneauth1 import loading  # noqa: PLC0415 - an extra
+        from oslo_limit import opts  # noqa: PLC0415
+    except ImportError as error:
+        wanted = "needs packages that are not installed: pip install glimpse[limits]"
+        raise SettingsError.of_option("DEFAULT", "use_keystone_limits", wanted) from error
+    own = [option for _, options in opts.list_opts() for option in options if option.dest.startswith("endpoint_")]
+    conf = library_configuration(process_wide=True)
+    texts: dict[str, str] = {"timeout": TIMEOUT, **sections.get(LIMIT, {})}
+    give(conf, LIMIT, loading.get_session_conf_options(), texts)
+    give(conf, LIMIT, loading.get_adapter_conf_options(include_deprecated=False), texts)
+    give(conf, LIMIT, own, texts)
+    give_credentials(conf, LIMIT, sections)
+    if not (texts.get("endpoint_id") or texts.get("endpoint_service_type") or texts.get("endpoint_service_name")):
+        raise SettingsError.of_option(LIMIT, "endpoint_id", "must be set, or endpoint_service_type")

@@ -1,0 +1,32 @@
+"""The room that one running upload has reserved, growing with its data where the size was not announced."""
+
+from __future__ import annotations
+
+from glimpse.db.base import Database, Lease
+from glimpse.domain.allowance import Allowance
+from glimpse.domain.image import Image
+from glimpse.quota.admission import Growth
+
+#: An upload of unknown size reserves as much again as it has, between these, in bytes: few statements, little in vain.
+_LEAST_STEP = 1 << 20
+_LARGEST_STEP = 64 << 20
+
+
+def claim_reserved(database: Database, image: Image, lease: Lease, allowance: Allowance, size: int | None) -> Growth:
+    """Begin an upload of ``size`` bytes (None: unknown) within an allowance.
+
+    The announced size is reserved whole. Of an unknown one at least a byte must be left to begin with.
+
+    :raises LimitExceeded: there is no room.
+    :raises Conflict: the image is not queued any more.
+    """
+    reserved = max(size or 1, 1)
+    database.begin_upload(image.id, lease, allowance=allowance, reserve=reserved)
+
+    def grow(stored: int) -> None:
+        nonlocal reserved
+        if stored > reserved:
+            wished = stored + min(max(stored, _LEAST_STEP), _LARGEST_STEP)
+            reserved = database.extend_reservation(lease, allowance, stored, wished)
+
+    return grow

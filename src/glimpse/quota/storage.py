@@ -1,0 +1,39 @@
+"""``user_storage_quota``: the bytes that all images of one project may have (spec 01, section 6.2).
+
+The project is the one that owns the image, whoever uploads: it is the one whose images are counted. Images without an
+owner, which administrators alone can make, are not limited.
+"""
+
+from __future__ import annotations
+
+from glimpse.context import Context
+from glimpse.db.base import Database, Lease
+from glimpse.domain.allowance import Allowance, ImageCeiling
+from glimpse.domain.image import Image
+from glimpse.quota.admission import Growth
+from glimpse.quota.reservation import claim_reserved
+
+
+class StorageQuota:
+    """Implements :class:`glimpse.quota.admission.Admission`; nothing can go beyond the quota, however many try."""
+
+    def __init__(self, database: Database, limit: int) -> None:
+        """``limit`` in bytes, more than 0."""
+        self._database = database
+        self._limit = limit
+
+    def check_creation(self, context: Context) -> ImageCeiling | None:  # noqa: ARG002 - the protocol's name
+        return None
+
+    def check_upload(self, context: Context, size: int | None) -> None:
+        """The quota is asked once the image is known: it is that of its owner."""
+
+    def claim(self, context: Context, image: Image, lease: Lease, size: int | None) -> Growth | None:  # noqa: ARG002
+        allowance = self.for_locations(image)
+        if allowance is None:
+            self._database.begin_upload(image.id, lease)
+            return None
+        return claim_reserved(self._database, image, lease, allowance, size)
+
+    def for_locations(self, image: Image) -> Allowance | None:
+        return None if image.owner is None else Allowance(project_id=image.owner, limit=self._limit)

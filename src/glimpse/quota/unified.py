@@ -1,0 +1,73 @@
+"""Unified limits on the caller's project (spec 01, section 6.3; spec 02, section 7.2).
+
+Every operation is let through or refused as Keystone's limits say at that moment. Beside that, running operations
+reserve what they need, so that requests at the same time see each other. An upload of unknown size may go beyond the
+limit when the project is not over it yet (spec 02, section 15), but of several at the same time only one may.
+"""
+
+from __future__ import annotations
+
+from glimpse.context import Context
+from glimpse.db.base import Database, Lease
+from glimpse.domain.allowance import Allowance, ImageCeiling
+from glimpse.domain.image import Image
+from glimpse.quota.admission import Growth
+from glimpse.quota.base import (
+    IMAGE_COUNT_TOTAL,
+    IMAGE_COUNT_UPLOADING,
+    IMAGE_SIZE_TOTAL,
+    ProjectLimits,
+    mebibytes,
+)
+from glimpse.quota.reservation import claim_reserved
+
+_MEBIBYTE = 1 << 20
+
+
+class UnifiedLimits:
+    """Implements :class:`glimpse.quota.admission.Admission`. Callers without a project are not limited."""
+
+    def __init__(self, database: Database, limits: ProjectLimits) -> None:
+        self._database = database
+        self._limits = limits
+
+    def check_creation(self, context: Context) -> ImageCeiling | None:
+        project = context.project_id
+        if project is None:
+            return None
+        self._limits.enforce(project, {IMAGE_COUNT_TOTAL: 1})
+        limit = self._limit(project, IMAGE_COUNT_TOTAL)
+        return None if limit is None else ImageCeiling(project, limit)
+
+    def check_upload(self, context: Context, size: int | None) -> None:
+        if context.project_id is not None:
+            self._limits.enforce(context.project_id, {IMAGE_SIZE_TOTAL: mebibytes(max(size or 0, 0))})
+
+    def claim(self, context: Context, image: Image, lease: Lease, size: int | None) -> Growth | None:
+        project = context.project_id
+        if project is None:
+            self._database.begin_upload(image.id, lease)
+            return None
+        growth: Growth | None = None
+        limit = self._limit(project, IMAGE_SIZE_TOTAL)
+        if limit is None:
+            self._database.begin_upload(image.id, lease)
+        else:
+            bound = Allowance(project_id=project, limit=limit * _MEBIBYTE, unit=_MEBIBYTE, overshoot=size is None)
+            growth = claim_reserved(self._database, image, lease, bound, size)
+        self._check_uploading(project, lease)
+        return growth
+
+    def for_locations(self, image: Image) -> Allowance | None:  # noqa: ARG002 - the protocol's name
+        return None
+
+    def _check_uploading(self, project: str, lease: Lease) -> None:
+        try:
+            self._limits.enforce(project, {IMAGE_COUNT_UPLOADING: 0})
+        except BaseException:
+            self._database.cancel_upload(lease)
+            raise
+
+    def _limit(self, project: str, resource: str) -> int | None:
+        found = self._limits.usage(project).get(resource)
+        return None if found is None or found.limit < 0 else found.limit

@@ -1,0 +1,47 @@
+"""Deactivating and reactivating images (spec 01, section 3.8)."""
+
+from __future__ import annotations
+
+from glimpse.context import Context
+from glimpse.domain.image import ImageChange
+from glimpse.domain.status import Status
+from glimpse.domain.update import changed
+from glimpse.errors import Conflict, Forbidden
+from glimpse.notify import events
+from glimpse.services.deps import Deps, viewer_of
+
+
+def deactivate_image(deps: Deps, context: Context, image_id: str) -> None:
+    """Keep everybody but admins from downloading an active image; no effect on one that is deactivated already.
+
+    :raises NotFound: unknown or invisible image.
+    :raises Forbidden: policy ``deactivate``, or any other status.
+    """
+    _switch(deps, context, image_id, "deactivate", Status.ACTIVE, Status.DEACTIVATED)
+
+
+def reactivate_image(deps: Deps, context: Context, image_id: str) -> None:
+    """Undo a deactivation; no effect on an active image.
+
+    :raises NotFound: unknown or invisible image.
+    :raises Forbidden: policy ``reactivate``, or any other status.
+    """
+    _switch(deps, context, image_id, "reactivate", Status.DEACTIVATED, Status.ACTIVE)
+
+
+def _switch(deps: Deps, context: Context, image_id: str, rule: str, old: Status, new: Status) -> None:
+    image = deps.database.get_image(image_id, viewer_of(context))
+    deps.policy.require_image(context, rule, image)
+    if image.status is new:
+        return
+    refusal = Forbidden(f"Image {image.id} is {image.status}; only an {old} image can become {new}.")
+    if image.status is not old:
+        raise refusal
+    change = ImageChange(columns={"status": new}, from_status=(old,))
+    try:
+        updated_at = deps.database.update_image(image.id, change)
+    except Conflict:
+        # another request changed the status between the read and the update
+        raise refusal from None
+    if deps.notifier is not None:
+        events.image_updated(deps.notifier, changed(image, change, updated_at))

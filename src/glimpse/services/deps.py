@@ -1,0 +1,57 @@
+"""What the use cases work with; built once by ``app.py`` and handed to each."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from glimpse.context import Context
+from glimpse.db.base import Database, Viewer
+from glimpse.db.metadef_base import MetadefDatabase
+from glimpse.domain.document import ImageDocumentChecker
+from glimpse.fetch.rules import UrlRules
+from glimpse.jobs.leases import LeaseKeeper
+from glimpse.jobs.queue import JobQueue
+from glimpse.notify.base import Notifier
+from glimpse.policy.base import Policy
+from glimpse.policy.property_protection import PropertyProtection
+from glimpse.quota.admission import Admission
+from glimpse.quota.base import ProjectLimits
+from glimpse.settings.model import Formats, Limits
+from glimpse.signature.base import SignatureVerifiers
+from glimpse.stores.multi import StoreSet
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The collaborators of every use case. ``digest_threads`` hashes beside the transfer threads."""
+
+    database: Database
+    stores: StoreSet
+    policy: Policy
+    leases: LeaseKeeper
+    checker: ImageDocumentChecker
+    limits: Limits
+    formats: Formats
+    digest_threads: Executor
+    #: of signed images, which nobody may take unverified
+    signatures: SignatureVerifiers
+    jobs: JobQueue
+    #: the operator's rules for URLs of users
+    url_rules: UrlRules
+    metadefs: MetadefDatabase
+    #: whether images are shown with their locations, which can be changed then
+    shows_locations: bool = False
+    #: rules for single properties, where a file of them is configured
+    protections: PropertyProtection | None = None
+    #: the quota of projects, where one is configured
+    admission: Admission | None = None
+    #: the limits of Keystone, with ``use_keystone_limits``
+    project_limits: ProjectLimits | None = None
+    #: where events go, where a driver of notifications is configured
+    notifier: Notifier | None = None
+
+
+def viewer_of(context: Context) -> Viewer:
+    """For whom the database reads when ``context`` asks."""
+    return Viewer(context.project_id, context.is_admin)

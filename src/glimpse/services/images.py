@@ -1,0 +1,144 @@
+"""Image records: create, show, list, update (spec 01, sections 3.2 to 3.5)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from glimpse.context import Context
+from glimpse.domain.clock import now
+from glimpse.domain.creation import check_document, check_limits, draft_image
+from glimpse.domain.image import Image
+from glimpse.domain.listing import ListQuery
+from glimpse.domain.patch import Operation
+from glimpse.domain.status import Visibility
+from glimpse.domain.update import ImageEdit, changed
+from glimpse.errors import Forbidden
+from glimpse.notify import events
+from glimpse.services.deps import Deps, viewer_of
+from glimpse.services.locations import finish_location_edit, location_edit
+from glimpse.services.stores import with_stores_named
+
+#: Rules that a visibility asks for beyond the right to create or modify (spec 01, section 3.11).
+_VISIBILITY_RULES = {Visibility.PUBLIC: "publicize_image", Visibility.COMMUNITY: "communitize_image"}
+
+
+def create_image(deps: Deps, context: Context, document: Mapping[str, object]) -> Image:
+    """Record a new image as the document describes it; refusals come in the order of spec 01, section 3.2.
+
+    :raises Invalid: the document breaks the schema, or a value cannot be stored.
+    :raises Forbidden: a name that clients may not set, or policy ``add_image`` and those of the visibility.
+    :raises LimitExceeded: more tags or custom properties than allowed, or more images of the project.
+    :raises Duplicate: the id is taken, also by a deleted image.
+    """
+    check_document(document, deps.checker)
+    image = draft_image(document, default_owner=context.project_id, now=now(), new_id=str(uuid.uuid4()))
+    target = _creation_target(document, image)
+    deps.policy.require(context, "add_image", target)
+    rule = _VISIBILITY_RULES.get(image.visibility)
+    if rule is not None:
+        deps.policy.require(context, rule, target)
+    ceiling = None if deps.admission is None else deps.admission.check_creation(context)
+    if deps.protections is not None:
+        for name in image.properties:
+            deps.protections.require(context, "create", name)
+    check_limits(document, image, deps.limits)
+    deps.database.create_image(image, ceiling=ceiling)
+    if deps.notifier is not None:
+        events.image_created(deps.notifier, image)
+    return image if deps.protections is None else deps.protections.readable(context, [image])[0]
+
+
+def _creation_target(document: Mapping[str, object], image: Image) -> dict[str, object]:
+    """What the rules look at (spec 01, section 8.1): a visibility that is not asked for counts as private."""
+    return {
+        **image.properties,
+        "id": image.id,
+        "name": image.name,
+        "status": image.status,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "protected": image.protected,
+        "os_hidden": image.os_hidden,
+        "tags": image.tags,
+        "project_id": image.owner,
+        "owner": image.owner,
+        "visibility": document.get("visibility", Visibility.PRIVATE),
+        "member_id": None,
+    }
+
+
+def show_image(deps: Deps, context: Context, image_id: str) -> Image:
+    """Read one image.
+
+    :raises NotFound: unknown, deleted or invisible image, or policy ``get_image``.
+    """
+    image = deps.database.get_image(image_id, viewer_of(context))
+    deps.policy.require_image(context, "get_image", image)
+    if deps.stores.named and image.locations:
+        image = with_stores_named(deps, image)
+    return image if deps.protections is None else deps.protections.readable(context, [image])[0]
+
+
+def list_images(deps: Deps, context: Context, query: ListQuery) -> tuple[list[Image], str | None]:
+    """One page of images that policy lets through, and the id of the last one when another page may follow.
+
+    :raises Forbidden: policy ``get_images``, or the marker is an image that the caller does not see.
+    :raises MarkerUnknown: the marker names no image.
+    """
+    deps.policy.require(context, "get_images", {"project_id": context.project_id, "owner": context.project_id})
+    protections = deps.protections
+    if protections is not None and not all(protections.may_filter(context, name) for name, _ in query.properties):
+        # whether such an image is listed would tell the value of a property that the caller may not read
+        return [], None
+    found = deps.database.list_images(query, viewer_of(context))
+    allowed = deps.policy.visible(context, found)
+    if protections is not None:
+        allowed = protections.readable(context, allowed)
+    full = 0 < query.limit == len(found)
+    return allowed, found[-1].id if full and allowed else None
+
+
+def update_image(deps: Deps, context: Context, image_id: str, operations: Sequence[Operation]) -> Image:
+    """Apply a PATCH; only what it names is written.
+
+    Without operations nothing is saved, and whoever sees the image may ask for that.
+
+    :raises NotFound: unknown or invisible image.
+    :raises Forbidden: policy, or an attribute that may not be changed by this caller or in this status.
+    :raises Conflict: a property is missing, or exists already.
+    :raises Invalid: a value that cannot be stored.
+    :raises LimitExceeded: more tags, custom properties or locations than allowed.
+    :raises DataInUse: a store refuses to delete the data of a location; everything else is saved.
+    :raises StoreUnavailable: a store that a location is in does not answer.
+    """
+    image = deps.database.get_image(image_id, viewer_of(context))
+    protections = deps.protections
+    hidden = frozenset[str]() if protections is None else protections.unreadable(context, [image])
+    locations = location_edit(deps, context, image, operations) if deps.shows_locations else None
+    edit = ImageEdit(image, checker=deps.checker, limits=deps.limits, hidden=hidden, locations=locations)
+    for operation in operations:
+        for rule in operation.rules:
+            deps.policy.require_image(context, rule, image)
+        if operation.sets_owner and not context.is_admin:
+            raise Forbidden("Only an administrator can give an image to another project.")
+        if protections is not None and (action := edit.property_action(operation)) is not None:
+            protections.require(context, action, operation.name)
+        edit.apply(operation)
+    change = edit.change()
+    if change is None:
+        deps.policy.require_image(context, "get_image", image)
+    else:
+        if locations is not None and locations.size_to_add and deps.admission is not None:
+            within = deps.admission.for_locations(image)
+            change = msgspec.structs.replace(change, takes=locations.size_to_add, within=within)
+        image = changed(image, change, deps.database.update_image(image.id, change))
+        if deps.notifier is not None:
+            events.image_updated(deps.notifier, image)
+        if locations is not None:
+            image = finish_location_edit(deps, image, locations)
+    return image if protections is None else protections.readable(context, [image])[0]

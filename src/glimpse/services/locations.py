@@ -1,0 +1,155 @@
+"""Locations: changed by PATCH, added and read by their own resource (spec 01, section 3.5.4; spec 02, section 5)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import unquote
+
+import msgspec
+
+from glimpse.context import Context
+from glimpse.db.base import Viewer
+from glimpse.domain.image import Image, ImageChange, Location
+from glimpse.domain.location_data import check_digest, location_request
+from glimpse.domain.locations import LocationEdit, Placement
+from glimpse.domain.patch import Operation
+from glimpse.domain.properties import IMPORT_LOCK
+from glimpse.domain.status import Status
+from glimpse.errors import Conflict, DataInUse, Forbidden, Invalid, NotFound
+from glimpse.jobs.recovery import delete_removed_location
+from glimpse.jobs.steps.location_import import TYPE, unique_key
+from glimpse.services.deps import Deps, viewer_of
+from glimpse.stores.placing import place, store_of
+from glimpse.stores.uri import split_url
+
+_WEB = frozenset({"http", "https"})
+_SERVICE = "service"
+_IMAGE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def location_edit(deps: Deps, context: Context, image: Image, operations: Sequence[Operation]) -> LocationEdit | None:
+    """What takes the operations of a PATCH on locations; None where there are none, or the service shows none."""
+    if not deps.shows_locations or not any(operation.on_locations for operation in operations):
+        return None
+
+    def placed(url: str) -> Placement:
+        _refuse_data_of_others(deps, context, image, url)
+        return place(deps.stores, url, size_cap=deps.limits.image_size_cap)
+
+    algorithm = deps.formats.hashing_algorithm
+    return LocationEdit(
+        image,
+        deps.stores.in_order(image.locations),
+        place=placed,
+        quota=deps.limits.image_location_quota,
+        algorithm=algorithm,
+        digits=hashlib.new(algorithm, usedforsecurity=False).digest_size * 2,
+    )
+
+
+def _refuse_data_of_others(deps: Deps, context: Context, image: Image, url: str) -> None:
+    """Objects in stores are named after their images; the service would read any of them for whoever names it.
+
+    :raises Forbidden: the address names an image of somebody else. Addresses on web servers name nothing of ours.
+    """
+    if context.is_admin or not store_of(deps.stores, url).capabilities.writable:
+        return
+    for found in set(_IMAGE_ID.findall(unquote(url))):
+        other = found.lower()
+        if other == image.id.lower():
+            continue
+        try:
+            owner = deps.database.get_image(other, Viewer(None, is_admin=True)).owner
+        except NotFound:
+            continue
+        if owner is None or owner != context.project_id:
+            raise Forbidden("The location has the data of another image.")
+
+
+def finish_location_edit(deps: Deps, image: Image, edit: LocationEdit) -> Image:
+    """Delete what a PATCH that is saved took from ``image``, and return the image as it is then.
+
+    Errors are those of :func:`remove_location`; what comes after the first is left as it is.
+    """
+    for location in edit.removed:
+        remove_location(deps, image, location)
+    return msgspec.structs.replace(image, locations=edit.locations)
+
+
+def remove_location(deps: Deps, image: Image, location: Location) -> datetime:
+    """Take one location from an active image and delete its data; returns the new ``updated_at`` of the image.
+
+    From the first step on nobody reads it; a lease covers the time until the data are gone, so that another process
+    deletes them should this one die. Data in a store that cannot be written, and data that another location of the
+    image names, are left alone.
+
+    :raises NotFound: the image is gone.
+    :raises Conflict: the image is not active, the location is not there any more, or it would be the last one.
+    :raises DataInUse: the store refuses, as with Forbidden; the image has the location again.
+    :raises StoreUnavailable: the store does not answer; the deletion is tried again later.
+    """
+    if location.id is None:
+        raise Conflict("The location is not stored.")
+    with deps.leases.hold(image.id, "location") as lease:
+        updated_at = deps.database.begin_location_removal(image.id, (location.id,), lease)
+        try:
+            delete_removed_location(deps.database, deps.stores, lease)
+        except (DataInUse, Forbidden):
+            deps.database.cancel_location_removal(lease)
+            raise
+        deps.database.finish_location_removal(lease)
+    return updated_at
+
+
+def add_location(deps: Deps, context: Context, image_id: str, document: Mapping[str, object]) -> None:
+    """Have a job add a location to a queued image; checks come in the order of spec 02, section 5.4.
+
+    :raises Invalid: the document breaks the schema, the digest can be none, or the URL is not allowed.
+    :raises NotFound: unknown or invisible image.
+    :raises Conflict: the image is not queued, or an import of it is under way.
+    :raises Forbidden: policy ``add_image_location``, or the caller is no service and the URL none of a web server.
+    """
+    request = location_request(document)
+    image = deps.database.get_image(image_id, viewer_of(context))
+    if image.status is not Status.QUEUED:
+        # whoever may not see the image gets no word about it
+        deps.policy.require_image(context, "get_image", image)
+        raise Conflict(f"Image {image.id} is {image.status}; a location can be added only while it is queued.")
+    deps.policy.require_image(context, "add_image_location", image)
+    scheme = split_url(request.url)[0] if "://" in request.url else ""
+    if _SERVICE not in context.roles | context.service_roles and not _on_web_server(deps, scheme):
+        raise Forbidden("Only services may add locations other than those on web servers.")
+    given: dict[str, str] = {}
+    if request.digest is not None:
+        check_digest(request.digest)
+        given = {"os_hash_algo": request.digest.algorithm, "os_hash_value": request.digest.value}
+    if scheme in _WEB:
+        deps.url_rules.check(request.url)
+    elif not scheme:
+        raise Invalid("The URL of a location must have a scheme.")
+    job = deps.jobs.draft(
+        context,
+        TYPE,
+        {"image_id": image.id, "loc_url": request.url, "validation_data": given},
+        image_id=image.id,
+        unique_key=unique_key(image.id),
+    )
+    deps.jobs.add(job, ImageChange(set_properties={IMPORT_LOCK: job.id}, from_status=(Status.QUEUED,)))
+
+
+def _on_web_server(deps: Deps, scheme: str) -> bool:
+    return scheme in _WEB and deps.stores.serving(Location(url=f"{scheme}://host/")) is not None
+
+
+def list_locations(deps: Deps, context: Context, image_id: str) -> Image:
+    """The image whose locations a service asks for.
+
+    :raises NotFound: unknown or invisible image.
+    :raises Forbidden: policy ``fetch_image_location``.
+    """
+    image = deps.database.get_image(image_id, viewer_of(context))
+    deps.policy.require_image(context, "fetch_image_location", image)
+    return image

@@ -1,0 +1,50 @@
+"""The two gates of every use case: what the database shows the caller, and what policy says (spec 03, section 4)."""
+
+from __future__ import annotations
+
+from glimpse.context import Context
+from glimpse.domain.metadef import Namespace
+from glimpse.errors import NotFound
+from glimpse.services.deps import Deps, viewer_of
+
+_SEEING = "get_metadef_namespace"
+
+
+def seen_namespace(deps: Deps, context: Context, name: str, *rules: str) -> Namespace:
+    """A namespace that the caller sees, and with which ``rules`` let the caller do something.
+
+    :raises NotFound: unknown or invisible namespace, or policy ``get_metadef_namespace`` fails too.
+    :raises Forbidden: one of ``rules`` fails.
+    """
+    namespace = deps.metadefs.get_namespace(name, viewer_of(context))
+    for rule in rules:
+        require(deps, context, rule, namespace)
+    return namespace
+
+
+def require(deps: Deps, context: Context, rule: str, namespace: Namespace | None = None) -> None:
+    """Refuse with what the caller may know; without a namespace the target is the caller's own project.
+
+    :raises NotFound: ``rule`` fails and ``get_metadef_namespace`` too.
+    :raises Forbidden: ``rule`` fails, and the caller may see the namespace.
+    """
+    if allows(deps, context, rule, namespace):
+        return
+    if rule == _SEEING or not allows(deps, context, _SEEING, namespace):
+        raise NotFound(
+            "The resource could not be found."
+            if namespace is None
+            else f"There is no metadata namespace {namespace.namespace}."
+        )
+    deps.policy.require(context, rule, _target(context, namespace))
+
+
+def allows(deps: Deps, context: Context, rule: str, namespace: Namespace | None = None) -> bool:
+    """Whether ``rule`` holds; the target as of :func:`require`."""
+    return deps.policy.allows(context, rule, _target(context, namespace))
+
+
+def _target(context: Context, namespace: Namespace | None) -> dict[str, object]:
+    if namespace is None:
+        return {"project_id": context.project_id}
+    return {"project_id": namespace.owner, "visibility": namespace.visibility or "private"}

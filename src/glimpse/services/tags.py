@@ -1,0 +1,51 @@
+"""Single tags of an image (spec 01, section 3.7)."""
+
+from __future__ import annotations
+
+from glimpse.context import Context
+from glimpse.domain.image import Image, ImageChange
+from glimpse.domain.update import changed
+from glimpse.errors import Invalid, LimitExceeded, NotFound
+from glimpse.notify import events
+from glimpse.services.deps import Deps, viewer_of
+
+
+def add_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
+    """Give an image a tag; one that it has already is no error.
+
+    :raises NotFound: unknown or invisible image.
+    :raises Forbidden: policy ``modify_image``.
+    :raises Invalid: the tag is longer than 255 characters, or not storable.
+    :raises LimitExceeded: ``image_tag_quota``.
+    """
+    if len(tag) > 255:
+        raise Invalid(f"A tag has at most 255 characters, this one has {len(tag)}.")
+    image = deps.database.get_image(image_id, viewer_of(context))
+    deps.policy.require_image(context, "modify_image", image)
+    quota = deps.limits.image_tag_quota
+    if tag not in image.tags and 0 <= quota < len(image.tags) + 1:
+        raise LimitExceeded(f"An image may have {quota} tags; this would be number {len(image.tags) + 1}.")
+    _save(deps, image, ImageChange(add_tags=(tag,)))
+
+
+def remove_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
+    """Take a tag from an image.
+
+    A tag that the peer stored as UTF-8 bytes read as Latin-1 is found under its proper name too.
+
+    :raises NotFound: unknown or invisible image, or it has no such tag.
+    :raises Forbidden: policy ``modify_image``.
+    """
+    image = deps.database.get_image(image_id, viewer_of(context))
+    deps.policy.require_image(context, "modify_image", image)
+    for stored in (tag, tag.encode().decode("latin-1")):
+        if stored in image.tags:
+            _save(deps, image, ImageChange(drop_tags=(stored,)))
+            return
+    raise NotFound(f"Image {image.id} has no tag {tag}.")
+
+
+def _save(deps: Deps, image: Image, change: ImageChange) -> None:
+    updated_at = deps.database.update_image(image.id, change)
+    if deps.notifier is not None:
+        events.image_updated(deps.notifier, changed(image, change, updated_at))

@@ -1,0 +1,1 @@
+"""The configuration: one frozen, typed tree, read once at start."""

@@ -1,0 +1,68 @@
+"""Options of glance-api.conf whose features do not exist yet: their values are checked, and then set aside.
+
+A wrong value is found at start and not when the feature arrives (spec 06, section 16, quirk 6).
+"""
+
+from __future__ import annotations
+
+from glimpse.settings import checks
+from glimpse.settings.options import Check, Kind, Option
+
+
+def _option(
+    section: str,
+    name: str,
+    kind: Kind,
+    help_text: str,
+    *,
+    minimum: float | None = None,
+    choices: tuple[str, ...] = (),
+    check: Check | None = None,
+    secret: bool = False,
+    target: str | None = None,
+    moved_from: tuple[tuple[str, str], ...] = (),
+) -> Option:
+    return Option(
+        section=section,
+        name=name,
+        kind=kind,
+        help=help_text,
+        minimum=minimum,
+        choices=choices,
+        check=check,
+        secret=secret,
+        target=target,
+        moved_from=moved_from,
+        used=False,
+    )
+
+
+_CONVERSIONS = ("qcow2", "raw", "vmdk")
+
+AWAITED_OPTIONS: tuple[Option, ...] = (
+    _option("DEFAULT", "node_staging_uri", "string", "Staging directory.", check=checks.file_url),
+    _option("DEFAULT", "enabled_import_methods", "bounded", "Import methods.", check=checks.import_methods),
+    _option("DEFAULT", "worker_self_reference_url", "string", "URL of this node for others."),
+    _option("DEFAULT", "image_cache_dir", "string", "Directory of the image cache."),
+    _option("DEFAULT", "image_cache_driver", "string", "Index of it.", choices=("centralized_db", "sqlite", "xattr")),
+    _option("DEFAULT", "image_cache_max_size", "integer", "Bytes of it.", minimum=0),
+    _option("DEFAULT", "image_cache_stall_time", "integer", "Seconds before clean-up.", minimum=0),
+    _option("DEFAULT", "delayed_delete", "boolean", "Deleting only marks."),
+    _option("DEFAULT", "scrub_time", "integer", "Seconds until data are removed.", minimum=0),
+    _option("DEFAULT", "scrub_pool_size", "integer", "Threads of that.", minimum=1),
+    _option("DEFAULT", "wakeup_time", "integer", "Seconds between such runs.", minimum=0),
+    _option("database", "slave_connection", "string", "Read replica.", secret=True, check=checks.database_url),
+    _option("image_format", "vmdk_allowed_types", "list", "VMDK types that conversion takes."),
+    _option("taskflow_executor", "engine_mode", "string", "How tasks run.", choices=("serial", "parallel")),
+    _option("taskflow_executor", "max_workers", "integer", "Tasks at the same time.", minimum=1),
+    _option("taskflow_executor", "conversion_format", "string", "Format of task imports.", choices=_CONVERSIONS),
+    _option("wsgi", "task_pool_threads", "integer", "Imports at the same time.", minimum=1),
+    _option("image_import_opts", "image_import_plugins", "bounded", "Plugins of imports, in order."),
+    _option("image_import_opts", "max_parallel_stores", "integer", "Stores written at the same time.", minimum=1),
+    _option("inject_metadata_properties", "ignore_user_roles", "list", "Roles that get none of them."),
+    _option("inject_metadata_properties", "inject", "map", "Properties put on imported images."),
+    _option("image_conversion", "output_format", "string", "Format that imports convert to.", choices=_CONVERSIONS),
+    _option("glance_download_properties", "extra_properties", "bounded", "Properties that glance-download copies."),
+    _option("healthcheck", "detailed", "boolean", "The health check tells more."),
+    _option("healthcheck", "allowed_source_ranges", "list", "Who may ask.", check=checks.networks),
+)  # fmt: skip

@@ -1,0 +1,127 @@
+"""Rules for single values that a type cannot express. Each returns what is allowed, or None when the value is good."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from typing import cast
+from urllib.parse import urlsplit
+
+IMPORT_METHODS = ("glance-direct", "web-download", "copy-image", "glance-download")
+LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "WARN", "INFO", "DEBUG", "NOTSET", "TRACE", "AUDIT")
+_STORAGE_QUOTA = re.compile(r"[0-9]+(B|KB|MB|GB|TB)?")
+
+
+def not_empty(value: object) -> str | None:
+    """A list or a text with something in it."""
+    return None if value else "must not be empty"
+
+
+def names(value: object) -> str | None:
+    """A list of different names, at least one, none of them empty."""
+    items = cast("list[str]", value)
+    if not items or not all(items):
+        return "must name at least one format, and no empty one"
+    return None if len(set(items)) == len(items) else "must not name a format twice"
+
+
+def networks(value: object) -> str | None:
+    """A list of IP networks."""
+    for item in cast("list[str]", value):
+        try:
+            ipaddress.ip_network(item)
+        except ValueError:
+            return f"must be IP networks like 10.0.0.0/8 or addresses, and {item!r} is none"
+    return None
+
+
+def hash_name(value: object) -> str | None:
+    """A hash algorithm of fixed length that hashlib has."""
+    name = str(value)
+    try:
+        known = hashlib.new(name, usedforsecurity=False).digest_size > 0
+    except ValueError:
+        known = False
+    if known:
+        return None
+    return "must be a hash algorithm that Python's hashlib has, for instance sha256, sha512, blake2b"
+
+
+def http_url(value: object) -> str | None:
+    """An absolute http or https URL."""
+    allowed = "must be a URL that begins with http:// or https://"
+    try:
+        parts = urlsplit(str(value))
+    except ValueError:
+        return allowed
+    return None if parts.scheme in {"http", "https"} and parts.netloc else allowed
+
+
+def database_url(value: object) -> str | None:
+    """Something that can be the URL of a database."""
+    scheme, separator, _ = str(value).partition("://")
+    if separator and re.fullmatch(r"[a-z0-9+_]+", scheme, re.IGNORECASE):
+        return None
+    return "must be a database URL, for instance postgresql://user:password@host/glance"
+
+
+def file_url(value: object) -> str | None:
+    """A ``file://`` URL, which staging asks for (spec 06, section 1)."""
+    return None if str(value).startswith("file:///") else "must be a path written as file:///path"
+
+
+def import_methods(value: object) -> str | None:
+    """Names of import methods (spec 06, section 16, quirk 6)."""
+    for item in cast("list[str]", value):
+        if item not in IMPORT_METHODS:
+            return f"knows {', '.join(IMPORT_METHODS)}, and not {item!r}"
+    return None
+
+
+def ports(value: object) -> str | None:
+    """A list of TCP ports."""
+    for item in cast("list[str]", value):
+        if not (item.isascii() and item.isdigit() and 0 < int(item) < 65536):
+            return f"must be ports from 1 to 65535, and {item!r} is none"
+    return None
+
+
+def storage_quota(value: object) -> str | None:
+    """Bytes, or a number with a unit (spec 06, section 3)."""
+    if _STORAGE_QUOTA.fullmatch(str(value)):
+        return None
+    return "must be a number of bytes, or a number with B, KB, MB, GB or TB in upper case and without a blank"
+
+
+def log_levels(value: object) -> str | None:
+    """A list of ``logger=LEVEL``."""
+    for item in cast("list[str]", value):
+        name, separator, level = item.partition("=")
+        if not (separator and name.strip() and level.strip().upper() in LOG_LEVELS):
+            return f"must be pairs logger=LEVEL, and {item!r} is none (levels: {', '.join(LOG_LEVELS[:6])})"
+    return None
+
+
+def encryption_key(value: object) -> str | None:
+    """A key of AES, or nothing."""
+    if not value or len(str(value).encode()) in {16, 24, 32}:
+        return None
+    return "must have 16, 24 or 32 bytes"
+
+
+def more_than_zero(value: object) -> str | None:
+    """A number above zero."""
+    return None if cast("float", value) > 0 else "must be more than 0"
+
+
+def directory_name(value: object) -> str | None:
+    """A directory whose name can stand in a database URL."""
+    return None if value and "?" not in str(value) else "must name a directory, without a question mark in it"
+
+
+def octal(value: object) -> str | None:
+    """Permissions of a file in octal digits (spec 05, section 5.5)."""
+    if re.fullmatch(r"0?o?[0-7]{1,4}", str(value)):
+        return None
+    return "must be permissions in octal digits, for instance 640"

@@ -1,0 +1,101 @@
+"""Every option that the field's configuration files may hold, and what this version does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from glimpse.settings.awaited_options import AWAITED_OPTIONS
+from glimpse.settings.known_names import NOT_USED_YET, OF_LIBRARIES, REMOVED, REMOVED_PREFIXES, STORE_PREFIXES
+from glimpse.settings.options import Option
+from glimpse.settings.own_options import OWN_OPTIONS
+from glimpse.settings.peer_options import PEER_OPTIONS
+
+#: Options that are read and checked, in the order in which they are shown.
+OPTIONS: tuple[Option, ...] = (*OWN_OPTIONS, *PEER_OPTIONS, *AWAITED_OPTIONS)
+
+BY_PLACE: dict[tuple[str, str], Option] = {option.place: option for option in OPTIONS}
+
+_MOVED: dict[tuple[str, str], Option] = {old: option for option in OPTIONS for old in option.moved_from}
+
+#: Sections beside the stores' own that may hold options of store drivers.
+STORE_SECTIONS = frozenset({"glance_store", "backend_defaults", "os_glance_staging_store", "os_glance_tasks_store"})
+RESERVED_STORES = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
+
+#: Sections with another meaning, which no store may have as its id.
+RESERVED_SECTIONS = frozenset(
+    {option.section.lower() for option in OPTIONS}
+    | {section.lower() for section in (*NOT_USED_YET, *OF_LIBRARIES)}
+    | STORE_SECTIONS
+)
+
+
+class State(StrEnum):
+    """What becomes of an option."""
+
+    USED = "used"
+    NOT_USED_YET = "is not used in this version"
+    REMOVED = "was removed from the field's service and has no effect"
+    UNKNOWN = "is not known and has no effect"
+
+
+def state_of(section: str, name: str, stores: Iterable[str] = (), driver_options: Iterable[str] = ()) -> State:
+    """What this version does with ``[section] name``.
+
+    ``stores`` are the ids of named stores, ``driver_options`` the options of the drivers that exist.
+    """
+    family = "cors" if section.startswith("cors.") else section
+    option = BY_PLACE.get((family, name)) or _MOVED.get((section, name))
+    if option is not None:
+        return State.USED if option.used else State.NOT_USED_YET
+    if section in stores or section in STORE_SECTIONS:
+        state = _in_store_section(section, name, driver_options)
+        if state is not None:
+            return state
+    if name in OF_LIBRARIES.get(section, ()):
+        return State.USED
+    if name in NOT_USED_YET.get(section, ()):
+        return State.NOT_USED_YET
+    if name in REMOVED.get(section, ()) or name.startswith(REMOVED_PREFIXES.get(section, ("\0",))):
+        return State.REMOVED
+    return State.UNKNOWN
+
+
+def _in_store_section(section: str, name: str, driver_options: Iterable[str]) -> State | None:
+    if section in RESERVED_STORES:
+        return State.NOT_USED_YET if name.startswith("filesystem_") else None
+    if name in driver_options or name in {"store_description", "weight"}:
+        return State.USED
+    return State.NOT_USED_YET if store_kind(name) is not None else None
+
+
+def store_kind(name: str) -> str | None:
+    """The kind of store whose driver has the option ``name`` in the field."""
+    return next((kind for prefix, kind in STORE_PREFIXES if name.startswith(prefix)), None)
+
+
+def moved(section: str, name: str) -> Option | None:
+    """The option that ``[section] name`` became, when it stands at a former place."""
+    return _MOVED.get((section, name))
+
+
+def report(
+    present: Iterable[tuple[str, str, str]], stores: Iterable[str] = (), driver_options: Iterable[str] = ()
+) -> list[str]:
+    """One line for each option of the files that has no effect or stands at a former place.
+
+    ``present``: section, name and file of each option found, in the order of the files.
+    """
+    lines: list[str] = []
+    stores, driver_options = frozenset(stores), frozenset(driver_options)
+    for section, name, file in dict.fromkeys(present):
+        state = state_of(section, name, stores, driver_options)
+        new_place = moved(section, name)
+        if new_place is not None:
+            lines.append(
+                f"[{section}] {name} ({file}) has moved to [{new_place.section}] {new_place.name}; "
+                "it is still read here"
+            )
+        if state is not State.USED:
+            lines.append(f"[{section}] {name} ({file}) {state}")
+    return lines

@@ -1,0 +1,96 @@
+"""Options that Keystone's libraries read themselves (spec 06, sections 5.7 and 7): kept as text, given to them as text.
+
+Their names and meanings are the libraries' own, so they are not written down again here. What is checked at start is
+that each value is of the type that the library asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.inventory import OPTIONS, State, state_of
+from glimpse.settings.model import Secret, Sections, Settings
+from glimpse.settings.options import Option
+from glimpse.settings.oslo import Files, environment_name, give, normal_section, read
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+AUTHTOKEN = "keystone_authtoken"
+LIMIT = "oslo_limit"
+
+
+def with_keystone(settings: Settings, files: Files, environ: Mapping[str, str]) -> Settings:
+    """``settings`` with the texts of the sections that the kind of identity and the limits need.
+
+    :raises SettingsError: a value names another option that does not exist.
+    """
+    if settings.auth.kind == "keystone":
+        found = sections_of(AUTHTOKEN, files, environ)
+        settings = msgspec.structs.replace(settings, auth=msgspec.structs.replace(settings.auth, keystone=found))
+    if settings.quotas.use_keystone_limits:
+        found = sections_of(LIMIT, files, environ)
+        settings = msgspec.structs.replace(settings, quotas=msgspec.structs.replace(settings.quotas, oslo_limit=found))
+    return settings
+
+
+def credential_sections(settings: Settings) -> set[str]:
+    """Sections of the operator's naming that hold nothing but credentials for Keystone."""
+    return {*settings.auth.keystone, *settings.quotas.oslo_limit} - {AUTHTOKEN, LIMIT}
+
+
+def sections_of(section: str, files: Files, environ: Mapping[str, str]) -> Sections:
+    """The texts of one section, and of the one that its ``auth_section`` names; the environment wins."""
+    texts = _texts(section, files, environ)
+    credentials = normal_section(texts.get("auth_section", section))
+    return (
+        {section: texts}
+        if credentials == section
+        else {section: texts, credentials: _texts(credentials, files, environ)}
+    )
+
+
+def _texts(section: str, files: Files, environ: Mapping[str, str]) -> dict[str, Secret]:
+    names = {found.name: None for found in files.present if found.section == section}
+    prefix = environment_name(section, "")
+    names.update({name.removeprefix(prefix).lower(): None for name in environ if name.startswith(prefix)})
+    options = [
+        Option(section=section, name=name, kind="string", help="", secret=True)
+        for name in names
+        if state_of(section, name) is not State.REMOVED
+    ]
+    # all options are there, so that a $name in a value can stand for each of them
+    values = read(files, (*OPTIONS, *options), environ, {}) if options else {}
+    return {option.name: Secret(values[option.place]) for option in options if option.place in values}
+
+
+def give_credentials(conf: cfg.ConfigOpts, section: str, sections: Sections) -> str:
+    """Tell ``conf`` how the service itself logs in to Keystone; returns the section that says it.
+
+    Needs keystoneauth1.
+
+    :raises SettingsError: ``auth_type`` is missing or unknown, or a value is not of its type.
+    """
+    from keystoneauth1 import exceptions, loading  # noqa: PLC0415 - an extra, which not every installation has
+
+    give(conf, section, loading.get_auth_common_conf_options(), sections.get(section, {}))
+    credentials = normal_section(conf[section].auth_section or section)
+    if credentials != section:
+        conf.set_override("auth_section", credentials, group=section)
+        give(conf, credentials, loading.get_auth_common_conf_options(), sections.get(credentials, {}))
+    kind: str | None = conf[credentials].auth_type
+    if not kind:
+        raise SettingsError.of_option(
+            credentials, "auth_type", "must say how the service logs in, for instance password"
+        )
+    try:
+        plugin = cast("Any", loading.get_plugin_loader(kind))
+    except exceptions.NoMatchingPlugin as error:
+        known = ", ".join(sorted(loading.get_available_plugin_names()))
+        raise SettingsError.of_option(credentials, "auth_type", f"must be one of {known}", value=kind) from error
+    give(conf, credentials, loading.get_auth_plugin_conf_options(plugin), sections.get(credentials, {}))
+    return credentials

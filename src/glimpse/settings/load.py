@@ -1,0 +1,187 @@
+"""The settings of the service from files, environment and command line: checked, typed, frozen."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from glimpse.notify.options import NotificationOptions
+from glimpse.settings import stores as store_settings
+from glimpse.settings.convert import from_text
+from glimpse.settings.cors import cors_sections, more_cors, section_options
+from glimpse.settings.custom_schema import custom_schema
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.identity import build_auth
+from glimpse.settings.inventory import OPTIONS, report
+from glimpse.settings.keystone import credential_sections, with_keystone
+from glimpse.settings.libraries import library_credential_sections, with_libraries
+from glimpse.settings.locate import configuration_files, search_directories
+from glimpse.settings.logging_levels import logging_fields
+from glimpse.settings.model import (
+    Api,
+    Cors,
+    DatabaseSettings,
+    Formats,
+    Jobs,
+    Leases,
+    Limits,
+    Listen,
+    Locations,
+    Logging,
+    Metrics,
+    PolicySettings,
+    Quotas,
+    Secret,
+    Settings,
+    UriFilter,
+)
+from glimpse.settings.oslo import Files, Given, Place, normal_section, read, scan
+from glimpse.settings.own_options import OWN_OPTIONS, SECTION
+from glimpse.settings.places import data_directory, embedded_database, embedded_images
+from glimpse.settings.storage_quota import quota_fields
+from glimpse.settings.store_options import Drivers, identity_options, store_section
+from glimpse.signature.options import SignatureOptions
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """Where settings come from. ``command_line`` overrides options by section and name."""
+
+    config_files: tuple[Path, ...] = ()
+    config_dirs: tuple[Path, ...] = ()
+    environ: Mapping[str, str] = {}
+    command_line: Mapping[Place, Given] = {}
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The settings, and a line on each option and store of the files that has no effect."""
+
+    settings: Settings
+    remarks: tuple[str, ...]
+
+
+def load(sources: Sources, drivers: Drivers) -> Loaded:
+    """Read, check and freeze the settings; ``drivers`` are the options structs of store drivers by kind.
+
+    :raises SettingsError: a file or a value is wrong.
+    """
+    files = scan(configuration_files(sources.config_files, sources.config_dirs))
+    _check_own_section(files)
+    values = dict(read(files, (*OPTIONS, *_single_options(drivers)), sources.environ, sources.command_line))
+    backends = store_settings.named_backends(values, drivers)
+    values.update(read(files, _named_options(drivers, backends), sources.environ, {}))
+    origins = cors_sections(files.sections())
+    values.update(read(files, [o for section in origins for o in section_options(section)], sources.environ, {}))
+    data_dir = data_directory(values.get((SECTION, "data_dir")), sources.environ)
+    embedded = ("database", "connection") not in values
+    if backends:
+        configured = store_settings.named_stores(backends, values, drivers)
+    else:
+        images = embedded_images(data_dir) if embedded else None
+        configured = store_settings.single_store(values, drivers, images)
+    found_in = search_directories(sources.config_files, sources.config_dirs)
+    settings = _settings(values, data_dir, found_in, configured.stores, files.paths)
+    settings = with_keystone(settings, files, sources.environ)
+    settings = with_libraries(settings, values, files, sources.environ)
+    settings = msgspec.structs.replace(settings, more_cors=more_cors(origins, values, settings.cors))
+    present = [(found.section, found.name, found.file) for found in files.present]
+    credentials = credential_sections(settings) | library_credential_sections(settings)
+    present = [found for found in present if found[0] not in credentials]
+    lines = report(present, map(normal_section, backends), {n for d in drivers.values() for n in d.__struct_fields__})
+    remarks = (*lines, *configured.remarks, *_unknown_variables(sources.environ))
+    return Loaded(settings, remarks)
+
+
+def _single_options(drivers: Drivers) -> tuple[Any, ...]:
+    return store_section(drivers, drivers, store_settings.SINGLE)
+
+
+def _named_options(drivers: Drivers, backends: Mapping[str, str]) -> tuple[Any, ...]:
+    own = [o for i, kind in backends.items() for o in (*store_section(drivers, (kind,), i), *identity_options(i))]
+    return (*own, *store_section(drivers, backends.values(), store_settings.FALLBACK))
+
+
+def _settings(
+    values: Mapping[Place, Any],
+    data_dir: Path,
+    found_in: Sequence[Path],
+    stores: store_settings.Stores,
+    paths: tuple[Path, ...],
+) -> Settings:
+    fields = _by_part(values)
+    limits = from_text(fields["limits"], Limits)
+    if limits.limit_param_default > limits.api_limit_max:
+        limits = msgspec.structs.replace(limits, limit_param_default=limits.api_limit_max)
+    listen = from_text(fields["listen"], Listen)
+    uri_filter = from_text(fields["uri_filter"], UriFilter)
+    settings = Settings(
+        data_dir=data_dir,
+        listen=msgspec.structs.replace(listen, workers=max(listen.workers, 1)),
+        metrics=from_text(fields["metrics"], Metrics),
+        logging=from_text({**fields["logging"], **logging_fields(values)}, Logging),
+        database=_database(fields["database"], values, data_dir),
+        auth=build_auth(fields["auth"], str(values.get(("paste_deploy", "flavor"), ""))),
+        policy=from_text({**fields["policy"], "config_dirs": [str(path) for path in found_in]}, PolicySettings),
+        stores=msgspec.structs.replace(stores, uri_filter=uri_filter),
+        limits=limits,
+        formats=from_text(fields["formats"], Formats),
+        api=from_text(fields["api"], Api),
+        leases=from_text(fields["leases"], Leases),
+        quotas=from_text({**fields["quotas"], **quota_fields(values)}, Quotas),
+        jobs=from_text(fields["jobs"], Jobs),
+        locations=from_text(fields["locations"], Locations),
+        uri_filter=uri_filter,
+        cors=from_text(fields["cors"], Cors),
+        notifications=from_text(fields["notifications"], NotificationOptions),
+        signatures=from_text(fields["signatures"], SignatureOptions),
+        custom_schema=custom_schema(found_in),
+        config_files=paths,
+    )
+    _check_together(settings)
+    return settings
+
+
+def _by_part(values: Mapping[Place, Any]) -> dict[str, dict[str, Any]]:
+    """The values that are set, by part of the settings and field."""
+    parts: dict[str, dict[str, Any]] = {name: {} for name in Settings.__struct_fields__}
+    for option in OPTIONS:
+        part, separator, field = (option.target or "").partition(".")
+        if separator and option.place in values:
+            parts[part][field] = values[option.place]
+    return parts
+
+
+def _database(fields: Mapping[str, Any], values: Mapping[Place, Any], data_dir: Path) -> DatabaseSettings:
+    url = str(values.get(("database", "connection"), embedded_database(data_dir)))
+    parameters = str(values.get(("database", "connection_parameters"), ""))
+    if parameters:
+        url += ("&" if "?" in url else "?") + parameters
+    return from_text({**fields, "connection": Secret(url)}, DatabaseSettings)
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.leases.heartbeat * 2 > settings.leases.lifetime:
+        allowed = f"must be at most half of lease_time, which is {settings.leases.lifetime:g}"
+        raise SettingsError.of_option(SECTION, "lease_heartbeat", allowed, value=f"{settings.leases.heartbeat:g}")
+    if settings.metrics.port == settings.listen.port:
+        allowed = "must not be bind_port"
+        raise SettingsError.of_option(SECTION, "metrics_port", allowed, value=str(settings.metrics.port))
+
+
+def _check_own_section(files: Files) -> None:
+    """A misspelt option of our own is an error: nobody else's file has it, and it may guard the service."""
+    known = [option.name for option in OWN_OPTIONS]
+    for found in files.present:
+        if found.section == SECTION and found.name not in known:
+            close = difflib.get_close_matches(found.name, known, n=1)
+            hint = f"; is {close[0]} meant?" if close else ""
+            raise SettingsError.of_option(SECTION, found.name, f"there is no such option{hint}", origin=found.file)
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    known = {f"GLIMPSE_{option.name.upper()}" for option in OWN_OPTIONS}
+    strange = sorted(name for name in environ if name.startswith("GLIMPSE_") and name not in known)
+    return [f"Environment variable {name} is not known and has no effect" for name in strange]

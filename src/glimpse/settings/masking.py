@@ -1,0 +1,50 @@
+"""What stands in for secrets wherever settings or log lines are shown (design, section 3, rule 7)."""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+
+#: Query arguments of database URLs that tell no secret.
+_PLAIN_ARGUMENTS = frozenset(
+    {
+        "charset", "ssl_ca", "ssl_mode", "sslmode", "sslrootcert", "connect_timeout", "timeout", "application_name",
+        "target_session_attrs", "options", "unix_socket", "read_timeout", "write_timeout",
+    }
+)  # fmt: skip
+#: Names that are shown with a masked value; of all others, which may be part of a password, nothing is shown.
+_SECRET_ARGUMENTS = frozenset(
+    {"user", "password", "passfile", "sslkey", "sslcert", "sslpassword", "ssl_key", "ssl_cert"}
+)
+_HOST_AND_PORT = re.compile(r"[^:]*(:\d*)?|\[[0-9a-fA-F:.]*\](:\d*)?")
+
+
+def masked_url(url: str) -> str:
+    """``url`` without its password and without query arguments that may be secret; user, host and path remain.
+
+    Everything from the first colon after the scheme to the last ``@`` counts as the password, so that one which was
+    not quoted does not slip through; where an ``@`` comes after a question mark, all is masked.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return MASK
+    user_info, at, host = rest.rpartition("@")
+    place, question, query = host.partition("?")
+    unclear = "?" in user_info or not (at or _HOST_AND_PORT.fullmatch(place.partition("/")[0]))
+    if unclear:
+        return f"{scheme}://{MASK}"
+    user, colon, _ = user_info.partition(":")
+    shown_user = f"{user}{':' + MASK if colon else ''}{at}"
+    return f"{scheme}://{shown_user}{place}{question}{_masked_query(query)}"
+
+
+def _masked_query(query: str) -> str:
+    return "&".join(_masked_argument(argument) for argument in query.split("&")) if query else ""
+
+
+def _masked_argument(argument: str) -> str:
+    name = argument.partition("=")[0]
+    if name in _PLAIN_ARGUMENTS:
+        return argument
+    return f"{name}={MASK}" if name in _SECRET_ARGUMENTS else MASK

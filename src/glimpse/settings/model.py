@@ -1,0 +1,259 @@
+"""The settings tree. Nothing below changes after start; secrets are of type :class:`Secret`.
+
+Names and defaults are the options' of spec 06 (and 05 for stores) where the peer has them; the rest is ``[glimpse]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from glimpse.notify.options import NotificationOptions
+from glimpse.signature.options import SignatureOptions
+
+
+class Secret(str):
+    """Text that is never printed: ``repr``, and every printed form of the settings, show ``***``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+#: Texts of options that a library reads itself, by section and name.
+Sections = Mapping[str, Mapping[str, Secret]]
+
+
+class Listen(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how HTTP is served."""
+
+    host: str = "127.0.0.1"
+    port: int = 9292
+    workers: int = 1
+    #: ``granian`` or ``uvicorn``
+    server: str = "granian"
+    #: seconds that running transfers get after SIGTERM
+    drain_seconds: float = 60.0
+    #: threads for metadata requests, and for transfers, in each worker
+    request_threads: int = 8
+    transfer_threads: int = 64
+    #: seconds without a byte of a request body before the service gives up on it
+    body_timeout: float = 60.0
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The Prometheus endpoint; no port, no endpoint."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+
+class Logging(msgspec.Struct, frozen=True, kw_only=True):
+    """``format`` is ``classic`` (the field's line format) or ``json`` (one object a line)."""
+
+    debug: bool = False
+    format: str = "classic"
+    file: Path | None = None
+    levels: tuple[tuple[str, str], ...] = ()
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[database]`` (spec 06, section 5.1). Times in seconds."""
+
+    connection: Secret
+    max_pool_size: int = 5
+    max_overflow: int = 50
+    pool_timeout: int | None = None
+    connection_recycle_time: int = 3600
+    sqlite_synchronous: bool = True
+    mysql_sql_mode: str = "TRADITIONAL"
+    #: encrypts URLs of locations (spec 04, section 7.4); 16, 24 or 32 bytes in UTF-8
+    metadata_encryption_key: Secret | None = None
+
+
+class Auth(msgspec.Struct, frozen=True, kw_only=True):
+    """``kind``: ``none``, ``basic``, ``headers`` or ``keystone`` (design, section 7)."""
+
+    kind: str = "none"
+    htpasswd_file: Path | None = None
+    users_file: Path | None = None
+    #: networks (CIDR) whose identity headers are believed, for ``headers``
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    allow_anonymous_access: bool = False
+    #: seconds that a checked token counts without another look, for ``keystone``
+    token_cache_time: float = 10.0
+    #: ``[keystone_authtoken]``, and the section that its ``auth_section`` names
+    keystone: Sections = {}
+
+
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[oslo_policy]`` and property protections (spec 06, sections 8 and 9).
+
+    Relative paths are searched in ``config_dirs``.
+    """
+
+    policy_file: str = "policy.yaml"
+    policy_dirs: tuple[str, ...] = ("policy.d",)
+    policy_default_rule: str = "default"
+    enforce_new_defaults: bool = True
+    property_protection_file: str | None = None
+    #: ``roles`` or ``policies``
+    property_protection_rule_format: str = "roles"
+    config_dirs: tuple[Path, ...] = ()
+
+
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One store: ``options`` is the options struct of the driver of its ``kind``."""
+
+    id: str
+    kind: str
+    options: msgspec.Struct
+    description: str | None = None
+    weight: int = 0
+
+
+class UriFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """``[import_filtering_opts]``: which URLs of users are fetched (spec 02, section 2.10).
+
+    A list of what is allowed that is not empty makes the list of what is not allowed without effect.
+    """
+
+    allowed_schemes: tuple[str, ...] = ("http", "https")
+    disallowed_schemes: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    disallowed_hosts: tuple[str, ...] = ()
+    allowed_ports: tuple[str, ...] = ("80", "443")
+    disallowed_ports: tuple[str, ...] = ()
+
+
+class Stores(msgspec.Struct, frozen=True, kw_only=True):
+    """The configured stores; ``named`` is true with ``enabled_backends`` (several stores)."""
+
+    default: str
+    stores: tuple[StoreSettings, ...]
+    named: bool = False
+    #: for stores that fetch URLs of users
+    uri_filter: UriFilter = UriFilter()
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits on one image and one list (spec 01, section 6.1); negative counts mean no limit."""
+
+    image_property_quota: int = 128
+    image_tag_quota: int = 128
+    image_member_quota: int = 128
+    image_location_quota: int = 10
+    image_size_cap: int = 1 << 40
+    limit_param_default: int = 25
+    api_limit_max: int = 1000
+    max_request_id_length: int = 64
+    #: largest JSON body that is read, bytes
+    max_json_body: int = 4 << 20
+
+
+class Quotas(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits on all images of a project (spec 01, sections 6.2 and 6.3)."""
+
+    use_keystone_limits: bool = False
+    #: bytes; 0: no limit. Without effect with ``use_keystone_limits``
+    user_storage_quota: int = 0
+    #: ``[oslo_limit]``, and the section that its ``auth_section`` names
+    oslo_limit: Sections = {}
+
+
+class Formats(msgspec.Struct, frozen=True, kw_only=True):
+    """``[image_format]`` and hashing."""
+
+    container_formats: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+    disk_formats: tuple[str, ...] = (
+        "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop",
+    )  # fmt: skip
+    require_image_format_match: bool = True
+    gpt_safety_checks_nonfatal: tuple[str, ...] = ()
+    hashing_algorithm: str = "sha512"
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    """What shows on the wire."""
+
+    public_endpoint: str | None = None
+    enable_proxy_headers_parsing: bool = False
+    show_image_direct_url: bool = False
+    show_multiple_locations: bool = False
+    image_cache: bool = False
+    #: gzip for long answers in JSON to clients that ask for it
+    compress_lists: bool = True
+    healthcheck_disable_file: Path = Path("/etc/glance/healthcheck_disable")
+
+
+class Cors(msgspec.Struct, frozen=True, kw_only=True):
+    """Pages of which origins may use the API, and how: ``[cors]`` (spec 01, section 5.6). ``max_age`` in seconds."""
+
+    allowed_origin: tuple[str, ...] = ()
+    allow_credentials: bool = True
+    expose_headers: tuple[str, ...] = (
+        "X-Image-Meta-Checksum", "X-Auth-Token", "X-Subject-Token", "X-Service-Token", "X-OpenStack-Request-ID",
+    )  # fmt: skip
+    max_age: int = 3600
+    allow_methods: tuple[str, ...] = ("GET", "PUT", "POST", "DELETE", "PATCH")
+    allow_headers: tuple[str, ...] = (
+        "Content-MD5", "X-Image-Meta-Checksum", "X-Storage-Token", "Accept-Encoding", "X-Auth-Token",
+        "X-Identity-Status", "X-Roles", "X-Service-Catalog", "X-User-Id", "X-Tenant-Id", "X-OpenStack-Request-ID",
+    )  # fmt: skip
+
+
+class Leases(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds: how long a lease lasts without renewal, and how often it is renewed and expired ones are sought."""
+
+    lifetime: float = 30.0
+    heartbeat: float = 5.0
+
+
+class Jobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Work behind requests: how much of it each process does, and how long its records are kept."""
+
+    #: jobs that a process runs at the same time; 0: none
+    threads: int = 2
+    #: seconds between looks for jobs of other processes
+    interval: float = 2.0
+    #: hours that an ended job is kept
+    keep_hours: int = 48
+
+
+class Locations(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done with locations that are added (spec 02, section 5.4)."""
+
+    do_secure_hash: bool = True
+    http_retries: int = 3
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that ``app.py`` needs to build the service."""
+
+    data_dir: Path
+    listen: Listen
+    metrics: Metrics
+    logging: Logging
+    database: DatabaseSettings
+    auth: Auth
+    policy: PolicySettings
+    stores: Stores
+    limits: Limits
+    formats: Formats
+    api: Api
+    leases: Leases
+    quotas: Quotas = Quotas()
+    jobs: Jobs = Jobs()
+    locations: Locations = Locations()
+    uri_filter: UriFilter = UriFilter()
+    cors: Cors = Cors()
+    #: ``[cors.NAME]`` by section: other rules for other origins
+    more_cors: Mapping[str, Cors] = {}
+    notifications: NotificationOptions = NotificationOptions()
+    signatures: SignatureOptions = SignatureOptions()
+    #: schema-image.json as found in the configuration directories, else None
+    custom_schema: Mapping[str, object] | None = None
+    config_files: tuple[Path, ...] = ()

@@ -1,0 +1,217 @@
+"""Reading of configuration files, the environment and the command line, through oslo.config.
+
+The one module that imports oslo.config. What is given later wins: defaults, files in order, environment, command line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from oslo_config import cfg, iniparser
+
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.options import Option
+from glimpse.settings.own_options import SECTION as OWN_SECTION
+
+# A former name of an option makes oslo.config log; `glimpse config check` says it, and no start should.
+logging.getLogger("oslo_config.cfg").addHandler(logging.NullHandler())
+
+Place = tuple[str, str]
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A value from outside the files, and what to call its origin in an error."""
+
+    value: str
+    origin: str
+
+
+class Present(msgspec.Struct, frozen=True):
+    """One option as a file has it."""
+
+    section: str
+    name: str
+    value: str
+    file: str
+
+
+class Files(msgspec.Struct, frozen=True):
+    """The files that are read, in order, and what stands in them."""
+
+    paths: tuple[Path, ...]
+    present: tuple[Present, ...]
+
+    def sections(self) -> set[str]:
+        """Names of the sections that have an option."""
+        return {found.section for found in self.present}
+
+
+def scan(paths: Sequence[Path]) -> Files:
+    """Look at every option of ``paths``, known or not.
+
+    :raises SettingsError: a file cannot be read or is no configuration file.
+    """
+    return Files(tuple(paths), tuple(found for path in paths for found in _scan_one(path)))
+
+
+def _scan_one(path: Path) -> list[Present]:
+    sections: dict[str, dict[str, list[str]]] = {}
+    try:
+        cfg.ConfigParser(str(path), sections).parse()
+    except OSError as error:
+        raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"The configuration file {path} is not text in UTF-8.") from error
+    except iniparser.ParseError as error:
+        # the parser's own text would show the line, which may hold a secret
+        raise SettingsError(f"The configuration file {path} is broken at line {error.lineno}: {error.msg}.") from error
+    return [
+        Present(normal_section(section), name.replace("-", "_"), value, str(path))
+        for section, options in sections.items()
+        for name, values in options.items()
+        for value in values
+    ]
+
+
+def read(
+    files: Files, options: Iterable[Option], environ: Mapping[str, str], command_line: Mapping[Place, Given]
+) -> dict[Place, Any]:
+    """The values of ``options`` that are set anywhere; an option that is set nowhere is left out.
+
+    :raises SettingsError: a value is not what its option allows.
+    """
+    options = tuple(options)
+    conf = _registered(options)
+    conf(
+        args=[], prog="glimpse", default_config_files=[str(p) for p in files.paths], default_config_dirs=[],
+        use_env=False,
+    )  # fmt: skip
+    values: dict[Place, Any] = {}
+    for option in options:
+        given = command_line.get(option.place) or _from_environment(option, environ)
+        value = _value(conf, option, given, files)
+        if value is not None:
+            values[option.place] = value
+    return values
+
+
+def library_configuration(*, process_wide: bool = False) -> cfg.ConfigOpts:
+    """A configuration object for a library that reads its options itself; :func:`give` fills it.
+
+    ``process_wide`` is for libraries that know no other object than the one of the process.
+    """
+    return cfg.CONF if process_wide else cfg.ConfigOpts()
+
+
+def give(conf: cfg.ConfigOpts, section: str, options: Iterable[cfg.Opt], texts: Mapping[str, str]) -> None:
+    """Register ``options`` of a library and set those that ``texts`` has, under former names too.
+
+    :raises SettingsError: a text is not of the option's type.
+    """
+    for option in options:
+        conf.register_opt(option, group=section)
+        conf.clear_override(option.dest, group=section)
+        names = (option.dest, *(old.name.replace("-", "_") for old in option.deprecated_opts if old.name))
+        text = next((texts[name] for name in names if name in texts), None)
+        if text is None:
+            continue
+        try:
+            conf.set_override(option.dest, text.replace("$", "$$"), group=section)
+        except ValueError as error:
+            # the library's own text would show the value, which may be a secret
+            allowed = f"is not of the type {type(option.type).__name__}"
+            raise SettingsError.of_option(section, option.dest, allowed) from error
+
+
+def normal_section(section: str) -> str:
+    """The form in which names of sections are compared: case does not matter, but for ``DEFAULT``."""
+    return section if section == "DEFAULT" else section.lower()
+
+
+def environment_name(section: str, name: str) -> str:
+    """The environment variable that overrides an option."""
+    return f"GLIMPSE_{name.upper()}" if section == OWN_SECTION else f"OS_{section.upper()}__{name.upper()}"
+
+
+def _from_environment(option: Option, environ: Mapping[str, str]) -> Given | None:
+    variable = environment_name(option.section, option.name)
+    value = environ.get(variable)
+    return None if value is None else Given(value, f"environment variable {variable}")
+
+
+def _registered(options: Iterable[Option]) -> cfg.ConfigOpts:
+    conf = cfg.ConfigOpts()
+    for option in options:
+        registered = _oslo_option(option)
+        # oslo.config adds the name with underscores to each one with dashes, here the option itself; a second look at
+        # it would double the values of repeated options
+        own = (option.section, option.name)
+        registered.deprecated_opts = [old for old in registered.deprecated_opts if (old.group, old.name) != own]
+        conf.register_opt(registered, group=None if option.section == "DEFAULT" else option.section)
+    return conf
+
+
+def _oslo_option(option: Option) -> cfg.Opt:
+    name = option.name
+    # a file may have dashes for underscores
+    others = [(option.section, name.replace("_", "-")), *option.moved_from] if "_" in name else option.moved_from
+    also = [cfg.DeprecatedOpt(old_name, group=old_section) for old_section, old_name in others]
+    match option.kind:
+        case "string":
+            return cfg.StrOpt(name, choices=list(option.choices) or None, deprecated_opts=also)
+        case "integer":
+            return cfg.IntOpt(name, min=_whole(option.minimum), max=_whole(option.maximum), deprecated_opts=also)
+        case "number":
+            return cfg.FloatOpt(name, min=option.minimum, max=option.maximum, deprecated_opts=also)
+        case "boolean":
+            return cfg.BoolOpt(name, deprecated_opts=also)
+        case "list" | "bounded":
+            return cfg.ListOpt(name, bounds=option.kind == "bounded", deprecated_opts=also)
+        case "map":
+            return cfg.DictOpt(name, deprecated_opts=also)
+        case "multi":
+            return cfg.MultiStrOpt(name, deprecated_opts=also)
+
+
+def _whole(bound: float | None) -> int | None:
+    return None if bound is None else int(bound)
+
+
+def _value(conf: cfg.ConfigOpts, option: Option, given: Given | None, files: Files) -> Any:
+    group = None if option.section == "DEFAULT" else option.section
+    reason = None
+    value = None
+    try:
+        if given is not None:
+            conf.set_override(option.name, [given.value] if option.kind == "multi" else given.value, group=group)
+        value = (conf if group is None else conf[group])[option.name]
+        if option.kind == "multi" and value is not None:
+            value = [entry for entry in value if entry]
+    except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError):
+        reason = "names another option after a $ that is not known here; write $$ for the sign itself"
+    except ValueError:
+        reason = option.allowed()
+    if reason is None and value is not None and option.check is not None:
+        reason = option.check(value)
+    if reason is not None:
+        raise _error(option, given, files, reason)
+    return value
+
+
+def _error(option: Option, given: Given | None, files: Files, reason: str) -> SettingsError:
+    text, origin = (given.value, given.origin) if given is not None else _found(option, files)
+    return SettingsError.of_option(
+        option.section, option.name, reason, value=None if option.secret else text, origin=origin
+    )
+
+
+def _found(option: Option, files: Files) -> tuple[str | None, str | None]:
+    places = {(normal_section(option.section), option.name), *option.moved_from}
+    for found in reversed(files.present):
+        if (found.section, found.name) in places:
+            return found.value, found.file
+    return None, None

@@ -1,0 +1,108 @@
+"""The section ``[glimpse]``: what the service has beyond the options of glance-api.conf."""
+
+from __future__ import annotations
+
+from glimpse.settings import checks
+from glimpse.settings.options import Option
+
+SECTION = "glimpse"
+
+AUTH_KINDS = ("none", "basic", "headers", "keystone")
+
+OWN_OPTIONS: tuple[Option, ...] = (
+    Option(
+        section=SECTION, name="data_dir", kind="string", target="data_dir", check=checks.directory_name,
+        default_text="`$XDG_DATA_HOME/glimpse`, else `~/.local/share/glimpse`",
+        help="Directory of what the service keeps itself: the embedded database `glimpse.sqlite` and `images/`.",
+    ),
+    Option(
+        section=SECTION, name="auth", kind="string", choices=AUTH_KINDS, target="auth.kind",
+        default_text="from `[paste_deploy] flavor`: a keystone flavor means `keystone`, any other `none`",
+        help="How callers are known. `none`: everybody is admin, on loopback only. `basic`: HTTP basic against "
+        "`htpasswd_file`. `headers`: an authenticating proxy in `trusted_proxies` says who it is. `keystone`: tokens.",
+    ),
+    Option(
+        section=SECTION, name="htpasswd_file", kind="string", target="auth.htpasswd_file", check=checks.not_empty,
+        help="Users and bcrypt hashes (`htpasswd -B`), needed by auth `basic`.",
+    ),
+    Option(
+        section=SECTION, name="users_file", kind="string", target="auth.users_file", check=checks.not_empty,
+        help="Projects and roles of the users of auth `basic`.",
+    ),
+    Option(
+        section=SECTION, name="trusted_proxies", kind="list", target="auth.trusted_proxies", check=checks.networks,
+        help="Networks (CIDR) whose identity headers are believed, for auth `headers`.",
+    ),
+    Option(
+        section=SECTION, name="token_cache_time", kind="number", minimum=0, target="auth.token_cache_time",
+        help="Seconds that a Keystone token counts in one worker without another look; 0: none. Comes on top of "
+        "`[keystone_authtoken] token_cache_time`, and is never longer than that.",
+    ),
+    Option(
+        section=SECTION, name="server", kind="string", choices=("granian", "uvicorn"), target="listen.server",
+        help="The HTTP server. `uvicorn` has to be installed (`pip install glimpse[uvicorn]`).",
+    ),
+    Option(
+        section=SECTION, name="drain_time", kind="number", minimum=0, target="listen.drain_seconds",
+        help="Seconds that running transfers get to end after SIGTERM.",
+    ),
+    Option(
+        section=SECTION, name="request_threads", kind="integer", minimum=1, maximum=1024,
+        target="listen.request_threads", help="Threads for metadata requests, in each worker.",
+    ),
+    Option(
+        section=SECTION, name="transfer_threads", kind="integer", minimum=1, maximum=4096,
+        target="listen.transfer_threads",
+        help="Threads for uploads, and as many for downloads, in each worker. An upload that finds none free for 30 "
+        "seconds is answered 503.",
+    ),
+    Option(
+        section=SECTION, name="body_timeout", kind="number", target="listen.body_timeout",
+        check=checks.more_than_zero, help="Seconds without a byte of a request body before the request is given up.",
+    ),
+    Option(
+        section=SECTION, name="metrics_host", kind="string", target="metrics.host", check=checks.not_empty,
+        help="Address of the metrics endpoint.",
+    ),
+    Option(
+        section=SECTION, name="metrics_port", kind="integer", minimum=1, maximum=65535, target="metrics.port",
+        default_text="none: no metrics endpoint",
+        help="Port of the Prometheus endpoint; without it nothing is measured.",
+    ),
+    Option(
+        section=SECTION, name="log_format", kind="string", choices=("classic", "json"), target="logging.format",
+        default_text="`json` with `[DEFAULT] use_json`, else `classic`",
+        help="`classic`: the line format of OpenStack services. `json`: one object a line.",
+    ),
+    Option(
+        section=SECTION, name="lease_time", kind="number", minimum=0.1, target="leases.lifetime",
+        help="Seconds after which the work of a process that died is taken over.",
+    ),
+    Option(
+        section=SECTION, name="lease_heartbeat", kind="number", minimum=0.02, target="leases.heartbeat",
+        help="Seconds between renewals of leases; at most half of `lease_time`.",
+    ),
+    Option(
+        section=SECTION, name="job_threads", kind="integer", minimum=0, maximum=256, target="jobs.threads",
+        help="Jobs that each worker of `glimpse serve`, and each `glimpse worker`, runs at the same time. "
+        "0: `glimpse serve` runs none, which leaves them to `glimpse worker`.",
+    ),
+    Option(
+        section=SECTION, name="job_interval", kind="number", target="jobs.interval", check=checks.more_than_zero,
+        help="Seconds between looks for jobs that other processes recorded or left unfinished.",
+    ),
+    Option(
+        section=SECTION, name="compress_lists", kind="boolean", target="api.compress_lists",
+        help="Lists and other answers in JSON of more than 64 KiB (some 60 images) go as gzip to clients that ask for "
+        "it; shorter answers and data of images never do.",
+    ),
+    Option(
+        section=SECTION, name="signature_trusted_certificates", kind="list", target="signatures.trusted_certificates",
+        help="Ids of certificates in the key manager. With them, the certificate of a signed image must be in force "
+        "and lead to one of them.",
+    ),
+    Option(
+        section=SECTION, name="max_json_body", kind="integer", minimum=1024, maximum=1 << 30,
+        target="limits.max_json_body", help="Largest JSON request body that is read, in bytes.",
+    ),
+)  # fmt: skip

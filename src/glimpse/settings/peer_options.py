@@ -1,0 +1,321 @@
+"""Options of glance-api.conf that take effect (spec 06, sections 3 to 6 and 12; spec 05, section 2)."""
+
+from __future__ import annotations
+
+from glimpse.settings import checks
+from glimpse.settings.cors import CORS_OPTIONS
+from glimpse.settings.options import Option
+
+_LISTEN = (
+    Option(
+        section="DEFAULT", name="bind_host", kind="string", target="listen.host", check=checks.not_empty,
+        help="Address to listen on. Beyond loopback only with an `auth` other than `none`.",
+    ),
+    Option(
+        section="DEFAULT", name="bind_port", kind="integer", minimum=1, maximum=65535, target="listen.port",
+        help="TCP port to listen on.",
+    ),
+    Option(
+        section="DEFAULT", name="workers", kind="integer", minimum=0, maximum=1024, target="listen.workers",
+        help="Worker processes; 0 means one, as it did in the field.",
+    ),
+)  # fmt: skip
+
+_API = (
+    Option(
+        section="DEFAULT", name="public_endpoint", kind="string", target="api.public_endpoint", check=checks.http_url,
+        default_text="none: the address of the request", help="Base URL in the version list.",
+    ),
+    Option(
+        section="DEFAULT", name="allow_anonymous_access", kind="boolean", target="auth.allow_anonymous_access",
+        help="Requests without credentials may read public images instead of being refused with 401.",
+    ),
+    Option(
+        section="DEFAULT", name="max_request_id_length", kind="integer", minimum=0,
+        target="limits.max_request_id_length", help="Longest `X-OpenStack-Request-ID` that is taken; 0: no limit.",
+    ),
+    Option(
+        section="DEFAULT", name="show_image_direct_url", kind="boolean", target="api.show_image_direct_url",
+        help="Images have the field `direct_url`.",
+    ),
+    Option(
+        section="DEFAULT", name="show_multiple_locations", kind="boolean", target="api.show_multiple_locations",
+        help="Images have the field `locations`, and it can be changed.",
+    ),
+    Option(
+        section="oslo_middleware", name="enable_proxy_headers_parsing", kind="boolean",
+        target="api.enable_proxy_headers_parsing",
+        help="`Forwarded` and `X-Forwarded-*` change the URLs in answers and the address of the caller.",
+    ),
+    *CORS_OPTIONS,
+    Option(
+        section="healthcheck", name="disable_by_file_path", kind="string", target="api.healthcheck_disable_file",
+        check=checks.not_empty, help="While this file exists, `/healthcheck` answers 503.",
+    ),
+    Option(
+        section="paste_deploy", name="flavor", kind="string", default_text="none",
+        help="Says whether callers come with Keystone tokens, where `[glimpse] auth` does not say it.",
+    ),
+)  # fmt: skip
+
+_LIMITS = (
+    Option(
+        section="DEFAULT", name="image_property_quota", kind="integer", target="limits.image_property_quota",
+        help="Custom properties of one image; negative: no limit.",
+    ),
+    Option(
+        section="DEFAULT", name="image_tag_quota", kind="integer", target="limits.image_tag_quota",
+        help="Tags of one image; negative: no limit.",
+    ),
+    Option(
+        section="DEFAULT", name="image_member_quota", kind="integer", target="limits.image_member_quota",
+        help="Members of one image; negative: no limit.",
+    ),
+    Option(
+        section="DEFAULT", name="image_location_quota", kind="integer", target="limits.image_location_quota",
+        help="Locations of one image; negative: no limit.",
+    ),
+    Option(
+        section="DEFAULT", name="user_storage_quota", kind="string", check=checks.storage_quota,
+        target="quotas.user_storage_quota", default_text="`0`: no limit",
+        help="Bytes that all images of one project may have together, copies counted: digits, and perhaps B, KB, MB, "
+        "GB or TB. Without effect with `use_keystone_limits`.",
+    ),
+    Option(
+        section="DEFAULT", name="use_keystone_limits", kind="boolean", target="quotas.use_keystone_limits",
+        help="Projects have the limits that are registered in Keystone; see `[oslo_limit]`.",
+    ),
+    Option(
+        section="DEFAULT", name="image_size_cap", kind="integer", minimum=1, maximum=1 << 63,
+        target="limits.image_size_cap", help="Largest image, in bytes.",
+    ),
+    Option(
+        section="DEFAULT", name="limit_param_default", kind="integer", minimum=1, target="limits.limit_param_default",
+        help="Entries of a page where the request does not say it; cut to `api_limit_max`.",
+    ),
+    Option(
+        section="DEFAULT", name="api_limit_max", kind="integer", minimum=1, target="limits.api_limit_max",
+        help="Most entries of a page.",
+    ),
+)  # fmt: skip
+
+_FORMATS = (
+    Option(
+        section="image_format", name="container_formats", kind="list", target="formats.container_formats",
+        check=checks.names, moved_from=(("DEFAULT", "container_formats"),), help="Values of `container_format`.",
+    ),
+    Option(
+        section="image_format", name="disk_formats", kind="list", target="formats.disk_formats", check=checks.names,
+        moved_from=(("DEFAULT", "disk_formats"),), help="Values of `disk_format`.",
+    ),
+    Option(
+        section="image_format", name="require_image_format_match", kind="boolean",
+        target="formats.require_image_format_match",
+        help="Data must be of the image's `disk_format`, or they are refused with 415.",
+    ),
+    Option(
+        section="image_format", name="gpt_safety_checks_nonfatal", kind="list",
+        target="formats.gpt_safety_checks_nonfatal", help="Checks of partition tables that only warn.",
+    ),
+    Option(
+        section="DEFAULT", name="hashing_algorithm", kind="string", target="formats.hashing_algorithm",
+        check=checks.hash_name, help="Algorithm of `os_hash_value` of new data.",
+    ),
+    Option(
+        section="DEFAULT", name="do_secure_hash", kind="boolean", target="locations.do_secure_hash",
+        help="Data of locations that are added by `POST …/locations` are read and hashed by a job.",
+    ),
+    Option(
+        section="DEFAULT", name="http_retries", kind="integer", minimum=0, target="locations.http_retries",
+        help="Attempts to read such data before their hashes stay unknown; at least one is made.",
+    ),
+)  # fmt: skip
+
+_JOBS = (
+    Option(
+        section="task", name="task_time_to_live", kind="integer", minimum=0, target="jobs.keep_hours",
+        moved_from=(("DEFAULT", "task_time_to_live"),), help="Hours that the record of an ended job is kept.",
+    ),
+)  # fmt: skip
+
+_URI_FILTER = (
+    Option(
+        section="import_filtering_opts", name="allowed_schemes", kind="bounded", target="uri_filter.allowed_schemes",
+        help="Schemes of URLs that are fetched for users; empty: all but the disallowed ones.",
+    ),
+    Option(
+        section="import_filtering_opts", name="disallowed_schemes", kind="bounded",
+        target="uri_filter.disallowed_schemes", help="Schemes that are not, where `allowed_schemes` is empty.",
+    ),
+    Option(
+        section="import_filtering_opts", name="allowed_hosts", kind="bounded", target="uri_filter.allowed_hosts",
+        help="Hosts that URLs may name; empty: all but the disallowed ones. One that is named here may have an "
+        "address that is refused otherwise: loopback, link-local, multicast, reserved.",
+    ),
+    Option(
+        section="import_filtering_opts", name="disallowed_hosts", kind="bounded",
+        target="uri_filter.disallowed_hosts",
+        help="Hosts that URLs must not name, where `allowed_hosts` is empty. An address also refuses names that "
+        "resolve to it.",
+    ),
+    Option(
+        section="import_filtering_opts", name="allowed_ports", kind="bounded", check=checks.ports,
+        target="uri_filter.allowed_ports",
+        help="Ports that URLs may name; empty: all but the disallowed ones. A URL without a port always passes.",
+    ),
+    Option(
+        section="import_filtering_opts", name="disallowed_ports", kind="bounded", check=checks.ports,
+        target="uri_filter.disallowed_ports", help="Ports that are not, where `allowed_ports` is empty.",
+    ),
+)  # fmt: skip
+
+_LOGGING = (
+    Option(section="DEFAULT", name="debug", kind="boolean", target="logging.debug", help="Log at level DEBUG."),
+    Option(
+        section="DEFAULT", name="log_file", kind="string", default_text="none: standard error",
+        help="File to log to, relative to `log_dir`. It may be moved away while the service runs.",
+    ),
+    Option(
+        section="DEFAULT", name="log_dir", kind="string", default_text="none",
+        help="Directory of `log_file`; alone it means the file `glimpse.log` in it.",
+    ),
+    Option(
+        section="DEFAULT", name="use_json", kind="boolean", default_text="`false`",
+        help="The same as `[glimpse] log_format = json`.",
+    ),
+    Option(
+        section="DEFAULT", name="default_log_levels", kind="list", check=checks.log_levels,
+        default_text="libraries at WARN or INFO, as in glance-api.conf", help="Levels of single loggers.",
+    ),
+)  # fmt: skip
+
+_DATABASE = (
+    Option(
+        section="database", name="connection", kind="string", secret=True, check=checks.database_url,
+        default_text="SQLite: `glimpse.sqlite` in `[glimpse] data_dir`", help="URL of the database.",
+    ),
+    Option(
+        section="database", name="connection_parameters", kind="string", secret=True, default_text="empty",
+        help="Appended to the URL.",
+    ),
+    Option(
+        section="database", name="max_pool_size", kind="integer", minimum=1, target="database.max_pool_size",
+        help="Connections that are kept open, in each worker.",
+    ),
+    Option(
+        section="database", name="max_overflow", kind="integer", minimum=0, target="database.max_overflow",
+        help="Connections beyond that, for bursts.",
+    ),
+    Option(
+        section="database", name="pool_timeout", kind="integer", minimum=0, target="database.pool_timeout",
+        default_text="`30`, the pool's own", help="Seconds to wait for a connection of the pool.",
+    ),
+    Option(
+        section="database", name="connection_recycle_time", kind="integer", minimum=-1,
+        target="database.connection_recycle_time", help="Seconds after which a connection is made anew; -1: never.",
+    ),
+    Option(
+        section="database", name="sqlite_synchronous", kind="boolean", target="database.sqlite_synchronous",
+        help="SQLite waits until data are on disk.",
+    ),
+    Option(
+        section="DEFAULT", name="metadata_encryption_key", kind="string", secret=True, default_text="none",
+        target="database.metadata_encryption_key", check=checks.encryption_key,
+        help="AES key of 16, 24 or 32 bytes: URLs of locations are stored encrypted. Rows that are not are read too.",
+    ),
+    Option(
+        section="database", name="mysql_sql_mode", kind="string", target="database.mysql_sql_mode",
+        help="SQL mode of MySQL and MariaDB sessions.",
+    ),
+)  # fmt: skip
+
+_POLICY = (
+    Option(
+        section="oslo_policy", name="policy_file", kind="string", target="policy.policy_file", check=checks.not_empty,
+        help="File of rules that differ from the defaults; a relative name is sought beside the configuration files.",
+    ),
+    Option(
+        section="oslo_policy", name="policy_dirs", kind="multi", target="policy.policy_dirs",
+        help="Directories of further such files, in name order.",
+    ),
+    Option(
+        section="oslo_policy", name="policy_default_rule", kind="string", target="policy.policy_default_rule",
+        check=checks.not_empty, help="Rule for names that no rule has.",
+    ),
+    Option(
+        section="oslo_policy", name="enforce_new_defaults", kind="boolean", target="policy.enforce_new_defaults",
+        help="When false, the defaults of releases before secure RBAC are accepted as well.",
+    ),
+    Option(
+        section="DEFAULT", name="property_protection_file", kind="string", target="policy.property_protection_file",
+        help="File that says who may create, read, change and delete which custom properties.",
+    ),
+    Option(
+        section="DEFAULT", name="property_protection_rule_format", kind="string", choices=("roles", "policies"),
+        target="policy.property_protection_rule_format", help="Whether that file names roles or policy rules.",
+    ),
+)  # fmt: skip
+
+_STORES = (
+    Option(
+        section="DEFAULT", name="enabled_backends", kind="map", default_text="none: one store, from `[glance_store]`",
+        help="Named stores, `id:kind` each, with a section of the name of each id.",
+    ),
+    Option(
+        section="glance_store", name="default_backend", kind="string", default_text="none",
+        help="Id of the store for data that name no other; needed with `enabled_backends`.",
+    ),
+    Option(
+        section="glance_store", name="stores", kind="list", check=checks.not_empty, default_text="`file,http`",
+        help="Kinds of store, without `enabled_backends`.",
+    ),
+    Option(
+        section="glance_store", name="default_store", kind="string", default_text="`file`",
+        help="Kind or URI scheme of the store for new data, without `enabled_backends`.",
+    ),
+)  # fmt: skip
+
+_NOTIFICATIONS = (
+    Option(
+        section="DEFAULT", name="default_publisher_id", kind="string", target="notifications.publisher_id",
+        help="`publisher_id` of notifications.",
+    ),
+    Option(
+        section="DEFAULT", name="disabled_notifications", kind="list", target="notifications.disabled",
+        help="Events, or groups of them by what stands before a dot, that are not sent.",
+    ),
+    Option(
+        section="DEFAULT", name="transport_url", kind="string", secret=True, default_text="`rabbit://`",
+        help="The message bus.",
+    ),
+    Option(
+        section="DEFAULT", name="control_exchange", kind="string", default_text="`glance`",
+        help="Exchange of the message bus that notifications go to.",
+    ),
+    Option(
+        section="oslo_messaging_notifications", name="driver", kind="multi", target="notifications.drivers",
+        help="How notifications are sent: `messagingv2`, `messaging`, `log`, `routing`, `noop`. None: not at all.",
+    ),
+    Option(
+        section="oslo_messaging_notifications", name="transport_url", kind="string", secret=True,
+        default_text="that of `[DEFAULT]`", help="The message bus for notifications.",
+    ),
+    Option(
+        section="oslo_messaging_notifications", name="topics", kind="list", target="notifications.topics",
+        help="Topics of notifications; the queues are `<topic>.info` and `<topic>.error`.",
+    ),
+    Option(
+        section="oslo_messaging_notifications", name="retry", kind="integer", minimum=-1,
+        target="notifications.retry",
+        help="How often a notification is tried again; -1: as long as the service runs, 0: never.",
+    ),
+    Option(
+        section="oslo_messaging_notifications", name="routing_config", kind="string",
+        target="notifications.routing_config", default_text="none", help="File of the driver `routing`.",
+    ),
+)  # fmt: skip
+
+PEER_OPTIONS: tuple[Option, ...] = (
+    *_LISTEN, *_API, *_LIMITS, *_FORMATS, *_JOBS, *_URI_FILTER, *_LOGGING, *_DATABASE, *_POLICY, *_STORES,
+    *_NOTIFICATIONS,
+)  # fmt: skip

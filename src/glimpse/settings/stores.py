@@ -1,0 +1,154 @@
+"""The stores of a configuration: one from ``[glance_store]``, or named ones (spec 05, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from glimpse.settings.convert import from_text
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.inventory import RESERVED_SECTIONS
+from glimpse.settings.model import Stores, StoreSettings
+from glimpse.settings.store_options import Drivers, parsed
+
+Values = Mapping[tuple[str, str], Any]
+
+SINGLE = "glance_store"
+FALLBACK = "backend_defaults"
+#: The id of the only store without named stores.
+DEFAULT_ID = "default"
+
+#: Kinds of the field's drivers (spec 05, section 1.1), whether they exist here or not.
+FIELD_KINDS = ("file", "http", "swift", "rbd", "cinder", "s3", "vmware")
+
+_KIND_OF_SCHEME = {
+    "filesystem": "file", "https": "http", "swift+http": "swift", "swift+https": "swift", "swift+config": "swift",
+    "vsphere": "vmware", "s3+http": "s3", "s3+https": "s3",
+}  # fmt: skip
+#: Former names of drivers in ``stores``: the module is the kind, but for one.
+_LEGACY_PREFIX = "glance.store."
+_LEGACY_MODULES = {"filesystem": "file", "vmware_datastore": "vmware"}
+
+
+class Configured(msgspec.Struct, frozen=True):
+    """The stores that can be used, and a remark on each that cannot."""
+
+    stores: Stores
+    remarks: tuple[str, ...]
+
+
+def kind_of(name: str) -> str:
+    """The kind of a driver that is given by kind, URI scheme or former class name."""
+    if name.startswith(_LEGACY_PREFIX):
+        module = name.removeprefix(_LEGACY_PREFIX).partition(".")[0]
+        return _LEGACY_MODULES.get(module, module)
+    return _KIND_OF_SCHEME.get(name, name)
+
+
+def named_backends(values: Values, drivers: Drivers) -> dict[str, str]:
+    """Kinds of the stores in ``enabled_backends`` by id, empty without named stores.
+
+    :raises SettingsError: an id or a kind is not possible.
+    """
+    backends: dict[str, str] = {i: str(kind) for i, kind in values.get(("DEFAULT", "enabled_backends"), {}).items()}
+    for store_id, kind in backends.items():
+        text = f"{store_id}:{kind}"
+        if not store_id or store_id.startswith("os_glance_") or store_id.lower() in RESERVED_SECTIONS:
+            raise SettingsError.of_option(
+                "DEFAULT", "enabled_backends", "must not have this id, which is reserved", value=text
+            )
+        if kind not in drivers and kind not in FIELD_KINDS:
+            raise SettingsError.of_option(
+                "DEFAULT", "enabled_backends", f"must name kinds of stores: {', '.join(FIELD_KINDS)}", value=text
+            )
+    return backends
+
+
+def named_stores(backends: Mapping[str, str], values: Values, drivers: Drivers) -> Configured:
+    """The stores of ``enabled_backends``.
+
+    :raises SettingsError: the default is not one of them, or cannot be used, or an option is wrong.
+    """
+    default = str(values.get((SINGLE, "default_backend"), ""))
+    if default not in backends:
+        allowed = f"must be one of {', '.join(backends)}, the ids in enabled_backends"
+        raise SettingsError.of_option(SINGLE, "default_backend", allowed, value=default)
+    if backends[default] not in drivers:
+        raise _no_driver("default_backend", default, backends[default])
+    stores = tuple(
+        StoreSettings(
+            id=store_id,
+            kind=kind,
+            options=_options(drivers[kind], store_id, values, {}),
+            description=values.get((store_id, "store_description")),
+            weight=values.get((store_id, "weight"), 0),
+        )
+        for store_id, kind in backends.items()
+        if kind in drivers
+    )
+    remarks = tuple(
+        f"Store {store_id}: stores of kind {kind} are not available in this version; it is left out"
+        for store_id, kind in backends.items()
+        if kind not in drivers
+    )
+    return Configured(Stores(default=default, stores=stores, named=True), remarks)
+
+
+def single_store(values: Values, drivers: Drivers, images: Path | None) -> Configured:
+    """The stores of ``[glance_store]``: the default one, and others by their kind.
+
+    ``images`` is the directory of a file store that names none.
+
+    :raises SettingsError: the default is not one of them, or cannot be used, or an option is wrong.
+    """
+    listed: list[str] = values.get((SINGLE, "stores"), ["file", "http"])
+    kinds = list(dict.fromkeys(kind_of(name) for name in listed))
+    scheme = str(values.get((SINGLE, "default_store"), "file"))
+    default = kind_of(scheme)
+    if default not in kinds:
+        allowed = f"must be one of the kinds in [{SINGLE}] stores: {', '.join(kinds)}"
+        raise SettingsError.of_option(SINGLE, "default_store", allowed, value=scheme)
+    if default not in drivers:
+        raise _no_driver("default_store", scheme, default)
+    own = {"filesystem_store_datadir": str(images)} if images is not None else {}
+    kinds.sort(key=lambda kind: kind != default)
+    stores = tuple(
+        StoreSettings(
+            id=DEFAULT_ID if kind == default else kind,
+            kind=kind,
+            options=_options(drivers[kind], SINGLE, values, own if kind == "file" else {}),
+        )
+        for kind in kinds
+        if kind in drivers
+    )
+    asked_for = kinds if (SINGLE, "stores") in values else []
+    remarks = tuple(
+        f"[{SINGLE}] stores: stores of kind {kind} are not available in this version; it is left out"
+        for kind in asked_for
+        if kind not in drivers
+    )
+    return Configured(Stores(default=DEFAULT_ID, stores=stores), remarks)
+
+
+def _options(driver: type[msgspec.Struct], section: str, values: Values, defaults: Mapping[str, str]) -> msgspec.Struct:
+    """Values of the section, else of ``[backend_defaults]``, else ``defaults``, else the driver's own."""
+    sections = (section,) if section == SINGLE else (section, FALLBACK)
+    fields: dict[str, Any] = {}
+    for name in driver.__struct_fields__:
+        found = next((values[place, name] for place in sections if (place, name) in values), None)
+        if found is not None:
+            fields[name] = parsed(name, found)
+    if "filesystem_store_datadirs" not in fields:
+        fields = {**defaults, **fields}
+    try:
+        return from_text(fields, driver)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"[{section}]: {error}") from error
+
+
+def _no_driver(option: str, value: str, kind: str) -> SettingsError:
+    allowed = f"stores of kind {kind} are not available in this version, so it cannot be the default"
+    return SettingsError.of_option(SINGLE, option, allowed, value=value)

@@ -1,0 +1,54 @@
+"""The list of store drivers. A driver is known when it stands here; importing one has no effect of its own.
+
+To add a driver: write its options struct and its store, add a line here, and a fixture in ``tests/contract/stores``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from glimpse.stores.base import Store
+from glimpse.stores.filesystem.details import details as file_details
+from glimpse.stores.filesystem.options import SCHEMES as FILE_SCHEMES
+from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.stores.filesystem.store import FilesystemStore
+from glimpse.stores.http import SCHEMES as HTTP_SCHEMES
+from glimpse.stores.http import HttpOptions, HttpStore
+from glimpse.stores.memory import SCHEMES as MEMORY_SCHEMES
+from glimpse.stores.memory import MemoryOptions, MemoryStore
+
+
+def _no_details(_options: msgspec.Struct) -> dict[str, object]:
+    return {}
+
+
+class Driver(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of store (spec 05, section 1.1).
+
+    ``schemes`` are those of the locations that it reads. ``build`` takes the id of a store and its options, an
+    object of ``options``, and imports there what is heavy or optional; it raises ``StoreMisconfigured``. One that
+    ``fetches`` URLs of users also takes the rules on these. ``details`` makes of the options what store discovery
+    tells administrators (spec 02, section 1.4): no credentials, hosts or addresses.
+    """
+
+    kind: str
+    schemes: tuple[str, ...]
+    options: type[msgspec.Struct]
+    build: Callable[..., Store]
+    fetches: bool = False
+    details: Callable[[Any], dict[str, object]] = _no_details
+
+
+DRIVERS: dict[str, Driver] = {
+    driver.kind: driver
+    for driver in (
+        Driver(
+            kind="file", schemes=FILE_SCHEMES, options=FilesystemOptions, build=FilesystemStore, details=file_details
+        ),
+        Driver(kind="http", schemes=HTTP_SCHEMES, options=HttpOptions, build=HttpStore, fetches=True),
+        Driver(kind="memory", schemes=MEMORY_SCHEMES, options=MemoryOptions, build=MemoryStore),
+    )
+}

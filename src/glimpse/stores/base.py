@@ -1,0 +1,155 @@
+"""A store as the service sees it: bytes in, bytes out, invisible until committed.
+
+Drivers move bytes only. Hashing, inspection, size checks, limits and metrics are done once, outside
+(``transfer/``, ``services/image_data.py``). Each driver passes ``tests/contract/stores`` against the real system.
+All calls block and may run in any thread, different objects at the same time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+#: What a writer takes: anything flat that holds bytes.
+Bytes = bytes | bytearray | memoryview
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store can do beyond reading and writing whole objects.
+
+    ``writable``: takes new data. ``ranges``: a reader starts at any offset without reading what is before it.
+    ``local_path``: :meth:`LocalFiles.local_path` exists. ``sparse``: runs of zero bytes may take no space.
+    """
+
+    writable: bool = True
+    ranges: bool = True
+    local_path: bool = False
+    sparse: bool = False
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """Where a commit left the data: the location URI and the driver's own location metadata."""
+
+    url: str
+    metadata: dict[str, object]
+
+
+class Writer(Protocol):
+    """One object being written by one thread. Exactly one of commit and abort ends it."""
+
+    def write(self, data: Bytes) -> None:
+        """Take all of ``data``; the caller may reuse the buffer when this returns.
+
+        :raises StoreFull: no space is left.
+        :raises StoreUnavailable: the store does not work now.
+        """
+        ...
+
+    def commit(self) -> Placed:
+        """Make the object durable and visible under its final name, atomically.
+
+        When this raises, nothing is visible and :meth:`abort` must be called.
+
+        :raises Duplicate: an object of this name exists; it is left untouched.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call twice, and after a commit that raised; never raises."""
+        ...
+
+
+class Reader(Protocol):
+    """A range of one object, read from its start to its end by one thread."""
+
+    @property
+    def length(self) -> int:
+        """Bytes that this reader delivers in all."""
+        ...
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the front of ``buffer`` and return the number of bytes; 0 only at the end of the range.
+
+        :raises StoreUnavailable: reading failed, or the object ended before the range did.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the reader holds. Safe to call twice; never raises."""
+        ...
+
+
+class Store(Protocol):
+    """One configured store."""
+
+    @property
+    def id(self) -> str:
+        """The name of the store in the configuration; ``default`` without named stores."""
+        ...
+
+    @property
+    def scheme(self) -> str:
+        """Scheme of the location URIs that it writes, for instance ``file``."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Fixed for the life of the object."""
+        ...
+
+    def writer(self, image_id: str, size: int | None, attempt: str) -> Writer:
+        """Start an object for ``image_id`` of ``size`` bytes (None: unknown).
+
+        ``attempt`` (letters and digits) tells this try from others of the same image; unfinished data bear it.
+
+        :raises StoreFull: the size cannot fit.
+        :raises Duplicate: an object of this image exists already.
+        :raises StoreUnavailable: the store does not work now.
+        """
+        ...
+
+    def reader(self, url: str, offset: int = 0, length: int | None = None) -> Reader:
+        """Open ``length`` bytes from ``offset`` (None: to the end).
+
+        :raises DataNotFound: there is no object.
+        :raises RangeNotSatisfiable: ``offset`` is at or beyond the end (of an object that is not empty), or the
+            range reaches beyond it.
+        :raises Invalid: the URI is not one of this store.
+        :raises StoreUnavailable: the store does not work now.
+        """
+        ...
+
+    def delete(self, url: str) -> None:
+        """Remove an object for good.
+
+        :raises DataNotFound: there is no object.
+        :raises DataInUse: the store refuses because something depends on it.
+        :raises Forbidden: the store does not allow it.
+        """
+        ...
+
+    def size(self, url: str) -> int:
+        """Bytes of an object.
+
+        :raises DataNotFound: there is no object.
+        """
+        ...
+
+    def sweep(self, image_id: str, attempt: str) -> bool:
+        """Remove whatever a dead writer of this attempt left: its unfinished data, and the object that it may
+        have committed. Returns whether there was anything. Never called while the image has a known location.
+        """
+        ...
+
+
+class LocalFiles(Protocol):
+    """Of stores that declare ``local_path``: their objects are files that the HTTP server can send itself."""
+
+    def local_path(self, url: str) -> Path:
+        """The file of an object, which exists now.
+
+        :raises DataNotFound: there is no object.
+        """
+        ...

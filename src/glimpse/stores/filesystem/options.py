@@ -1,0 +1,66 @@
+"""The options of a store of kind ``file``, named as operators know them (spec 05, section 5.5)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+#: Schemes that are read; ``file`` is written.
+SCHEMES = ("file", "filesystem")
+
+
+class FilesystemOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a store of kind ``file``. Sizes in bytes, times in seconds; an empty text means not set."""
+
+    filesystem_store_datadir: Annotated[
+        str,
+        Meta(description="Directory of the image files. It is created when missing and must be writable."),
+    ] = "/var/lib/glance/images"
+    filesystem_store_datadirs: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Several directories, each as path or path:priority. New images go to the highest priority, "
+            "there to the directory with the most free space. Needs filesystem_store_datadir to be empty."
+        ),
+    ] = ()
+    filesystem_store_metadata_file: Annotated[
+        str | None,
+        Meta(
+            description="JSON file with an object, or a list of objects, that have id and mountpoint. The first whose "
+            "mountpoint the image file lies below becomes metadata of the location."
+        ),
+    ] = None
+    filesystem_store_file_perm: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Permissions of new image files in octal digits, for instance 640; the owner must be able to "
+            "read. With 0 they follow from the umask of the service.",
+        ),
+    ] = 0
+    filesystem_store_chunk_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="With thin provisioning, the length of the blocks that are looked at for zeros; at least 4 KiB "
+            "and at most 1 MiB are used. Other reads and writes choose their own sizes.",
+        ),
+    ] = 65536
+    filesystem_thin_provisioning: Annotated[
+        bool,
+        Meta(description="Leave holes in image files instead of writing blocks of zeros."),
+    ] = False
+    filesystem_store_timeout: Annotated[
+        int,
+        Meta(ge=0, description="Give up on stat, unlink and free-space calls after this time. 0 waits forever."),
+    ] = 0
+    filesystem_store_thread_pool_size: Annotated[
+        int,
+        Meta(ge=1, description="Threads that make those calls when filesystem_store_timeout is set."),
+    ] = 10
+    filesystem_store_threadpool_threshold: Annotated[
+        int,
+        Meta(ge=0, le=100, description="Warn when more than this percentage of those threads is busy."),
+    ] = 75

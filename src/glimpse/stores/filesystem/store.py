@@ -1,0 +1,285 @@
+"""The store of kind ``file``: its data directories as they are now, and the objects in them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+from glimpse.errors import DataNotFound, GlimpseError, StoreFull, StoreUnavailable
+from glimpse.stores.base import Capabilities
+from glimpse.stores.filesystem.directories import Prepared, configured_directories, configured_mode, prepare
+from glimpse.stores.filesystem.failures import delete_error, duplicate, foreign, read_error, write_error
+from glimpse.stores.filesystem.mountpoints import entry_above, read_mountpoints
+from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
+from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
+from glimpse.stores.filesystem.timed import TimedCalls
+from glimpse.stores.filesystem.writer import (
+    FilesystemWriter,
+    Target,
+    ThinWriter,
+    create_marked,
+    is_of_another,
+    sync_directory,
+)
+from glimpse.stores.names import check_names, is_attempt_name, is_object_name, name_error
+from glimpse.stores.span import span_length
+from glimpse.stores.uri import after_scheme
+
+LOG = logging.getLogger(__name__)
+
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 4 << 10, 1 << 20
+
+#: Path of unfinished data: directory, image id, attempt. No location can name it.
+_UNFINISHED = "{}/.{}.{}.partial"
+
+
+class DataDirectory:
+    """One directory of image files."""
+
+    def __init__(self, store_id: str, prepared: Prepared, calls: TimedCalls) -> None:
+        self.path = prepared.path
+        self.priority = prepared.priority
+        self._store_id = store_id
+        self._identity = prepared.identity
+        self._mount_point = prepared.mount_point
+        self._stat = calls.bounded(os.stat)
+        self._statvfs = calls.bounded(os.statvfs)
+
+    def require_present(self) -> None:
+        """Tell a directory that is not mounted from one without the file looked for (spec 05, section 14, 7).
+
+        The directory is the one of the start, or another on the same mount point. A mount point that was there at
+        the start and is not now makes the directory absent, though its name may still exist.
+
+        :raises StoreUnavailable: the directory is absent.
+        """
+        try:
+            found = self._stat(self.path)
+        except OSError as error:
+            raise self._absent() from error
+        identity = (found.st_dev, found.st_ino)
+        if identity != self._identity:
+            if not os.path.ismount(self._mount_point):
+                raise self._absent()
+            self._identity = identity
+
+    def free_bytes(self) -> int:
+        """Bytes that the service may still write here.
+
+        :raises StoreUnavailable: the file system does not answer.
+        """
+        try:
+            found = self._statvfs(self.path)
+        except OSError as error:
+            raise self._absent() from error
+        return found.f_bavail * found.f_frsize
+
+    def _absent(self) -> StoreUnavailable:
+        return StoreUnavailable(f"A data directory of store {self._store_id} is not there; is it mounted?")
+
+
+def choose_directory(
+    store_id: str, directories: tuple[DataDirectory, ...], size: int | None, *, thin: bool
+) -> DataDirectory:
+    """Where an object of ``size`` bytes (None: unknown) goes: of those where it fits the highest priority, and
+    among equals the most free space (spec 05, section 5.3). ``directories`` come highest priority first.
+
+    With thin provisioning the object may take less than its size: where it fits nowhere, the roomiest is tried.
+
+    :raises StoreFull: no directory has the space.
+    """
+    chosen: DataDirectory | None = None
+    best = (False, 0, 0)
+    for directory in directories:
+        free = directory.free_bytes()
+        fits = free >= (size or 0)
+        rank = (True, directory.priority, free) if fits else (False, 0, free)
+        if free > 0 and (fits or thin) and rank > best:
+            chosen, best = directory, rank
+    if chosen is None:
+        raise StoreFull(f"Store {store_id} has no space left for the data.")
+    return chosen
+
+
+class FilesystemStore:
+    """Implements ``stores.base.Store`` and ``LocalFiles``.
+
+    An image is the plain file ``<data directory>/<image id>``. Until its commit it is
+    ``<data directory>/.<image id>.<attempt>.partial``, which no location can name.
+    """
+
+    scheme = "file"
+
+    def __init__(self, store_id: str, options: FilesystemOptions) -> None:
+        """Create and check the data directories.
+
+        :raises StoreMisconfigured: the options contradict each other, or a directory cannot be written.
+        """
+        self.id = store_id
+        thin = options.filesystem_thin_provisioning
+        self.capabilities = Capabilities(local_path=True, sparse=thin)
+        configured = configured_directories(store_id, options)
+        self._mode = configured_mode(store_id, options)
+        self._mountpoints = read_mountpoints(store_id, options.filesystem_store_metadata_file)
+        block = min(max(options.filesystem_store_chunk_size, _SMALLEST_BLOCK), _LARGEST_BLOCK)
+        self._zeros = bytes(block) if thin else b""
+        calls = TimedCalls(store_id, options)
+        self._lstat = calls.bounded(os.lstat)
+        self._unlink = calls.bounded(os.unlink)
+        self._directories = tuple(
+            DataDirectory(store_id, prepare(store_id, path, priority, self._mode), calls)
+            for path, priority in configured
+        )
+        self._by_path = {directory.path: directory for directory in self._directories}
+        self._elsewhere = {path: tuple(other for other in self._by_path if other != path) for path in self._by_path}
+        self.url_prefixes = tuple(f"file://{path}/" for path in self._by_path)
+
+    def writer(self, image_id: str, size: int | None, attempt: str) -> FilesystemWriter:
+        if not (is_object_name(image_id) and is_attempt_name(attempt)):
+            raise name_error(image_id)
+        for directory in self._directories:
+            directory.require_present()
+            if os.path.lexists(f"{directory.path}/{image_id}"):
+                raise duplicate(self.id, image_id)
+        chosen = choose_directory(self.id, self._directories, size, thin=bool(self._zeros))
+        target = self._target(chosen.path, image_id, attempt)
+        try:
+            fd = create_marked(target.unfinished, attempt)
+        except FileExistsError as error:
+            raise duplicate(self.id, image_id) from error
+        except OSError as error:
+            raise write_error(self.id, error) from error
+        return ThinWriter(target, fd, self._zeros) if self._zeros else FilesystemWriter(target, fd)
+
+    def reader(self, url: str, offset: int = 0, length: int | None = None) -> FilesystemReader:
+        directory, path = self._locate(url)
+        try:
+            fd = os.open(path, OPEN_FLAGS)
+        except OSError as error:
+            raise self._not_read(directory, error) from error
+        try:
+            found = os.fstat(fd)
+            self._require_file(found)
+            return FilesystemReader(self.id, fd, offset, span_length(found.st_size, offset, length))
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def size(self, url: str) -> int:
+        return self._look(*self._locate(url)).st_size
+
+    def local_path(self, url: str) -> Path:
+        directory, path = self._locate(url)
+        self._look(directory, path)
+        return Path(path)
+
+    def delete(self, url: str) -> None:
+        directory, path = self._locate(url)
+        self._look(directory, path)
+        try:
+            self._unlink(path)
+            sync_directory(directory.path)
+        except OSError as error:
+            raise delete_error(self.id, error) from error
+
+    def sweep(self, image_id: str, attempt: str) -> bool:
+        """Unfinished files go first: from then on the writer of the attempt cannot publish any more, should it be
+        alive after all, and what it had published before is found afterwards. A final file that bears the mark of
+        another attempt, or none, is left alone.
+        """
+        check_names(image_id, attempt)
+        for directory in self._directories:
+            directory.require_present()
+        removed: set[str] = set()
+        try:
+            for path in self._by_path:
+                if _unlink_if_there(_UNFINISHED.format(path, image_id, attempt)):
+                    removed.add(path)
+            for path in self._by_path:
+                if _unlink_own(f"{path}/{image_id}", attempt):
+                    removed.add(path)
+            for path in removed:
+                sync_directory(path)
+        except OSError as error:
+            raise write_error(self.id, error) from error
+        return bool(removed)
+
+    def _target(self, directory: str, image_id: str, attempt: str) -> Target:
+        final = f"{directory}/{image_id}"
+        return Target(
+            store_id=self.id,
+            image_id=image_id,
+            attempt=attempt,
+            directory=directory,
+            unfinished=_UNFINISHED.format(directory, image_id, attempt),
+            final=final,
+            elsewhere=self._elsewhere[directory],
+            mode=self._mode,
+            metadata=self._location_metadata(final) if self._mountpoints else {},
+        )
+
+    def _location_metadata(self, path: str) -> dict[str, object]:
+        entry = entry_above(self._mountpoints, path)
+        if entry is None:
+            LOG.error("Store %s: no mountpoint of its metadata file is above %s", self.id, path)
+        return dict(entry or {})
+
+    def _locate(self, url: str) -> tuple[DataDirectory, str]:
+        """The directory and the path that a location names (spec 05, section 5.1).
+
+        The path has to lead to a visible name directly in a data directory. It may do so through another name of
+        that directory, which an operator's symbolic link gives it, but not by way of ``..``.
+
+        :raises Invalid: it leads elsewhere.
+        """
+        path = after_scheme(url, SCHEMES, self.id).partition("#")[0].partition("?")[0]
+        parent, _, name = path.rpartition("/")
+        if not is_object_name(name):
+            raise foreign(self.id)
+        directory = self._by_path.get(parent) or self._by_other_name(parent)
+        return directory, f"{directory.path}/{name}"
+
+    def _by_other_name(self, path: str) -> DataDirectory:
+        if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+            raise foreign(self.id)
+        resolved = os.path.realpath(path)
+        for directory in self._directories:
+            if os.path.realpath(directory.path) == resolved:
+                return directory
+        raise foreign(self.id)
+
+    def _look(self, directory: DataDirectory, path: str) -> os.stat_result:
+        try:
+            found = self._lstat(path)
+        except OSError as error:
+            raise self._not_read(directory, error) from error
+        self._require_file(found)
+        return found
+
+    def _require_file(self, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise foreign(self.id)
+
+    def _not_read(self, directory: DataDirectory, error: OSError) -> GlimpseError:
+        meaning = read_error(self.id, error)
+        if isinstance(meaning, DataNotFound):
+            # not missing, but unknown, while its directory is away
+            directory.require_present()
+        return meaning
+
+
+def _unlink_if_there(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _unlink_own(path: str, attempt: str) -> bool:
+    try:
+        return not is_of_another(path, attempt) and _unlink_if_there(path)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,180 @@
+"""Store ``memory``: images in the memory of this process, for tests and trials. They end with it."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Annotated
+
+import msgspec
+
+from glimpse.errors import DataNotFound, Duplicate, Invalid, StoreFull, StoreUnavailable
+from glimpse.stores.base import Bytes, Capabilities, Placed
+from glimpse.stores.names import check_names
+from glimpse.stores.span import span_length
+from glimpse.stores.uri import after_scheme
+
+SCHEMES = ("memory",)
+
+
+class MemoryOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a store of kind ``memory``."""
+
+    memory_store_max_bytes: Annotated[
+        int, msgspec.Meta(ge=0, description="Bytes that all images of the store may have together.")
+    ] = 1 << 30
+
+
+class _Object(msgspec.Struct):
+    """Data of one attempt; nothing changes ``content`` once it is visible."""
+
+    attempt: str
+    content: bytearray
+
+
+class MemoryStore:
+    """Implements ``stores.base.Store``. One lock guards the tables and the count of bytes."""
+
+    scheme = "memory"
+    capabilities = Capabilities()
+
+    def __init__(self, store_id: str, options: MemoryOptions) -> None:
+        self.id = store_id
+        self.url_prefixes = (f"memory://{store_id}/",)
+        self._limit = options.memory_store_max_bytes
+        self._used = 0
+        self._lock = Lock()
+        self._visible: dict[str, _Object] = {}
+        self._unfinished: dict[tuple[str, str], _Object] = {}
+
+    def writer(self, image_id: str, size: int | None, attempt: str) -> MemoryWriter:
+        check_names(image_id, attempt)
+        with self._lock:
+            if image_id in self._visible or (image_id, attempt) in self._unfinished:
+                raise Duplicate(f"Store {self.id} already has data of image {image_id}.")
+            if (size or 0) > self._limit - self._used:
+                raise self._full()
+            self._unfinished[image_id, attempt] = _Object(attempt, bytearray())
+        return MemoryWriter(self, image_id, attempt)
+
+    def reader(self, url: str, offset: int = 0, length: int | None = None) -> MemoryReader:
+        content = self._object(url).content
+        length = span_length(len(content), offset, length)
+        return MemoryReader(memoryview(content)[offset : offset + length])
+
+    def size(self, url: str) -> int:
+        return len(self._object(url).content)
+
+    def delete(self, url: str) -> None:
+        image_id = self._image_id(url)
+        with self._lock:
+            removed = self._visible.pop(image_id, None)
+            if removed is None:
+                raise self._missing()
+            self._used -= len(removed.content)
+
+    def sweep(self, image_id: str, attempt: str) -> bool:
+        check_names(image_id, attempt)
+        visible = None
+        with self._lock:
+            unfinished = self._unfinished.pop((image_id, attempt), None)
+            if image_id in self._visible and self._visible[image_id].attempt == attempt:
+                visible = self._visible.pop(image_id)
+            for removed in (unfinished, visible):
+                self._used -= len(removed.content) if removed else 0
+        return unfinished is not None or visible is not None
+
+    def append(self, image_id: str, attempt: str, data: Bytes) -> None:
+        """Of a writer: add ``data`` to its unfinished object, within the limit of the store."""
+        count = len(data)
+        with self._lock:
+            target = self._unfinished.get((image_id, attempt))
+            if target is None:
+                raise self._swept()
+            if count > self._limit - self._used:
+                raise self._full()
+            self._used += count
+            target.content += data
+
+    def publish(self, image_id: str, attempt: str) -> Placed:
+        """Of a writer: make its object visible."""
+        with self._lock:
+            finished = self._unfinished.get((image_id, attempt))
+            if finished is None:
+                raise self._swept()
+            if image_id in self._visible:
+                raise Duplicate(f"Store {self.id} already has data of image {image_id}.")
+            self._visible[image_id] = self._unfinished.pop((image_id, attempt))
+        return Placed(self.url_prefixes[0] + image_id, {})
+
+    def discard(self, image_id: str, attempt: str) -> None:
+        """Of a writer: forget its unfinished object, if it is still there."""
+        with self._lock:
+            unfinished = self._unfinished.pop((image_id, attempt), None)
+            self._used -= len(unfinished.content) if unfinished else 0
+
+    def _object(self, url: str) -> _Object:
+        found = self._visible.get(self._image_id(url))
+        if found is None:
+            raise self._missing()
+        return found
+
+    def _image_id(self, url: str) -> str:
+        host, _, image_id = after_scheme(url, SCHEMES, self.id).partition("/")
+        if host != self.id or not image_id:
+            raise Invalid(f"The location is not one of store {self.id}.")
+        return image_id
+
+    def _missing(self) -> DataNotFound:
+        return DataNotFound(f"Store {self.id} has no data at the location.")
+
+    def _full(self) -> StoreFull:
+        return StoreFull(f"Store {self.id} has no space left for the data.")
+
+    def _swept(self) -> StoreUnavailable:
+        return StoreUnavailable(f"Store {self.id} gave the upload up meanwhile.")
+
+
+class MemoryWriter:
+    """Implements ``stores.base.Writer``."""
+
+    __slots__ = ("_attempt", "_ended", "_image_id", "_store")
+
+    def __init__(self, store: MemoryStore, image_id: str, attempt: str) -> None:
+        self._store = store
+        self._image_id = image_id
+        self._attempt = attempt
+        self._ended = False
+
+    def write(self, data: Bytes) -> None:
+        self._store.append(self._image_id, self._attempt, data)
+
+    def commit(self) -> Placed:
+        placed = self._store.publish(self._image_id, self._attempt)
+        self._ended = True
+        return placed
+
+    def abort(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._store.discard(self._image_id, self._attempt)
+
+
+class MemoryReader:
+    """Implements ``stores.base.Reader``. Holds on to the data, so that a deletion does not end it."""
+
+    __slots__ = ("_data", "_position", "length")
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._position = 0
+        self.length = len(data)
+
+    def readinto(self, buffer: memoryview) -> int:
+        part = self._data[self._position : self._position + len(buffer)]
+        count = len(part)
+        buffer[:count] = part
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        self._data.release()

@@ -1,0 +1,129 @@
+"""The configured stores, and which of them serves a location."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from glimpse.domain.image import Location
+from glimpse.errors import Invalid, StoreUnavailable
+from glimpse.settings.model import Stores, StoreSettings, UriFilter
+from glimpse.stores.all import DRIVERS
+from glimpse.stores.base import Store
+from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.uri import split_url
+
+#: Stores for data on their way, which no client sees or names (spec 02, section 4.2).
+RESERVED = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
+
+
+@runtime_checkable
+class Prefixed(Protocol):
+    """Of stores that know how the URIs of their own objects begin, which tells stores of one kind apart."""
+
+    @property
+    def url_prefixes(self) -> tuple[str, ...]:
+        """Beginnings up to and with a separator, of the scheme that the store writes."""
+        ...
+
+
+class StoreSet:
+    """All stores of the service, built once at start (spec 05, sections 2 and 3)."""
+
+    def __init__(self, settings: Stores) -> None:
+        """:raises StoreMisconfigured: a store cannot work as configured."""
+        self._by_id: dict[str, Store] = {}
+        #: scheme → (how the rest of its URIs begins, store), longest beginning first, then in configuration order
+        self._by_scheme: dict[str, list[tuple[str, Store]]] = {}
+        for entry in settings.stores:
+            if entry.id in self._by_id:
+                raise StoreMisconfigured(entry.id, "is configured twice")
+            self._add(entry, _build(entry, settings.uri_filter))
+        if settings.default not in self._by_id:
+            raise StoreMisconfigured(settings.default, "is the default store, but not configured")
+        self.default = self._by_id[settings.default]
+        self.named = settings.named
+        self.weights = {entry.id: entry.weight for entry in settings.stores}
+        #: how each store is configured, in that order
+        self.entries = settings.stores
+
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all stores in the order of the configuration."""
+        return tuple(self._by_id)
+
+    def by_id(self, store_id: str) -> Store:
+        """:raises Invalid: no store of this id is configured."""
+        store = self._by_id.get(store_id)
+        if store is None:
+            raise Invalid(f"There is no store {store_id!r}; the stores are {', '.join(self._by_id)}.")
+        return store
+
+    def for_location(self, location: Location) -> Store:
+        """The store that its metadata name, else the one whose URIs begin like it, the longest match first.
+
+        :raises StoreUnavailable: no configured store serves the location.
+        """
+        named = location.metadata.get("store")
+        if isinstance(named, str) and named in self._by_id:
+            return self._by_id[named]
+        scheme, rest = split_url(location.url)
+        for beginning, store in self._by_scheme.get(scheme, ()):
+            if rest.startswith(beginning):
+                return store
+        raise StoreUnavailable(f"No configured store serves this location of the scheme {scheme}.")
+
+    def serving(self, location: Location) -> str | None:
+        """The id of the store of :meth:`for_location`, None when there is none."""
+        try:
+            return self.for_location(location).id
+        except (StoreUnavailable, Invalid):
+            return None
+
+    def check_preferred(self, store_ids: Iterable[str]) -> None:
+        """Refuse what a client cannot prefer; reserved stores pass, though they never have data (spec 02, section 4.4).
+
+        :raises Invalid: there are no named stores, or not this one.
+        """
+        if not self.named:
+            raise Invalid("A store cannot be preferred: there is only one.")
+        for store_id in store_ids:
+            if store_id not in RESERVED:
+                self.by_id(store_id)
+
+    def in_order(self, locations: Sequence[Location], prefer: Collection[str] = ()) -> Sequence[Location]:
+        """``locations`` in the order in which they are to be read: by descending weight of their stores.
+
+        Those in the stores of ``prefer`` come before the others. Locations that no store serves have weight 0.
+        """
+        if len(locations) < 2 or not self.named:
+            return locations
+        ranked: list[tuple[bool, int, int]] = []
+        for position, location in enumerate(locations):
+            store_id = self.serving(location)
+            weight = 0 if store_id is None else self.weights[store_id]
+            ranked.append((store_id not in prefer, -weight, position))
+        return [locations[position] for _, _, position in sorted(ranked)]
+
+    def _add(self, entry: StoreSettings, store: Store) -> None:
+        self._by_id[entry.id] = store
+        beginnings = [split_url(url)[1] for url in store.url_prefixes] if isinstance(store, Prefixed) else [""]
+        for scheme in DRIVERS[entry.kind].schemes:
+            served = self._by_scheme.setdefault(scheme, [])
+            served += [(beginning, store) for beginning in beginnings]
+            served.sort(key=lambda pair: -len(pair[0]))
+
+
+def _build(entry: StoreSettings, uri_filter: UriFilter) -> Store:
+    driver = DRIVERS.get(entry.kind)
+    if driver is None:
+        raise StoreMisconfigured(entry.id, f"there is no driver {entry.kind!r}; known are {', '.join(DRIVERS)}")
+    if not isinstance(entry.options, driver.options):
+        raise StoreMisconfigured(entry.id, f"its options are not those of the driver {entry.kind}")
+    try:
+        msgspec.convert(msgspec.structs.asdict(entry.options), driver.options)
+    except msgspec.ValidationError as error:
+        raise StoreMisconfigured(entry.id, str(error)) from error
+    arguments = (uri_filter,) if driver.fetches else ()
+    return driver.build(entry.id, entry.options, *arguments)

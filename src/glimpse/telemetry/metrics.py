@@ -1,0 +1,155 @@
+"""What the service measures of itself, in the form of Prometheus.
+
+Recording a request is one append: a background thread counts what has gathered, once a second. Workers write their
+values to files in the directory that :func:`glimpse.telemetry.exposition.prepare` made; the parent adds them up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+
+#: Seconds between countings: a request shows in the metrics after this time at the latest.
+FLUSH_INTERVAL = 1.0
+#: Seconds; transfers of large images take minutes.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """One request that has ended.
+
+    ``route`` is the template (``/v2/images/{image_id}``), never the path itself; ``status`` is 0 when there was no
+    answer; ``received`` and ``sent`` are bytes of bodies.
+    """
+
+    method: str
+    route: str
+    status: int
+    seconds: float
+    received: int
+    sent: int
+
+
+class Recorder(Protocol):
+    """Takes down what happens. Any thread may call; nothing here waits or raises."""
+
+    def request(self, answered: Answered) -> None:
+        """A request has ended."""
+        ...
+
+    def transfer_started(self, direction: str) -> None:
+        """A transfer began; ``direction`` is ``upload`` or ``download``."""
+        ...
+
+    def transfer_ended(self, direction: str) -> None:
+        """It ended, however."""
+        ...
+
+    def notification(self, driver: str, outcome: str) -> None:
+        """A notification was ``sent``, given up (``failed``) or ``dropped`` by a driver."""
+        ...
+
+    def work(self, purpose: str, outcome: str) -> None:
+        """A piece of leased work ended, for instance ``upload`` with ``taken over``."""
+        ...
+
+    def close(self) -> None:
+        """Count what is left. Safe to call twice."""
+        ...
+
+
+class ProcessMetrics:
+    """The :class:`Recorder` of one process."""
+
+    def __init__(self, registry: CollectorRegistry | None = None, interval: float = FLUSH_INTERVAL) -> None:
+        """``registry`` keeps the values of this process where no directory was prepared; ``interval`` in seconds."""
+        # imported here: the package decides at its import, from the environment, where values are kept
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram  # noqa: PLC0415
+
+        self.registry = registry or CollectorRegistry()
+        own = self.registry
+        route = ("method", "route")
+        self._requests = Counter("glimpse_requests", "Requests answered.", (*route, "status"), registry=own)
+        self._seconds = Histogram(
+            "glimpse_request_seconds", "Time from request to answer.", route, registry=own, buckets=BUCKETS
+        )
+        self._received = Counter("glimpse_received_bytes", "Bytes of request bodies.", route, registry=own)
+        self._sent = Counter("glimpse_sent_bytes", "Bytes of answer bodies.", route, registry=own)
+        self._work = Counter(
+            "glimpse_leased_work", "Ends of work that a lease protects.", ("purpose", "outcome"), registry=own
+        )
+        self._notifications = Counter(
+            "glimpse_notifications", "Notifications by what became of them.", ("driver", "outcome"), registry=own
+        )
+        transfers = Gauge(
+            "glimpse_transfers", "Transfers that run now.", ("direction",), registry=own, multiprocess_mode="livesum"
+        )
+        self._transfers = {direction: transfers.labels(direction) for direction in ("upload", "download")}
+        self._by_status: dict[tuple[str, str, int], Counter] = {}
+        self._by_route: dict[tuple[str, str], tuple[Histogram, Counter, Counter]] = {}
+        self._gathered: deque[Answered] = deque()
+        self._counting = threading.Lock()
+        self._closed = threading.Event()
+        self._interval = interval
+        threading.Thread(target=self._run, name="glimpse-metrics", daemon=True).start()
+        atexit.register(self.close)
+
+    def request(self, answered: Answered) -> None:
+        self._gathered.append(answered)
+
+    def transfer_started(self, direction: str) -> None:
+        self._transfers[direction].inc()
+
+    def transfer_ended(self, direction: str) -> None:
+        self._transfers[direction].dec()
+
+    def work(self, purpose: str, outcome: str) -> None:
+        self._work.labels(purpose, outcome).inc()
+
+    def notification(self, driver: str, outcome: str) -> None:
+        self._notifications.labels(driver, outcome).inc()
+
+    def flush(self) -> None:
+        """Count what has gathered."""
+        with self._counting:
+            gathered = self._gathered
+            # what arrives meanwhile waits for the next time, so that this ends
+            for _ in range(len(gathered)):
+                self._count(gathered.popleft())
+
+    def close(self) -> None:
+        self._closed.set()
+        self.flush()
+        atexit.unregister(self.close)
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._interval):
+            self.flush()
+
+    def _count(self, done: Answered) -> None:
+        method = done.method if done.method in _METHODS else "other"
+        requests = self._by_status.get((method, done.route, done.status))
+        if requests is None:
+            requests = self._requests.labels(method, done.route, str(done.status))
+            self._by_status[method, done.route, done.status] = requests
+        requests.inc()
+        children = self._by_route.get((method, done.route))
+        if children is None:
+            labels = (method, done.route)
+            children = (self._seconds.labels(*labels), self._received.labels(*labels), self._sent.labels(*labels))
+            self._by_route[labels] = children
+        duration, received, sent = children
+        duration.observe(done.seconds)
+        if done.received:
+            received.inc(done.received)
+        if done.sent:
+            sent.inc(done.sent)

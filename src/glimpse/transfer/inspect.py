@@ -1,0 +1,254 @@
+"""Content inspection: is the content what the image says it is, is it safe, and how large is the disk inside?
+
+All inspectors of oslo.utils look at the stream while it passes; :class:`Inspection` decides at its end (spec 01,
+section 4.5).
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from glimpse.errors import UnsupportedContent
+from glimpse.settings.model import Formats
+
+if TYPE_CHECKING:
+    from oslo_utils.imageutils.format_inspector import FileInspector
+
+#: The front of the stream, gathered before anything is decided, so that what is found never depends on how the
+#: sender cut its bytes. A VMDK text descriptor is parsed in one go, and QEMU reads no more than this of one.
+HEAD_BYTES: Final = 1 << 20
+#: An inspector finds at most one new structure in a piece; a VHDX chains three of them.
+_PIECE_BYTES: Final = 64 << 10
+#: Largest number that the column ``virtual_size`` holds.
+_MAX_VIRTUAL_SIZE: Final = (1 << 63) - 1
+#: Formats whose virtual size follows from the length of the stream; the others state it in a header.
+_SIZED_BY_STREAM: Final = frozenset({"gpt", "luks"})
+
+
+@cache
+def inspectors() -> dict[str, type[FileInspector]]:
+    """The inspectors of oslo.utils by name, ``raw`` included; imported on first use, which takes 0.1 s."""
+    from oslo_utils.imageutils import format_inspector  # noqa: PLC0415 - see the docstring
+
+    # The library logs lines of what it inspects, up to a MiB each; here the reason goes to the user instead.
+    logging.getLogger(format_inspector.__name__).setLevel(logging.CRITICAL)
+    return format_inspector.ALL_FORMATS
+
+
+class Match:
+    """One format on one stream: its inspector, fed as far as it wants to see."""
+
+    __slots__ = ("_broken", "_inspector", "_rest", "live", "name")
+
+    def __init__(self, name: str, inspector: FileInspector) -> None:
+        self.name = name
+        #: whether more of the stream could change what the inspector finds
+        self.live = True
+        self._inspector = inspector
+        self._broken: Exception | None = None
+        self._rest = b""
+
+    def read_head(self, head: bytes) -> None:
+        """Look at the front of the stream, ``HEAD_BYTES`` long unless the stream is shorter."""
+        if self.name == "vmdk":
+            if _may_be_vmdk(head):
+                self._eat(head)
+            else:
+                self.live = False
+        else:
+            self._eat_pieces(head)
+
+    def read_on(self, batch: bytes) -> None:
+        """Look at what follows."""
+        if self.name != "vmdk":
+            self._eat_pieces(batch)
+        elif self._inspector.has_region("footer") and self._inspector.region("descriptor").complete:
+            # What is left to see is the end of the stream, wherever that is: only tails can be part of it.
+            self._eat(batch[-_PIECE_BYTES:])
+        else:
+            self._eat(batch)
+
+    def found(self) -> bool:
+        """Whether the stream, which has ended, is of this format.
+
+        :raises UnsupportedContent: the inspector cannot tell.
+        """
+        if self.live and self._rest:
+            self._eat(self._rest)
+        self._inspector.finish()
+        try:
+            return self._inspector.format_match
+        except Exception as exc:
+            raise self._unparsable() from exc
+
+    def check_safety(self, tolerated: frozenset[str]) -> None:
+        """Evaluate the safety conditions but those named ``tolerated``.
+
+        :raises UnsupportedContent: one is violated, or cannot be evaluated.
+        """
+        failures = self._violations()
+        if violated := sorted(failures.keys() - tolerated):
+            reasons = "; ".join(f"{self.name} check {name}: {failures[name]}" for name in violated)
+            raise UnsupportedContent(f"The content is refused as unsafe: {reasons}.")
+        if self._broken is not None:
+            raise self._unparsable() from self._broken
+
+    def virtual_size(self, size: int) -> int:
+        """Bytes of the disk inside a stream of ``size`` bytes; 0 where the format does not tell.
+
+        :raises UnsupportedContent: the format tells a size that cannot be.
+        """
+        try:
+            virtual_size = self._inspector.virtual_size
+        except Exception as exc:
+            raise self._unparsable() from exc
+        if self.name in _SIZED_BY_STREAM:
+            virtual_size += size - self._inspector.actual_size
+        if not 0 <= virtual_size <= _MAX_VIRTUAL_SIZE:
+            raise UnsupportedContent(f"The content is refused: its virtual size cannot be {virtual_size} bytes.")
+        return virtual_size
+
+    def _violations(self) -> dict[str, Exception]:
+        from oslo_utils.imageutils.format_inspector import SafetyCheckFailed  # noqa: PLC0415 - see inspectors()
+
+        try:
+            self._inspector.safety_check()
+        except SafetyCheckFailed as exc:
+            return exc.failures
+        except Exception as exc:
+            raise self._unparsable() from exc
+        return {}
+
+    def _unparsable(self) -> UnsupportedContent:
+        return UnsupportedContent(f"The content could not be parsed as {self.name}: it is damaged or cut short.")
+
+    def _eat_pieces(self, batch: bytes) -> None:
+        """Feed what has come so far in pieces that begin at multiples of their size."""
+        start = 0
+        if self._rest:
+            start = _PIECE_BYTES - len(self._rest)
+            self._rest += batch[:start]
+            if len(self._rest) < _PIECE_BYTES:
+                return
+            self._eat(self._rest)
+        while self.live and start + _PIECE_BYTES <= len(batch):
+            self._eat(batch[start : start + _PIECE_BYTES])
+            start += _PIECE_BYTES
+        self._rest = batch[start:] if self.live else b""
+
+    def _eat(self, piece: bytes) -> None:
+        try:
+            self._inspector.eat_chunk(piece)
+        except Exception as exc:  # noqa: BLE001 - most inspectors refuse a stream of another format by raising
+            # Without its traceback, whose frames would keep the front of the stream in memory.
+            self._broken = exc.with_traceback(None)
+            self.live = False
+        else:
+            self.live = not self._inspector.complete
+
+
+def _may_be_vmdk(head: bytes) -> bool:
+    """A VMDK is a sparse file with a header, or a text that names its createType.
+
+    Other texts are kept from the inspector because it cannot decide about those that are not ASCII throughout.
+    """
+    return head.startswith(b"KDMV") or (head[:512].isascii() and b'createtype="' in head.lower())
+
+
+class FormatDetector:
+    """All inspectors on one stream. After its front, most streams cost one comparison a batch."""
+
+    def __init__(self) -> None:
+        self._matches = [Match(name, make()) for name, make in inspectors().items() if name != "raw"]
+        self._live = self._matches
+        self._head: list[bytes] | None = []
+        self._head_bytes = 0
+
+    def feed(self, batch: bytes) -> None:
+        """Look at the next bytes of the stream. Never raises."""
+        if self._head is None:
+            if self._live:
+                self._read_on(batch)
+            return
+        self._head.append(batch)
+        self._head_bytes += len(batch)
+        if self._head_bytes >= HEAD_BYTES:
+            self._read_head()
+
+    def finish(self) -> dict[str, Match]:
+        """End the stream and return the formats that it matches, by name; none for raw data.
+
+        :raises UnsupportedContent: this cannot be told.
+        """
+        self._read_head()
+        return {match.name: match for match in self._matches if match.found()}
+
+    def _read_head(self) -> None:
+        if self._head is None:
+            return
+        front = self._head[0] if len(self._head) == 1 else b"".join(self._head)
+        self._head = None
+        for match in self._matches:
+            match.read_head(front[:HEAD_BYTES])
+        self._live = [match for match in self._matches if match.live]
+        if len(front) > HEAD_BYTES:
+            self._read_on(front[HEAD_BYTES:])
+
+    def _read_on(self, batch: bytes) -> None:
+        for match in self._live:
+            match.read_on(batch)
+        self._live = [match for match in self._live if match.live]
+
+
+class Inspection:
+    """The inspection of one stream, for every path that brings data in (spec 01, section 4.5).
+
+    Only images of container format ``bare`` are inspected; for all others both methods do nothing.
+    """
+
+    def __init__(self, disk_format: str | None, container_format: str | None, formats: Formats) -> None:
+        self._disk_format = disk_format
+        self._detector = FormatDetector() if container_format == "bare" else None
+        self._must_match = formats.require_image_format_match
+        self._gpt_nonfatal = frozenset(formats.gpt_safety_checks_nonfatal)
+
+    def feed(self, batch: bytes) -> None:
+        """Look at the next bytes. Never raises: what they mean shows at the end."""
+        if self._detector is not None:
+            self._detector.feed(batch)
+
+    def finish(self, size: int) -> int | None:
+        """End the stream of ``size`` bytes; return ``virtual_size`` in bytes, None where it is unknown or 0.
+
+        :raises UnsupportedContent: the content is not of the image's ``disk_format``, or not safe, or cannot be
+            parsed.
+        """
+        if self._detector is None:
+            return None
+        matches = self._detector.finish()
+        if self._disk_format == "iso" and matches.keys() == {"iso", "gpt"}:
+            del matches["gpt"]  # a disc that also boots from a stick
+        if len(matches) > 1:
+            return self._mismatch(sorted(matches))
+        for match in matches.values():
+            return self._of_format(match, size)
+        return self._of_no_format(size)
+
+    def _of_format(self, match: Match, size: int) -> int | None:
+        if self._disk_format not in {match.name, "raw"}:
+            return self._mismatch([match.name])
+        match.check_safety(self._gpt_nonfatal if match.name == "gpt" else frozenset())
+        return (size if self._disk_format == "raw" else match.virtual_size(size)) or None
+
+    def _of_no_format(self, size: int) -> int | None:
+        if self._disk_format == "raw":
+            return size or None
+        return self._mismatch(["raw"]) if self._disk_format in inspectors() else None
+
+    def _mismatch(self, names: list[str]) -> None:
+        if self._must_match:
+            raise UnsupportedContent(
+                f"The content is refused: it is {' and '.join(names)}, but disk_format is {self._disk_format}."
+            )

@@ -1,0 +1,16 @@
+"""The report on an image's properties (own extension)."""
+
+from __future__ import annotations
+
+from glimpse.metadefs.default_catalog import load_default_catalog
+from tests.support.wire import OTHER, Wire
+
+
+def test_a_report_names_what_breaks_a_definition(wire: Wire) -> None:
+    load_default_catalog(wire.service.deps.metadefs)
+    image = wire.create(hw_disk_bus="floppy-tape", hw_vif_model="virtio", my_own="x", visibility="private")
+    answer = wire("GET", f"/v2/images/{image['id']}/metadefs-report")
+    assert answer.status == 200
+    found = {one["name"]: one["status"] for one in answer.json["properties"]}
+    assert found == {"hw_disk_bus": "invalid", "hw_vif_model": "valid", "my_own": "undefined"}
+    assert wire.as_(OTHER)("GET", f"/v2/images/{image['id']}/metadefs-report").status == 404

@@ -1,0 +1,163 @@
+"""The databases that the contract is checked on: SQLite always, the others where an environment variable names them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from glimpse.db import schema
+from glimpse.db.sql.database import SqlDatabase
+from glimpse.db.sql.engine import connect
+from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.own_tables import jobs, leases
+from glimpse.db.sql.tables import alembic_version, image_members
+from glimpse.domain.clock import now
+from glimpse.settings.model import DatabaseSettings, Secret
+
+#: Kind → the variable with the URL of a database server; further databases are made next to the one it names.
+SERVERS = {"postgresql": "GLIMPSE_TEST_POSTGRESQL_URL", "mysql": "GLIMPSE_TEST_MYSQL_URL"}
+
+
+def settings_for(url: str) -> DatabaseSettings:
+    """What the tests connect with: SQLite need not survive the machine here."""
+    return DatabaseSettings(connection=Secret(url), sqlite_synchronous=False)
+
+
+class Backend:
+    """One database with the schema and no rows; ``engine`` looks past the protocol at the raw rows."""
+
+    def __init__(self, kind: str, url: str) -> None:
+        self.kind = kind
+        self.url = url
+        self.engine = connect(settings_for(url))
+        self.database = SqlDatabase(self.engine)
+
+    def rows(self, table: sa.Table, **where: Any) -> list[dict[str, Any]]:
+        """Rows in the order of their ids, as dictionaries."""
+        statement = sa.select(table).order_by(*table.primary_key.columns)
+        for column, value in where.items():
+            statement = statement.where(table.c[column] == value)
+        with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(statement)]
+
+    def execute(self, statement: Any, parameters: Any = None) -> None:
+        with self.engine.connect() as connection:
+            connection.execute(statement, parameters)
+
+    def share(self, image_id: str, project: str, status: str = "accepted", *, deleted: bool = False) -> None:
+        """Insert a membership, as the peer or a later operation does."""
+        moment = now().replace(microsecond=0)
+        self.execute(
+            sa.insert(image_members).values(
+                image_id=image_id,
+                member=project,
+                can_share=False,
+                status=status,
+                created_at=moment,
+                updated_at=moment,
+                deleted_at=moment if deleted else None,
+                deleted=deleted,
+            )
+        )
+
+    def as_kept(self, moment: datetime) -> datetime:
+        """A time as this database keeps it."""
+        return moment.replace(microsecond=0) if self.kind == "mysql" else moment
+
+    @contextmanager
+    def counting(self) -> Iterator[list[str]]:
+        """The statements run inside, BEGIN and COMMIT left out."""
+        statements: list[str] = []
+
+        def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            statements.append(statement)
+
+        event.listen(self.engine, "before_cursor_execute", record)
+        try:
+            yield statements
+        finally:
+            event.remove(self.engine, "before_cursor_execute", record)
+
+
+class SqliteFiles:
+    """A new file for each test, copied from one that has the schema."""
+
+    def __init__(self, directory: Path) -> None:
+        self._template = directory / "template.sqlite"
+        engine = connect(settings_for(f"sqlite:///{self._template}"))
+        schema.sync(engine)
+        engine.dispose()
+
+    @contextmanager
+    def fresh(self, directory: Path) -> Iterator[Backend]:
+        path = directory / "glimpse.sqlite"
+        shutil.copyfile(self._template, path)
+        backend = Backend("sqlite", f"sqlite:///{path}")
+        try:
+            yield backend
+        finally:
+            backend.database.close()
+
+
+class Server:
+    """One database of our own on a server, emptied for each test."""
+
+    def __init__(self, kind: str, url: str, name: str) -> None:
+        self._kind = kind
+        self._admin = connect(settings_for(url))
+        server = sa.make_url(url)
+        self._name = f"{server.database}_{name}"
+        self.url = server.set(database=self._name).render_as_string(hide_password=False)
+        self.recreate()
+
+    def recreate(self) -> None:
+        """Make the database anew, without tables."""
+        self.drop()
+        self._run(f"CREATE DATABASE {self._name}" + (" CHARACTER SET utf8mb3" if self._kind == "mysql" else ""))
+
+    def sync(self) -> None:
+        engine = connect(settings_for(self.url))
+        schema.sync(engine)
+        engine.dispose()
+
+    def drop(self) -> None:
+        self._run(f"DROP DATABASE IF EXISTS {self._name}")
+
+    def close(self) -> None:
+        self.drop()
+        self._admin.dispose()
+
+    def _run(self, sql: str) -> None:
+        with self._admin.connect() as connection:
+            connection.exec_driver_sql(sql)
+
+    @contextmanager
+    def fresh(self, _directory: Path) -> Iterator[Backend]:
+        backend = Backend(self._kind, self.url)
+        with backend.engine.connect() as connection:
+            for table in reversed(peer_metadata.sorted_tables):
+                if table is not alembic_version:
+                    connection.execute(sa.delete(table))
+            connection.execute(sa.delete(leases))
+            connection.execute(sa.delete(jobs))
+        try:
+            yield backend
+        finally:
+            backend.database.close()
+
+
+def available() -> list[str]:
+    """The kinds that the contract is checked on here; ``test_backends.py`` shows which are left out."""
+    return ["sqlite", *(kind for kind, variable in SERVERS.items() if os.environ.get(variable))]
+
+
+#: Opens a backend in a directory of the test.
+Opener = Callable[[Path], AbstractContextManager[Backend]]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from glimpse.db.base import Database
+from tests.contract.db.backends import SERVERS, Backend, Opener, Server, SqliteFiles, available
+
+
+@pytest.fixture(scope="session")
+def server(worker_id: str) -> Iterator[Callable[[str, str], Server]]:
+    """By kind and name, a database of this test process on a server, removed at the end."""
+    servers: dict[tuple[str, str], Server] = {}
+
+    def of_kind(kind: str, name: str) -> Server:
+        if (kind, name) not in servers:
+            servers[kind, name] = Server(kind, os.environ[SERVERS[kind]], f"{name}_{worker_id}")
+        return servers[kind, name]
+
+    yield of_kind
+    for made in servers.values():
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def open_backend(
+    tmp_path_factory: pytest.TempPathFactory, server: Callable[[str, str], Server]
+) -> Callable[[str], Opener]:
+    """By kind, something that opens a database with the schema and no rows, set up once for the session."""
+    openers: dict[str, Opener] = {}
+
+    def of_kind(kind: str) -> Opener:
+        if kind not in openers:
+            if kind == "sqlite":
+                openers[kind] = SqliteFiles(tmp_path_factory.mktemp("sqlite")).fresh
+            else:
+                made = server(kind, "contract")
+                made.sync()
+                openers[kind] = made.fresh
+        return openers[kind]
+
+    return of_kind
+
+
+@pytest.fixture(params=available())
+def backend(request: pytest.FixtureRequest, open_backend: Callable[[str], Opener], tmp_path: Path) -> Iterator[Backend]:
+    with open_backend(request.param)(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database(backend: Backend) -> Database:
+    return backend.database
+
+
+@pytest.fixture(params=available())
+def bare(request: pytest.FixtureRequest, server: Callable[[str, str], Server], tmp_path: Path) -> Iterator[Backend]:
+    """A database without any table."""
+    kind: str = request.param
+    if kind == "sqlite":
+        url = f"sqlite:///{tmp_path / 'bare.sqlite'}"
+    else:
+        made = server(kind, "bare")
+        made.recreate()
+        url = made.url
+    opened = Backend(kind, url)
+    yield opened
+    opened.database.close()

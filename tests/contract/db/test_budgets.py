@@ -1,0 +1,123 @@
+"""How many statements an operation takes, and how many Python calls on SQLite."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from glimpse.domain.image import ImageChange, Location
+from glimpse.domain.listing import ListQuery
+from glimpse.domain.status import Status
+from tests.contract.db.backends import Backend
+from tests.contract.db.examples import MOMENT, OWNER, STORED, image, lease
+
+
+@pytest.fixture
+def statements(backend: Backend) -> Callable[[Callable[[], Any]], int]:
+    def count(operation: Callable[[], Any]) -> int:
+        with backend.counting() as run:
+            operation()
+        return len(run)
+
+    return count
+
+
+def python_calls(operation: Callable[[], Any]) -> int:
+    """Function calls of the interpreter, once everything is cached."""
+    operation()
+    operation()
+    calls = 0
+
+    def count(_frame: FrameType, kind: str, _argument: object) -> None:
+        nonlocal calls
+        calls += kind == "call"
+
+    sys.setprofile(count)
+    try:
+        operation()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_statements_of_creations(backend: Backend, statements: Callable[[Callable[[], Any]], int]) -> None:
+    create = backend.database.create_image
+    assert statements(lambda: create(image())) == 1
+    properties: dict[str, str | None] = {f"p{number}": "v" for number in range(20)}
+    assert statements(lambda: create(image(properties=properties))) == 2
+    full = image(properties=properties, tags=("a", "b"), locations=(Location(url="u"), Location(url="v")))
+    assert statements(lambda: create(full)) == 4
+
+
+def test_statements_of_reads(backend: Backend, statements: Callable[[Callable[[], Any]], int]) -> None:
+    database = backend.database
+    stored = [
+        image(created_at=MOMENT - timedelta(seconds=age), properties={"a": "1", "b": "2"}, tags=("t", "u"))
+        for age in range(5)
+    ]
+    for one in stored:
+        database.create_image(one)
+    assert statements(lambda: database.get_image(stored[0].id, OWNER)) == 1
+    assert statements(lambda: database.list_images(ListQuery(), OWNER)) == 2
+    assert statements(lambda: database.list_images(ListQuery(marker=stored[2].id), OWNER)) == 3
+    assert statements(lambda: database.list_images(ListQuery(tags=("nothing",)), OWNER)) == 1
+
+
+def test_statements_of_changes(backend: Backend, statements: Callable[[Callable[[], Any]], int]) -> None:
+    stored = image(properties={"a": "1", "b": "2"}, tags=("t",))
+    backend.database.create_image(stored)
+
+    def change(**fields: Any) -> int:
+        return statements(lambda: backend.database.update_image(stored.id, ImageChange(**fields)))
+
+    # on MySQL the spelling of the names is looked up
+    of_properties = 3 if backend.kind == "mysql" else 2
+    assert change(columns={"name": "n"}, from_status=(Status.QUEUED,)) == 1
+    assert change(set_properties={f"p{number}": "v" for number in range(20)}) == of_properties
+    assert change(drop_properties=("a", "b")) == 2
+    assert change(add_tags=("u",)) == 2
+    assert change(drop_tags=("u",)) == 2
+    assert change(tags=("v", "w")) == 3
+
+
+def test_statements_of_an_upload(backend: Backend, statements: Callable[[Callable[[], Any]], int]) -> None:
+    database = backend.database
+    stored, staged, failed = image(), image(properties={"a": "1"}), image()
+    held, of_staged, of_failed = lease(stored.id), lease(staged.id), lease(failed.id)
+    for one in (stored, staged, failed):
+        database.create_image(one)
+    assert statements(lambda: database.begin_upload(stored.id, held)) == 2
+    database.begin_upload(staged.id, of_staged)
+    database.begin_upload(failed.id, of_failed)
+    assert statements(lambda: database.renew_leases("worker-1", ["0" * 32], 2000.0)) == 1
+    assert statements(lambda: database.finish_upload(held, STORED)) == 3
+    assert statements(lambda: database.finish_upload(of_staged, STORED, drop_properties=("a",))) == 4
+    assert statements(lambda: database.cancel_upload(of_failed)) == 2
+
+
+def test_statements_of_a_deletion(backend: Backend, statements: Callable[[Callable[[], Any]], int]) -> None:
+    database = backend.database
+    stored = image(status=Status.ACTIVE, properties={"a": "1"}, tags=("t",), locations=(Location(url="u"),))
+    database.create_image(stored)
+    backend.share(stored.id, "project-b")
+    held = lease(stored.id, "delete")
+    assert statements(lambda: database.begin_delete(stored.id, held, from_status=Status.ACTIVE)) == 1
+    assert statements(lambda: database.finish_delete(stored.id, held)) <= 7
+
+
+def test_python_calls_of_reads(backend: Backend) -> None:
+    if backend.kind != "sqlite":
+        pytest.skip("the drivers of servers are partly written in Python")
+    database = backend.database
+    small = image(properties={f"p{number}": "v" for number in range(5)}, tags=("t",), locations=(Location(url="u"),))
+    database.create_image(small)
+    for _ in range(24):
+        database.create_image(image(properties={f"p{number}": "v" for number in range(8)}))
+    assert python_calls(lambda: database.get_image(small.id, OWNER)) < 150
+    assert len(database.list_images(ListQuery(), OWNER)) == 25
+    assert python_calls(lambda: database.list_images(ListQuery(), OWNER)) < 900

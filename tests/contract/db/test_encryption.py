@@ -1,0 +1,141 @@
+"""``metadata_encryption_key``: URLs of locations in rows, as the peer writes them (spec 04, section 7.4)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from glimpse.db.sql.encrypting import EncryptingDatabase
+from glimpse.db.sql.location_cipher import LocationCipher
+from glimpse.db.sql.opening import open_database
+from glimpse.db.sql.own_tables import jobs
+from glimpse.db.sql.tables import image_locations
+from glimpse.domain.image import Image, ImageChange, Location, StoredData
+from glimpse.domain.job import JobChange, JobQuery
+from glimpse.domain.listing import ListQuery
+from glimpse.domain.status import Status
+from glimpse.settings.model import DatabaseSettings, Secret
+from tests.contract.db.backends import Backend
+from tests.contract.db.examples import ADMIN, STORED, image, lease
+from tests.contract.db.test_jobs import draft
+
+KEY = "0123456789abcdef"
+#: Made with ``openssl enc -aes-128-cbc -nopad`` from the description of the format, with and without padding.
+KNOWN = {
+    "AAECAwQFBgcICQoLDA0OD0joqMkYXcKEKRrdpaV_7Qg=": "rbd://a/b/c/d",
+    "AAECAwQFBgcICQoLDA0OD-teVviWeCY9U5c8RzVQfYA=": "rbd://a/b/cc/dd",
+}
+
+
+@pytest.fixture
+def database(backend: Backend) -> EncryptingDatabase:
+    return EncryptingDatabase(backend.engine, LocationCipher(KEY))
+
+
+def stored_urls(backend: Backend) -> list[str]:
+    return [row["value"] for row in backend.rows(image_locations)]
+
+
+def active(database: EncryptingDatabase, *urls: str) -> Image:
+    made = image(status=Status.ACTIVE, locations=tuple(Location(url=url) for url in urls))
+    database.create_image(made)
+    return database.get_image(made.id, ADMIN)
+
+
+class TestCipher:
+    @pytest.mark.parametrize("stored", KNOWN)
+    def test_rows_of_the_peer_are_read(self, stored: str) -> None:
+        assert LocationCipher(KEY).decrypt(stored) == KNOWN[stored]
+
+    @pytest.mark.parametrize("key", ["0" * 16, "0" * 24, "0" * 32, "ä" * 8])
+    @pytest.mark.parametrize("length", [0, 1, 14, 15, 16, 17, 31, 32, 1000])
+    def test_back_and_forth(self, key: str, length: int) -> None:
+        cipher = LocationCipher(key)
+        text = "ü" + "x" * length
+        first, second = cipher.encrypt(text), cipher.encrypt(text)
+        assert first != second
+        assert cipher.decrypt(first) == cipher.decrypt(second) == text
+        assert re.fullmatch(r"[A-Za-z0-9_=-]+", first)
+
+    @pytest.mark.parametrize("stored", ["", "file:///a", "rbd://a/b", "no base64 at all", "AAAA", "A" * 44])
+    def test_anything_else_is_left_as_it_is(self, stored: str) -> None:
+        assert LocationCipher(KEY).decrypt(stored) == stored
+
+    def test_another_key_gives_no_url(self) -> None:
+        sealed = LocationCipher(KEY).encrypt("rbd://a/b/c/d")
+        assert LocationCipher("f" * 16).decrypt(sealed) != "rbd://a/b/c/d"
+
+
+def test_no_row_has_a_url_in_the_clear(backend: Backend, database: EncryptingDatabase) -> None:
+    made = active(database, "web://first")
+    database.update_image(made.id, ImageChange(add_locations=(Location(url="web://second"),)))
+    queued = image()
+    database.create_image(queued)
+    upload = lease(queued.id)
+    database.begin_upload(queued.id, upload)
+    data = StoredData(
+        size=1, virtual_size=None, checksum=STORED.checksum, os_hash_algo="sha512", os_hash_value="00",
+        location=Location(url="web://third", metadata={"store": "fast"}),
+    )  # fmt: skip
+    database.finish_upload(upload, data)
+    assert len(stored_urls(backend)) == 3
+    assert not any("://" in url for url in stored_urls(backend))
+    assert [one.url for one in database.get_image(made.id, ADMIN).locations] == ["web://first", "web://second"]
+    assert [one.url for one in database.get_image(queued.id, ADMIN).locations] == ["web://third"]
+    listed = {found.id: found for found in database.list_images(ListQuery(limit=9), ADMIN)}
+    assert [one.url for one in listed[made.id].locations] == ["web://first", "web://second"]
+    # without the key they are what they are
+    assert "://" not in backend.database.get_image(made.id, ADMIN).locations[0].url
+
+
+def test_rows_in_the_clear_are_read_too(backend: Backend, database: EncryptingDatabase) -> None:
+    """The peer fails on them; its internal writers leave such rows (spec 04, section 7.4)."""
+    made = image(status=Status.ACTIVE, locations=(Location(url="web://plain"),))
+    backend.database.create_image(made)
+    database.update_image(made.id, ImageChange(add_locations=(Location(url="web://sealed"),)))
+    assert [one.url for one in database.get_image(made.id, ADMIN).locations] == ["web://plain", "web://sealed"]
+
+
+def test_removal(database: EncryptingDatabase) -> None:
+    made = active(database, "web://a", "web://b")
+    removal = lease(made.id, "location")
+    database.begin_location_removal(made.id, [made.locations[0].id or 0], removal)
+    assert [one.url for one in database.locations_being_removed(made.id)] == ["web://a"]
+    seen = database.leased_image(removal)
+    assert seen is not None
+    assert [one.url for one in seen.locations] == ["web://b"]
+
+
+def test_metadata_are_rewritten_under_the_same_url(backend: Backend, database: EncryptingDatabase) -> None:
+    made = active(database, "web://a")
+    before = stored_urls(backend)
+    changed = Location(url="web://a", metadata={"x": "y"}, id=made.locations[0].id)
+    database.update_image(made.id, ImageChange(relabel_locations=(changed,)))
+    assert stored_urls(backend) == before
+    assert database.get_image(made.id, ADMIN).locations[0].metadata == {"x": "y"}
+
+
+def test_jobs(backend: Backend, database: EncryptingDatabase) -> None:
+    made = image()
+    database.create_image(made)
+    job = draft(image_id=made.id, input={"loc_url": "web://secret", "x": 1})
+    database.add_job(job)
+    assert "secret" not in backend.rows(jobs)[0]["input"]
+    [due] = database.due_jobs(("hash",), 1.0, limit=1)
+    claim = database.claim_job(due, "w", 5.0)
+    assert claim is not None
+    change = ImageChange(add_locations=(Location(url="web://secret"),))
+    database.save_job(claim, JobChange(step=("a", 1)), change)
+    assert "://" not in stored_urls(backend)[0]
+    for found in (due, claim, database.get_job(job.id), *database.list_jobs(JobQuery()), database.cancel_job(job.id)):
+        assert found.input == {"loc_url": "web://secret", "x": 1}
+
+
+@pytest.mark.parametrize("key", [None, Secret(""), Secret(KEY)])
+def test_the_option_chooses(tmp_path: Path, key: Secret | None) -> None:
+    settings = DatabaseSettings(connection=Secret(f"sqlite:///{tmp_path}/x"), metadata_encryption_key=key)
+    opened = open_database(settings)
+    assert isinstance(opened, EncryptingDatabase) is bool(key)
+    opened.close()

@@ -1,0 +1,212 @@
+"""Locations in the database: changed with their image, removed under a lease (spec 04, sections 7.4 and 9.3)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from glimpse.db.base import Database
+from glimpse.db.sql.tables import image_locations
+from glimpse.domain.image import Image, ImageChange, Location
+from glimpse.domain.status import Status
+from glimpse.errors import Conflict, Invalid, LeaseLost, NotFound
+from tests.contract.db.backends import Backend
+from tests.contract.db.examples import ADMIN, image, lease
+
+URLS = ("web://a", "web://b", "web://c")
+
+
+def active(database: Database, *urls: str, **fields: Any) -> Image:
+    locations = tuple(Location(url=url, metadata={"store": "fast"}) for url in urls)
+    made = image(status=Status.ACTIVE, size=5, locations=locations, **fields)
+    database.create_image(made)
+    return database.get_image(made.id, ADMIN)
+
+
+def urls_of(database: Database, made: Image) -> list[str]:
+    return [location.url for location in database.get_image(made.id, ADMIN).locations]
+
+
+def test_added_with_the_change_of_status(database: Database) -> None:
+    made = image()
+    database.create_image(made)
+    change = ImageChange(
+        columns={"status": Status.ACTIVE, "size": 7},
+        add_locations=(Location(url="web://a", metadata={"x": ["ä"]}), Location(url="web://b")),
+        from_status=(Status.QUEUED,),
+    )
+    database.update_image(made.id, change)
+    after = database.get_image(made.id, ADMIN)
+    assert (after.status, after.size) == (Status.ACTIVE, 7)
+    assert [(one.url, one.metadata, one.status) for one in after.locations] == [
+        ("web://a", {"x": ["ä"]}, "active"), ("web://b", {}, "active"),
+    ]  # fmt: skip
+    with pytest.raises(Conflict):
+        database.update_image(made.id, change)
+    assert len(urls_of(database, made)) == 2
+
+
+@pytest.mark.parametrize("url", ["web://\U0001f600", "web://\x00", "web://" + "x" * 65535])
+def test_a_location_that_no_row_can_hold(database: Database, url: str) -> None:
+    made = active(database, "web://a")
+    with pytest.raises(Invalid):
+        database.update_image(made.id, ImageChange(columns={"size": 9}, add_locations=(Location(url=url),)))
+    after = database.get_image(made.id, ADMIN)
+    assert (after.size, len(after.locations)) == (5, 1)
+
+
+def test_metadata_are_rewritten_and_nothing_else(backend: Backend) -> None:
+    database = backend.database
+    made = active(database, *URLS)
+    before = backend.rows(image_locations, image_id=made.id)
+    new = msgspec.structs.replace(made.locations[1], metadata={"store": "fast", "a": "b"})
+    database.update_image(made.id, ImageChange(relabel_locations=(new,)))
+    after = backend.rows(image_locations, image_id=made.id)
+    assert [row["value"] for row in after] == list(URLS)
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert after[1]["meta_data"] == '{"store": "fast", "a": "b"}'
+
+
+def test_dropped_rows_are_marked(backend: Backend) -> None:
+    database = backend.database
+    made = active(database, *URLS)
+    ids = tuple(one.id for one in made.locations if one.id is not None)
+    database.update_image(made.id, ImageChange(drop_locations=ids[:2]))
+    rows = backend.rows(image_locations, image_id=made.id)
+    assert [(row["status"], bool(row["deleted"]), row["deleted_at"] is None) for row in rows] == [
+        ("deleted", True, False), ("deleted", True, False), ("active", False, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: ImageChange(columns={"size": 9}, drop_locations=(one.id,)),
+        lambda one: ImageChange(columns={"size": 9}, relabel_locations=(one,)),
+        lambda one: ImageChange(columns={"size": 9}, if_location=one.id),
+    ],
+)
+def test_what_needs_a_location_that_is_gone(database: Database, change: Callable[[Location], ImageChange]) -> None:
+    made = active(database, *URLS)
+    other = active(database, "web://other")
+    database.update_image(made.id, ImageChange(drop_locations=(made.locations[0].id or 0,)))
+    # gone, and one of another image
+    for location in (made.locations[0], other.locations[0]):
+        with pytest.raises(Conflict):
+            database.update_image(made.id, change(location))
+    assert database.get_image(made.id, ADMIN).size == 5
+    database.update_image(made.id, change(made.locations[1]))
+    assert database.get_image(made.id, ADMIN).size == 9
+
+
+class TestRemoval:
+    def removal(self, database: Database, made: Image, position: int = 0, **fields: Any) -> Any:
+        recorded = lease(made.id, "location", **fields)
+        database.begin_location_removal(made.id, [made.locations[position].id or 0], recorded)
+        return recorded
+
+    def test_from_the_first_step_on_nobody_reads_it(self, backend: Backend) -> None:
+        database = backend.database
+        made = active(database, *URLS)
+        recorded = self.removal(database, made, 1)
+        assert urls_of(database, made) == ["web://a", "web://c"]
+        [left] = database.locations_being_removed(made.id)
+        assert (left.url, left.metadata, left.status, left.id) == (
+            "web://b", {"store": "fast"}, "pending_delete", made.locations[1].id,
+        )  # fmt: skip
+        assert database.count_leases() == {"location": 1}
+        database.finish_location_removal(recorded)
+        assert database.locations_being_removed(made.id) == []
+        assert database.count_leases() == {}
+        [row] = [row for row in backend.rows(image_locations, image_id=made.id) if row["deleted"]]
+        assert (row["status"], row["value"], row["deleted_at"] is None) == ("deleted", "web://b", False)
+
+    def test_a_store_that_refuses(self, database: Database) -> None:
+        made = active(database, *URLS)
+        recorded = self.removal(database, made)
+        database.cancel_location_removal(recorded)
+        assert urls_of(database, made) == list(URLS)
+        assert database.count_leases() == {}
+        self.removal(database, made)
+
+    def test_a_deleted_image_gets_nothing_back(self, database: Database) -> None:
+        made = active(database, *URLS)
+        recorded = self.removal(database, made)
+        database.begin_delete(made.id, deletion := lease(made.id, "delete"), from_status=Status.ACTIVE)
+        database.finish_delete(made.id, deletion)
+        database.cancel_location_removal(recorded)
+        seen = database.leased_image(recorded)
+        assert seen is not None
+        assert seen.locations == ()
+
+    @pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])
+    def test_only_from_active_images(self, database: Database, status: Status) -> None:
+        if status is Status.DELETED:
+            pytest.skip("is not found")
+        made = active(database, *URLS)
+        database.update_image(made.id, ImageChange(columns={"status": status}))
+        with pytest.raises(Conflict):
+            self.removal(database, made)
+        assert len(urls_of(database, made)) == 3
+        assert database.count_leases() == {}
+
+    def test_the_last_one_stays(self, database: Database) -> None:
+        made = active(database, "web://a", "web://b")
+        database.finish_location_removal(self.removal(database, made))
+        with pytest.raises(Conflict):
+            self.removal(database, made, 1)
+        assert urls_of(database, made) == ["web://b"]
+
+    def test_what_is_not_there(self, database: Database) -> None:
+        made, other = active(database, *URLS), active(database, *URLS)
+        with pytest.raises(Conflict):
+            database.begin_location_removal(made.id, [other.locations[0].id or 0], lease(made.id, "location"))
+        with pytest.raises(NotFound):
+            database.begin_location_removal("nothing", [1], lease("nothing", "location"))
+        assert database.locations_being_removed("nothing") == database.locations_being_removed("\x00") == []
+        assert database.count_leases() == {}
+
+    def test_one_at_a_time(self, database: Database) -> None:
+        made = active(database, *URLS)
+        self.removal(database, made)
+        with pytest.raises(Conflict):
+            self.removal(database, made, 1)
+        assert urls_of(database, made) == ["web://b", "web://c"]
+
+    def test_of_the_last_two_one_stays_whoever_asks(self, database: Database) -> None:
+        """CVE-2016-0757: an image that loses all its locations could be given other data."""
+        made = active(database, "web://a", "web://b")
+        outcomes: list[str] = []
+        start = threading.Barrier(2)
+
+        def remove(position: int) -> None:
+            start.wait()
+            try:
+                database.finish_location_removal(self.removal(database, made, position))
+                outcomes.append("removed")
+            except Conflict:
+                outcomes.append("refused")
+
+        threads = [threading.Thread(target=remove, args=(position,)) for position in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes) == ["refused", "removed"]
+        assert len(urls_of(database, made)) == 1
+
+    def test_a_lease_that_is_another_s(self, database: Database) -> None:
+        made = active(database, *URLS)
+        recorded = self.removal(database, made)
+        taken = database.take_lease(recorded, "worker-2", 5000.0)
+        assert taken is not None
+        for operation in (database.finish_location_removal, database.cancel_location_removal):
+            with pytest.raises(LeaseLost):
+                operation(recorded)
+        assert len(database.locations_being_removed(made.id)) == 1
+        database.finish_location_removal(taken)
+        assert database.locations_being_removed(made.id) == []

@@ -1,0 +1,73 @@
+"""What a driver brings to the contract suite: its store, and a look behind it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from glimpse.stores.base import Bytes, Store, Writer
+
+ATTEMPT = "a1b2"
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+@dataclass
+class Rig:
+    """``leftovers`` lists what is really there, by image id, unfinished data included.
+
+    A test adds to ``kept`` the ids of images that it leaves; anything else that is found at its end fails it.
+    """
+
+    store: Store
+    leftovers: Callable[[], list[str]]
+    prefix: str
+    foreign_urls: tuple[str, ...]
+    kept: set[str] = field(default_factory=set)
+
+    def url(self, name: str) -> str:
+        """A location as the store would write it."""
+        return self.prefix + name
+
+    def begin(self, image_id: str, data: Bytes = b"", *, attempt: str = ATTEMPT, size: int | None = None) -> Writer:
+        """A writer that has taken ``data``."""
+        writer = self.store.writer(image_id, size, attempt)
+        writer.write(data)
+        return writer
+
+    def put(self, data: Bytes, image_id: str | None = None) -> str:
+        """Store ``data`` and return their location; the test may leave it."""
+        image_id = image_id or new_id()
+        writer = self.begin(image_id, data, size=len(data))
+        self.kept.add(image_id)
+        return writer.commit().url
+
+    def get(self, url: str, offset: int = 0, length: int | None = None, *, batch: int = 1 << 20) -> bytes:
+        """Read a range through a buffer of ``batch`` bytes; the reader must deliver what it announces."""
+        reader = self.store.reader(url, offset, length)
+        try:
+            buffer = memoryview(bytearray(batch))
+            result = bytearray()
+            while count := reader.readinto(buffer):
+                result += buffer[:count]
+            assert len(result) == reader.length
+            assert reader.readinto(buffer) == 0
+            return bytes(result)
+        finally:
+            reader.close()
+
+
+def open_files_below(directory: Path) -> list[str]:
+    """Files below ``directory`` that this process holds open."""
+    found: list[str] = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{descriptor}")
+        except FileNotFoundError:
+            continue  # the one that listed the directory
+        if target.startswith(f"{directory}/"):
+            found.append(target)
+    return found

@@ -1,0 +1,299 @@
+"""Contract of stores that are read and never written; data come to them behind their back, on a real server.
+
+To put a driver under it, add a function to ``RIGS``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from glimpse.errors import DataNotFound, Forbidden, Gone, Invalid, RangeNotSatisfiable, StoreUnavailable
+from glimpse.settings.model import Stores, StoreSettings, UriFilter
+from glimpse.stores.base import Store
+from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.http import HttpOptions, HttpStore
+from glimpse.stores.multi import StoreSet
+from tests.contract.stores.rig import new_id
+from tests.support.images.content import noise
+from tests.support.web_server import WebServer, certificate, serving
+
+CONTENT = noise(3000) + bytes(20_000) + noise(7001, "behind the hole")
+SIZE = len(CONTENT)
+LOCAL = UriFilter(allowed_hosts=("localhost", "127.0.0.1"), allowed_ports=())
+
+
+@dataclass
+class ReadRig:
+    """``put`` places data where the store finds them and returns the location."""
+
+    store: Store
+    put: Callable[[bytes], str]
+    #: a location where nothing is
+    missing: str
+
+    def get(self, url: str, offset: int = 0, length: int | None = None, *, batch: int = 1 << 20) -> bytes:
+        """Read a range; the reader must deliver what it announces."""
+        reader = self.store.reader(url, offset, length)
+        try:
+            buffer = memoryview(bytearray(batch))
+            result = bytearray()
+            while count := reader.readinto(buffer):
+                result += buffer[:count]
+            assert len(result) == reader.length
+            assert reader.readinto(buffer) == 0
+            return bytes(result)
+        finally:
+            reader.close()
+
+
+def _http(server: WebServer, kind: str, options: HttpOptions) -> ReadRig:
+    def put(data: bytes) -> str:
+        name = new_id()
+        server.files[name] = data
+        return server.url(kind, name)
+
+    return ReadRig(HttpStore("web", options, LOCAL), put, server.url(kind, "nothing"))
+
+
+def http_with_ranges(_base: Path, stack: ExitStack) -> ReadRig:
+    return _http(stack.enter_context(serving()), "files", HttpOptions())
+
+
+def http_without_ranges(_base: Path, stack: ExitStack) -> ReadRig:
+    return _http(stack.enter_context(serving()), "norange", HttpOptions())
+
+
+def http_without_head(_base: Path, stack: ExitStack) -> ReadRig:
+    return _http(stack.enter_context(serving()), "nohead", HttpOptions())
+
+
+def https(base: Path, stack: ExitStack) -> ReadRig:
+    context, authority = certificate(base)
+    server = stack.enter_context(serving(context=context))
+    return _http(server, "files", HttpOptions(https_ca_certificates_file=str(authority)))
+
+
+def nginx(_base: Path, _stack: ExitStack) -> ReadRig:
+    """A server of the field, where the environment names one: its URL, and the directory behind ``/files/``."""
+    url, root = os.environ.get("GLIMPSE_TEST_HTTP_URL"), os.environ.get("GLIMPSE_TEST_HTTP_ROOT")
+    if not url or not root:
+        pytest.skip("GLIMPSE_TEST_HTTP_URL and GLIMPSE_TEST_HTTP_ROOT name no server")
+
+    def put(data: bytes) -> str:
+        name = new_id()
+        (Path(root) / name).write_bytes(data)
+        return f"{url}/files/{name}"
+
+    return ReadRig(HttpStore("web", HttpOptions(), LOCAL), put, f"{url}/files/nothing")
+
+
+RIGS: tuple[Callable[[Path, ExitStack], ReadRig], ...] = (
+    http_with_ranges,
+    http_without_ranges,
+    http_without_head,
+    https,
+    nginx,
+)
+
+
+@pytest.fixture(params=RIGS, ids=lambda build: build.__name__)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReadRig]:
+    with ExitStack() as stack:
+        yield request.param(tmp_path, stack)
+
+
+@pytest.fixture
+def url(rig: ReadRig) -> str:
+    return rig.put(CONTENT)
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_every_range_within_the_data_is_read_exactly(rig: ReadRig, url: str, data: st.DataObject) -> None:
+    offset = data.draw(st.integers(0, SIZE - 1))
+    length = data.draw(st.none() | st.integers(0, SIZE - offset))
+    end = SIZE if length is None else offset + length
+    assert rig.get(url, offset, length, batch=data.draw(st.sampled_from((1 << 20, 1021)))) == CONTENT[offset:end]
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"), [(SIZE, None), (SIZE, 0), (SIZE + 1, None), (0, SIZE + 1), (SIZE - 1, 2)]
+)
+def test_a_range_that_is_not_within_the_data_is_refused_with_their_size(
+    rig: ReadRig, url: str, offset: int, length: int | None
+) -> None:
+    with pytest.raises(RangeNotSatisfiable) as caught:
+        rig.store.reader(url, offset, length)
+    assert caught.value.size == SIZE
+
+
+@pytest.mark.parametrize(("offset", "length"), [(-1, None), (0, -1), (-1, 1)])
+def test_negative_ranges_are_refused(rig: ReadRig, url: str, offset: int, length: int | None) -> None:
+    with pytest.raises(RangeNotSatisfiable):
+        rig.store.reader(url, offset, length)
+
+
+def test_ranges_of_empty_data(rig: ReadRig) -> None:
+    empty = rig.put(b"")
+    assert rig.get(empty, 0, 0) == b""
+    for offset, length in ((0, 1), (1, None), (1, 0)):
+        with pytest.raises(RangeNotSatisfiable):
+            rig.store.reader(empty, offset, length)
+
+
+def test_two_readers_are_independent(rig: ReadRig, url: str) -> None:
+    first, second = rig.store.reader(url), rig.store.reader(url, 5)
+    buffer = memoryview(bytearray(10))
+    first.readinto(buffer)
+    second.readinto(buffer)
+    assert buffer == CONTENT[5:15]
+    first.close()
+    first.close()
+    second.readinto(buffer)
+    assert buffer == CONTENT[15:25]
+    second.close()
+
+
+def test_size(rig: ReadRig, url: str) -> None:
+    assert rig.store.size(f"  {url}\n") == SIZE
+
+
+def test_nothing_there(rig: ReadRig) -> None:
+    for operation in (rig.store.reader, rig.store.size):
+        with pytest.raises(DataNotFound):
+            operation(rig.missing)
+
+
+def test_nothing_is_written_or_deleted(rig: ReadRig, url: str) -> None:
+    assert not rig.store.capabilities.writable
+    with pytest.raises(Gone):
+        rig.store.writer(new_id(), None, "a1")
+    with pytest.raises(Forbidden):
+        rig.store.delete(url)
+    assert rig.store.sweep(new_id(), "a1") is False
+    assert rig.get(url) == CONTENT
+
+
+def test_locations_of_others_are_refused(rig: ReadRig) -> None:
+    for foreign in ("", "image", "://image", "rbd://pool/image", "file:///etc/passwd", "/etc/passwd"):
+        for operation in (rig.store.reader, rig.store.size, rig.store.delete):
+            with pytest.raises(Invalid):
+                operation(foreign)
+
+
+class TestServersOfAllKinds:
+    """What only the driver for web servers has to bear (spec 05, section 6)."""
+
+    @pytest.fixture
+    def server(self) -> Iterator[WebServer]:
+        with serving() as made:
+            made.files["a"] = CONTENT
+            yield made
+
+    @pytest.fixture
+    def store(self) -> HttpStore:
+        return HttpStore("web", HttpOptions(), LOCAL)
+
+    def rig(self, store: HttpStore) -> ReadRig:
+        return ReadRig(store, lambda _data: "", "")
+
+    def test_a_server_that_does_not_tell_the_length(self, server: WebServer, store: HttpStore) -> None:
+        assert store.size(server.url("chunked", "a")) == 0
+        assert self.rig(store).get(server.url("chunked", "a"), 0, SIZE) == CONTENT
+        assert self.rig(store).get(server.url("chunked", "a"), 3000, 100) == CONTENT[3000:3100]
+        with pytest.raises(StoreUnavailable):
+            store.reader(server.url("chunked", "a"))
+
+    def test_a_server_that_breaks_off(self, server: WebServer, store: HttpStore) -> None:
+        with pytest.raises(StoreUnavailable):
+            self.rig(store).get(server.url("cut", "a"))
+
+    def test_a_server_that_sends_another_part(self, server: WebServer, store: HttpStore) -> None:
+        with pytest.raises(StoreUnavailable):
+            store.reader(server.url("wrong", "a"), 10, 10)
+
+    def test_credentials_of_the_location(self, server: WebServer, store: HttpStore) -> None:
+        own = server.url("secret", "a").replace("//", "//user:secret@")
+        assert store.size(own) == SIZE
+        assert self.rig(store).get(own, 10, 10) == CONTENT[10:20]
+        with pytest.raises(Invalid):
+            store.size(server.url("secret", "a"))
+
+    @pytest.mark.parametrize(
+        ("status", "size", "read"),
+        [
+            (400, Invalid, StoreUnavailable),
+            (401, Invalid, StoreUnavailable),
+            (403, Invalid, StoreUnavailable),
+            (404, DataNotFound, DataNotFound),
+            (410, DataNotFound, DataNotFound),
+            (500, StoreUnavailable, StoreUnavailable),
+            (503, StoreUnavailable, StoreUnavailable),
+            (429, StoreUnavailable, StoreUnavailable),
+            (204, Invalid, StoreUnavailable),
+        ],
+    )
+    def test_statuses(
+        self, server: WebServer, store: HttpStore, status: int, size: type[Exception], read: type[Exception]
+    ) -> None:
+        with pytest.raises(size) as of_size:
+            store.size(server.url("status", str(status)))
+        with pytest.raises(read) as of_reader:
+            store.reader(server.url("status", str(status)))
+        assert (type(of_size.value), type(of_reader.value)) == (size, read)
+
+    def test_redirects(self, server: WebServer, store: HttpStore) -> None:
+        good = server.url("redirect", "302") + "?to=" + quote(server.url("files", "a"))
+        assert store.size(good) == SIZE
+        assert self.rig(store).get(good, 5, 5) == CONTENT[5:10]
+        bad = server.url("redirect", "302") + "?to=" + quote("http://169.254.169.254/latest/meta-data")
+        with pytest.raises(Invalid):
+            store.size(bad)
+        with pytest.raises(StoreUnavailable):
+            store.reader(bad)
+
+    def test_the_rules_hold_for_reading(self, server: WebServer) -> None:
+        strict = HttpStore("web", HttpOptions(), UriFilter())
+        with pytest.raises(Invalid):
+            strict.size(server.url("files", "a"))
+        with pytest.raises(StoreUnavailable):
+            strict.reader(server.url("files", "a"))
+        assert server.requests == []
+
+    def test_certificates(self, tmp_path: Path) -> None:
+        context, authority = certificate(tmp_path)
+        with serving(context=context) as server:
+            server.files["a"] = CONTENT
+            url = server.url("files", "a")
+            assert HttpStore("web", HttpOptions(), LOCAL).size(url) == SIZE
+            with pytest.raises(StoreUnavailable):
+                HttpStore("web", HttpOptions(https_insecure=False), LOCAL).size(url)
+            known = HttpOptions(https_insecure=True, https_ca_certificates_file=str(authority))
+            assert HttpStore("web", known, LOCAL).size(url) == SIZE
+            # with a file of certificates https_insecure has no effect
+            other = certificate(tmp_path, "127.0.0.1")[1]
+            distrusting = HttpOptions(https_insecure=True, https_ca_certificates_file=str(other))
+            with pytest.raises(StoreUnavailable):
+                HttpStore("web", distrusting, LOCAL).size(url)
+
+    def test_a_file_of_certificates_that_is_none(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreMisconfigured):
+            HttpStore("web", HttpOptions(https_ca_certificates_file=str(tmp_path / "none")), LOCAL)
+        broken = tmp_path / "broken"
+        broken.write_text("nothing")
+        with pytest.raises(StoreUnavailable):
+            HttpStore("web", HttpOptions(https_ca_certificates_file=str(broken)), LOCAL).size("https://localhost/")
+
+    def test_in_a_set_of_stores_it_serves_both_schemes(self, server: WebServer) -> None:
+        entries = (StoreSettings(id="web", kind="http", options=HttpOptions()),)
+        stores = StoreSet(Stores(default="web", stores=entries, named=True, uri_filter=LOCAL))
+        assert stores.by_id("web").size(server.url("files", "a")) == SIZE

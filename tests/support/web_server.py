@@ -1,0 +1,181 @@
+"""A real web server on loopback for what is read from URLs: good and bad manners over one set of files."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+class WebServer:
+    """``files`` are served under several first parts of the path:
+
+    ``files`` with ranges; ``norange`` always whole; ``chunked`` whole and without a length; ``nohead`` with 405 for
+    HEAD; ``cut`` with half of the bytes announced; ``secret`` only with basic credentials user:secret; ``slow`` in
+    pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for. ``/redirect/CODE?to=URL``
+    sends on, ``/status/CODE`` answers so.
+    """
+
+    def __init__(self, *, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
+        self.files: dict[str, bytes] = {}
+        #: method, path, Host and the header Authorization of each request
+        self.requests: list[tuple[str, str, str, str | None]] = []
+        self.pause = 0.05
+        self.slow_part = 64 << 10
+        self._server = ThreadingHTTPServer((address, 0), _handler_for(self))
+        self._server.daemon_threads = True
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.scheme = "http" if context is None else "https"
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def url(self, kind: str, name: str = "", host: str = "localhost") -> str:
+        """The address of a file."""
+        return f"{self.scheme}://{host}:{self.port}/{kind}/{name}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@contextmanager
+def serving(**settings: object) -> Iterator[WebServer]:
+    """A server for the time of the block."""
+    server = WebServer(**settings)  # type: ignore[arg-type]
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_HEAD(self) -> None:
+            self._answer()
+
+        def log_message(self, *_: object) -> None:
+            """Requests are kept by the server object."""
+
+        def _answer(self) -> None:
+            owner.requests.append((self.command, self.path, self.headers["Host"], self.headers["Authorization"]))
+            parts = urlsplit(self.path)
+            _, kind, *rest = parts.path.split("/")
+            name = "/".join(rest)
+            data = owner.files.get(name)
+            if kind == "redirect":
+                self._head(int(name), {"Location": parse_qs(parts.query)["to"][0], "Content-Length": "0"})
+            elif kind == "status":
+                self._head(int(name), {"Content-Length": "0"})
+            elif kind == "nohead" and self.command == "HEAD":
+                self._head(405, {"Content-Length": "0"})
+            elif kind == "secret" and self.headers["Authorization"] != "Basic dXNlcjpzZWNyZXQ=":
+                self._head(401, {"Content-Length": "0"})
+            elif data is None:
+                self._head(404, {"Content-Length": "0"})
+            else:
+                self._send(kind, data)
+
+        def _send(self, kind: str, data: bytes) -> None:
+            if kind == "chunked":
+                self._head(200, {"Transfer-Encoding": "chunked"})
+                if self.command == "GET":
+                    for start in range(0, len(data), 10_000):
+                        part = data[start : start + 10_000]
+                        self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+                    self.wfile.write(b"0\r\n\r\n")
+                return
+            wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if kind in {"files", "secret", "wrong"} else None
+            if wanted is None:
+                self._head(200, {"Content-Length": str(len(data)), "Accept-Ranges": "bytes"})
+                self._body(kind, data)
+                return
+            start, last = int(wanted[1]), min(int(wanted[2] or len(data) - 1), len(data) - 1)
+            if start >= len(data):
+                self._head(416, {"Content-Range": f"bytes */{len(data)}", "Content-Length": "0"})
+                return
+            shift = 1 if kind == "wrong" else 0
+            part = data[start : last + 1]
+            fields = {"Content-Range": f"bytes {start + shift}-{last}/{len(data)}", "Content-Length": str(len(part))}
+            self._head(206, fields)
+            self._body(kind, part)
+
+        def _body(self, kind: str, data: bytes) -> None:
+            if self.command == "HEAD":
+                return
+            if kind == "cut":
+                self.wfile.write(data[: len(data) // 2])
+                self.close_connection = True
+                self.connection.shutdown(2)
+            elif kind == "slow":
+                for start in range(0, len(data), owner.slow_part):
+                    self.wfile.write(data[start : start + owner.slow_part])
+                    time.sleep(owner.pause)
+            else:
+                self.wfile.write(data)
+
+        def _head(self, status: int, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except (ConnectionError, ssl.SSLError, TimeoutError):
+                self.close_connection = True
+
+    return Handler
+
+
+def certificate(directory: Path, name: str = "localhost") -> tuple[ssl.SSLContext, Path]:
+    """A server's context with a self-signed certificate for ``name``, and the file of the certificate."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    names: list[x509.GeneralName] = [x509.DNSName(name)]
+    if name[0].isdigit():
+        names = [x509.IPAddress(ipaddress.ip_address(name))]
+    moment = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(moment - datetime.timedelta(hours=1))
+        .not_valid_after(moment + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / f"{name}.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret = directory / f"{name}.key"
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, secret)
+    return context, path

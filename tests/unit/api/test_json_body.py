@@ -1,0 +1,76 @@
+"""JSON bodies of requests (spec 01, section 0.2)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glimpse.api.json_body import json_array, json_object, json_value
+from glimpse.errors import GlimpseError, Invalid, LimitExceeded
+
+MAX = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b"{}", {}),
+        (b' {"a": [1, 1.0, null, true]} \n', {"a": [1, 1.0, None, True]}),
+        (b'{"a": 1, "b": 2, "a": 3}', {"a": 3, "b": 2}),
+        ('{"é": "\\u00e9"}'.encode(), {"é": "é"}),
+        (b'{"a": "\\ud83d\\ude80"}', {"a": "\U0001f680"}),
+        (b'{"a": 99999999999999999999999}', {"a": 99999999999999999999999}),
+    ],
+)
+def test_objects(body: bytes, value: dict[str, object]) -> None:
+    assert json_object(body, max_bytes=MAX) == value
+
+
+def test_arrays() -> None:
+    assert json_array(b'[{"op": "add"}, 5]', max_bytes=MAX) == [{"op": "add"}, 5]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b" ", b"{", b"{}x", b"x", b"{'a': 1}", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": 1e999}', b'{"a": 01}',
+        b'{"a": "\xff"}', b'{"\xff": 1}', b'{"a": "\xed\xa0\x80"}', b'{"a": "\\ud800"}', b'{"a": "\n"}',
+        b'{"a": ' + b"9" * 5000 + b"}", b"[" * 200_000, b'{"a":' * 200_000,
+        b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", '{"a": 1}'.encode("utf-16"),
+    ],
+)  # fmt: skip
+def test_what_is_no_json(body: bytes) -> None:
+    for read in (json_object, json_array, json_value):
+        with pytest.raises(Invalid):
+            read(body, max_bytes=2 * MAX)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"[{}]", b"1", b'"x"', b"null", b"true"])
+def test_an_object_is_wanted(body: bytes) -> None:
+    with pytest.raises(Invalid, match="object"):
+        json_object(body, max_bytes=MAX)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"1", b'"x"', b"null", b"true"])
+def test_an_array_is_wanted(body: bytes) -> None:
+    with pytest.raises(Invalid, match="array"):
+        json_array(body, max_bytes=MAX)
+
+
+def test_size() -> None:
+    assert json_object(b'{"a":1}', max_bytes=7) == {"a": 1}
+    with pytest.raises(LimitExceeded, match="7 bytes, 6"):
+        json_object(b'{"a":1}', max_bytes=6)
+
+
+@settings(deadline=None)
+@given(body=st.binary() | st.text('{}[]":,\\u0Na1e- ').map(str.encode))
+def test_any_bytes_give_a_value_or_a_typed_error(body: bytes) -> None:
+    try:
+        json_value(body, max_bytes=MAX)
+    except GlimpseError:
+        return
+    json.loads(body)

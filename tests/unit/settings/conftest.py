@@ -1,0 +1,52 @@
+"""How the tests of settings give configuration files and environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from glimpse.settings.load import Loaded, Sources, load
+from glimpse.settings.oslo import Given
+from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.stores.memory import MemoryOptions
+
+DRIVERS = {"file": FilesystemOptions, "memory": MemoryOptions}
+
+Loader = Callable[..., Loaded]
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Loader:
+    """Load settings from texts of configuration files (in order), an environment and switches."""
+
+    def run(
+        *texts: str,
+        environ: dict[str, str] | None = None,
+        command_line: dict[tuple[str, str], str] | None = None,
+        config_dirs: tuple[Path, ...] = (),
+    ) -> Loaded:
+        files: list[Path] = []
+        for number, text in enumerate(texts):
+            file = tmp_path / f"file{number}.conf"
+            file.write_text(text, encoding="utf-8")
+            files.append(file)
+        given = {place: Given(value, "--switch") for place, value in (command_line or {}).items()}
+        return load(
+            Sources(
+                config_files=tuple(files),
+                config_dirs=config_dirs,
+                environ={"HOME": "/home/operator", **(environ or {})},
+                command_line=given,
+            ),
+            DRIVERS,
+        )
+
+    return run
+
+
+@pytest.fixture
+def sample() -> Callable[[str], Path]:
+    """The path of a sample file beside these tests."""
+    return lambda name: Path(__file__).parent / "files" / name

@@ -1,0 +1,91 @@
+"""docs/operator/configuration.md has every option that works, with the default that it has."""
+
+from __future__ import annotations
+
+import operator
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from glimpse.cli.main import COMMANDS
+from glimpse.settings.inventory import OPTIONS
+from glimpse.settings.model import Settings
+from glimpse.settings.options import Option
+from glimpse.settings.oslo import environment_name
+from glimpse.settings.store_options import OCTAL, driver_options
+from glimpse.stores.all import DRIVERS
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operator" / "configuration.md"
+
+USED = [option for option in OPTIONS if option.used]
+OF_STORES = [
+    (kind, option) for kind in ("file", "http") for option in driver_options(DRIVERS[kind].options, "glance_store")
+]
+
+
+def row(option: Option, default: str) -> str:
+    """The line that the document must have for an option."""
+    kind = f"one of {', '.join(f'`{choice}`' for choice in option.choices)}" if option.choices else option.kind
+    return f"| `{option.name}` | {kind} | {default} | {option.help} |"
+
+
+def written(value: Any, *, octal: bool = False) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple | dict):
+        return f"`{', '.join(value)}`" if value else "empty"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{value:o}`" if octal else f"`{value}`"
+
+
+def default_of(option: Option) -> str:
+    if option.default_text is not None:
+        return option.default_text
+    assert option.target is not None, f"{option.place} needs a default_text"
+    part, _, field = option.target.partition(".")
+    types = {found.name: found.type for found in msgspec.structs.fields(Settings)}
+    defaults = {found.name: found.default for found in msgspec.structs.fields(types[part])}
+    return written(defaults[field])
+
+
+def section_of(text: str, section: str) -> str:
+    """What stands below the heading of a section of the configuration."""
+    found = re.search(rf"^### `\[{section}\]`$(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no heading for [{section}]"
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    return DOCUMENT.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("option", USED, ids=lambda option: f"{option.section}.{option.name}")
+def test_every_option_that_works_has_its_line(document: str, option: Option) -> None:
+    assert row(option, default_of(option)) in section_of(document, option.section).splitlines()
+
+
+@pytest.mark.parametrize(("kind", "option"), OF_STORES, ids=[option.name for _, option in OF_STORES])
+def test_every_option_of_a_store_has_its_line(document: str, kind: str, option: Option) -> None:
+    default = operator.attrgetter(option.name)(DRIVERS[kind].options())
+    line = row(option, written(default, octal=option.name in OCTAL))
+    assert line in document.splitlines()
+
+
+def test_no_line_for_an_option_that_is_not_there(document: str) -> None:
+    known = {option.name for option in (*USED, *(option for _, option in OF_STORES))} | {"store_description", "weight"}
+    assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| [^|]+ \|$", document, re.MULTILINE)) <= known
+
+
+def test_commands_and_variables_are_named(document: str) -> None:
+    for command in ("serve", "config show", "config check", "db sync", "db version", "db check"):
+        assert command.split()[0] in COMMANDS
+        assert f"glimpse {command}" in document
+    assert environment_name("glimpse", "data_dir") in document
+    assert environment_name("DEFAULT", "bind_port") in document
