@@ -118,7 +118,6 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         workshop.identity_threads,
         workshop.threads,
         workshop.transfer_threads,
-        workshop.reading_threads,
         deps.digest_threads,
     )
 
@@ -136,6 +135,8 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         close()
 
     def close() -> None:
+        # what waits there closes the readers of downloads that ended: it must still run
+        workshop.reading_threads.shutdown(wait=True)
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
         if notifier is not None:

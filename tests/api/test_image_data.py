@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from pathlib import Path
 
 import pytest
 
+from glimpse.api.app import Application
+from glimpse.settings.model import Listen
 from tests.support.images import HOSTILE, VALID, Sample
-from tests.support.wire import OTHER, READER, Wire
+from tests.support.wire import OTHER, READER, Wire, settings_in, wired
 
 DATA = bytes(range(256)) * 41 + b"tail"
 
@@ -121,6 +125,18 @@ def test_a_client_that_goes_away_leaves_nothing(wire: Wire, image: str, parts: l
     wire("PUT", f"/v2/images/{image}/file", iter(parts), headers, cut=True)
     assert_clean(wire, image)
     assert wire.upload(image, DATA).status == 204
+
+
+def test_readers_that_wait_to_be_closed_when_the_service_ends_are_closed(tmp_path: Path) -> None:
+    go_on = threading.Event()
+    with wired(settings_in(tmp_path, listen=Listen(transfer_threads=1))) as wire:
+        application = wire.service.application
+        assert isinstance(application, Application)
+        threads = application._workshop.reading_threads  # pyright: ignore[reportPrivateUsage]
+        threads.submit(go_on.wait)
+        last = threads.submit(int)
+        threading.Timer(0.1, go_on.set).start()
+    assert last.result(0) == 0
 
 
 def test_only_queued_images_with_formats_take_data(wire: Wire, image: str) -> None:

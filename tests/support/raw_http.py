@@ -114,11 +114,11 @@ def exchange(
     try:
         connection.request(method, path, body, fields, encode_chunked=chunked)
     except (BrokenPipeError, ConnectionResetError):
-        answer = http.client.HTTPResponse(connection.sock, method=method)
-        answer.begin()
-    else:
-        answer = connection.getresponse()
-    return Answer(answer.status, answer.headers, answer.read())
+        with http.client.HTTPResponse(connection.sock, method=method) as early:
+            early.begin()
+            return Answer(early.status, early.headers, early.read())
+    with connection.getresponse() as answer:
+        return Answer(answer.status, answer.headers, answer.read())
 
 
 class RawConnection:
@@ -163,9 +163,9 @@ class RawConnection:
 
     def answer(self, method: str = "GET") -> Answer:
         """Read one complete answer."""
-        response = http.client.HTTPResponse(self.socket, method=method)
-        response.begin()
-        return Answer(response.status, response.headers, response.read())
+        with http.client.HTTPResponse(self.socket, method=method) as response:
+            response.begin()
+            return Answer(response.status, response.headers, response.read())
 
     def half_close(self) -> None:
         """Send no more, keep receiving."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from tests.support import processes
 
 HOST = "127.0.0.1"
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+START_SECONDS = 90.0
+STOP_SECONDS = 60.0
 
 Options = Mapping[str, Mapping[str, object]]
 

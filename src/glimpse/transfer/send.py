@@ -84,10 +84,15 @@ class _Reading:
     def close(self) -> None:
         """Close the reader, in the background, when no thread uses it any more."""
         running = self._running
-        if running is None or running.cancel():
-            self._executor.submit(self._reader.close)
-        else:
-            self._executor.submit(self._close_after, running)
+        idle = running is None or running.cancel()
+        try:
+            if idle or running is None:
+                self._executor.submit(self._reader.close)
+            else:
+                self._executor.submit(self._close_after, running)
+        except RuntimeError:
+            # the executor was shut down, which waits for what runs in it
+            self._reader.close()
 
     def _read(self) -> bytes:
         filled = 0

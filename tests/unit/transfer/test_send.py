@@ -194,6 +194,18 @@ def test_a_cancelled_download_closes_the_reader_after_its_read(path: Path, execu
     assert reader.closed.wait(10)
 
 
+def test_a_download_that_outlives_its_executor_closes_its_reader(path: Path) -> None:
+    path.write_bytes(noise(1000))
+    executor = ThreadPoolExecutor(1)
+
+    class LastPart(Client):
+        async def __call__(self, message: MutableMapping[str, Any]) -> None:
+            await super().__call__(message)
+            executor.shutdown()
+
+    assert download(FileReader(path), LastPart(), executor) == 1000
+
+
 def test_memory_stays_at_a_few_parts(path: Path, executor: Executor) -> None:
     with path.open("wb") as file:
         file.truncate(64 * MIB)
