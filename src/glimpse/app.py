@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import msgspec
@@ -21,7 +21,6 @@ from glimpse.api.v2.schemas.catalog import SchemaCatalog, build_schemas
 from glimpse.api.v2.views import ImageView
 from glimpse.auth.all import build as build_authenticator
 from glimpse.db.base import Database
-from glimpse.db.sql.opening import open_database
 from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.all import build_handlers
 from glimpse.jobs.leases import LeaseKeeper
@@ -30,6 +29,7 @@ from glimpse.jobs.queue import JobQueue
 from glimpse.jobs.recovery import Recovery
 from glimpse.jobs.runner import JobRunner
 from glimpse.notify.all import build_notifier
+from glimpse.opening import for_reading, open_database
 from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_admission, build_limits
@@ -76,7 +76,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         disk_formats=settings.formats.disk_formats,
         custom=settings.custom_schema,
     )
-    database = database or open_database(settings.database)
+    database = database or open_database(settings)
     keeper = LeaseKeeper(database, settings.leases)
     policy = OsloPolicy(settings.policy)
     limits = build_limits(settings.quotas, database.usage)
@@ -100,8 +100,10 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         project_limits=limits,
         notifier=notifier,
     )
+    reading = for_reading(settings, database)
     workshop = Workshop(
         deps=deps,
+        reading_deps=deps if reading is database else replace(deps, database=reading, metadefs=reading),
         settings=settings,
         documents=Documents(schemas.bodies, _image_view(settings, schemas, stores), _openapi(settings, schemas)),
         identity_threads=_threads("identity", settings.listen.request_threads),
@@ -174,7 +176,7 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
     :raises StoreMisconfigured: a store cannot work as configured.
     """
     stores = StoreSet(settings.stores)
-    database = open_database(settings.database)
+    database = open_database(settings)
     keeper = LeaseKeeper(database, settings.leases)
     notifier = build_notifier(settings.notifications, None)
     digest_threads = _threads("digest", threads)

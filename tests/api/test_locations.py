@@ -554,12 +554,9 @@ def be_due(at: Located) -> None:
     """End the pauses of all jobs."""
     from sqlalchemy import update
 
-    from glimpse.db.sql.database import SqlDatabase
     from glimpse.db.sql.own_tables import jobs as table
 
-    database = at.wire.service.deps.database
-    assert isinstance(database, SqlDatabase)
-    with database._engine.connect() as connection:
+    with at.wire.rows() as connection:
         connection.execute(update(table).where(table.c.status == "pending").values(due_at=0.0))
 
 

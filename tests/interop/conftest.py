@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import bcrypt
 import pytest
 
+from tests.interop.metadef_requests import Definitions
 from tests.support import netboot
 from tests.support.clients import Client, client_programs
 from tests.support.needs import unavailable
+from tests.support.raw_http import Api
 from tests.support.service import Service
 
 HERE = Path(__file__).parent
@@ -63,6 +66,16 @@ def basic_service(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def openstack(programs: Path, service: Service, tmp_path: Path) -> Client:
     """The ``openstack`` command without identity."""
     return Client(programs / "openstack", tmp_path, {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": service.url})
+
+
+@pytest.fixture
+def rack(service: Service) -> Iterator[Definitions]:
+    """A namespace of metadata definitions with some content, of each test its own."""
+    definitions = Definitions(Api(service.port), f"Acme::Rack::{uuid.uuid4().hex[:8]}")
+    definitions.create()
+    yield definitions
+    definitions.unprotect()
+    assert definitions("DELETE").status in {204, 404}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""openstacksdk: each step of ``sdk_steps.py`` in a process of its own."""
+"""openstacksdk: each step of ``sdk_steps.py`` and ``metadef_sdk_steps.py`` in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,24 +13,33 @@ from tests.interop.conftest import PASSWORDS
 from tests.support.service import Service, clean_environment
 
 SCRIPT = Path(__file__).with_name("sdk_steps.py")
-STEPS = [
-    node.name
-    for node in ast.parse(SCRIPT.read_text()).body
-    if isinstance(node, ast.FunctionDef) and any(ast.unparse(name) == "step" for name in node.decorator_list)
-]
+METADEF_SCRIPT = Path(__file__).with_name("metadef_sdk_steps.py")
 
 
-def run_step(programs: Path, step: str, connection: dict[str, object], place: Path) -> None:
+def steps_of(script: Path) -> list[str]:
+    return [
+        node.name
+        for node in ast.parse(script.read_text()).body
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(name) == "step" for name in node.decorator_list)
+    ]
+
+
+def run_step(programs: Path, step: str, connection: dict[str, object], place: Path, script: Path = SCRIPT) -> None:
     ended = subprocess.run(
-        [str(programs / "python"), str(SCRIPT), step, json.dumps(connection), str(place)], capture_output=True,
+        [str(programs / "python"), str(script), step, json.dumps(connection), str(place)], capture_output=True,
         text=True, check=False, env=clean_environment({"HOME": str(place)}), cwd=place, timeout=50,
     )  # fmt: skip
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", steps_of(SCRIPT))
 def test_without_identity(programs: Path, service: Service, tmp_path: Path, step: str) -> None:
     run_step(programs, step, {"auth_type": "none", "auth": {"endpoint": service.url}}, tmp_path)
+
+
+@pytest.mark.parametrize("step", steps_of(METADEF_SCRIPT))
+def test_metadef_methods(programs: Path, service: Service, tmp_path: Path, step: str) -> None:
+    run_step(programs, step, {"auth_type": "none", "auth": {"endpoint": service.url}}, tmp_path, METADEF_SCRIPT)
 
 
 @pytest.mark.parametrize("step", ["upload_from_a_file", "update", "download_whole_streamed_and_to_a_file", "tags"])

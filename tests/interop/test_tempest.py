@@ -7,6 +7,7 @@ asked for yet.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import unavailable
+from tests.support.registry_service import RegistryService
 from tests.support.service import HOST, Service, clean_environment, run_to_the_end
 
 RIGS = Path(__file__).parents[2] / "dev" / "rigs"
@@ -33,7 +35,10 @@ WITHOUT_HASH = "test_add_location_with_do_secure_hash_false"
 
 @dataclass(frozen=True)
 class Setup:
-    """One configuration, and the list of what Glance passes on it, which has its name."""
+    """One configuration. The list of what Glance passes on it has its name, or is ``baseline``.
+
+    With ``registry`` both APIs use the database through one ``glimpse registry``, and have no URL of it.
+    """
 
     name: str
     database: str
@@ -42,6 +47,12 @@ class Setup:
     second_api: bool = False
     hashes: bool = True
     formats: bool = False
+    registry: bool = False
+    baseline: str = ""
+
+    @property
+    def passed_by_glance(self) -> Path:
+        return BASELINES / f"{self.baseline or self.name}.txt"
 
     def configuration(self, port: int, *, shared_with: int | None = None) -> list[str]:
         """The arguments of ``glance-conf``."""
@@ -68,6 +79,15 @@ SETUPS = (
     Setup("multi-plain", "mysql", store="multi"),
     Setup("single-full", "mysql", profile="full", second_api=True),
     Setup("multi-full", "postgresql", store="multi", profile="full", second_api=True),
+    Setup(
+        "multi-full-registry",
+        "mysql",
+        store="multi",
+        profile="full",
+        second_api=True,
+        registry=True,
+        baseline="multi-full",
+    ),
     Setup("single-full-no-hash", "postgresql", profile="full", hashes=False),
     Setup("multi-full-no-hash", "mysql", store="multi", profile="full", hashes=False),
     Setup("formats", "postgresql", formats=True),
@@ -100,44 +120,68 @@ def results() -> Path:
     return Path(os.environ["RIG_DIR"]) / "tempest"
 
 
+class Cloud:
+    """The services of one test, started on configuration directories as operators of Glance have them."""
+
+    def __init__(self, place: Path, running: ExitStack) -> None:
+        self._place = place
+        self._running = running
+        self._registry: RegistryService | None = None
+
+    def serve(self, etc: Path, port: int, *, registry: bool) -> None:
+        """Make the database ready and start an API; with ``registry`` the first call starts one, too."""
+        with socket.socket() as probe:
+            assert probe.connect_ex((HOST, port)), f"port {port} is taken: set RIG_GLIMPSE_PORT, RIG_GLIMPSE_PORT2"
+        options: dict[str, dict[str, object]] = {"DEFAULT": {"bind_host": HOST, "bind_port": port}}
+        files = ("--config-file", str(etc / "glance-api.conf"))
+        # Glance had its definitions loaded, too: tests take the first resource type that they find
+        for command in (["db", "sync"], ["metadefs", "load"]):
+            ended = run_to_the_end([*command, *files])
+            assert ended.returncode == 0, ended.stderr
+        if registry:
+            options["glimpse"] = self._behind_registry(etc / "glance-api.conf")
+        place = self._place / str(port)
+        self._running.enter_context(
+            Service(place, options=options, arguments=files, port=port, workers=2, from_options_only=True)
+        )
+
+    def _behind_registry(self, path: Path) -> dict[str, object]:
+        """Give the URL of the database in this file to the registry, and that of the registry to the file."""
+        text = path.read_text()
+        url = re.search(r"^connection *= *(\S+)$", text, re.MULTILINE)
+        assert url is not None, path
+        if self._registry is None:
+            made = RegistryService(self._place / "registry", options={"database": {"connection": url[1]}}, workers=2)
+            self._running.enter_context(made)
+            self._registry = made
+        node = self._registry.node_options()
+        path.write_text(text.replace(url[0], f"connection = {node['database']['connection']}"))
+        return node["glimpse"]
+
+
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[[Path, int], None]]:
-    """Starts services on configuration directories as operators of Glance have them."""
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
     with ExitStack() as running:
-
-        def start(etc: Path, port: int) -> None:
-            with socket.socket() as probe:
-                assert probe.connect_ex((HOST, port)), f"port {port} is taken: set RIG_GLIMPSE_PORT, RIG_GLIMPSE_PORT2"
-            address = {"DEFAULT": {"bind_host": HOST, "bind_port": port}}
-            files = ("--config-file", str(etc / "glance-api.conf"))
-            synced = run_to_the_end(["db", "sync", *files])
-            assert synced.returncode == 0, synced.stderr
-            place = tmp_path / str(port)
-            running.enter_context(
-                Service(place, options=address, arguments=files, port=port, workers=2, from_options_only=True)
-            )
-
-        yield start
+        yield Cloud(tmp_path, running)
 
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("setup", SETUPS, ids=lambda setup: setup.name)
 def test_passes_what_glance_passes(
-    setup: Setup,
-    results: Path,
-    serve: Callable[[Path, int], None],
-    record_property: Callable[[str, object], None],
+    setup: Setup, results: Path, cloud: Cloud, record_property: Callable[[str, object], None]
 ) -> None:
     first, second = PORTS
     place = results / setup.name
     shutil.rmtree(place, ignore_errors=True)
-    serve(Path(rig_ok("glance-conf", *setup.configuration(first)).strip()), first)
+    etc = rig_ok("glance-conf", *setup.configuration(first)).strip()
+    cloud.serve(Path(etc), first, registry=setup.registry)
     if setup.second_api:
-        serve(Path(rig_ok("glance-conf", *setup.configuration(second, shared_with=first)).strip()), second)
+        etc = rig_ok("glance-conf", *setup.configuration(second, shared_with=first)).strip()
+        cloud.serve(Path(etc), second, registry=setup.registry)
 
     ran = rig("tempest-run", f"http://{HOST}:{first}", *setup.run())
     assert (place / "pass.txt").exists(), ran.stderr
-    compared = compare(str(BASELINES / f"{setup.name}.txt"), str(LEFT_OUT), str(place))
+    compared = compare(str(setup.passed_by_glance), str(LEFT_OUT), str(place))
     report = f"{ran.stdout}{compared.stdout}"
     record_property("report", report)
     if compared.returncode:

@@ -12,6 +12,12 @@ import pytest
 from sqlalchemy import Engine
 
 from glimpse.db.sql.database import SqlDatabase
+from glimpse.db.sql.metadef_tables import (
+    metadef_namespace_resource_types,
+    metadef_namespaces,
+    metadef_resource_types,
+)
+from glimpse.domain.clock import now
 from glimpse.settings.model import Auth, Logging
 from glimpse.telemetry import log
 from tests.support.counting import Counted, Counting
@@ -124,3 +130,22 @@ def test_create_and_update(measured: Measured) -> None:
     change = {"op": "replace", "path": "/name", "value": "x"}
     counted = measured.measure(wire.create, lambda image: wire.patch(image["id"], change))
     assert len(counted.statements) <= 2, told(counted)
+
+
+def test_list_of_500_metadef_namespaces(measured: Measured) -> None:
+    """However many there are, a page and its associations take as many statements as one namespace does."""
+    wire = measured.wire
+    row = {"visibility": "public", "protected": False, "owner": "o", "created_at": now(), "updated_at": now()}
+    with wire.rows() as connection:
+        rows = [{**row, "id": number, "namespace": f"N{number}"} for number in range(1, 501)]
+        connection.execute(metadef_namespaces.insert(), rows)
+        connection.execute(metadef_resource_types.insert().values(id=1, name="T", protected=False, created_at=now()))
+        associated = [{"resource_type_id": 1, "namespace_id": one["id"], "created_at": now()} for one in rows]
+        connection.execute(metadef_namespace_resource_types.insert(), associated)
+    answers = []
+    counted = measured.measure(
+        lambda: None, lambda _: answers.append(wire("GET", "/v2/metadefs/namespaces?limit=1000&resource_types=T"))
+    )
+    assert len(counted.statements) <= 3, told(counted)
+    listed = answers[-1].json["namespaces"]
+    assert len([one for one in listed if one["resource_type_associations"][0]["name"] == "T"]) == 500

@@ -88,6 +88,7 @@ class Service:
         self.log_path = place / "service.log"
         self.returncode: int | None = None
         self.seconds_to_answer = 0.0
+        self._began = 0.0
         self._environment = clean_environment(environment)
         self._process: subprocess.Popen[bytes] | None = None
         place.mkdir(parents=True, exist_ok=True)
@@ -143,21 +144,33 @@ class Service:
 
         :raises ServiceFailed: it ended, or does not answer in time.
         """
-        started = time.perf_counter()
+        self.begin()
+        self.wait_until_it_answers()
+
+    def begin(self) -> None:
+        """Start it, and do not wait."""
+        self._began = time.perf_counter()
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment,
                 start_new_session=True,
             )  # fmt: skip
         self.returncode = None
+
+    def wait_until_it_answers(self) -> None:
+        """Wait until the health check answers.
+
+        :raises ServiceFailed: it ended, or does not answer in time.
+        """
+        assert self._process is not None, "the service was not started"
         while not self.answers():
             if self._process.poll() is not None:
                 raise ServiceFailed(f"ended with {self._process.returncode} instead of serving:\n{self.log}")
-            if time.perf_counter() - started > START_SECONDS:
+            if time.perf_counter() - self._began > START_SECONDS:
                 self.kill_group()
                 raise ServiceFailed(f"did not answer within {START_SECONDS:g} seconds:\n{self.log}")
             time.sleep(0.02)
-        self.seconds_to_answer = time.perf_counter() - started
+        self.seconds_to_answer = time.perf_counter() - self._began
 
     def answers(self) -> bool:
         """Whether the health check answers 200."""

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from sqlalchemy import Connection
+
 from glimpse.app import Service, build_service
 from glimpse.db.schema import sync
 from glimpse.db.sql.engine import connect
@@ -35,6 +37,7 @@ from glimpse.settings.model import (
     StoreSettings,
 )
 from glimpse.stores.filesystem.options import FilesystemOptions
+from tests.support.registry import Registry, asked_for, through_registry
 
 PATCH = "application/openstack-images-v2.1-json-patch"
 PATCH_20 = "application/openstack-images-v2.0-json-patch"
@@ -186,6 +189,16 @@ class Wire:
         """A PATCH of the 2.1 media type."""
         return self("PATCH", f"/v2/images/{image_id}", json.dumps(operations).encode(), {"Content-Type": media_type})
 
+    @contextmanager
+    def rows(self) -> Iterator[Connection]:
+        """A connection to the rows themselves, past the service; each statement is committed at once."""
+        engine = connect(self.settings.database)
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
     def stored(self) -> list[str]:
         """Names of all files in the store, hidden ones too."""
         return sorted(path.name for path in (self.settings.data_dir / "images").rglob("*"))
@@ -222,9 +235,27 @@ def create_tables(url: str) -> None:
 @contextmanager
 def wired(settings: Settings) -> Iterator[Wire]:
     """A service with an empty database, shut down at the end."""
+    if asked_for():
+        with wired_through_registry(settings) as (wire, _):
+            yield wire
+    else:
+        make_database(settings)
+        with _wire(settings, settings) as wire:
+            yield wire
+
+
+@contextmanager
+def wired_through_registry(settings: Settings) -> Iterator[tuple[Wire, Registry]]:
+    """The same with a registry between the service and its database."""
     make_database(settings)
+    with through_registry(settings) as (effective, registry), _wire(effective, settings) as wire:
+        yield wire, registry
+
+
+@contextmanager
+def _wire(effective: Settings, settings: Settings) -> Iterator[Wire]:
     loop = asyncio.new_event_loop()
-    service = build_service(settings)
+    service = build_service(effective)
     try:
         yield Wire(service, loop, settings)
     finally:

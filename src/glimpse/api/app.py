@@ -231,8 +231,9 @@ class Application:
             return
         origin = partial(host_url, scope, headers, trust_proxy=self._trust_proxy)
         workshop = self._workshop
+        deps = workshop.reading_deps if method in READING else workshop.deps
         scope["glimpse.exchange"] = Exchange(
-            scope, observed.receive, observed.send, headers, workshop, workshop.deps, context, origin
+            scope, observed.receive, observed.send, headers, workshop, deps, context, origin
         )
         scope["path"] = below
         scope["root_path"] = ""

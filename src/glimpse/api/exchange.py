@@ -52,13 +52,14 @@ def json_reply(body: bytes, status: int = 200, *headers: tuple[bytes, bytes]) ->
 class Workshop:
     """What all handlers share.
 
-    ``identity_threads`` verify who asks, so that a slow identity service holds up no other work; ``threads`` run
-    metadata use cases, ``transfer_threads`` store uploads, ``reading_threads`` read for downloads, so
-    that these never wait for uploads. ``transfer`` counts a running transfer of the named direction while its block
-    runs. ``upload_slots`` has a slot for each transfer thread.
+    ``reading_deps`` serve requests that only read. ``identity_threads`` verify who asks, so that a slow identity
+    service holds up no other work; ``threads`` run metadata use cases, ``transfer_threads`` store uploads,
+    ``reading_threads`` read for downloads, so that these never wait for uploads. ``transfer`` counts a running transfer
+    of the named direction while its block runs. ``upload_slots`` has a slot for each transfer thread.
     """
 
     deps: Deps
+    reading_deps: Deps
     settings: Settings
     documents: Documents
     identity_threads: Executor

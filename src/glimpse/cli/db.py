@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 
-from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.config_options import config_options
+from glimpse.cli.database import failing_in_one_line, not_made_yet, schema_state, sql_settings_or_exit
+from glimpse.cli.db_extensions import drop
+from glimpse.cli.db_purge import purge, purge_images_table
 from glimpse.cli.places import embedded_file, make_data_directory
 from glimpse.db import schema
 from glimpse.db.schema import SchemaState
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
-from glimpse.errors import GlimpseError
+from glimpse.db.sql.waiting import wait_for_database
 from glimpse.metadefs.default_catalog import load_default_catalog
-from glimpse.settings.masking import masked_url
 from glimpse.settings.model import Settings
 
 #: Exit code of ``check`` when ``sync`` is needed, as the field's tool has it for missing tables.
@@ -27,16 +28,22 @@ _SYNC_HELPS = frozenset({SchemaState.MISSING, SchemaState.EMPTY, SchemaState.OWN
 
 @click.group()
 def db() -> None:
-    """Create or check the database."""
+    """Create, check or clean up the database."""
+
+
+db.add_command(drop)
+db.add_command(purge)
+db.add_command(purge_images_table)
 
 
 @db.command()
 @config_options
 def sync(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None) -> None:
     """Create the tables that are missing. Does nothing to a database that is up to date."""
-    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
+    settings = sql_settings_or_exit(config_files, config_dirs, data_dir)
     with failing_in_one_line(settings):
         make_data_directory(settings)
+        wait_for_database(settings.database, tell=partial(click.echo, err=True))
         report = create_tables(settings)
     click.echo("The tables were created." if report.changed else SchemaState.CURRENT.value)
 
@@ -45,8 +52,8 @@ def sync(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir
 @config_options
 def version(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None) -> None:
     """Print the versions of the schema: Glance's part, then Glimpse's."""
-    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
-    if _not_made_yet(settings):
+    settings = sql_settings_or_exit(config_files, config_dirs, data_dir)
+    if not_made_yet(settings):
         click.echo(SchemaState.MISSING.value)
         return
     with failing_in_one_line(settings):
@@ -66,26 +73,12 @@ def check(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_di
 
     Exit code 0 when it is, 3 when `glimpse db sync` is needed, 1 when that would not help.
     """
-    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
+    settings = sql_settings_or_exit(config_files, config_dirs, data_dir)
     with failing_in_one_line(settings):
         state = schema_state(settings)
     click.echo(state.value)
     if state is not SchemaState.CURRENT:
         raise SystemExit(NEEDS_SYNC if state in _SYNC_HELPS else 1)
-
-
-def schema_state(settings: Settings) -> SchemaState:
-    """What the database is; an embedded one that does not exist is not created by asking.
-
-    :raises GlimpseError: it cannot be reached, or its URL is wrong.
-    """
-    if _not_made_yet(settings):
-        return SchemaState.MISSING
-    engine = connect(settings.database)
-    try:
-        return schema.check(engine)
-    finally:
-        engine.dispose()
 
 
 def create_tables(settings: Settings) -> schema.SchemaReport:
@@ -106,6 +99,8 @@ def require_tables(settings: Settings) -> None:
     :raises ClickException: the database is not up to date.
     :raises GlimpseError: it cannot be reached, or its URL is wrong.
     """
+    if embedded_file(settings) is None:
+        wait_for_database(settings.database)
     state = schema_state(settings)
     own_doing = state is SchemaState.OWN_MISSING and embedded_file(settings) is not None
     if state is SchemaState.MISSING or own_doing:
@@ -124,17 +119,3 @@ def _load_definitions(settings: Settings) -> None:
         load_default_catalog(database)
     finally:
         database.close()
-
-
-@contextmanager
-def failing_in_one_line(settings: Settings) -> Generator[None]:
-    """Turn errors of the database into one line that says which database it is, and exit code 1."""
-    try:
-        yield
-    except GlimpseError as error:
-        raise click.ClickException(f"{error} (database {masked_url(settings.database.connection)})") from error
-
-
-def _not_made_yet(settings: Settings) -> bool:
-    file = embedded_file(settings)
-    return file is not None and not file.exists()

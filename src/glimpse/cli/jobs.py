@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,9 @@ import click
 import msgspec
 
 from glimpse.cli.config_options import config_options, settings_or_exit
-from glimpse.cli.db import failing_in_one_line, schema_state
-from glimpse.db.base import Database
-from glimpse.db.schema import SchemaState
-from glimpse.db.sql.opening import open_database
+from glimpse.cli.database import opened_database
 from glimpse.domain.clock import wire_time
 from glimpse.domain.job import Job, JobQuery, JobStatus
-from glimpse.settings.model import Settings
 
 _MOST = 1000
 
@@ -57,7 +51,7 @@ def list_(
         after=after,
         limit=limit,
     )
-    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+    with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         found = database.list_jobs(query)
     if json_form:
         click.echo(msgspec.json.format(msgspec.json.encode([_document(job) for job in found]), indent=2))
@@ -78,7 +72,7 @@ def show(
     json_form: bool,
 ) -> None:
     """Print all that is recorded of one job."""
-    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+    with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         document = _document(database.get_job(job_id))
     if json_form:
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
@@ -93,23 +87,9 @@ def show(
 @click.argument("job_id")
 def cancel(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, job_id: str) -> None:
     """End a job that waits, or ask the process that runs it to stop. Its image is brought in order."""
-    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+    with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         job = database.cancel_job(job_id)
     click.echo("The job is asked to stop." if job.status is JobStatus.RUNNING else f"The job is {job.status}.")
-
-
-@contextmanager
-def _database(settings: Settings) -> Generator[Database]:
-    """The database of the installation, whose errors end the command with one line."""
-    with failing_in_one_line(settings):
-        state = schema_state(settings)
-        if state is not SchemaState.CURRENT:
-            raise click.ClickException(state.value)
-        database = open_database(settings.database)
-        try:
-            yield database
-        finally:
-            database.close()
 
 
 def _document(job: Job) -> dict[str, Any]:

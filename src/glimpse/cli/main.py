@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 
 import click
 
@@ -17,6 +18,7 @@ COMMANDS = {
     "metadefs": "glimpse.cli.metadefs:metadefs",
     "openapi": "glimpse.cli.openapi:openapi",
     "jobs": "glimpse.cli.jobs:jobs",
+    "registry": "glimpse.cli.registry:registry",
     "serve": "glimpse.cli.serve:serve",
     "version": "glimpse.cli.version:version",
     "worker": "glimpse.cli.worker:worker",
@@ -41,3 +43,5 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="glimpse", message="%(prog)s %(version)s")
 def main() -> None:
     """Glimpse, an image service for clouds."""
+    # a command that sets up no logging says what went wrong by itself
+    logging.getLogger("glimpse").addHandler(logging.NullHandler())

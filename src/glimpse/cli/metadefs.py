@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 import msgspec
 
 from glimpse.cli.config_options import config_options, settings_or_exit
-from glimpse.cli.db import failing_in_one_line, require_tables, schema_state
+from glimpse.cli.database import failing_in_one_line, opened_database, require_database
 from glimpse.cli.places import make_data_directory
-from glimpse.db.base import Database, Viewer
-from glimpse.db.schema import SchemaState
-from glimpse.db.sql.opening import open_database
+from glimpse.db.base import Viewer
 from glimpse.domain.metadef import LoadMode, NamespaceContent
 from glimpse.metadefs.default_catalog import CATALOG
 from glimpse.metadefs.errors import DefinitionFileError
 from glimpse.metadefs.files import definition_files, read_file, write_files
 from glimpse.services.metadef_report import MetadefReport, metadef_report
-from glimpse.settings.model import Settings
 
 #: Exit code of ``check`` when a value breaks its definitions.
 BROKEN = 3
@@ -64,8 +60,8 @@ def load(
     settings = settings_or_exit(config_files, config_dirs, data_dir).settings
     make_data_directory(settings)
     with failing_in_one_line(settings):
-        require_tables(settings)
-    with _database(settings) as database:
+        require_database(settings)
+    with opened_database(settings) as database:
         for content in contents:
             done = database.load_namespace(content, mode)
             click.echo(f"{done:<11} {content.namespace.namespace}")
@@ -86,7 +82,7 @@ def export(
 
     Files of the same names are written over.
     """
-    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+    with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         contents = database.export_namespaces(names)
     missing = set(names) - {content.namespace.namespace for content in contents}
     if missing:
@@ -104,7 +100,7 @@ def export(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def unload(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, yes: bool) -> None:
     """Remove all namespaces and resource types, those made by users and protected ones too."""
-    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+    with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         if not yes:
             click.confirm("Remove all metadata definitions?", abort=True)
         count = database.unload_namespaces()
@@ -122,7 +118,7 @@ def check(
 
     Exit code 0 when no value breaks all definitions of its property, 3 when one does.
     """
-    with _database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+    with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         properties = database.get_image(image, Viewer(None, is_admin=True)).properties
         report = metadef_report(properties, database.export_namespaces())
     if json_form:
@@ -166,20 +162,6 @@ def _read(paths: Iterable[Path]) -> list[NamespaceContent]:
     if faults:
         raise click.ClickException("\n".join([*faults, "Nothing was loaded."]))
     return contents
-
-
-@contextmanager
-def _database(settings: Settings) -> Generator[Database]:
-    """The database of the settings, which is not created by asking; errors of it end the command in one line."""
-    with failing_in_one_line(settings):
-        state = schema_state(settings)
-        if state is not SchemaState.CURRENT:
-            raise click.ClickException(state.value)
-        database = open_database(settings.database)
-        try:
-            yield database
-        finally:
-            database.close()
 
 
 def _print(report: MetadefReport) -> None:

@@ -9,10 +9,13 @@ from glimpse.api.v2.schemas.catalog import build_schemas
 from glimpse.api.v2.schemas.custom import CustomSchemaError
 from glimpse.auth.all import build as build_authenticator
 from glimpse.db.base_usage import UsageFigures
+from glimpse.errors import Invalid
 from glimpse.notify.all import build_notifier
+from glimpse.opening import open_registry
 from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_limits
+from glimpse.registry.options import is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import Settings
 from glimpse.stores.errors import StoreMisconfigured
@@ -20,8 +23,8 @@ from glimpse.stores.multi import StoreSet
 
 
 def try_files(settings: Settings) -> None:
-    """Read the files of policy, identity, image properties and their protections, and the options of limits and
-    notifications.
+    """Read the files of policy, identity, image properties and their protections, those for a registry or a database,
+    and the options of limits and notifications.
 
     Changes nothing.
 
@@ -30,6 +33,10 @@ def try_files(settings: Settings) -> None:
     build_authenticator(settings.auth)
     build_property_protection(settings.policy, OsloPolicy(settings.policy))
     build_limits(settings.quotas, _nothing_used)
+    if is_registry(settings.database.connection):
+        open_registry(settings).close()
+    else:
+        _try_database_urls(settings)
     try_notifications(settings)
     try:
         build_schemas(
@@ -39,6 +46,18 @@ def try_files(settings: Settings) -> None:
         )
     except CustomSchemaError as error:
         raise SettingsError(str(error)) from error
+
+
+def _try_database_urls(settings: Settings) -> None:
+    from glimpse.db.sql.urls import engine_url, for_driver
+
+    for name in ("connection", "slave_connection"):
+        url = getattr(settings.database, name)
+        try:
+            if url is not None:
+                for_driver(engine_url(url))
+        except Invalid as error:
+            raise SettingsError(f"[database] {name}: {error}") from error
 
 
 def try_notifications(settings: Settings) -> None:

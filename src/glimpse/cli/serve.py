@@ -11,7 +11,7 @@ import click
 
 from glimpse.app import build_asgi
 from glimpse.cli.config_options import config_options, settings_or_exit
-from glimpse.cli.db import failing_in_one_line, require_tables
+from glimpse.cli.database import failing_in_one_line, require_database
 from glimpse.cli.parts import try_files, try_stores
 from glimpse.cli.places import make_data_directory
 from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
@@ -76,7 +76,7 @@ def _get_ready(settings: Settings) -> None:
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     with failing_in_one_line(settings):
-        require_tables(settings)
+        require_database(settings)
 
 
 def _run(settings: Settings) -> int:

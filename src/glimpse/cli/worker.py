@@ -11,7 +11,7 @@ import click
 
 from glimpse.app import build_worker
 from glimpse.cli.config_options import config_options, settings_or_exit
-from glimpse.cli.db import failing_in_one_line, require_tables
+from glimpse.cli.database import failing_in_one_line, require_database
 from glimpse.cli.parts import try_notifications, try_stores
 from glimpse.cli.places import make_data_directory
 from glimpse.settings.errors import SettingsError
@@ -40,7 +40,7 @@ def worker(
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     with failing_in_one_line(settings):
-        require_tables(settings)
+        require_database(settings)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())

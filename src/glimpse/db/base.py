@@ -16,6 +16,7 @@ import msgspec
 
 from glimpse.db.base_jobs import JobDatabase
 from glimpse.db.base_locations import LocationDatabase
+from glimpse.db.base_purge import PurgeDatabase
 from glimpse.db.base_repair import RepairDatabase
 from glimpse.db.base_usage import UsageDatabase
 from glimpse.db.metadef_base import MetadefDatabase
@@ -50,7 +51,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     store: str | None = None
 
 
-class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, MetadefDatabase, Protocol):
+class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, PurgeDatabase, MetadefDatabase, Protocol):
     """Images, the leases on them, jobs, what projects use, and metadata definitions."""
 
     def create_image(self, image: Image, *, ceiling: ImageCeiling | None = None) -> None:

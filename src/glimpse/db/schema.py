@@ -6,8 +6,6 @@ of its own (spec 04, sections 1 and 5). alembic is imported only when there is s
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
@@ -15,26 +13,23 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
+from glimpse.db.schema_lock import alone
+
 # from here, so that all tables are in it
 from glimpse.db.sql.metadef_tables import peer_metadata
 from glimpse.db.sql.own_tables import glimpse_version
 from glimpse.db.sql.tables import alembic_version
-from glimpse.db.sql.transaction import Transaction, read
-from glimpse.errors import Conflict, DatabaseUnavailable
+from glimpse.db.sql.transaction import read
+from glimpse.errors import Conflict
 
 #: What ``alembic_version`` must contain; no release of the peer after 2024.1 added a revision.
 PEER_REVISION = "2024_1_contract01"
 #: The revisions in ``migrations/versions``, the oldest first.
-OWN_REVISIONS = ("glimpse_001", "glimpse_002", "glimpse_003")
+OWN_REVISIONS = ("glimpse_001", "glimpse_002", "glimpse_003", "glimpse_004")
 #: The revision that this version of Glimpse needs.
 OWN_REVISION = OWN_REVISIONS[-1]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-
-# a number of our own for PostgreSQL's advisory locks, and a name and seconds for MySQL's
-_LOCK_NUMBER = 0x676C696D70736501
-_LOCK_NAME = "glimpse_schema"
-_LOCK_SECONDS = 120
 
 # Revisions are named <release>_expand0n and <release>_contract0n, after a common trunk (spec 04, section 5.1).
 _PEER_TRUNK = frozenset({"liberty", "mitaka01", "mitaka02"})
@@ -106,7 +101,8 @@ def sync(engine: Engine) -> SchemaReport:
     """Create what is missing, up to the revision of this version; several processes may do so at once.
 
     :raises Conflict: the database is none that Glimpse may change; the text is the sentence of its state.
-    :raises DatabaseUnavailable: it cannot be reached.
+    :raises DatabaseUnavailable: it cannot be reached, or its tables are in use for too long.
+    :raises Forbidden: its user has not the rights.
     """
     before = check(engine)
     if before is SchemaState.CURRENT:
@@ -114,8 +110,13 @@ def sync(engine: Engine) -> SchemaReport:
     return _sync(engine)
 
 
+def made_by_newer_version(connection: Connection) -> bool:
+    """Whether Glimpse's own part has a revision that this version does not know."""
+    return _version(connection).own not in {None, *OWN_REVISIONS}
+
+
 def _sync(engine: Engine) -> SchemaReport:
-    with _alone(engine) as connection:
+    with alone(engine) as connection:
         before = _state(connection)
         match before:
             case SchemaState.CURRENT:
@@ -178,8 +179,13 @@ def _require_nothing_to_lose(connection: Connection) -> None:
 
 
 def _create_peer_tables(connection: Connection) -> None:
-    # MySQL commits each table: the version comes last, so that an interrupted creation is taken up again.
+    # MySQL commits each statement: the version comes last, so that an interrupted creation is taken up again.
+    begun = set(sa.inspect(connection).get_table_names())
     peer_metadata.create_all(connection)
+    for table in peer_metadata.sorted_tables:
+        if table.name in begun:
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
     connection.execute(sa.insert(alembic_version).values(version_num=PEER_REVISION))
 
 
@@ -191,22 +197,3 @@ def _migrate_own_tables(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
     command.upgrade(config, "head")
-
-
-@contextmanager
-def _alone(engine: Engine) -> Generator[Connection]:
-    """A connection that no other process changes the schema next to; in a transaction where the database has them."""
-    if engine.dialect.name != "mysql":
-        with Transaction(engine) as connection:
-            if engine.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_NUMBER)))
-            yield connection
-        return
-    # each DDL statement commits by itself
-    with engine.connect() as connection:
-        if connection.scalar(sa.select(sa.func.get_lock(_LOCK_NAME, _LOCK_SECONDS))) != 1:
-            raise DatabaseUnavailable("Another process has been changing the schema for too long.")
-        try:
-            yield connection
-        finally:
-            connection.execute(sa.select(sa.func.release_lock(_LOCK_NAME)))

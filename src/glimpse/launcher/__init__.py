@@ -46,7 +46,8 @@ def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
 
     where = describe(listeners[0].getsockname())
     count = "1 worker" if options.workers == 1 else f"{options.workers} workers"
-    title = f"listening on http://{where} ({options.server}, {count})"
+    scheme = "http" if options.tls is None else "https"
+    title = f"listening on {scheme}://{where} ({options.server}, {count})"
     try:
         return Supervisor(granted, listeners, main, title).run()
     finally:
@@ -57,13 +58,18 @@ def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
 def _import_server(options: ServeOptions) -> ServerFactory:
     """Import the server library, here in the parent once for all workers."""
     try:
+        if options.tls is not None:
+            from glimpse.launcher.mutual_tls_server import MutualTlsServer  # noqa: PLC0415 - an extra
+
+            return MutualTlsServer
         if options.server == "uvicorn":
             from glimpse.launcher.uvicorn_server import UvicornServer  # noqa: PLC0415 - an extra
 
             return UvicornServer
         from glimpse.launcher.granian_server import GranianServer  # noqa: PLC0415 - not needed for uvicorn
     except ModuleNotFoundError as error:
-        raise LaunchError(f"The HTTP server {options.server} is not installed.") from error
+        missing = options.server if options.tls is None else "for TLS, uvicorn with httptools,"
+        raise LaunchError(f"The HTTP server {missing} is not installed.") from error
     return GranianServer
 
 

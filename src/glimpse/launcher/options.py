@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from glimpse.launcher.tls import TlsPolicy
+
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -38,6 +40,7 @@ class ServeOptions:
     in_parent: called once, in the parent process, after the workers were forked. A thread that it starts is running
         when a dead worker is replaced by another fork, and must not hold a lock that the application needs: a metrics
         thread takes a registry of its own.
+    tls: serve HTTPS and ask clients for certificates; the server library is uvicorn then, with httptools.
 
     :raises LaunchError: a value is out of range.
     """
@@ -53,6 +56,7 @@ class ServeOptions:
     access_log: bool = False
     log_level: int = logging.WARNING
     in_parent: Callable[[], None] | None = None
+    tls: TlsPolicy | None = None
 
     def __post_init__(self) -> None:
         if self.server not in get_args(ServerName):

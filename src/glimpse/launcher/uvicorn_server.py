@@ -35,7 +35,7 @@ class UvicornServer:
             proxy_headers=False,
         )
         logging.getLogger("uvicorn.error").setLevel(options.log_level)
-        self._server = _Server(config)
+        self._server = DrainingServer(config)
         self._listener = listener
 
     async def serve(self) -> None:
@@ -45,7 +45,9 @@ class UvicornServer:
         self._server.should_exit = True
 
 
-class _Server(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
+    """uvicorn's server, stopped by the launcher alone."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Leave the signals alone: the parent decides when a worker stops."""

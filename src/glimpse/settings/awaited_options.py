@@ -51,7 +51,6 @@ AWAITED_OPTIONS: tuple[Option, ...] = (
     _option("DEFAULT", "scrub_time", "integer", "Seconds until data are removed.", minimum=0),
     _option("DEFAULT", "scrub_pool_size", "integer", "Threads of that.", minimum=1),
     _option("DEFAULT", "wakeup_time", "integer", "Seconds between such runs.", minimum=0),
-    _option("database", "slave_connection", "string", "Read replica.", secret=True, check=checks.database_url),
     _option("image_format", "vmdk_allowed_types", "list", "VMDK types that conversion takes."),
     _option("taskflow_executor", "engine_mode", "string", "How tasks run.", choices=("serial", "parallel")),
     _option("taskflow_executor", "max_workers", "integer", "Tasks at the same time.", minimum=1),

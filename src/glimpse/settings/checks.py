@@ -8,8 +8,11 @@ import re
 from typing import cast
 from urllib.parse import urlsplit
 
+from glimpse.registry.options import addresses, is_registry
+
 IMPORT_METHODS = ("glance-direct", "web-download", "copy-image", "glance-download")
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "WARN", "INFO", "DEBUG", "NOTSET", "TRACE", "AUDIT")
+REGISTRY_ROLES = ("api", "admin")
 _STORAGE_QUOTA = re.compile(r"[0-9]+(B|KB|MB|GB|TB)?")
 
 
@@ -61,9 +64,24 @@ def http_url(value: object) -> str | None:
 def database_url(value: object) -> str | None:
     """Something that can be the URL of a database."""
     scheme, separator, _ = str(value).partition("://")
+    if is_registry(str(value)):
+        return _registry_url(str(value))
     if separator and re.fullmatch(r"[a-z0-9+_]+", scheme, re.IGNORECASE):
         return None
     return "must be a database URL, for instance postgresql://user:password@host/glance"
+
+
+def _registry_url(url: str) -> str | None:
+    try:
+        addresses(url)
+    except ValueError:
+        return "must be registry+https://HOST:PORT for a registry; several servers are separated by commas"
+    return None
+
+
+def database_url_or_none(value: object) -> str | None:
+    """The same, or nothing."""
+    return database_url(value) if value else None
 
 
 def file_url(value: object) -> str | None:
@@ -108,6 +126,14 @@ def encryption_key(value: object) -> str | None:
     if not value or len(str(value).encode()) in {16, 24, 32}:
         return None
     return "must have 16, 24 or 32 bytes"
+
+
+def registry_roles(value: object) -> str | None:
+    """Names of client certificates and the role of each."""
+    for name, role in cast("dict[str, str]", value).items():
+        if not name or role not in REGISTRY_ROLES:
+            return f"must be pairs name:role with the roles {' and '.join(REGISTRY_ROLES)}, and {name}:{role} is none"
+    return None
 
 
 def more_than_zero(value: object) -> str | None:

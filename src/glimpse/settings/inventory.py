@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from glimpse.settings.awaited_options import AWAITED_OPTIONS
-from glimpse.settings.known_names import NOT_USED_YET, OF_LIBRARIES, REMOVED, REMOVED_PREFIXES, STORE_PREFIXES
+from glimpse.settings.known_names import (
+    NOT_USED_YET,
+    OF_LIBRARIES,
+    REMOVED,
+    REMOVED_PREFIXES,
+    STORE_PREFIXES,
+    WITHOUT_EFFECT,
+)
 from glimpse.settings.options import Option
 from glimpse.settings.own_options import OWN_OPTIONS
 from glimpse.settings.peer_options import PEER_OPTIONS
@@ -35,6 +42,7 @@ class State(StrEnum):
 
     USED = "used"
     NOT_USED_YET = "is not used in this version"
+    WITHOUT_EFFECT = "has no effect here"
     REMOVED = "was removed from the field's service and has no effect"
     UNKNOWN = "is not known and has no effect"
 
@@ -56,6 +64,8 @@ def state_of(section: str, name: str, stores: Iterable[str] = (), driver_options
         return State.USED
     if name in NOT_USED_YET.get(section, ()):
         return State.NOT_USED_YET
+    if name in WITHOUT_EFFECT.get(section, ()):
+        return State.WITHOUT_EFFECT
     if name in REMOVED.get(section, ()) or name.startswith(REMOVED_PREFIXES.get(section, ("\0",))):
         return State.REMOVED
     return State.UNKNOWN

@@ -1,7 +1,7 @@
 """Names of options that the field's configuration files contain and that nothing here reads (spec 06, sections 3 to 7).
 
-Not used yet: known, and without effect until their feature exists. Removed: gone from the field's own service. Of
-libraries: handed to them as they are.
+Not used yet: known, and without effect until their feature exists. Removed: gone from the field's own service. Without
+effect: there is nothing here that they could change. Of libraries: handed to them as they are.
 """
 
 from __future__ import annotations
@@ -38,11 +38,6 @@ _NOT_USED_YET: dict[str, str] = {
     "task": "task_executor work_dir",
     "wsgi": "python_interpreter",
     "paste_deploy": "config_file",
-    "database": (
-        "synchronous_reader asyncio_connection asyncio_slave_connection backend mysql_wsrep_sync_wait max_retries "
-        "retry_interval connection_debug connection_trace use_db_reconnect db_retry_interval db_inc_retry_interval "
-        "db_max_retry_interval db_max_retries"
-    ),
     "oslo_policy": (
         "remote_content_type remote_ssl_verify_server_crt remote_ssl_ca_crt_file remote_ssl_client_crt_file "
         "remote_ssl_client_key_file remote_timeout"
@@ -110,9 +105,14 @@ _REMOVED: dict[str, str] = {
         "secure_proxy_ssl_header admin_role send_identity_headers cache_prefetcher_interval enforce_secure_rbac"
     ),
     "task": "eventlet_executor_pool_size",
+    "database": "min_pool_size sqlalchemy_min_pool_size sql_min_pool_size use_tpool mysql_enable_ndb",
     "oslo_policy": "enforce_scope",
     "keystone_authtoken": "identity_uri auth_uri auth_host auth_port auth_protocol",
 }
+
+
+#: Of libraries that are used here in one way only.
+_WITHOUT_EFFECT: dict[str, str] = {"database": "asyncio_connection asyncio_slave_connection backend db_backend"}
 
 
 def _split(table: dict[str, str]) -> dict[str, frozenset[str]]:
@@ -121,6 +121,7 @@ def _split(table: dict[str, str]) -> dict[str, frozenset[str]]:
 
 NOT_USED_YET: Mapping[str, frozenset[str]] = _split(_NOT_USED_YET)
 REMOVED: Mapping[str, frozenset[str]] = _split(_REMOVED)
+WITHOUT_EFFECT: Mapping[str, frozenset[str]] = _split(_WITHOUT_EFFECT)
 OF_LIBRARIES: Mapping[str, frozenset[str]] = _split(_OF_LIBRARIES)
 
 #: Those that are secrets.

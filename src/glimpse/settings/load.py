@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from glimpse.notify.options import NotificationOptions
+from glimpse.registry.options import RegistryOptions
 from glimpse.settings import stores as store_settings
 from glimpse.settings.convert import from_text
 from glimpse.settings.cors import cors_sections, more_cors, section_options
@@ -35,6 +36,7 @@ from glimpse.settings.model import (
     Metrics,
     PolicySettings,
     Quotas,
+    RegistryServer,
     Secret,
     Settings,
     UriFilter,
@@ -137,6 +139,8 @@ def _settings(
         cors=from_text(fields["cors"], Cors),
         notifications=from_text(fields["notifications"], NotificationOptions),
         signatures=from_text(fields["signatures"], SignatureOptions),
+        registry=from_text(fields["registry"], RegistryOptions),
+        registry_server=from_text(fields["registry_server"], RegistryServer),
         custom_schema=custom_schema(found_in),
         config_files=paths,
     )
@@ -157,9 +161,14 @@ def _by_part(values: Mapping[Place, Any]) -> dict[str, dict[str, Any]]:
 def _database(fields: Mapping[str, Any], values: Mapping[Place, Any], data_dir: Path) -> DatabaseSettings:
     url = str(values.get(("database", "connection"), embedded_database(data_dir)))
     parameters = str(values.get(("database", "connection_parameters"), ""))
-    if parameters:
-        url += ("&" if "?" in url else "?") + parameters
-    return from_text({**fields, "connection": Secret(url)}, DatabaseSettings)
+    urls = {"connection": _with_parameters(url, parameters)}
+    if replica := values.get(("database", "slave_connection")):
+        urls["slave_connection"] = _with_parameters(str(replica), parameters)
+    return from_text({**fields, **urls}, DatabaseSettings)
+
+
+def _with_parameters(url: str, parameters: str) -> Secret:
+    return Secret(url + ("&" if "?" in url else "?") + parameters if parameters else url)
 
 
 def _check_together(settings: Settings) -> None:

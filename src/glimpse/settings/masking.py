@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 
+from glimpse.registry.options import is_registry
+
 MASK = "***"
 
 #: Query arguments of database URLs that tell no secret.
 _PLAIN_ARGUMENTS = frozenset(
     {
         "charset", "ssl_ca", "ssl_mode", "sslmode", "sslrootcert", "connect_timeout", "timeout", "application_name",
-        "target_session_attrs", "options", "unix_socket", "read_timeout", "write_timeout",
+        "target_session_attrs", "options", "unix_socket", "read_timeout", "write_timeout", "ssl_verify_cert",
+        "ssl_verify_identity", "ssl_disabled", "ssl_check_hostname", "prepare_threshold", "keepalives",
+        "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
     }
 )  # fmt: skip
 #: Names that are shown with a masked value; of all others, which may be part of a password, nothing is shown.
@@ -31,7 +35,9 @@ def masked_url(url: str) -> str:
         return MASK
     user_info, at, host = rest.rpartition("@")
     place, question, query = host.partition("?")
-    unclear = "?" in user_info or not (at or _HOST_AND_PORT.fullmatch(place.partition("/")[0]))
+    hosts = place.partition("/")[0]
+    named = [hosts] if at or not is_registry(url) else hosts.split(",")
+    unclear = "?" in user_info or not (at or all(map(_HOST_AND_PORT.fullmatch, named)))
     if unclear:
         return f"{scheme}://{MASK}"
     user, colon, _ = user_info.partition(":")

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from glimpse.notify.options import NotificationOptions
+from glimpse.registry.options import RegistryOptions
 from glimpse.signature.options import SignatureOptions
 
 
@@ -64,12 +65,29 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[database]`` (spec 06, section 5.1). Times in seconds."""
 
     connection: Secret
+    #: a replica, for reads while ``synchronous_reader`` is false
+    slave_connection: Secret | None = None
+    synchronous_reader: bool = True
+    #: 0: no limit
     max_pool_size: int = 5
     max_overflow: int = 50
     pool_timeout: int | None = None
     connection_recycle_time: int = 3600
+    #: of the start: how often, and how many seconds apart; -1: without end
+    max_retries: int = 10
+    retry_interval: float = 10
+    #: of each operation: whether it waits for a server that is gone, and how often it is repeated after a collision
+    use_db_reconnect: bool = False
+    db_max_retries: int = 20
+    db_retry_interval: float = 1
+    db_inc_retry_interval: bool = True
+    db_max_retry_interval: float = 10
     sqlite_synchronous: bool = True
     mysql_sql_mode: str = "TRADITIONAL"
+    mysql_wsrep_sync_wait: int | None = None
+    #: 50: statements are logged, 100: results too
+    connection_debug: int = 0
+    connection_trace: bool = False
     #: encrypts URLs of locations (spec 04, section 7.4); 16, 24 or 32 bytes in UTF-8
     metadata_encryption_key: Secret | None = None
 
@@ -230,6 +248,23 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
     http_retries: int = 3
 
 
+class RegistryServer(msgspec.Struct, frozen=True, kw_only=True):
+    """``glimpse registry``: the database for other nodes, over mutual TLS."""
+
+    host: str = "127.0.0.1"
+    port: int = 9191
+    workers: int = 1
+    #: calls that each worker answers at the same time, and that wait in it for their turn
+    threads: int = 16
+    queue: int = 256
+    #: PEM: the server's certificate and its key, and the CAs whose clients may come in
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    client_ca_file: Path | None = None
+    #: name of a client certificate → ``api`` or ``admin``; empty: the certificates say it
+    roles: Mapping[str, str] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that ``app.py`` needs to build the service."""
 
@@ -254,6 +289,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     more_cors: Mapping[str, Cors] = {}
     notifications: NotificationOptions = NotificationOptions()
     signatures: SignatureOptions = SignatureOptions()
+    #: for a ``[database] connection`` that names a registry
+    registry: RegistryOptions = RegistryOptions()
+    registry_server: RegistryServer = RegistryServer()
     #: schema-image.json as found in the configuration directories, else None
     custom_schema: Mapping[str, object] | None = None
     config_files: tuple[Path, ...] = ()

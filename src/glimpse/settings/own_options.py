@@ -102,6 +102,77 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "and lead to one of them.",
     ),
     Option(
+        section=SECTION, name="registry_ca_file", kind="string", target="registry.ca_file", check=checks.not_empty,
+        help="CA of the registry's servers, PEM. With a `[database] connection` of `registry+https://HOST:PORT` this "
+        "and the next two are needed, and are read again when they change.",
+    ),
+    Option(
+        section=SECTION, name="registry_cert_file", kind="string", target="registry.cert_file", check=checks.not_empty,
+        help="Certificate of this node for the registry, PEM; it says the node's name and role there.",
+    ),
+    Option(
+        section=SECTION, name="registry_key_file", kind="string", target="registry.key_file", check=checks.not_empty,
+        help="Private key of that certificate, PEM, without a password.",
+    ),
+    Option(
+        section=SECTION, name="registry_timeout", kind="number", target="registry.timeout",
+        check=checks.more_than_zero, help="Seconds that one call to the registry may take, everything included.",
+    ),
+    Option(
+        section=SECTION, name="registry_connect_timeout", kind="number", target="registry.connect_timeout",
+        check=checks.more_than_zero,
+        help="Seconds that a new connection to a server of the registry may take, up to the first answer on it.",
+    ),
+    Option(
+        section=SECTION, name="registry_pool_size", kind="integer", minimum=1, maximum=1024,
+        target="registry.pool_size",
+        help="Connections to one server of the registry that each worker keeps open while they are idle.",
+    ),
+    Option(
+        section=SECTION, name="registry_host", kind="string", target="registry_server.host", check=checks.not_empty,
+        help="Address that `glimpse registry` listens on.",
+    ),
+    Option(
+        section=SECTION, name="registry_port", kind="integer", minimum=1, maximum=65535,
+        target="registry_server.port", help="Port that `glimpse registry` listens on.",
+    ),
+    Option(
+        section=SECTION, name="registry_workers", kind="integer", minimum=1, maximum=1024,
+        target="registry_server.workers", help="Worker processes of `glimpse registry`.",
+    ),
+    Option(
+        section=SECTION, name="registry_threads", kind="integer", minimum=1, maximum=1024,
+        target="registry_server.threads",
+        help="Calls that each worker of `glimpse registry` answers at the same time. Each may need a connection to the "
+        "database, see `[database] max_pool_size` and `max_overflow`.",
+    ),
+    Option(
+        section=SECTION, name="registry_queue", kind="integer", minimum=0, maximum=1 << 20,
+        target="registry_server.queue",
+        help="Calls that wait in each worker of `glimpse registry` for a thread; any more are refused at once.",
+    ),
+    Option(
+        section=SECTION, name="registry_server_cert_file", kind="string", target="registry_server.cert_file",
+        check=checks.not_empty,
+        help="Certificate of `glimpse registry` with those between it and the CA, PEM. It and the next two are needed "
+        "to start it, and are read again when they change.",
+    ),
+    Option(
+        section=SECTION, name="registry_server_key_file", kind="string", target="registry_server.key_file",
+        check=checks.not_empty, help="Private key of that certificate, PEM, without a password.",
+    ),
+    Option(
+        section=SECTION, name="registry_client_ca_file", kind="string", target="registry_server.client_ca_file",
+        check=checks.not_empty,
+        help="CAs whose clients may connect to `glimpse registry`, PEM. Nobody connects without a certificate of them.",
+    ),
+    Option(
+        section=SECTION, name="registry_roles", kind="map", target="registry_server.roles",
+        check=checks.registry_roles, default_text="empty: the certificates of the clients say it",
+        help="Which clients of `glimpse registry` are `api` and which are `admin`, by the common name of their "
+        "certificates; whoever is not named may call nothing.",
+    ),
+    Option(
         section=SECTION, name="max_json_body", kind="integer", minimum=1024, maximum=1 << 30,
         target="limits.max_json_body", help="Largest JSON request body that is read, in bytes.",
     ),

@@ -193,26 +193,72 @@ _DATABASE = (
     Option(
         section="database", name="connection", kind="string", secret=True, check=checks.database_url,
         default_text="SQLite: `glimpse.sqlite` in `[glimpse] data_dir`", help="URL of the database.",
+        moved_from=(("DEFAULT", "sql_connection"), ("database", "sql_connection"), ("sql", "connection")),
+    ),
+    Option(
+        section="database", name="slave_connection", kind="string", secret=True, check=checks.database_url_or_none,
+        default_text="none", help="URL of a read replica.",
+    ),
+    Option(
+        section="database", name="synchronous_reader", kind="boolean", target="database.synchronous_reader",
+        help="All reads go to the main database; `false`: those of GET requests go to the replica.",
     ),
     Option(
         section="database", name="connection_parameters", kind="string", secret=True, default_text="empty",
-        help="Appended to the URL.",
+        help="Appended to both URLs.",
     ),
     Option(
-        section="database", name="max_pool_size", kind="integer", minimum=1, target="database.max_pool_size",
-        help="Connections that are kept open, in each worker.",
+        section="database", name="max_pool_size", kind="integer", minimum=0, target="database.max_pool_size",
+        help="Connections that are kept open, in each worker; 0: no limit.",
+        moved_from=(("DEFAULT", "sql_max_pool_size"), ("database", "sql_max_pool_size")),
     ),
     Option(
-        section="database", name="max_overflow", kind="integer", minimum=0, target="database.max_overflow",
-        help="Connections beyond that, for bursts.",
+        section="database", name="max_overflow", kind="integer", minimum=-1, target="database.max_overflow",
+        help="Connections beyond that, for bursts; -1: no limit.",
+        moved_from=(("DEFAULT", "sql_max_overflow"), ("database", "sqlalchemy_max_overflow")),
     ),
     Option(
         section="database", name="pool_timeout", kind="integer", minimum=0, target="database.pool_timeout",
         default_text="`30`, the pool's own", help="Seconds to wait for a connection of the pool.",
+        moved_from=(("database", "sqlalchemy_pool_timeout"),),
     ),
     Option(
         section="database", name="connection_recycle_time", kind="integer", minimum=-1,
         target="database.connection_recycle_time", help="Seconds after which a connection is made anew; -1: never.",
+        moved_from=(
+            ("database", "idle_timeout"), ("database", "sql_idle_timeout"), ("DEFAULT", "sql_idle_timeout"),
+            ("sql", "idle_timeout"),
+        ),
+    ),
+    Option(
+        section="database", name="max_retries", kind="integer", minimum=-1, target="database.max_retries",
+        help="How often a start waits for a server that does not answer; -1: until it does.",
+        moved_from=(("DEFAULT", "sql_max_retries"), ("database", "sql_max_retries")),
+    ),
+    Option(
+        section="database", name="retry_interval", kind="number", minimum=0, target="database.retry_interval",
+        help="Seconds of each such wait.",
+        moved_from=(("DEFAULT", "sql_retry_interval"), ("database", "reconnect_interval")),
+    ),
+    Option(
+        section="database", name="use_db_reconnect", kind="boolean", target="database.use_db_reconnect",
+        help="Operations wait for a server that does not answer, instead of failing with 503.",
+    ),
+    Option(
+        section="database", name="db_max_retries", kind="integer", minimum=-1, target="database.db_max_retries",
+        help="How often they do, and how often a change is tried again that collided with another; -1: without end.",
+    ),
+    Option(
+        section="database", name="db_retry_interval", kind="number", minimum=0, target="database.db_retry_interval",
+        help="Seconds of the first wait.",
+    ),
+    Option(
+        section="database", name="db_inc_retry_interval", kind="boolean", target="database.db_inc_retry_interval",
+        help="Each wait is twice as long as the one before.",
+    ),
+    Option(
+        section="database", name="db_max_retry_interval", kind="number", minimum=0,
+        target="database.db_max_retry_interval", help="Seconds of the longest wait then.",
     ),
     Option(
         section="database", name="sqlite_synchronous", kind="boolean", target="database.sqlite_synchronous",
@@ -225,7 +271,22 @@ _DATABASE = (
     ),
     Option(
         section="database", name="mysql_sql_mode", kind="string", target="database.mysql_sql_mode",
-        help="SQL mode of MySQL and MariaDB sessions.",
+        help="SQL mode of MySQL and MariaDB sessions; empty: the server's.",
+    ),
+    Option(
+        section="database", name="mysql_wsrep_sync_wait", kind="integer", minimum=0, maximum=15,
+        target="database.mysql_wsrep_sync_wait", help="`wsrep_sync_wait` of sessions in a Galera cluster.",
+    ),
+    Option(
+        section="database", name="connection_debug", kind="integer", minimum=0, maximum=100,
+        target="database.connection_debug",
+        help="From 50 on statements are logged, without their values; 100: rows of results, with theirs.",
+        moved_from=(("DEFAULT", "sql_connection_debug"),),
+    ),
+    Option(
+        section="database", name="connection_trace", kind="boolean", target="database.connection_trace",
+        help="Each statement begins with a comment that names the function that sent it.",
+        moved_from=(("DEFAULT", "sql_connection_trace"),),
     ),
 )  # fmt: skip
 

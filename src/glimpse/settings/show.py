@@ -35,7 +35,12 @@ def shown(settings: Settings) -> Shown:
             sections.setdefault(option.section, {})[option.name] = MASK if option.secret and value else _plain(value)
     sections["DEFAULT"]["log_file"] = _plain(settings.logging.file)
     sections["DEFAULT"]["default_log_levels"] = [f"{name}={level}" for name, level in settings.logging.levels]
-    sections["database"] = {"connection": masked_url(settings.database.connection), **sections["database"]}
+    replica = settings.database.slave_connection
+    sections["database"] = {
+        "connection": masked_url(settings.database.connection),
+        "slave_connection": None if replica is None else masked_url(replica),
+        **sections["database"],
+    }
     for section, group in settings.more_cors.items():
         sections[section] = {name: _plain(value) for name, value in msgspec.structs.asdict(group).items()}
     _add_stores(settings, sections)

@@ -12,12 +12,12 @@ from tests.api.metadefs.examples import FULL_PROPERTY, Metadefs, prop
 
 
 def rows(metadefs: Metadefs, table: Any) -> list[Any]:
-    with metadefs.wire.service.deps.database._engine.connect() as connection:  # type: ignore[attr-defined]
+    with metadefs.wire.rows() as connection:
         return connection.execute(table.select()).fetchall()
 
 
 def change_rows(metadefs: Metadefs, statement: Any) -> None:
-    with metadefs.wire.service.deps.database._engine.connect() as connection:  # type: ignore[attr-defined]
+    with metadefs.wire.rows() as connection:
         connection.execute(statement)
 
 

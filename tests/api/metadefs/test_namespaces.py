@@ -242,8 +242,7 @@ def test_names_in_utf8_can_be_reached(metadefs: Metadefs) -> None:
 def test_rows_of_the_peers_loader(metadefs: Metadefs) -> None:
     """Spec 03, sections 12.2 and 15: ``updated_at``, ``visibility`` and ``protected`` are NULL."""
     metadefs.made("POST", "", {"namespace": "n"})
-    engine = metadefs.wire.service.deps.database._engine  # type: ignore[attr-defined]
-    with engine.connect() as connection:
+    with metadefs.wire.rows() as connection:
         connection.execute(metadef_namespaces.update().values(updated_at=None, visibility=None, protected=None))
     shown = metadefs.made("GET", "/n")
     assert "updated_at" not in shown
@@ -314,8 +313,7 @@ def test_lists_that_are_refused(five: Metadefs, query: str, status: int) -> None
 @pytest.mark.parametrize("key", ["visibility", "protected", "display_name", "updated_at", "created_at"])
 def test_pages_over_null_lose_nothing(five: Metadefs, key: str, order: str) -> None:
     """Spec 03, section 6.1: the peer drops rows where a page ends at NULL."""
-    engine = five.wire.service.deps.database._engine  # type: ignore[attr-defined]
-    with engine.connect() as connection:
+    with five.wire.rows() as connection:
         change = metadef_namespaces.update().where(metadef_namespaces.c.namespace.in_(["b", "d"]))
         connection.execute(change.values(**({key: None} if key != "created_at" else {"description": "d"})))
     target, seen = f"{NAMESPACES}?limit=1&sort_key={key}&{order}", []

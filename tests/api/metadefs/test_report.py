@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from glimpse.db.sql.opening import open_database
 from glimpse.metadefs.default_catalog import load_default_catalog
 from tests.support.wire import OTHER, Wire
 
 
 def test_a_report_names_what_breaks_a_definition(wire: Wire) -> None:
-    load_default_catalog(wire.service.deps.metadefs)
+    # as `glimpse metadefs load` does it, which is not for API nodes
+    database = open_database(wire.settings.database)
+    load_default_catalog(database)
+    database.close()
     image = wire.create(hw_disk_bus="floppy-tape", hw_vif_model="virtio", my_own="x", visibility="private")
     answer = wire("GET", f"/v2/images/{image['id']}/metadefs-report")
     assert answer.status == 200

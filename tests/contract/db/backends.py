@@ -1,4 +1,7 @@
-"""The databases that the contract is checked on: SQLite always, the others where an environment variable names them."""
+"""The databases that the contract is checked on: SQLite always, the others where an environment variable names them.
+
+With GLIMPSE_TEST_THROUGH_REGISTRY=1 each is checked once more with a registry in between.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
 from glimpse.db import schema
+from glimpse.db.base import Database
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.metadef_tables import peer_metadata
@@ -21,6 +26,10 @@ from glimpse.db.sql.own_tables import jobs, leases
 from glimpse.db.sql.tables import alembic_version, image_members
 from glimpse.domain.clock import now
 from glimpse.settings.model import DatabaseSettings, Secret
+from tests.support.registry import Registry, asked_for
+
+#: Ids of tests begin with this where a registry is in between; the kind of the database follows.
+REGISTRY = "registry-"
 
 #: Kind → the variable with the URL of a database server; further databases are made next to the one it names.
 SERVERS = {"postgresql": "GLIMPSE_TEST_POSTGRESQL_URL", "mysql": "GLIMPSE_TEST_MYSQL_URL"}
@@ -38,7 +47,9 @@ class Backend:
         self.kind = kind
         self.url = url
         self.engine = connect(settings_for(url))
-        self.database = SqlDatabase(self.engine)
+        self.database: Database = SqlDatabase(self.engine)
+        #: whether ``database`` is a client of a registry; the engine never is
+        self.remote = False
 
     def rows(self, table: sa.Table, **where: Any) -> list[dict[str, Any]]:
         """Rows in the order of their ids, as dictionaries."""
@@ -159,5 +170,48 @@ def available() -> list[str]:
     return ["sqlite", *(kind for kind, variable in SERVERS.items() if os.environ.get(variable))]
 
 
+def through_registry() -> list[str]:
+    """The kinds that are checked through a registry as well, as ids of tests: a stage of its own asks for that."""
+    return [f"{REGISTRY}{kind}" for kind in available()] if asked_for() else []
+
+
+@contextmanager
+def behind(registry: Registry, opener: Opener, directory: Path) -> Iterator[Backend]:
+    """A backend whose ``database`` is a client of ``registry``, which has the real one."""
+    with opener(directory) as backend, registry.in_front_of(backend.database):
+        real, backend.database = backend.database, registry.client()
+        backend.remote = True
+        try:
+            yield backend
+        finally:
+            backend.database.close()
+            backend.database = real
+
+
 #: Opens a backend in a directory of the test.
 Opener = Callable[[Path], AbstractContextManager[Backend]]
+
+
+def only_on(kind: str) -> Any:
+    """A mark for tests of one kind of database."""
+    return pytest.mark.parametrize("backend", [known for known in available() if known == kind], indirect=True)
+
+
+def directly() -> Any:
+    """A mark for tests of what lies between the protocol and the database: no registry in between."""
+    return pytest.mark.parametrize("backend", available(), indirect=True)
+
+
+def needs(kind: str) -> None:
+    """Skip a module of tests of one kind of server, once for all of them.
+
+    :raises Skipped: no variable names one.
+    """
+    if kind not in available():
+        pytest.skip(f"{SERVERS[kind]} names no server", allow_module_level=True)
+
+
+def with_options(backend: Backend, parameters: str = "", **options: Any) -> sa.Engine:
+    """Another engine on the same database: its URL with query parameters added, and options of ``[database]``."""
+    url = backend.url + (("&" if "?" in backend.url else "?") + parameters if parameters else "")
+    return connect(DatabaseSettings(connection=Secret(url), **options))

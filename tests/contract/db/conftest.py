@@ -2,12 +2,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from glimpse.db.base import Database
-from tests.contract.db.backends import SERVERS, Backend, Opener, Server, SqliteFiles, available
+from tests.contract.db.backends import (
+    REGISTRY,
+    SERVERS,
+    Backend,
+    Opener,
+    Server,
+    SqliteFiles,
+    available,
+    behind,
+    through_registry,
+)
+from tests.support.registry import Registry, certificates
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +38,26 @@ def server(worker_id: str) -> Iterator[Callable[[str, str], Server]]:
 
 
 @pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """One registry for the session: the database behind it changes from test to test."""
+    made = Registry(certificates(tmp_path_factory.mktemp("registry") / "certificates"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
 def open_backend(
-    tmp_path_factory: pytest.TempPathFactory, server: Callable[[str, str], Server]
+    tmp_path_factory: pytest.TempPathFactory, server: Callable[[str, str], Server], request: pytest.FixtureRequest
 ) -> Callable[[str], Opener]:
     """By kind, something that opens a database with the schema and no rows, set up once for the session."""
     openers: dict[str, Opener] = {}
 
     def of_kind(kind: str) -> Opener:
         if kind not in openers:
-            if kind == "sqlite":
+            if kind.startswith(REGISTRY):
+                real = of_kind(kind.removeprefix(REGISTRY))
+                openers[kind] = partial(behind, request.getfixturevalue("registry"), real)
+            elif kind == "sqlite":
                 openers[kind] = SqliteFiles(tmp_path_factory.mktemp("sqlite")).fresh
             else:
                 made = server(kind, "contract")
@@ -45,7 +68,7 @@ def open_backend(
     return of_kind
 
 
-@pytest.fixture(params=available())
+@pytest.fixture(params=[*available(), *through_registry()])
 def backend(request: pytest.FixtureRequest, open_backend: Callable[[str], Opener], tmp_path: Path) -> Iterator[Backend]:
     with open_backend(request.param)(tmp_path) as opened:
         yield opened

@@ -138,6 +138,38 @@ INDEXES = {
     },
 }
 
+#: What revision glimpse_004 adds for lists of images (section 10.3); :func:`list_indexes` has them by kind of database.
+_LIST_INDEXES = {
+    "images": {
+        **{
+            f"glimpse_images_owner_{key}": ["owner", key, "created_at", "id", "visibility", "os_hidden", "status"]
+            for key in ("updated_at", "name", "size", "disk_format", "container_format")
+        },
+        "glimpse_images_owner_created_at": ["owner", "created_at", "id", "visibility", "os_hidden", "status"],
+        "glimpse_images_owner_status": ["owner", "status", "created_at", "id", "visibility", "os_hidden"],
+        "glimpse_images_visibility": [
+            *("visibility", "created_at", "id", "os_hidden", "status", "name", "size", "updated_at"),
+            *("disk_format", "container_format"),
+        ],
+        "glimpse_images_name": ["name", "created_at", "id", "visibility", "os_hidden", "status", "owner"],
+        "glimpse_images_updated_at": ["updated_at", "created_at", "id", "visibility", "os_hidden", "status", "owner"],
+    },
+    "image_members": {"glimpse_image_members_member": ["member", "status", "image_id"]},
+    "image_tags": {"glimpse_image_tags_value": ["value", "image_id"]},
+    "image_properties": {"glimpse_image_properties_value": ["name", "value", "image_id"]},
+}
+
+
+def list_indexes(kind: str, table: str) -> dict[str, list[str]]:
+    """PostgreSQL and SQLite leave deleted rows out, MySQL keeps them apart."""
+    found = _LIST_INDEXES.get(table, {})
+    if kind == "mysql":
+        return {name: [columns[0], "deleted", *columns[1:]] for name, columns in found.items()}
+    if kind == "sqlite":
+        return {name: [*columns, "deleted"] for name, columns in found.items()}
+    return found
+
+
 #: Indexes that MySQL makes for a foreign key.
 MYSQL_INDEXES = {"cached_images": {"node_reference_id": ["node_reference_id"]}}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.db.backends import SERVERS, Opener, available
+from glimpse.registry.client import RegistryDatabase
+from tests.contract.db.backends import REGISTRY, SERVERS, Opener, available, through_registry
 
 
 @pytest.mark.parametrize("kind", ["sqlite", *SERVERS])
@@ -17,4 +18,17 @@ def test_the_contract_is_checked(kind: str, open_backend: Callable[[str], Opener
     with open_backend(kind)(tmp_path) as backend:
         assert backend.kind == kind
         assert backend.engine.dialect.name == kind
+        assert backend.database.count_leases() == {}
+
+
+@pytest.mark.parametrize("kind", through_registry() or [""])
+def test_the_contract_is_checked_through_a_registry(
+    kind: str, open_backend: Callable[[str], Opener], tmp_path: Path
+) -> None:
+    if not kind:
+        pytest.skip("GLIMPSE_TEST_THROUGH_REGISTRY does not ask for it")
+    with open_backend(kind)(tmp_path) as backend:
+        assert isinstance(backend.database, RegistryDatabase)
+        assert backend.remote
+        assert backend.engine.dialect.name == kind.removeprefix(REGISTRY)
         assert backend.database.count_leases() == {}

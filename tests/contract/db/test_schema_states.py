@@ -143,6 +143,7 @@ def test_a_newer_glimpse_was_here(bare: Backend) -> None:
         schema.sync(bare.engine)
 
 
+@pytest.mark.timeout(180)
 def test_several_processes_create_it_at_once(bare: Backend) -> None:
     program = (
         "import sys\n"
@@ -163,7 +164,7 @@ def test_several_processes_create_it_at_once(bare: Backend) -> None:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    answers = [process.communicate(timeout=50) for process in processes]
+    answers = [process.communicate(timeout=150) for process in processes]
     assert [errors for _, errors in answers] == [""] * 5
     assert sorted(answer for answer, _ in answers) == ["False\n"] * 4 + ["True\n"]
     assert schema.is_current(bare.engine)

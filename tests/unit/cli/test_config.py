@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.unit.cli.conftest import Glimpse
 
 Conf = Callable[[str], Path]
@@ -123,3 +125,21 @@ class TestCheck:
         result = glimpse("config", "check", "--json", "--config-file", conf("[glimpse]\nauth = ldap\n"))
         content = json.loads(result.output)
         assert (result.exit_code, content["usable"], len(content["errors"])) == (1, False, 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("connection = mysql://glance:DBPASS@h/glance?sslmode=require", "[database] connection: The"),
+        ("connection = mysql://glance:DBPASS@h/glance?ssl_ca=/no/such/file", "ssl_ca"),
+        ("connection = oracle://glance:DBPASS@h/glance", "oracle"),
+        ("slave_connection = postgresql://glance:DBPASS@h/glance?charset=utf8", "[database] slave_connection: "),
+    ],
+)
+def test_a_database_url_that_cannot_be_used(glimpse: Glimpse, conf: Conf, option: str, said: str) -> None:
+    file = conf(f"[database]\n{option}\n")
+    for command in (("config", "check"), ("serve",)):
+        result = glimpse(*command, "--config-file", file)
+        assert result.exit_code == 1
+        assert said in result.stderr
+        assert "DBPASS" not in result.output

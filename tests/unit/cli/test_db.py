@@ -43,11 +43,12 @@ def test_a_database_that_is_something_else(glimpse: Glimpse, conf: Conf, tmp_pat
 
 
 def test_an_unreachable_database(glimpse: Glimpse, conf: Conf) -> None:
-    file = conf("[database]\nconnection = postgresql://glance:DBPASS@127.0.0.1:1/glance\n")
+    file = conf("[database]\nconnection = postgresql://glance:DBPASS@127.0.0.1:1/glance\nmax_retries = 0\n")
     for command in ("check", "version", "sync"):
         result = glimpse("db", command, "--config-file", file)
         assert result.exit_code == 1
         assert "postgresql://glance:***@127.0.0.1:1/glance" in result.stderr
+        assert "Connection refused" in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert "DBPASS" not in result.output
 

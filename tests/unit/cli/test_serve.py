@@ -74,7 +74,7 @@ class TestRefusals:
 
     def test_an_unreachable_database(self, glimpse: Glimpse, conf: Conf, tmp_path: Path) -> None:
         file = conf(
-            "[database]\nconnection = postgresql://glance:DBPASS@127.0.0.1:1/glance\n"
+            "[database]\nconnection = postgresql://glance:DBPASS@127.0.0.1:1/glance\nmax_retries = 0\n"
             f"[glance_store]\nfilesystem_store_datadir = {tmp_path / 'images'}\n"
         )
         message = self.refused(glimpse, "--config-file", file)

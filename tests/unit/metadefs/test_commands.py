@@ -13,6 +13,7 @@ from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.domain.clock import now
 from glimpse.domain.image import Image
+from glimpse.metadefs.default_catalog import CATALOG
 from glimpse.settings.model import DatabaseSettings
 from tests.unit.cli.conftest import Glimpse, glimpse
 
@@ -75,6 +76,32 @@ def test_out_and_in_again(glimpse: Glimpse, tmp_path: Path) -> None:
     glimpse("metadefs", "export", tmp_path / "second")
     for path in (tmp_path / "first").iterdir():
         assert (tmp_path / "second" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_export_is_what_was_loaded(glimpse: Glimpse, tmp_path: Path) -> None:
+    """The catalog, file by file, but for the order of namespaces and of things that have names."""
+
+    def documents(directory: Path) -> dict[str, Any]:
+        found = [json.loads(file.read_text("utf-8")) for file in directory.glob("*.json")]
+        for document in found:
+            for key in ("resource_type_associations", "objects", "tags"):
+                document[key] = sorted(document.get(key, []), key=lambda one: one["name"])
+        return {document["namespace"]: document for document in found}
+
+    glimpse("metadefs", "load")
+    glimpse("metadefs", "export", tmp_path / "out")
+    assert len(documents(CATALOG)) == 32
+    assert documents(tmp_path / "out") == documents(CATALOG)
+
+
+def test_an_object_of_a_file_without_properties_has_none(glimpse: Glimpse, tmp_path: Path, file: Path) -> None:
+    """Spec 03, section 12.3: the peer's command stores ``null``, and its API answers 500 from then on."""
+    file.write_text('{"namespace": "N", "objects": [{"name": "o"}]}')
+    assert glimpse("metadefs", "load", file).exit_code == 0
+    with sqlite3.connect(tmp_path / "data" / "glimpse.sqlite") as connection:
+        (stored,) = connection.execute("SELECT json_schema FROM metadef_objects WHERE name = 'o'").fetchall()
+    connection.close()
+    assert stored == ("{}",)
 
 
 def test_ways_to_load(glimpse: Glimpse, tmp_path: Path, file: Path) -> None:

@@ -42,7 +42,7 @@ WRONG = [
     ("[image_conversion]\noutput_format = vhd\n", "output_format = vhd", "qcow2, raw, vmdk"),
     ("[inject_metadata_properties]\ninject = a\n", "inject = a", "name:value"),
     ("[healthcheck]\nallowed_source_ranges = 10.0.0.0/64\n", "allowed_source_ranges", "'10.0.0.0/64'"),
-    ("[database]\nmax_pool_size = 0\n", "[database] max_pool_size = 0", "of at least 1"),
+    ("[database]\nmax_pool_size = -1\n", "[database] max_pool_size = -1", "of at least 0"),
     ("[database]\nconnection = glance\n", "[database] connection", "a database URL"),
     ("[DEFAULT]\nlog_file = $nowhere/x.log\n", "log_file = $nowhere/x.log", "after a $"),
     ("[paste_deploy]\nflavor = keystone+audit\n", "flavor = keystone+audit", "[glimpse] auth"),

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from glimpse.settings.inventory import OPTIONS, State, state_of
-from glimpse.settings.known_names import NOT_USED_YET, REMOVED
+from glimpse.settings.known_names import NOT_USED_YET, REMOVED, WITHOUT_EFFECT
 from glimpse.settings.model import Settings
 from tests.unit.settings.conftest import DRIVERS, Loader
 
@@ -40,6 +40,13 @@ DRIVER_OPTIONS = {name for driver in DRIVERS.values() for name in driver.__struc
         ("oslo_limit", "endpoint_id", State.USED),
         ("vault", "root_token_id", State.USED),
         ("profiler", "enabled", State.NOT_USED_YET),
+        ("database", "synchronous_reader", State.USED),
+        ("database", "idle_timeout", State.USED),
+        ("sql", "connection", State.USED),
+        ("DEFAULT", "sql_connection", State.USED),
+        ("database", "backend", State.WITHOUT_EFFECT),
+        ("database", "asyncio_connection", State.WITHOUT_EFFECT),
+        ("database", "use_tpool", State.REMOVED),
         ("fast", "weight", State.USED),
         ("fast", "rbd_store_pool", State.NOT_USED_YET),
         ("fast", "colour", State.UNKNOWN),
@@ -56,6 +63,8 @@ def test_no_option_has_two_states() -> None:
     assert not used & later
     assert not used & removed
     assert not later & removed
+    without = {(section, name) for section, names in WITHOUT_EFFECT.items() for name in names}
+    assert not without & (used | later | removed)
 
 
 def test_no_option_is_listed_twice() -> None:
@@ -66,7 +75,7 @@ def test_no_option_is_listed_twice() -> None:
 def test_a_file_with_every_known_option_is_accepted(loaded: Loader) -> None:
     """Names without types get a text; options with one get a value that it takes."""
     sections: dict[str, list[str]] = {}
-    for table in (NOT_USED_YET, REMOVED):
+    for table in (NOT_USED_YET, REMOVED, WITHOUT_EFFECT):
         for section, names in table.items():
             sections.setdefault(section, []).extend(f"{name} = x" for name in sorted(names))
     for section, name in {("DEFAULT", "registry_host"), ("DEFAULT", "bind_port")}:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import datetime
+from typing import Self
 
 from sqlalchemy import Engine
 
@@ -14,6 +16,8 @@ from glimpse.db.sql.location_removal import LocationRemoval
 from glimpse.db.sql.location_repair import LocationRepair
 from glimpse.db.sql.membership import Membership
 from glimpse.db.sql.metadef_database import Metadefs
+from glimpse.db.sql.patience import FALLBACK
+from glimpse.db.sql.purge import Purge
 from glimpse.db.sql.reading import ImageReading
 from glimpse.db.sql.reservations import Reservations
 from glimpse.db.sql.transaction import read, write
@@ -23,14 +27,48 @@ from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.listing import ListQuery
 from glimpse.domain.status import Status
 
+#: Operations that change nothing and answer requests that do not either: a replica may serve them.
+READS = (
+    "get_image", "list_images", "list_members", "list_jobs", "get_job", "list_namespaces", "get_namespace",
+    "get_content", "list_resource_types", "list_associations", "list_items", "list_tags", "get_item",
+    "export_namespaces",
+)  # fmt: skip
+
 
 class SqlDatabase(
-    ImageReading, LeasedWork, Membership, Jobs, LocationRemoval, LocationRepair, ProjectUsage, Reservations, Metadefs
+    ImageReading,
+    LeasedWork,
+    Membership,
+    Jobs,
+    LocationRemoval,
+    LocationRepair,
+    Purge,
+    ProjectUsage,
+    Reservations,
+    Metadefs,
 ):
     """:class:`glimpse.db.base.Database` on an engine of :func:`glimpse.db.sql.engine.connect`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._replica: SqlDatabase | None = None
+
+    def read_from(self, replica: SqlDatabase) -> None:
+        """Have a replica for :meth:`for_reading`, closed together with this database.
+
+        While it does not answer, this database does.
+        """
+        FALLBACK[replica._engine] = self._engine
+        self._replica = replica
+
+    def for_reading(self) -> Self:
+        """This database with the :data:`READS` of its replica, which may lag behind; without one, itself."""
+        if self._replica is None:
+            return self
+        view = copy(self)
+        for name in READS:
+            setattr(view, name, getattr(self._replica, name))
+        return view
 
     def create_image(self, image: Image, *, ceiling: ImageCeiling | None = None) -> None:
         """See the protocol: 1 statement, and 1 for each kind of children; with a ``ceiling`` 1 more, 2 on servers."""
@@ -69,3 +107,5 @@ class SqlDatabase(
     def close(self) -> None:
         """See the protocol."""
         self._engine.dispose()
+        if self._replica is not None:
+            self._replica.close()

@@ -6,90 +6,90 @@ themselves (``transaction.py``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from glimpse.db.sql.failures import ends_connection
+from glimpse.db.sql.patience import PATIENCE, patience_of
+from glimpse.db.sql.statement_log import STATEMENTS, log_statements, mark_statements
 from glimpse.db.sql.transaction import RESETS
+from glimpse.db.sql.urls import engine_url, for_driver
 from glimpse.errors import Invalid
 from glimpse.settings.model import DatabaseSettings
 
 #: Seconds that a writer waits for another one before SQLite says that the database is locked.
 SQLITE_BUSY_TIMEOUT = 30
 
-#: Backend name of a URL → the dialect and driver that serve it.
-_DRIVERS = {
-    "sqlite": "sqlite",
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
-}
 
+def connect(settings: DatabaseSettings, connection: str | None = None) -> sa.Engine:
+    """Make the engine of the main database, or of the URL ``connection`` with the same options.
 
-def engine_url(connection: str) -> sa.URL:
-    """Read an operator's database URL, and name the driver that Glimpse uses; query parameters are kept.
+    Nothing is connected yet.
 
-    :raises Invalid: the URL cannot be read, or names a database that Glimpse does not know.
+    :raises Invalid: see :func:`engine_url` and :func:`for_driver`.
     """
-    try:
-        url = sa.make_url(connection)
-    except ArgumentError:
-        # the text of the error may repeat the URL, which holds a password
-        raise Invalid("The database connection is not a URL.") from None
-    backend = url.get_backend_name()
-    if backend not in _DRIVERS:
-        raise Invalid(f"Databases of the kind {backend} are not supported.")
-    if backend == "sqlite" and (url.database in {None, "", ":memory:"} or "memory" in url.query.values()):
-        raise Invalid("An SQLite database must be a file.")
-    return url.set(drivername=_DRIVERS[backend])
-
-
-def connect(settings: DatabaseSettings) -> sa.Engine:
-    """Make the engine; nothing is connected yet.
-
-    :raises Invalid: see :func:`engine_url`.
-    """
-    url = engine_url(settings.connection)
+    url, arguments = for_driver(engine_url(settings.connection if connection is None else connection))
     backend = url.get_backend_name()
     options: dict[str, Any] = {"pool_timeout": settings.pool_timeout} if settings.pool_timeout is not None else {}
-    engine = sa.create_engine(
-        url,
-        isolation_level="AUTOCOMMIT",
-        # both replaced by RESETS, which cost no round trip when there is nothing to undo
-        skip_autocommit_rollback=True,
-        pool_reset_on_return=None,
-        pool_size=settings.max_pool_size,
-        max_overflow=settings.max_overflow,
-        pool_recycle=settings.connection_recycle_time,
-        connect_args=_connect_arguments(url, settings),
-        # parameters of a statement may be private to a project: never in logs or error texts
-        hide_parameters=True,
-        **options,
-    )
+    if backend == "postgresql":
+        # no column has this type, and asking for it costs a new process two round trips
+        options["use_native_hstore"] = False
+    if settings.connection_debug >= STATEMENTS:
+        log_statements(settings.connection_debug)
+    try:
+        engine = sa.create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            # both replaced by RESETS, which cost no round trip when there is nothing to undo
+            skip_autocommit_rollback=True,
+            pool_reset_on_return=None,
+            pool_size=settings.max_pool_size,
+            max_overflow=settings.max_overflow,
+            pool_recycle=settings.connection_recycle_time,
+            connect_args={**arguments, **_own_arguments(url, settings)},
+            # parameters of a statement may be private to a project: never in logs or error texts
+            hide_parameters=True,
+            **options,
+        )
+    except (ArgumentError, TypeError, ValueError):
+        # the text of the error may repeat a value
+        raise Invalid("A parameter of the database connection has a value that cannot be used.") from None
     event.listen(engine, "reset", RESETS[backend])
+    event.listen(engine, "handle_error", _leave_server)
     if backend == "sqlite":
         _set_up_sqlite(engine, full=settings.sqlite_synchronous)
+    elif backend == "postgresql" and "prepare_threshold" not in arguments:
+        event.listen(engine, "connect", _notice_pooler)
     elif backend == "mysql":
-        event.listen(engine, "connect", _set_up_mysql)
+        event.listen(engine, "do_connect", _connect_mysql)
+        event.listen(engine, "connect", _mysql_session(settings))
+    if settings.connection_trace:
+        mark_statements(engine)
+    PATIENCE[engine] = patience_of(settings)
     return engine
 
 
-def _connect_arguments(url: sa.URL, settings: DatabaseSettings) -> dict[str, Any]:
+def _own_arguments(url: sa.URL, settings: DatabaseSettings) -> dict[str, Any]:
     match url.get_backend_name():
         case "sqlite":
-            return {"timeout": SQLITE_BUSY_TIMEOUT}
+            return {} if "timeout" in url.query else {"timeout": SQLITE_BUSY_TIMEOUT}
         case "mysql":
-            arguments: dict[str, Any] = {"sql_mode": settings.mysql_sql_mode} if settings.mysql_sql_mode else {}
-            if "charset" not in url.query:
-                arguments["charset"] = "utf8mb4"
-            return arguments
+            return {"sql_mode": settings.mysql_sql_mode} if settings.mysql_sql_mode else {}
         case _:
             return {}
+
+
+def _leave_server(context: ExceptionContext) -> None:
+    """Give up connections to a server that says it cannot go on, though it keeps them open."""
+    if ends_connection(context.original_exception):
+        context.is_disconnect = True
 
 
 def _set_up_sqlite(engine: sa.Engine, *, full: bool) -> None:
@@ -105,8 +105,37 @@ def _set_up_sqlite(engine: sa.Engine, *, full: bool) -> None:
     event.listen(engine, "connect", on_connect)
 
 
-def _set_up_mysql(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+def _notice_pooler(connection: Any, _record: ConnectionPoolEntry) -> None:
+    """Prepare no statements where a pooler is in between, which gives each transaction another session.
+
+    Names of prepared statements are a session's: there they would be unknown, or another client's.
+    """
+    (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if process != connection.info.backend_pid:
+        connection.prepare_threshold = None
+
+
+def _connect_mysql(dialect: Dialect, _record: ConnectionPoolEntry, args: list[Any], keywords: dict[str, Any]) -> Any:
+    try:
+        return dialect.connect(*args, **keywords)
+    except OSError as error:
+        # PyMySQL lets this through where a file of TLS is meant
+        raise dialect.loaded_dbapi.OperationalError(f"No connection: {error}") from error
+    except ValueError:
+        # its text may have characters of the password
+        raise dialect.loaded_dbapi.OperationalError("No connection: a value cannot be sent to the server.") from None
+
+
+def _mysql_session(settings: DatabaseSettings) -> Callable[[DBAPIConnection, ConnectionPoolEntry], None]:
     # The default, REPEATABLE READ, locks gaps between rows: writers of different images would end in deadlocks.
-    cursor = connection.cursor()
-    cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    cursor.close()
+    statements = ["SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"]
+    if settings.mysql_wsrep_sync_wait is not None:
+        statements.append(f"SET SESSION wsrep_sync_wait = {settings.mysql_wsrep_sync_wait:d}")
+
+    def on_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+
+    return on_connect

@@ -1,22 +1,28 @@
-"""Lists of images: the marker, the page, and all that belongs to its images, one statement each."""
+"""Lists of images: what the page depends on, the page, and all that belongs to its images, one statement each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from glimpse.db.base import Viewer
+from glimpse.db.sql.failures import misses_index
 from glimpse.db.sql.keyset import marker_name
 from glimpse.db.sql.list_statement import Shape, page_statement
+from glimpse.db.sql.marks import Mark, marks_of, of_few
 from glimpse.db.sql.reading import Children, build, children, gather, sees
 from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.texts import storable
 from glimpse.db.sql.visibility import PROJECT, ListScope
 from glimpse.domain.image import Image
-from glimpse.domain.listing import SORT_KEYS, ListQuery
+from glimpse.domain.listing import SORT_KEYS, ListQuery, SortKey
 from glimpse.domain.status import Visibility
 from glimpse.errors import Forbidden, MarkerUnknown
 
@@ -42,45 +48,71 @@ def _on_page(image_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     return image_id.in_(sa.bindparam("ids", expanding=True))
 
 
-_CHILDREN = children(_on_page, PROJECT).order_by("row_id")
+# not ordered: MariaDB would put the long texts into a temporary table on disk for that
+_CHILDREN = children(_on_page, PROJECT)
+_BY_ROW_ID = itemgetter(2)
+
+
+class _Known(msgspec.Struct):
+    """What is known before the page: the marker's values of the keys, and how many images have each mark."""
+
+    marker: dict[str, Any] | None = None
+    counts: Sequence[int] = ()
 
 
 def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> list[Image]:
     """See :meth:`glimpse.db.base.Database.list_images`; a page of no images asks the database nothing."""
     if query.limit <= 0:
         return []
-    marker = _marker_values(connection, query, viewer) if query.marker is not None else None
-    parameters = _parameters(query, viewer)
-    if parameters is None:
+    values = _values(query, viewer)
+    marks = marks_of(query) if values is not None else ()
+    known = _look_up(connection, query, viewer, marks, values or {})
+    scope = ListScope.of(viewer, query.visibility, query.member_status)
+    if values is None or 0 in known.counts or scope.is_empty:
         return []
-    if marker is not None:
-        parameters |= {marker_name(position): value for position, value in enumerate(marker) if value is not None}
+    order = _up_to_id(query.order)
     shape = Shape(
-        scope=ListScope.of(viewer, query.visibility, query.member_status),
+        scope=scope,
         os_hidden=query.os_hidden,
         comparisons=tuple([(comparison.column, comparison.op) for comparison in query.comparisons]),
         one_of=tuple([one_of.column for one_of in query.one_of]),
-        tags=len(query.tags),
-        properties=len(query.properties),
-        order=query.order,
-        marker_nulls=tuple([value is None for value in marker]) if marker is not None else None,
+        marks=marks,
+        few=of_few(marks, known.counts),
+        order=order,
+        marker_nulls=None if known.marker is None else tuple([known.marker[key.column] is None for key in order]),
     )
-    statement = page_statement(shape, state_nulls=connection.dialect.name == "postgresql")
-    rows = connection.execute(statement, parameters).fetchall()
+    if known.marker is not None:
+        values |= {marker_name(position): known.marker[key.column] for position, key in enumerate(order)}
+    rows = _page(connection, shape, values)
     if not rows:
         return []
     parts = {row[0]: Children() for row in rows}
-    gather(
-        connection.execute(_CHILDREN, {"ids": list(parts), "project": viewer.project_id}).fetchall(),
-        parts,
-    )
+    found = connection.execute(_CHILDREN, {"ids": list(parts), "project": viewer.project_id}).fetchall()
+    gather(sorted(found, key=_BY_ROW_ID), parts)
     return [build(row, parts[row[0]]) for row in rows]
 
 
-def _parameters(query: ListQuery, viewer: Viewer) -> dict[str, Any] | None:
+def _page(connection: Connection, shape: Shape, values: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    dialect = connection.dialect.name
+    try:
+        return connection.execute(page_statement(shape, dialect), values).fetchall()
+    except DBAPIError as error:
+        if not misses_index(error):
+            raise
+        # somebody dropped it, which makes lists slow and nothing else
+        return connection.execute(page_statement(shape, dialect, hints=False), values).fetchall()
+
+
+def _up_to_id(order: Sequence[SortKey]) -> tuple[SortKey, ...]:
+    # ids are never equal: what follows orders nothing
+    return tuple(order[: [key.column for key in order].index("id") + 1])
+
+
+def _values(query: ListQuery, viewer: Viewer) -> dict[str, Any] | None:
     """The values of a request; None where one is a text that no row can hold, so nothing matches."""
     values: dict[str, Any] = {
         "limit": query.limit,
+        "last": query.limit - 1,
         "project": viewer.project_id,
         "member_status": query.member_status,
     }
@@ -105,19 +137,36 @@ def _in_range(value: Any) -> Any:
     return value
 
 
-def _marker_values(connection: Connection, query: ListQuery, viewer: Viewer) -> list[Any]:
-    """The marker's values of the keys of the order.
-
-    :raises MarkerUnknown: it names no live image.
+def _look_up(
+    connection: Connection, query: ListQuery, viewer: Viewer, marks: tuple[Mark, ...], values: dict[str, Any]
+) -> _Known:
+    """
+    :raises MarkerUnknown: the marker names no live image.
     :raises Forbidden: the viewer does not see it.
     """
-    row: Sequence[Any] | None = None
-    if query.marker is not None and len(query.marker) <= 36 and storable(query.marker):
-        row = connection.execute(_MARKER, {"marker": query.marker, "project": viewer.project_id}).fetchone()
+    counted = tuple([mark for mark in marks if mark.is_indexed])
+    if query.marker is None:
+        if not counted:
+            return _Known()
+        return _Known(
+            None, connection.execute(_lookup(counted, connection.dialect.name, with_marker=False), values).one()
+        )
+    row: Any = None
+    if len(query.marker) <= 36 and storable(query.marker):
+        of_marker = {"marker": query.marker, "project": viewer.project_id}
+        row = connection.execute(
+            _lookup(counted, connection.dialect.name, with_marker=True), values | of_marker
+        ).fetchone()
     if row is None:
         raise MarkerUnknown(f"The marker {query.marker} names no image.")
     visibility, owner, membership = row[:3]
     if not sees(viewer, Visibility(visibility), owner, membership):
         raise Forbidden("The marker names an image that is not visible to you.")
-    known = dict(zip(_SORT_COLUMNS, row[3:], strict=True))
-    return [known[key.column] for key in query.order]
+    end = 3 + len(_SORT_COLUMNS)
+    return _Known(dict(zip(_SORT_COLUMNS, row[3:end], strict=True)), row[end:])
+
+
+@lru_cache(maxsize=64)
+def _lookup(counted: tuple[Mark, ...], dialect: str, *, with_marker: bool) -> Any:
+    counts = [mark.count(dialect) for mark in counted]
+    return _MARKER.add_columns(*counts) if with_marker else sa.select(*counts)

@@ -140,11 +140,14 @@ def _add_member(connection: Connection, image_id: str, member_id: str, maximum: 
         raise Duplicate(f"Image {image_id} is shared with {member_id} already.")
     moment = stamp(connection)
     removed = next((row for row in rows if row.deleted), None)
-    if removed is None:
+    created_at = None
+    if removed is not None:
+        revive = {"row_id": removed.id, "of_member": member_id, "moment": moment}
+        # a purge may have taken the row since it was read
+        created_at = removed.created_at if connection.execute(_REVIVE, revive).rowcount else None
+    if created_at is None:
         connection.execute(_INSERT, _new_row(image_id, member_id, moment))
-    else:
-        connection.execute(_REVIVE, {"row_id": removed.id, "of_member": member_id, "moment": moment})
-    created_at = moment if removed is None else removed.created_at
+        created_at = moment
     return Member(image_id=image_id, member_id=member_id, created_at=created_at, updated_at=moment)
 
 

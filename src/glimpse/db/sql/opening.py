@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Engine
+
+from glimpse.db.base import Database
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.settings.model import DatabaseSettings
@@ -12,7 +15,19 @@ def open_database(settings: DatabaseSettings) -> SqlDatabase:
 
     :raises Invalid: the URL cannot be read.
     """
-    engine = connect(settings)
+    database = _on(connect(settings), settings)
+    if settings.slave_connection and not settings.synchronous_reader:
+        replica = _on(connect(settings, settings.slave_connection), settings)
+        database.read_from(replica)
+    return database
+
+
+def for_reading(database: Database) -> Database:
+    """The same database as GET requests see it: what they read comes from a replica, where one is used."""
+    return database.for_reading() if isinstance(database, SqlDatabase) else database
+
+
+def _on(engine: Engine, settings: DatabaseSettings) -> SqlDatabase:
     key = settings.metadata_encryption_key
     if not key:
         return SqlDatabase(engine)

@@ -7,7 +7,7 @@ and never meet half-way.
 
 from __future__ import annotations
 
-import random
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -18,17 +18,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
-from glimpse.db.sql.failures import collided, connection_lost, translate
+from glimpse.db.sql.failures import cause, ends_connection, refuses_changes, translate
+from glimpse.db.sql.patience import DEFAULT, FALLBACK, PATIENCE, Attempts
 from glimpse.errors import DatabaseUnavailable
+
+LOG = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-#: Runs of a write that keeps colliding with others (deadlocks, serialization failures).
-COLLISION_ATTEMPTS = 10
 
 # pymysql's SERVER_STATUS_IN_TRANS
 _MYSQL_IN_TRANSACTION = 1
@@ -59,7 +59,7 @@ class Transaction:
         try:
             _BEGIN[dialect.name](driver)
         except cast("type[Exception]", dialect.loaded_dbapi.Error) as error:
-            lost = dialect.is_disconnect(cast("Any", error), cast("Any", driver), None)
+            lost = dialect.is_disconnect(cast("Any", error), cast("Any", driver), None) or ends_connection(error)
             if lost:
                 connection.invalidate(error)
                 # the others in the pool are as old
@@ -74,8 +74,9 @@ class Transaction:
         try:
             if kind is None:
                 self._connection.commit()
-        except OperationalError as error:
-            if error.connection_invalidated:
+        except DBAPIError as error:
+            if error.connection_invalidated and not refuses_changes(error.orig):
+                LOG.warning("The database was lost during a COMMIT: %s", cause(error))
                 raise DatabaseUnavailable("The connection was lost while the change was being stored.") from error
             raise
         finally:
@@ -83,11 +84,11 @@ class Transaction:
 
 
 def read(engine: Engine, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``work`` on a connection in autocommit; also for a write of a single statement.
+    """Run ``work`` on a connection in autocommit; also for a write of a single statement that may be repeated.
 
     :raises DatabaseUnavailable: no connection, or the database refuses.
     """
-    return _run(engine.connect, work, *args, **kwargs)
+    return _run(engine, engine.connect, work, *args, **kwargs)
 
 
 def write(engine: Engine, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -96,32 +97,38 @@ def write(engine: Engine, work: Callable[Concatenate[Connection, P], T], *args: 
     :raises DatabaseUnavailable: no connection, the database refuses, or it was lost during the COMMIT (then it is
         unknown whether the change is stored).
     """
-    return _run(partial(Transaction, engine), work, *args, **kwargs)
+    return _run(engine, partial(Transaction, engine), work, *args, **kwargs)
 
 
 def _run(
+    engine: Engine,
     connect: Callable[[], AbstractContextManager[Connection]],
     work: Callable[Concatenate[Connection, P], T],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    fresh = False
-    collisions = 0
+    attempts: Attempts | None = None
     while True:
         try:
             with connect() as connection:
                 return work(connection, *args, **kwargs)
         except SQLAlchemyError as error:
-            if connection_lost(error) and not fresh:
-                fresh = True
-                continue
-            if collided(error) and collisions < COLLISION_ATTEMPTS:
-                collisions += 1
-                time.sleep(random.uniform(0.005, 0.02) * collisions)
-                continue
-            if failure := translate(error):
-                raise failure from error
-            raise
+            attempts = attempts or Attempts(PATIENCE.get(engine, DEFAULT))
+            pause = attempts.pause_after(error)
+            if pause is None:
+                failure = translate(error)
+                if failure is None:
+                    raise
+                if isinstance(failure, DatabaseUnavailable):
+                    LOG.warning("%s (%s)", failure, cause(error))
+                main = FALLBACK.get(engine)
+                if main is None or not isinstance(failure, DatabaseUnavailable):
+                    raise failure from error
+                break
+        if pause:
+            time.sleep(pause)
+    # a replica: what it does not answer now, the main database does
+    return read(main, work, *args, **kwargs)
 
 
 def stamp(connection: Connection) -> datetime:

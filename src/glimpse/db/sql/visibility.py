@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from glimpse.db.base import Viewer
 from glimpse.db.sql.tables import image_members, images
+from glimpse.domain.listing import SORT_KEYS
 from glimpse.domain.status import MemberStatus, Visibility
 
 #: The viewer's project in every statement.
@@ -16,8 +18,34 @@ PROJECT = sa.bindparam("project", type_=sa.String())
 #: The membership status that a list asks for.
 MEMBER_STATUS = sa.bindparam("member_status", type_=sa.String())
 
+_OWN = images.c.owner == PROJECT
+
 _VISIBILITIES = frozenset(visibility.value for visibility in Visibility)
 _MEMBER_STATUSES = frozenset(status.value for status in MemberStatus)
+
+
+# The indexes (migration glimpse_004) that have the live images of an owner, all of them, and those of one visibility
+# in the order of a key. The order of ids is that of the table; with "" the database finds its way.
+_OF_OWNER = {"id": "", **{key: f"glimpse_images_owner_{key}" for key in SORT_KEYS - {"id"}}}
+_OF_ALL = {
+    "id": "PRIMARY",
+    "created_at": "created_at_image_idx",
+    "updated_at": "glimpse_images_updated_at",
+    "name": "glimpse_images_name",
+}
+_OF_VISIBILITY = {"created_at": "glimpse_images_visibility"}
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """A part of the listed images that is found in one way. Lanes of a list may have images in common.
+
+    ``indexes``: by the first key of an order, the index that has the images of the lane in it. In the order of any
+    other key they are gathered.
+    """
+
+    conditions: tuple[sa.ColumnElement[bool], ...]
+    indexes: Mapping[str, str] = {}
+    source: sa.FromClause = images
 
 
 class ListScope(msgspec.Struct, frozen=True):
@@ -33,11 +61,70 @@ class ListScope(msgspec.Struct, frozen=True):
         """The scope of one list request."""
         return cls(viewer.is_admin, viewer.project_id is not None, visibility, member_status == "all")
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it asks for a visibility that no image has."""
+        return self.visibility not in {None, "all"} and self.visibility not in _VISIBILITIES
+
+    def lanes(self, first_key: str) -> list[Lane]:
+        """The images listed in an order that begins with this key, as lanes."""
+        if self.is_admin:
+            return self._lanes_of_admin(first_key)
+        lanes: list[Lane] = []
+        match self.visibility:
+            case "all":
+                lanes = [_lane_of("public"), _lane_of("community")]
+            case None | "public":
+                lanes = [_lane_of("public")]
+            case "community":
+                lanes = [_lane_of("community")]
+            case _:
+                pass
+        if not self.has_project:
+            return lanes or [Lane((sa.false(),))]
+        match self.visibility:
+            case None | "all":
+                lanes.append(Lane((_OWN,), _OF_OWNER))
+            case "private" | "shared":
+                lanes.append(Lane((_OWN, _is(self.visibility)), _OF_OWNER))
+            case _:
+                return lanes
+        if self.visibility != "private":
+            lanes.append(self._lane_of_memberships())
+        return lanes
+
+    def _lanes_of_admin(self, first_key: str) -> list[Lane]:
+        if self.visibility not in {None, "all"}:
+            return [_lane_of(str(self.visibility))]
+        if first_key not in _OF_VISIBILITY:
+            return [self.lane_of_all()]
+        listed = _VISIBILITIES - ({"community"} if self.visibility is None else set[str]())
+        lanes = [_lane_of(visibility) for visibility in sorted(listed)]
+        if self.visibility is None and self.has_project:
+            lanes.append(Lane((_OWN,), _OF_OWNER))
+        return lanes
+
+    def lane_of_all(self) -> Lane:
+        """The images listed as a single lane."""
+        return Lane((self.condition(),), _OF_ALL)
+
+    def lane_of_filtered(self) -> Lane:
+        """The same where a filter leaves few of them."""
+        return Lane((self.condition(),))
+
+    def lane_of_owner(self) -> Lane:
+        """The same where a filter names their owner."""
+        return Lane((self.condition(),), _OF_OWNER)
+
+    def _lane_of_memberships(self) -> Lane:
+        source = image_members.join(images, images.c.id == image_members.c.image_id)
+        return Lane((_is("shared"), *self._membership()), source=source)
+
     def condition(self) -> sa.ColumnElement[bool]:
-        """The images listed, as one condition, so that the database can walk one index in the order asked for."""
-        if self.visibility not in {None, "all"} and self.visibility not in _VISIBILITIES:
+        """The images listed, as one condition."""
+        if self.is_empty:
             return sa.false()
-        own = images.c.owner == PROJECT if self.has_project else sa.false()
+        own = _OWN if self.has_project else sa.false()
         if self.is_admin:
             match self.visibility:
                 case "all":
@@ -61,14 +148,15 @@ class ListScope(msgspec.Struct, frozen=True):
     def _shared_with_project(self) -> sa.ColumnElement[bool]:
         if not self.has_project:
             return sa.false()
-        member = sa.exists().where(
-            image_members.c.image_id == images.c.id,
-            image_members.c.member == PROJECT,
-            image_members.c.deleted == sa.false(),
-        )
-        if not self.any_membership:
-            member = member.where(image_members.c.status == MEMBER_STATUS)
-        return sa.and_(_is("shared"), member)
+        return sa.and_(_is("shared"), sa.exists().where(image_members.c.image_id == images.c.id, *self._membership()))
+
+    def _membership(self) -> list[sa.ColumnElement[bool]]:
+        of_project = [image_members.c.member == PROJECT, image_members.c.deleted == sa.false()]
+        return of_project if self.any_membership else [*of_project, image_members.c.status == MEMBER_STATUS]
+
+
+def _lane_of(visibility: str) -> Lane:
+    return Lane((_is(visibility),), _OF_VISIBILITY)
 
 
 def _is(visibility: str) -> sa.ColumnElement[bool]:

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from glimpse.db.migrations.steps import create_index, create_table
+
 revision = "glimpse_001"
 down_revision = None
 
@@ -12,7 +14,7 @@ _SECONDS: sa.Double[float] = sa.Double()
 
 def upgrade() -> None:
     """Create ``glimpse_leases``."""
-    op.create_table(
+    create_table(
         "glimpse_leases",
         sa.Column("id", sa.CHAR(32), primary_key=True),
         sa.Column("image_id", sa.String(36), nullable=False),
@@ -23,11 +25,9 @@ def upgrade() -> None:
         sa.Column("store", sa.String(255)),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.UniqueConstraint("image_id", "purpose", name="uq_glimpse_leases_image_id_purpose"),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8",
     )
-    op.create_index("ix_glimpse_leases_expires_at", "glimpse_leases", ["expires_at"])
-    op.create_index("ix_glimpse_leases_owner", "glimpse_leases", ["owner"])
+    create_index("ix_glimpse_leases_expires_at", "glimpse_leases", "expires_at")
+    create_index("ix_glimpse_leases_owner", "glimpse_leases", "owner")
 
 
 def downgrade() -> None:

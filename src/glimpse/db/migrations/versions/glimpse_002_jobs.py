@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
+from glimpse.db.migrations.steps import create_index, create_table
+
 revision = "glimpse_002"
 down_revision = "glimpse_001"
 
@@ -15,7 +17,7 @@ _BYTES = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Create ``glimpse_jobs``."""
-    op.create_table(
+    create_table(
         "glimpse_jobs",
         sa.Column("id", sa.String(36), primary_key=True),
         sa.Column("type", sa.String(30), nullable=False),
@@ -40,11 +42,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(), nullable=False),
         sa.Column("ended_at", sa.DateTime()),
         sa.UniqueConstraint("unique_key", name="uq_glimpse_jobs_unique_key"),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8",
     )
     for column in ("due_at", "image_id", "created_at", "ended_at"):
-        op.create_index(f"ix_glimpse_jobs_{column}", "glimpse_jobs", [column])
+        create_index(f"ix_glimpse_jobs_{column}", "glimpse_jobs", column)
 
 
 def downgrade() -> None:

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from glimpse.db.migrations.steps import add_column, create_index, create_table
+
 revision = "glimpse_003"
 down_revision = "glimpse_002"
 
@@ -11,14 +13,12 @@ _BYTES = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Add two columns to ``glimpse_leases``, create ``glimpse_projects``."""
-    op.add_column("glimpse_leases", sa.Column("project_id", sa.String(255)))
-    op.add_column("glimpse_leases", sa.Column("reserved_bytes", _BYTES))
-    op.create_index("ix_glimpse_leases_project_id", "glimpse_leases", ["project_id"])
-    op.create_table(
+    add_column("glimpse_leases", sa.Column("project_id", sa.String(255)))
+    add_column("glimpse_leases", sa.Column("reserved_bytes", _BYTES))
+    create_index("ix_glimpse_leases_project_id", "glimpse_leases", "project_id")
+    create_table(
         "glimpse_projects",
         sa.Column("id", sa.String(255), primary_key=True),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8",
     )
 
 

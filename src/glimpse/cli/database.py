@@ -1,0 +1,134 @@
+"""The database of the settings, for commands. What belongs to SQL is imported when SQL it is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from glimpse.cli.config_options import settings_or_exit
+from glimpse.cli.places import embedded_file
+from glimpse.db.base import Database
+from glimpse.errors import GlimpseError
+from glimpse.opening import open_database, open_registry
+from glimpse.registry.options import is_registry
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.masking import masked_url
+from glimpse.settings.model import Settings
+
+if TYPE_CHECKING:
+    from glimpse.db.schema import SchemaState
+
+
+def sql_settings_or_exit(
+    config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None
+) -> Settings:
+    """The settings of a command that is about tables.
+
+    :raises ClickException: they cannot be used, or a registry has the tables.
+    """
+    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
+    if is_registry(settings.database.connection):
+        raise click.ClickException(
+            "This node has its database through a registry. Run the command where the registry runs."
+        )
+    return settings
+
+
+def schema_state(settings: Settings) -> SchemaState:
+    """What the database is; an embedded one that does not exist is not created by asking.
+
+    :raises GlimpseError: it cannot be reached, or its URL is wrong.
+    """
+    from glimpse.db import schema
+    from glimpse.db.sql.engine import connect
+
+    if not_made_yet(settings):
+        return schema.SchemaState.MISSING
+    engine = connect(settings.database)
+    try:
+        return schema.check(engine)
+    finally:
+        engine.dispose()
+
+
+def not_made_yet(settings: Settings) -> bool:
+    """Whether the database is an embedded one whose file is not there."""
+    file = embedded_file(settings)
+    return file is not None and not file.exists()
+
+
+@contextmanager
+def failing_in_one_line(settings: Settings) -> Generator[None]:
+    """Turn errors of the database into one line that says which database it is, and exit code 1."""
+    try:
+        yield
+    except GlimpseError as error:
+        told = f"{error} (database {masked_url(settings.database.connection)}{_cause(error)})"
+        raise click.ClickException(told) from error
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _cause(error: GlimpseError) -> str:
+    """What the driver of the database said, for the operator."""
+    driver_error = getattr(error.__cause__, "orig", None)
+    return "" if driver_error is None else f": {' '.join(str(driver_error).split())}"
+
+
+def require_database(settings: Settings) -> None:
+    """Let the service start; see :func:`glimpse.cli.db.require_tables`. The tables of a registry are its own affair.
+
+    :raises ClickException: the database is not up to date.
+    :raises GlimpseError: it cannot be reached.
+    :raises SettingsError: a certificate or key for the registry cannot be used.
+    """
+    if is_registry(settings.database.connection):
+        _require_registry(settings)
+        return
+    from glimpse.cli.db import require_tables
+
+    require_tables(settings)
+
+
+@contextmanager
+def opened_database(settings: Settings) -> Generator[Database]:
+    """The database, which is not created by asking; errors of it end the command in one line.
+
+    :raises ClickException: it is not up to date.
+    """
+    with failing_in_one_line(settings):
+        _require_current(settings)
+        database = open_database(settings)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _require_current(settings: Settings) -> None:
+    if is_registry(settings.database.connection):
+        _require_registry(settings)
+        return
+    from glimpse.db.schema import SchemaState
+
+    state = schema_state(settings)
+    if state is not SchemaState.CURRENT:
+        raise click.ClickException(state.value)
+
+
+def _require_registry(settings: Settings) -> None:
+    """Make the registry's acquaintance.
+
+    :raises ClickException: its database is not up to date.
+    """
+    registry = open_registry(settings)
+    try:
+        hello = registry.hello()
+    finally:
+        registry.close()
+    if not hello.ready:
+        raise click.ClickException(f"The registry's database cannot be used as it is: {hello.state}")

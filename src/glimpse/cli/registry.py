@@ -1,0 +1,184 @@
+"""``glimpse registry``: the database for nodes that have no database credentials, and certificates to try it with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.database import failing_in_one_line, schema_state
+from glimpse.cli.db import require_tables
+from glimpse.cli.places import make_data_directory
+from glimpse.cli.registry_certs import certs
+from glimpse.db.schema import SchemaState
+from glimpse.db.sql.opening import open_database
+from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
+from glimpse.launcher import serve as launch
+from glimpse.launcher.handshake import make_server_context
+from glimpse.registry.calls import Calls
+from glimpse.registry.options import is_registry
+from glimpse.registry.server import RegistryApplication
+from glimpse.registry.tls import ServerTls, TlsError, TlsFiles
+from glimpse.registry.wire import SERVER_KEEPS_IDLE, Role
+from glimpse.settings.model import RegistryServer, Settings
+from glimpse.telemetry import exposition, log
+from glimpse.telemetry.registry_metrics import RegistryMetrics
+
+#: Seconds for which an answer of the database about its schema is repeated.
+_SCHEMA_SECONDS = 10.0
+
+
+@click.group(invoke_without_command=True)
+@config_options
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", help="TCP port to listen on.")
+@click.option("--workers", help="Worker processes.")
+@click.pass_context
+def registry(
+    context: click.Context,
+    config_files: tuple[Path, ...],
+    config_dirs: tuple[Path, ...],
+    data_dir: str | None,
+    host: str | None,
+    port: str | None,
+    workers: str | None,
+) -> None:
+    """Serve the database to nodes with client certificates until SIGTERM or SIGINT.
+
+    The nodes' own `[database] connection` is registry+https://HOST:PORT then.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    overrides = {
+        ("glimpse", "registry_host", "--host"): host,
+        ("glimpse", "registry_port", "--port"): port,
+        ("glimpse", "registry_workers", "--workers"): workers,
+    }
+    settings = settings_or_exit(config_files, config_dirs, data_dir, overrides).settings
+    tls = _get_ready(settings)
+    raise SystemExit(_run(settings, tls))
+
+
+registry.add_command(certs)
+
+
+def _get_ready(settings: Settings) -> ServerTls:
+    """Everything that can fail before the port is opened.
+
+    :raises ClickException: the registry cannot start.
+    """
+    if is_registry(settings.database.connection):
+        raise click.ClickException(
+            "[database] connection leads to a registry: `glimpse registry` needs the database itself."
+        )
+    files = _tls_files(settings.registry_server)
+    make_data_directory(settings)
+    try:
+        log.configure(settings.logging)
+    except OSError as error:
+        raise click.ClickException(
+            f"The log file {settings.logging.file} cannot be written: {error.strerror}."
+        ) from error
+    try:
+        roles = {name: Role(role) for name, role in settings.registry_server.roles.items()}
+        tls = ServerTls(files, roles, make_context=make_server_context)
+    except TlsError as error:
+        raise click.ClickException(str(error)) from error
+    with failing_in_one_line(settings):
+        require_tables(settings)
+    return tls
+
+
+def _tls_files(server: RegistryServer) -> TlsFiles:
+    certificate, key, authorities = server.cert_file, server.key_file, server.client_ca_file
+    if certificate is None or key is None or authorities is None:
+        raise click.ClickException(
+            "The registry does not run without certificates: set [glimpse] registry_server_cert_file, "
+            "registry_server_key_file and registry_client_ca_file (`glimpse registry certs` makes some to try it)."
+        )
+    return TlsFiles(certificate=certificate, key=key, client_authorities=authorities)
+
+
+def _run(settings: Settings, tls: ServerTls) -> int:
+    """Start the workers and stay until they end; returns the exit code.
+
+    :raises ClickException: a port cannot be opened, or the server is not installed.
+    """
+    try:
+        metrics_directory = exposition.prepare(settings.metrics, settings.data_dir)
+    except OSError as error:
+        raise click.ClickException(f"Metrics cannot be kept in {settings.data_dir}: {error.strerror}.") from error
+    server = settings.registry_server
+    try:
+        options = ServeOptions(
+            host=server.host.strip("[]"),
+            port=server.port,
+            workers=server.workers,
+            server="uvicorn",
+            drain_seconds=settings.listen.drain_seconds,
+            idle_seconds=SERVER_KEEPS_IDLE,
+            in_parent=_in_parent(settings, metrics_directory),
+            tls=tls,
+        )
+        return launch(options, lambda: _load(settings, tls))
+    except LaunchError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _in_parent(settings: Settings, metrics_directory: Path | None) -> Callable[[], None]:
+    def start() -> None:
+        if metrics_directory is not None:
+            try:
+                exposition.serve_metrics(settings.metrics, metrics_directory)
+            except OSError as error:
+                where = f"{settings.metrics.host}:{settings.metrics.port}"
+                raise LaunchError(f"Cannot serve metrics on {where}: {error.strerror}.") from error
+
+    return start
+
+
+def _load(settings: Settings, tls: ServerTls) -> ASGIApp:
+    """The application of one worker, which runs this after the fork."""
+    log.write_in_background()
+    server = settings.registry_server
+    database = open_database(settings.database)
+    calls = Calls(database, threads=server.threads, queue=server.queue)
+    recorder = None
+    if settings.metrics.port is not None:
+        recorder = RegistryMetrics()
+        calls.on_change = recorder.calls_inside
+        tls.on_refusal = recorder.connection_refused
+
+    def stop() -> None:
+        database.close()
+        if recorder is not None:
+            recorder.close()
+
+    return RegistryApplication(
+        calls,
+        refusal=tls.refusal,
+        schema_problem=_SchemaProblem(settings),
+        stop=stop,
+        recorder=recorder,
+        body_timeout=settings.listen.body_timeout,
+    )
+
+
+class _SchemaProblem:
+    """Says why the database cannot be used as it is; a good answer holds for some seconds. Called by many threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._good_until = 0.0
+
+    def __call__(self) -> str | None:
+        if time.monotonic() < self._good_until:
+            return None
+        state = schema_state(self._settings)
+        if state is not SchemaState.CURRENT:
+            return state.value
+        self._good_until = time.monotonic() + _SCHEMA_SECONDS
+        return None

@@ -1,0 +1,110 @@
+"""What Glimpse added to a database, and removing it: a plain Glance database stays (spec 04, section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+from glimpse.db import schema
+from glimpse.db.migrations.online import PREFIX, drop_index_online, own_indexes
+from glimpse.db.schema import SchemaState
+from glimpse.db.schema_lock import alone
+from glimpse.db.sql.own_tables import glimpse_version, jobs, leases
+from glimpse.db.sql.transaction import read
+from glimpse.errors import Conflict
+
+# ids that a sentence names
+_NAMED = 5
+
+
+class Extensions(msgspec.Struct, frozen=True):
+    """Names of tables, names and tables of indexes, and what would be lost with them in sentences.
+
+    ``unfinished`` is work that nobody would bring to its end any more, ``records`` what is only history.
+    """
+
+    tables: tuple[str, ...]
+    indexes: tuple[tuple[str, str], ...]
+    unfinished: tuple[str, ...]
+    records: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.indexes)
+
+
+def extensions(engine: Engine) -> Extensions:
+    """What a database has of them.
+
+    :raises DatabaseUnavailable: it cannot be reached.
+    """
+    return read(engine, _extensions)
+
+
+def drop_extensions(engine: Engine, *, force: bool = False) -> Extensions:
+    """Drop them, and return what there was. Interrupted, it is to be called again.
+
+    Glance reads and writes its tables meanwhile; nothing of Glimpse may run.
+
+    :raises Conflict: something is unfinished, and not ``force``; nothing is changed.
+    :raises DatabaseUnavailable: the database cannot be reached, or its tables are in use for too long.
+    :raises Forbidden: its user has not the rights.
+    """
+    with alone(engine) as connection:
+        found = _extensions(connection)
+        if found.unfinished and not force:
+            raise Conflict(" ".join(found.unfinished))
+        # MySQL commits each statement. Without its version table an extended database is one to extend again.
+        for table in sorted(found.tables, key=lambda name: name != glimpse_version.name):
+            sa.Table(table, sa.MetaData()).drop(connection)
+        # the last, because PostgreSQL commits before it
+        for index, table in found.indexes:
+            drop_index_online(connection, index, table)
+    return found
+
+
+def _extensions(connection: Connection) -> Extensions:
+    names = sorted(name for name in sa.inspect(connection).get_table_names() if name.startswith(PREFIX))
+    unfinished: list[str] = []
+    records: list[str] = []
+    if schema.made_by_newer_version(connection):
+        unfinished.append(f"{SchemaState.OWN_UNKNOWN.value} What is unfinished in them cannot be told.")
+    else:
+        if leases.name in names:
+            unfinished += _of_leases(connection)
+        if jobs.name in names:
+            unfinished += _of_jobs(connection)
+            records += _of_ended_jobs(connection)
+    return Extensions(tuple(names), tuple(own_indexes(connection)), tuple(unfinished), tuple(records))
+
+
+def _of_leases(connection: Connection) -> list[str]:
+    rows = connection.execute(sa.select(leases.c.purpose, leases.c.image_id).order_by(leases.c.created_at))
+    by_purpose: dict[str, list[str]] = {}
+    for purpose, image_id in rows:
+        by_purpose.setdefault(purpose, []).append(image_id)
+    return [
+        f"Of the kind {purpose}, {_amount(len(images), 'operation')} on images not finished: {_named(images)}."
+        for purpose, images in sorted(by_purpose.items())
+    ]
+
+
+def _of_jobs(connection: Connection) -> list[str]:
+    ids = connection.execute(sa.select(jobs.c.id).where(jobs.c.ended_at.is_(None))).scalars().all()
+    return [f"{_amount(len(ids), 'job')} not ended: {_named(ids)}."] if ids else []
+
+
+def _of_ended_jobs(connection: Connection) -> list[str]:
+    ended = connection.scalar(sa.select(sa.func.count()).select_from(jobs).where(jobs.c.ended_at.is_not(None)))
+    return [f"{_amount(ended, 'record')} of jobs that have ended."] if ended else []
+
+
+def _amount(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _named(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:_NAMED])
+    return f"{shown}, …" if len(ids) > _NAMED else shown

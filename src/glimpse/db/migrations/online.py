@@ -1,0 +1,186 @@
+"""Indexes on tables that are in use: made and dropped while the peer and Glimpse go on reading and writing.
+
+PostgreSQL builds them CONCURRENTLY, which no transaction may contain: one that is open is committed first and
+another is begun afterwards, so a revision does this before or after its other changes, never between two that
+belong together. MySQL and MariaDB build them in place without a lock, and wait for running transactions only for
+moments, because every later statement waits behind them. SQLite has one writer; it builds within the transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from glimpse.errors import DatabaseUnavailable
+
+#: What every index begins with that Glimpse adds to a table of the peer; ``glimpse db drop-extensions`` goes by it.
+PREFIX = "glimpse_"
+
+# Seconds that MySQL and MariaDB may wait for transactions that use the table, seconds that those who queued behind
+# have before the next attempt, and how many there are.
+_MYSQL_WAIT = 2
+_MYSQL_PAUSE = 1
+_MYSQL_ATTEMPTS = 100
+_MYSQL_LOCK_WAIT_TIMEOUT = 1205
+
+
+class IndexState(Enum):
+    """What a database has under the name of an index."""
+
+    MISSING = "missing"
+    #: What an interrupted concurrent build leaves on PostgreSQL: it costs every write and serves no query.
+    INVALID = "invalid"
+    VALID = "valid"
+
+
+def index_state(connection: Connection, name: str, table: str) -> IndexState:
+    """Look an index up by its name."""
+    match connection.dialect.name:
+        case "postgresql":
+            valid = connection.scalar(_POSTGRESQL_STATE, {"name": name, "table": table})
+            return IndexState.MISSING if valid is None else IndexState.VALID if valid else IndexState.INVALID
+        case "mysql":
+            found = connection.scalar(_MYSQL_COLUMNS, {"name": name, "table": table})
+        case _:
+            found = connection.scalar(_SQLITE_INDEXES, {"name": name, "table": table})
+    return IndexState.VALID if found else IndexState.MISSING
+
+
+def create_index_online(
+    connection: Connection,
+    name: str,
+    table: str,
+    columns: Sequence[str],
+    *,
+    where: str | None = None,
+    mysql_length: Mapping[str, int] | None = None,
+) -> None:
+    """Create an index unless it is there; the leftover of an interrupted build is replaced.
+
+    Call it with ``op.get_bind()``. The caller holds the lock on the schema, so an invalid index is nobody's work in
+    progress.
+
+    :param name: begins with ``glimpse_`` on tables of the peer.
+    :param columns: names, with ``DESC`` behind them if so wished, or SQL expressions in parentheses.
+    :param where: condition of a partial index; left out on MySQL and MariaDB, which have none.
+    :param mysql_length: characters of a column that MySQL and MariaDB index, by column.
+    :raises DatabaseUnavailable: transactions keep the table in use on MySQL or MariaDB.
+    """
+    state = index_state(connection, name, table)
+    if state is IndexState.VALID:
+        return
+    if state is IndexState.INVALID:
+        drop_index_online(connection, name, table)
+    dialect = connection.dialect.name
+    lengths = (mysql_length or {}) if dialect == "mysql" else dict[str, int]()
+    quote = connection.dialect.identifier_preparer.quote
+    inside = ", ".join(_element(column, lengths, quote) for column in columns)
+    target = f"{quote(name)} ON {quote(table)} ({inside})"
+    condition = f" WHERE {where}" if where and dialect != "mysql" else ""
+    match dialect:
+        case "postgresql":
+            _outside_transaction(connection, f"CREATE INDEX CONCURRENTLY {target}{condition}")
+        case "mysql":
+            _in_place(connection, f"CREATE INDEX {target} ALGORITHM=INPLACE LOCK=NONE")
+        case _:
+            connection.exec_driver_sql(f"CREATE INDEX {target}{condition}")
+
+
+def drop_index_online(connection: Connection, name: str, table: str) -> None:
+    """Drop an index if it is there, whatever its state.
+
+    :raises DatabaseUnavailable: as for :func:`create_index_online`.
+    """
+    if index_state(connection, name, table) is IndexState.MISSING:
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    match connection.dialect.name:
+        case "postgresql":
+            _outside_transaction(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {quote(name)}")
+        case "mysql":
+            _in_place(connection, f"ALTER TABLE {quote(table)} DROP INDEX {quote(name)}, ALGORITHM=INPLACE, LOCK=NONE")
+        case _:
+            connection.exec_driver_sql(f"DROP INDEX {quote(name)}")
+
+
+def own_indexes(connection: Connection) -> list[tuple[str, str]]:
+    """Name and table of each index that Glimpse added to a table of the peer, invalid ones included."""
+    found = connection.execute(_ALL_INDEXES[connection.dialect.name])
+    return sorted((name, table) for name, table in found if name.startswith(PREFIX) and not table.startswith(PREFIX))
+
+
+_ALL_INDEXES = {
+    "postgresql": sa.text("SELECT indexname, tablename FROM pg_indexes WHERE schemaname = current_schema()"),
+    "mysql": sa.text(
+        "SELECT DISTINCT index_name, table_name FROM information_schema.statistics WHERE table_schema = database()"
+    ),
+    "sqlite": sa.text("SELECT name, tbl_name FROM sqlite_master WHERE type = 'index'"),
+}
+_POSTGRESQL_STATE = sa.text(
+    "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name) AND indrelid = to_regclass(:table)"
+)
+_MYSQL_COLUMNS = sa.text(
+    "SELECT count(*) FROM information_schema.statistics"
+    " WHERE table_schema = database() AND table_name = :table AND index_name = :name"
+)
+_SQLITE_INDEXES = sa.text(
+    "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = :name AND tbl_name = :table"
+)
+
+
+def _element(column: str, lengths: Mapping[str, int], quote: Any) -> str:
+    if column.startswith("("):
+        return column
+    name, _, order = column.partition(" ")
+    length = f"({lengths[name]})" if name in lengths else ""
+    return f"{quote(name)}{length}{' ' + order if order else ''}"
+
+
+def _outside_transaction(connection: Connection, statement: str) -> None:
+    driver = cast("Any", connection.connection.dbapi_connection)
+    # 0 is libpq's PQTRANS_IDLE
+    inside = bool(driver.pgconn.transaction_status)
+    if inside:
+        driver.commit()
+    # a build that is cut off would leave an invalid index
+    timeout = driver.execute("SHOW statement_timeout").fetchone()
+    driver.execute("SET statement_timeout = 0")
+    try:
+        connection.exec_driver_sql(statement)
+    finally:
+        if not driver.closed:
+            driver.execute("SELECT set_config('statement_timeout', %s, false)", timeout)
+    if inside:
+        driver.execute("BEGIN")
+
+
+def _in_place(connection: Connection, statement: str) -> None:
+    with _waiting_briefly(connection):
+        for _ in range(_MYSQL_ATTEMPTS):
+            try:
+                connection.exec_driver_sql(statement)
+            except OperationalError as error:
+                if error.orig is None or error.orig.args[0] != _MYSQL_LOCK_WAIT_TIMEOUT:
+                    raise
+                time.sleep(_MYSQL_PAUSE)
+            else:
+                return
+    raise DatabaseUnavailable("Long transactions keep the tables in use: end them, or try again later.")
+
+
+@contextmanager
+def _waiting_briefly(connection: Connection) -> Generator[None]:
+    before = connection.scalar(sa.text("SELECT @@SESSION.lock_wait_timeout"))
+    connection.execute(sa.text("SET SESSION lock_wait_timeout = :seconds"), {"seconds": _MYSQL_WAIT})
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.execute(sa.text("SET SESSION lock_wait_timeout = :seconds"), {"seconds": before})

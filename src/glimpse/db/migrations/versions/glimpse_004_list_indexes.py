@@ -1,0 +1,74 @@
+"""Indexes on the peer's tables that lists of images are read through (docs/operator/database.md, "Lists and indexes").
+
+Deleted rows are left out where the database has partial indexes, and apart from the others where it has none.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from glimpse.db.migrations.online import create_index_online, drop_index_online
+
+revision = "glimpse_004"
+down_revision = "glimpse_003"
+
+# by these a list of the images of one project is ordered, or filtered and ordered by its time
+_OF_OWNER = ("created_at", "updated_at", "name", "size", "status", "disk_format", "container_format")
+# what every list asks for: with them in the index the rows that are not listed need not be read
+_ASKED = ("visibility", "os_hidden", "status")
+# longer values of a property are left out; PostgreSQL has no room for them, and MySQL knows only their beginning
+_VALUE_CHARACTERS = 255
+_MYSQL_VALUE_CHARACTERS = 64
+
+# name → table, columns
+_INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{f"glimpse_images_owner_{key}": ("images", ("owner", key, "created_at", "id", *_ASKED)) for key in _OF_OWNER},
+    "glimpse_images_visibility": (
+        "images",
+        (
+            *("visibility", "created_at", "id", "os_hidden", "status", "name", "size", "updated_at"),
+            *("disk_format", "container_format"),
+        ),
+    ),
+    "glimpse_images_name": ("images", ("name", "created_at", "id", *_ASKED, "owner")),
+    "glimpse_images_updated_at": ("images", ("updated_at", "created_at", "id", *_ASKED, "owner")),
+    "glimpse_image_members_member": ("image_members", ("member", "status", "image_id")),
+    "glimpse_image_tags_value": ("image_tags", ("value", "image_id")),
+    "glimpse_image_properties_value": ("image_properties", ("name", "value", "image_id")),
+}
+_LIVE = {"postgresql": "NOT deleted", "sqlite": "deleted = 0"}
+
+
+def upgrade() -> None:
+    """Create them, while the tables are in use."""
+    connection = op.get_bind()
+    dialect = connection.dialect.name
+    for name, (table, columns) in _INDEXES.items():
+        where = _LIVE.get(dialect)
+        if where and table == "image_properties":
+            where = f"{where} AND length(value) <= {_VALUE_CHARACTERS}"
+        create_index_online(
+            connection,
+            name,
+            table,
+            _columns(dialect, columns),
+            where=where,
+            mysql_length={"value": _MYSQL_VALUE_CHARACTERS} if table == "image_properties" else None,
+        )
+
+
+def downgrade() -> None:
+    """Drop them."""
+    for name, (table, _) in _INDEXES.items():
+        drop_index_online(op.get_bind(), name, table)
+
+
+def _columns(dialect: str, columns: tuple[str, ...]) -> list[str]:
+    # the index by status names it twice
+    found = list(dict.fromkeys(columns))
+    if dialect == "mysql":
+        found.insert(1, "deleted")
+    elif dialect == "sqlite":
+        # without it SQLite would read the row for its sake
+        found.append("deleted")
+    return found

@@ -1,0 +1,88 @@
+"""How often work is repeated that the database did not take, for each engine."""
+
+from __future__ import annotations
+
+import random
+from weakref import WeakKeyDictionary
+
+import msgspec
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from glimpse.db.sql.failures import collided, connection_lost, may_come_back
+from glimpse.settings.model import DatabaseSettings
+
+# seconds: of the first pause after a collision, on average, and of the longest
+_COLLISION_PAUSE = 0.0125
+_LONGEST_COLLISION_PAUSE = 0.25
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of repetitions (-1: without end) and pauses in seconds.
+
+    ``collisions`` are after deadlocks and serialization failures, ``reconnects`` while the server cannot be reached.
+    A lost connection is made again once at no cost, whatever these say.
+    """
+
+    collisions: int = 20
+    reconnects: int = 0
+    pause: float = 1.0
+    pause_grows: bool = True
+    longest_pause: float = 10.0
+
+    def after_collision(self, number: int) -> float | None:
+        """Seconds to wait after collision ``number``, counted from 1; None to give up."""
+        if 0 <= self.collisions < number:
+            return None
+        return min(number * _COLLISION_PAUSE, _LONGEST_COLLISION_PAUSE) * random.uniform(0.5, 1.5)
+
+    def after_failed_connect(self, number: int) -> float | None:
+        """Seconds to wait after failure ``number`` to connect, counted from 1; None to give up."""
+        if 0 <= self.reconnects < number:
+            return None
+        # beyond 2 ** 30 it is the longest pause anyhow
+        return min(self.pause * 2 ** min(number - 1, 30), self.longest_pause) if self.pause_grows else self.pause
+
+
+class Attempts:
+    """What became of the runs of one piece of work so far."""
+
+    __slots__ = ("_collisions", "_fresh", "_patience", "_reconnects")
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._fresh = False
+        self._collisions = self._reconnects = 0
+
+    def pause_after(self, error: SQLAlchemyError) -> float | None:
+        """Seconds until the next run, or None when there is none."""
+        if connection_lost(error) and not self._fresh:
+            self._fresh = True
+            return 0.0
+        if collided(error):
+            self._collisions += 1
+            return self._patience.after_collision(self._collisions)
+        if may_come_back(error):
+            self._reconnects += 1
+            return self._patience.after_failed_connect(self._reconnects)
+        return None
+
+
+def patience_of(settings: DatabaseSettings) -> Patience:
+    """What the operator wants (``db_max_retries`` and the options beside it)."""
+    return Patience(
+        collisions=settings.db_max_retries,
+        reconnects=settings.db_max_retries if settings.use_db_reconnect else 0,
+        pause=settings.db_retry_interval,
+        pause_grows=settings.db_inc_retry_interval,
+        longest_pause=settings.db_max_retry_interval,
+    )
+
+
+DEFAULT = Patience()
+
+#: Of engines whose operator said more than nothing. Looked at after a failure only.
+PATIENCE: WeakKeyDictionary[Engine, Patience] = WeakKeyDictionary()
+
+#: A replica → the main database, which answers reads while the replica does not.
+FALLBACK: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()

@@ -1,0 +1,123 @@
+"""Operators' database URLs, for the drivers that Glimpse uses: psycopg, PyMySQL and Python's own for SQLite.
+
+A URL may name another driver (psycopg2, mysqlclient, …), whose parameters are understood: libpq's are the same for
+every driver of PostgreSQL, those of MySQL's drivers have different names for the same things.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from glimpse.db.sql.mysql_tls import TLS, tls_arguments, truth, unusable
+from glimpse.errors import Invalid
+
+#: Seconds to wait for a server that does not answer, where the URL does not say (PyMySQL's own default).
+CONNECT_TIMEOUT = 10
+
+#: Backend name of a URL → the dialect and driver that serve it.
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
+
+# What other drivers of MySQL do inside themselves: text is always text here, and rows are read as they are needed.
+_MYSQL_WITHOUT_MEANING = frozenset(
+    {
+        "use_unicode", "autocommit", "compress", "named_pipe", "use_pure", "buffered", "raw", "consume_results",
+        "raise_on_warnings", "get_warnings", "force_ipv6", "multi_statements", "binary_prefix", "collation",
+    }
+)  # fmt: skip
+_MYSQL_SYNONYMS = {"connection_timeout": "connect_timeout", "ssl_verify_server_cert": "ssl_verify_identity"}
+_MYSQL_NUMBERS = ("connect_timeout", "read_timeout", "write_timeout", "max_allowed_packet", "port")
+
+
+def engine_url(connection: str) -> sa.URL:
+    """Read an operator's database URL, and name the driver that Glimpse uses; query parameters are kept.
+
+    :raises Invalid: the URL cannot be read, or names a database that Glimpse does not know.
+    """
+    try:
+        url = sa.make_url(connection)
+    except (ArgumentError, ValueError):
+        # the text of the error may repeat the URL, which holds a password
+        raise Invalid("The database connection is not a URL.") from None
+    backend = url.get_backend_name()
+    if backend not in _DRIVERS:
+        raise Invalid(f"Databases of the kind {backend} are not supported.")
+    if backend == "sqlite" and (url.database in {None, "", ":memory:"} or "memory" in url.query.values()):
+        raise Invalid("An SQLite database must be a file.")
+    return url.set(drivername=_DRIVERS[backend])
+
+
+def for_driver(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
+    """A URL of :func:`engine_url` whose query the driver takes as it is, and what it is given beside it.
+
+    :raises Invalid: a parameter is unknown, or its value cannot be used; the text has the name and not the value.
+    """
+    match url.get_backend_name():
+        case "postgresql":
+            return _for_psycopg(url)
+        case "mysql":
+            return _for_pymysql(url)
+        case _:
+            return url, {}
+
+
+def _for_psycopg(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
+    import psycopg  # noqa: PLC0415 - only where it is used
+
+    libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    query = dict(url.query)
+    _require_known(query, libpq | {"prepare_threshold"})
+    # text is text, whatever the encoding of the database or of the operator's own sessions
+    arguments: dict[str, Any] = {"client_encoding": "utf8"}
+    query.pop("client_encoding", None)
+    _take_number(query, "connect_timeout", arguments)
+    arguments.setdefault("connect_timeout", CONNECT_TIMEOUT)
+    if str(query.get("prepare_threshold", "")).lower() == "none":
+        arguments["prepare_threshold"] = None
+        del query["prepare_threshold"]
+    else:
+        _take_number(query, "prepare_threshold", arguments)
+    return url.set(query=query), arguments
+
+
+def _for_pymysql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
+    import pymysql  # noqa: PLC0415 - only where it is used
+
+    query = {_MYSQL_SYNONYMS.get(name, name): value for name, value in url.query.items()}
+    query = {name: value for name, value in query.items() if name not in _MYSQL_WITHOUT_MEANING}
+    known = set(inspect.signature(pymysql.connections.Connection).parameters)
+    _require_known(query, (known | TLS) - {"conv", "cursorclass", "defer_connect", "auth_plugin_map", "ssl"})
+    arguments: dict[str, Any] = {}
+    for name in _MYSQL_NUMBERS:
+        _take_number(query, name, arguments)
+    tls = {name: str(query.pop(name)) for name in TLS if name in query}
+    arguments |= tls_arguments(tls)
+    # only how text travels: what is stored has the charset of its column
+    arguments["charset"] = "utf8mb3" if query.pop("charset", "") == "utf8mb3" else "utf8mb4"
+    if "local_infile" in query:
+        arguments["local_infile"] = truth("local_infile", str(query.pop("local_infile")))
+    return url.set(query=query), arguments
+
+
+def _require_known(query: dict[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(query) - known)
+    if unknown:
+        raise Invalid(f"The database connection has parameters that its driver does not know: {', '.join(unknown)}.")
+
+
+def _take_number(query: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
+    """Move the parameter ``name`` from the query to the arguments, as a number."""
+    if name in query:
+        try:
+            arguments[name] = int(cast("str", query.pop(name)))
+        except (TypeError, ValueError):
+            raise unusable(name) from None

@@ -1,0 +1,60 @@
+"""The database of the settings: SQL, or a registry that has it. What is not used is not imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glimpse.db.base import Database
+from glimpse.registry.options import addresses, is_registry
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.model import Settings
+from glimpse.telemetry.formatters import CALLER
+
+if TYPE_CHECKING:
+    from glimpse.registry.client import RegistryDatabase
+
+
+def open_database(settings: Settings) -> Database:
+    """Make the object; nothing is connected yet.
+
+    :raises Invalid: the URL cannot be read.
+    :raises SettingsError: a certificate or key for the registry cannot be used.
+    """
+    if is_registry(settings.database.connection):
+        return open_registry(settings)
+    from glimpse.db.sql.opening import open_database as open_sql  # noqa: PLC0415
+
+    return open_sql(settings.database)
+
+
+def for_reading(settings: Settings, database: Database) -> Database:
+    """The same database as GET requests see it; see ``db/sql/opening.py``."""
+    if is_registry(settings.database.connection):
+        return database
+    from glimpse.db.sql.opening import for_reading as sql_for_reading  # noqa: PLC0415
+
+    return sql_for_reading(database)
+
+
+def open_registry(settings: Settings) -> RegistryDatabase:
+    """The registry of the settings; nothing is connected yet.
+
+    :raises SettingsError: the URL, a certificate or a key cannot be used.
+    """
+    from glimpse.registry.client import RegistryDatabase  # noqa: PLC0415
+    from glimpse.registry.client_tls import ClientTlsError  # noqa: PLC0415
+
+    try:
+        servers = addresses(settings.database.connection)
+        # its methods are made from the protocol, where no type checker sees them
+        return RegistryDatabase(servers, settings.registry, request_id=_request_id)  # pyright: ignore[reportAbstractUsage]
+    except ValueError as error:
+        message = "[database] connection: must be registry+https://HOST:PORT for a registry"
+        raise SettingsError(message) from error
+    except ClientTlsError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _request_id() -> str | None:
+    caller = CALLER.get()
+    return None if caller is None else caller.request_id

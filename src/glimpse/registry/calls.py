@@ -1,0 +1,80 @@
+"""Runs calls on the database: one hop to a thread each, a bounded number of them, none that nobody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from glimpse.db.base import Database
+from glimpse.errors import Invalid, LimitExceeded
+from glimpse.registry.errors import DeadlinePassed, NotProcessed
+from glimpse.registry.methods import Method
+from glimpse.registry.wire import MAX_BODY
+
+T = TypeVar("T")
+
+
+class Calls:
+    """``threads`` calls run at the same time, and ``queue`` more wait for their turn; all others are refused."""
+
+    def __init__(self, database: Database, *, threads: int, queue: int) -> None:
+        self._database = database
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
+        self._most = threads + queue
+        #: calls that run or wait; ``on_change`` is told whenever that changes
+        self.inside = 0
+        self.on_change: Callable[[int], None] | None = None
+
+    async def run(self, method: Method, body: bytes, deadline: float | None) -> bytes:
+        """The result of one call in msgpack. ``deadline`` is a time of ``time.monotonic``.
+
+        What began goes on to its end, whoever leaves meanwhile: a write is never broken off half way.
+
+        :raises NotProcessed: there are too many calls; nothing was done.
+        :raises DeadlinePassed: the turn of this one came too late; nothing was done.
+        :raises GlimpseError: what the method raises, or its arguments are wrong.
+        """
+        return await self.do(lambda: self._work(method, body, deadline))
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """Run something else in a thread, under the same bounds.
+
+        :raises NotProcessed: there are too many calls.
+        """
+        if self.inside >= self._most:
+            raise NotProcessed("The registry has too many calls to answer at the same time.")
+        self._count(1)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._count(-1)
+
+    def close(self) -> None:
+        """Let what runs end; the database remains open."""
+        self._pool.shutdown(wait=True)
+
+    def _count(self, difference: int) -> None:
+        self.inside += difference
+        if self.on_change is not None:
+            self.on_change(self.inside)
+
+    def _work(self, method: Method, body: bytes, deadline: float | None) -> bytes:
+        if deadline is not None and time.monotonic() >= deadline:
+            raise DeadlinePassed("The registry had too much to do to answer in time.")
+        arguments = method.decode_arguments(body)
+        operation: Callable[..., Any] = getattr(self._database, method.name)
+        return _encoded(method, operation(**arguments))
+
+
+def _encoded(method: Method, result: Any) -> bytes:
+    try:
+        answer = method.encode_result(result)
+    except Invalid as error:
+        # not the caller's fault, whose call may have changed something
+        raise RuntimeError(f"the result of {method.name} cannot be sent") from error
+    if len(answer) > MAX_BODY:
+        raise LimitExceeded(f"The answer to {method.name} is larger than the {MAX_BODY} bytes that the registry sends.")
+    return answer

@@ -1,0 +1,192 @@
+"""The database protocol over the registry: what an API node has in the place of a database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from glimpse.db.base import Database
+from glimpse.errors import BodyTimeout, DatabaseUnavailable, Invalid, Unauthenticated
+from glimpse.registry import errors
+from glimpse.registry.client_tls import ClientTls
+from glimpse.registry.connection import AnswerLost, NotSent, NotTrusted, Unreachable
+from glimpse.registry.errors import NotProcessed
+from glimpse.registry.methods import METHODS, Kind, Method
+from glimpse.registry.options import Address, RegistryOptions
+from glimpse.registry.pool import Pool, Server, WrongVersion
+from glimpse.registry.wire import (
+    CONTENT_TYPE,
+    DEADLINE_HEADER,
+    PREFIX,
+    REQUEST_ID_HEADER,
+    VERSION,
+    VERSION_HEADER,
+    Hello,
+)
+
+#: Rounds over the servers that a call makes at most.
+_ROUNDS = 2
+
+
+def _nobody() -> str | None:
+    return None
+
+
+class RegistryClient:
+    """Calls methods of a registry. Threads share it; a forked process makes connections of its own."""
+
+    def __init__(
+        self,
+        addresses: tuple[Address, ...],
+        options: RegistryOptions,
+        *,
+        request_id: Callable[[], str | None] = _nobody,
+    ) -> None:
+        """Connects to nothing yet. ``request_id`` names the API request that the running call works for.
+
+        :raises ClientTlsError: a certificate or key is missing or cannot be used.
+        """
+        self._options = options
+        self._request_id = request_id
+        self._pool = Pool(addresses, ClientTls(options), options)
+
+    def hello(self) -> Hello:
+        """What the first server that answers says of itself and of this node.
+
+        :raises DatabaseUnavailable: none does.
+        """
+        failures: list[Exception] = []
+        deadline = time.monotonic() + self._options.timeout
+        for server in self._pool.in_order():
+            try:
+                return server.hello(deadline)
+            except (Unreachable, NotProcessed) as failure:
+                failures.append(failure)
+        raise _unavailable(failures)
+
+    def call(self, method: Method, arguments: Mapping[str, Any]) -> Any:
+        """Run a method and return what it returns, or raise what it raises.
+
+        :raises DatabaseUnavailable: no server answers, or an answer is lost.
+        """
+        body = method.encode_arguments(arguments)
+        answer = self._answer(method, body, time.monotonic() + self._options.timeout)
+        try:
+            return method.decode_result(answer)
+        except Invalid as error:
+            raise DatabaseUnavailable("The registry gave an answer that this version does not understand.") from error
+
+    def close(self) -> None:
+        """See the protocol."""
+        self._pool.close()
+
+    def _answer(self, method: Method, body: bytes, deadline: float) -> bytes:
+        """The body of the answer that carries the result.
+
+        One server after the other is asked, and a second time those that were there and gave no answer. Which
+        failures allow another try is said by :meth:`_ask`.
+        """
+        failures: list[Exception] = []
+        servers = self._pool.in_order()
+        for _ in range(_ROUNDS):
+            there: list[Server] = []
+            for server in servers:
+                try:
+                    answer = self._ask(server, method, body, deadline)
+                except (Unreachable, AnswerLost, NotProcessed) as failure:
+                    failures.append(failure)
+                    server.avoid()
+                    if time.monotonic() >= deadline:
+                        raise _unavailable(failures) from failure
+                    if not isinstance(failure, Unreachable):
+                        there.append(server)
+                else:
+                    server.answered()
+                    return answer
+            servers = there
+        raise _unavailable(failures)
+
+    def _ask(self, server: Server, method: Method, body: bytes, deadline: float) -> bytes:
+        """One request to one server.
+
+        :raises Unreachable: the server got nothing.
+        :raises NotProcessed: it says that it has done nothing.
+        :raises AnswerLost: it may have done it, and that does no harm.
+        :raises DatabaseUnavailable: it may have done it, and a second time would be another thing.
+        """
+        while True:
+            connection, fresh = server.take(deadline)
+            try:
+                answer = connection.exchange(self._head(server, method, len(body), deadline), body, deadline)
+            except NotSent as error:
+                connection.close()
+                if fresh:
+                    raise Unreachable("The connection to the registry was broken.") from error
+                continue
+            except AnswerLost as error:
+                connection.close()
+                if method.kind is Kind.WRITE:
+                    raise DatabaseUnavailable(f"{error} Whether the change was made is not known.") from error
+                raise
+            except BaseException:
+                connection.close()
+                raise
+            server.give_back(connection)
+            if answer.status == 200:
+                return answer.body
+            error = errors.decode(answer.status, answer.body)
+            match error:
+                case NotProcessed():
+                    raise error
+                case Unauthenticated() | BodyTimeout() if fresh:
+                    raise NotTrusted(str(error)) from error
+                case Unauthenticated() | BodyTimeout():
+                    # the certificate was good when this connection was made; nothing was done
+                    continue
+                case _:
+                    raise error
+
+    def _head(self, server: Server, method: Method, length: int, deadline: float) -> bytes:
+        left = max(int((deadline - time.monotonic()) * 1000), 0)
+        request_id = self._request_id()
+        named = f"{REQUEST_ID_HEADER}: {request_id}\r\n" if request_id and _is_header(request_id) else ""
+        return (
+            f"POST {PREFIX}{method.name} HTTP/1.1\r\nHost: {server.address}\r\n{VERSION_HEADER}: {VERSION}\r\n"
+            f"Content-Type: {CONTENT_TYPE}\r\n{DEADLINE_HEADER}: {left}\r\n{named}Content-Length: {length}\r\n\r\n"
+        ).encode("ascii")
+
+
+def _is_header(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _unavailable(failures: list[Exception]) -> DatabaseUnavailable:
+    """The error of a call that failed everywhere. Of several reasons it tells one that an operator can remove."""
+    telling = next((each for each in failures if isinstance(each, WrongVersion | NotTrusted)), failures[-1])
+    made = DatabaseUnavailable(str(telling))
+    made.__cause__ = telling
+    return made
+
+
+class RegistryDatabase(RegistryClient, Database):
+    """:class:`glimpse.db.base.Database` on a registry; its methods are made from :data:`METHODS`."""
+
+    close = RegistryClient.close
+
+
+def _calling(method: Method) -> Callable[..., Any]:
+    names = method.positional
+
+    def call(self: RegistryClient, *given: Any, **named: Any) -> Any:
+        if len(given) > len(names):
+            raise TypeError(f"{method.name} takes {len(names)} arguments, and {len(given)} were given")
+        return self.call(method, dict(zip(names, given, strict=False)) | named)
+
+    call.__name__ = method.name
+    call.__doc__ = "See the protocol."
+    return call
+
+
+for _method in METHODS.values():
+    setattr(RegistryDatabase, _method.name, _calling(_method))

@@ -1,0 +1,278 @@
+"""The registry's ASGI application: one worker's answers to calls of the database protocol.
+
+Whose calls these are the launcher says, which did the handshake. Every refusal is an answer with a typed error that
+leaves the connection usable, unless the answer says otherwise; a defect is an answer that tells nothing but that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from glimpse.context import Context
+from glimpse.errors import BodyTimeout, GlimpseError, Invalid, LimitExceeded
+from glimpse.registry import errors, wire
+from glimpse.registry.access import log_call
+from glimpse.registry.calls import Calls
+from glimpse.registry.clients import Client
+from glimpse.registry.errors import NotProcessed, RoleRefused, UnknownMethod, VersionRefused
+from glimpse.registry.methods import METHODS, Method
+from glimpse.telemetry.formatters import CALLER
+from glimpse.telemetry.metrics import Answered, Recorder
+
+LOG = logging.getLogger(__name__)
+
+#: Where the launcher puts the client of a connection into the scope (glimpse/launcher/tls.py).
+CLIENT_KEY = "glimpse.client"
+HEALTHCHECK = "/healthcheck"
+#: Of a body that is too large, this much more is dropped so that the sender sees the answer.
+_DROPPED_BYTES = wire.MAX_BODY
+
+_DEADLINE = re.compile(rb"[0-9]{1,9}")
+_REQUEST_ID = re.compile(r"[!-~]{1,64}")
+_VERSION_FIELD = (wire.VERSION_HEADER.lower().encode(), str(wire.VERSION).encode())
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+class ConnectAgain(NotProcessed):
+    """The handshake of this connection does not count any more; that of a new one says who may come in."""
+
+
+class ClientGone(Exception):
+    """The connection ended before the call was complete."""
+
+
+class Answer(msgspec.Struct):
+    """What goes out, and what the log says about it; ``last`` closes the connection."""
+
+    status: int
+    body: bytes
+    outcome: str = "ok"
+    content_type: str = wire.CONTENT_TYPE
+    last: bool = False
+
+
+class Call(msgspec.Struct):
+    """One request: who sent it, what it is, when it began (``time.monotonic``), and what the log is to say of it."""
+
+    client: Client
+    verb: str
+    path: str
+    headers: Mapping[bytes, bytes]
+    peer: str
+    began: float
+    received: int = 0
+
+    @property
+    def name(self) -> str:
+        """The method's name for logs and metrics: one of a fixed set."""
+        name = self.path.removeprefix(wire.PREFIX).lstrip("/")
+        return name if name in METHODS or self.path in {wire.HELLO, HEALTHCHECK} else "other"
+
+
+class RegistryApplication:
+    """Answers hello, the health check, and calls.
+
+    ``refusal`` says why a client may not go on although its handshake succeeded, None when it may. ``schema_problem``
+    is asked in a thread: why the database cannot be used as it is, None when it can. ``stop`` runs after the last
+    request. ``body_timeout`` is in seconds without a byte.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        *,
+        refusal: Callable[[Client], str | None],
+        schema_problem: Callable[[], str | None],
+        stop: Callable[[], None],
+        recorder: Recorder | None = None,
+        body_timeout: float = 60.0,
+    ) -> None:
+        self._calls = calls
+        self._refusal = refusal
+        self._schema_problem = schema_problem
+        self._stop = stop
+        self._recorder = recorder
+        self._body_timeout = body_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self._calls.close()
+            self._stop()
+            await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = _call_of(scope)
+        context = Context(request_id=_request_id(call.headers), user_id=call.client.name or None)
+        token = CALLER.set(context)
+        try:
+            answer = await self._answer(call, receive)
+            if answer is not None:
+                await _send(send, answer)
+            self._record(call, answer)
+        finally:
+            CALLER.reset(token)
+
+    async def _answer(self, call: Call, receive: Receive) -> Answer | None:
+        """What goes back; None when nobody is there any more."""
+        try:
+            return await self._result(call, receive)
+        except ClientGone:
+            return None
+        except GlimpseError as error:
+            status, body = errors.encode(error)
+            last = isinstance(error, BodyTimeout | ConnectAgain)
+            return Answer(status, body, type(error).__name__, last=last)
+        except Exception:
+            LOG.exception("Unexpected failure of %s", call.name)
+            return Answer(*errors.encode_defect(), "defect")
+
+    async def _result(self, call: Call, receive: Receive) -> Answer:
+        try:
+            handle = self._admit(call)
+        except GlimpseError:
+            await self._body(call, receive, keep=False)
+            raise
+        return await handle(call, receive)
+
+    def _admit(self, call: Call) -> Callable[[Call, Receive], Awaitable[Answer]]:
+        """What answers this call, if its client may make it: decided before its body is looked at."""
+        reason = self._refusal(call.client)
+        if reason is not None:
+            raise ConnectAgain(reason)
+        if call.path == HEALTHCHECK and call.verb in {"GET", "HEAD"}:
+            return self._healthcheck
+        if call.client.role is None:
+            raise RoleRefused("The certificate of this node has no role in the registry.")
+        if call.path == wire.HELLO and call.verb == "GET":
+            return self._hello
+        method = METHODS.get(call.path.removeprefix(wire.PREFIX)) if call.path.startswith(wire.PREFIX) else None
+        if method is None or call.verb != "POST":
+            raise UnknownMethod("The registry does not have what this node asks for: they are of different versions.")
+        _check_version(call.headers)
+        if not call.client.role.may_act_as(method.role):
+            raise RoleRefused(f"The role {call.client.role} may not call {method.name} of the registry.")
+        deadline = _deadline(call)
+        return lambda _call, receive: self._run(call, receive, method, deadline)
+
+    async def _run(self, call: Call, receive: Receive, method: Method, deadline: float | None) -> Answer:
+        body = await self._body(call, receive)
+        return Answer(200, await self._calls.run(method, body, deadline))
+
+    async def _hello(self, call: Call, receive: Receive) -> Answer:
+        await self._body(call, receive, keep=False)
+        problem = await self._calls.do(self._schema_problem)
+        role = call.client.role or wire.Role.API
+        hello = wire.Hello(version=str(wire.VERSION), role=role, ready=problem is None, state=problem or "")
+        return Answer(200, msgspec.msgpack.encode(hello))
+
+    async def _healthcheck(self, call: Call, receive: Receive) -> Answer:
+        await self._body(call, receive, keep=False)
+        return Answer(200, b"OK" if call.verb == "GET" else b"", content_type="text/plain")
+
+    async def _body(self, call: Call, receive: Receive, *, keep: bool = True) -> bytes:
+        """The whole body of a request, or nothing but its end.
+
+        :raises LimitExceeded: it is too large.
+        :raises BodyTimeout: nothing more came for too long.
+        :raises ClientGone: the connection ended before it did.
+        """
+        parts: list[bytes] = []
+        more = True
+        while more and call.received <= wire.MAX_BODY + _DROPPED_BYTES:
+            message = await self._next(receive)
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            more = message.get("more_body", False)
+            call.received += len(message.get("body", b""))
+            if keep and call.received <= wire.MAX_BODY:
+                parts.append(message.get("body", b""))
+            else:
+                parts.clear()
+        if call.received > wire.MAX_BODY:
+            raise LimitExceeded(f"A call to the registry is larger than the {wire.MAX_BODY} bytes that it takes.")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _next(self, receive: Receive) -> Message:
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                return await receive()
+        except TimeoutError:
+            raise BodyTimeout(f"No byte of the call came for {self._body_timeout:g} seconds.") from None
+
+    def _record(self, call: Call, answer: Answer | None) -> None:
+        seconds = time.monotonic() - call.began
+        status, outcome, sent = (0, "gone", 0) if answer is None else (answer.status, answer.outcome, len(answer.body))
+        log_call(
+            client=call.client.name, peer=call.peer, method=call.name, outcome=outcome, seconds=seconds,
+            received=call.received, sent=sent,
+        )  # fmt: skip
+        if self._recorder is not None:
+            route = HEALTHCHECK if call.path == HEALTHCHECK else wire.PREFIX + call.name
+            self._recorder.request(Answered(call.verb, route, status, seconds, call.received, sent))
+
+
+def _call_of(scope: Scope) -> Call:
+    peer = scope.get("client")
+    return Call(
+        client=scope[CLIENT_KEY],
+        verb=scope["method"],
+        path=scope["path"],
+        headers=dict(scope["headers"]),
+        peer=peer[0] if peer else "-",
+        began=time.monotonic(),
+    )
+
+
+def _header(headers: Mapping[bytes, bytes], name: str) -> bytes | None:
+    return headers.get(name.lower().encode())
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The id of the API request behind this call where it is usable, else a new one."""
+    offered = (_header(headers, wire.REQUEST_ID_HEADER) or b"").decode("latin-1")
+    return offered if _REQUEST_ID.fullmatch(offered) else f"req-{uuid.uuid4()}"
+
+
+def _check_version(headers: Mapping[bytes, bytes]) -> None:
+    text = _header(headers, wire.VERSION_HEADER)
+    client = wire.parse_version(None if text is None else text.decode("latin-1"))
+    if client is None or not wire.VERSION.understands(client):
+        raise VersionRefused(wire.version_refusal(client, wire.VERSION))
+
+
+def _deadline(call: Call) -> float | None:
+    text = _header(call.headers, wire.DEADLINE_HEADER)
+    if text is None:
+        return None
+    if not _DEADLINE.fullmatch(text):
+        raise Invalid(f"The header {wire.DEADLINE_HEADER} must be a number of milliseconds.")
+    return call.began + int(text) / 1000
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    fields = [
+        _VERSION_FIELD,
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+    ]
+    if answer.last:
+        fields.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": fields})
+    await send({"type": "http.response.body", "body": answer.body})

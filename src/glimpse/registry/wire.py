@@ -1,0 +1,95 @@
+"""What both ends of the registry's protocol agree on: paths, headers, versions, roles.
+
+    GET  /v1/hello       → :class:`Hello`
+    POST /v1/<method>    body: the arguments in msgpack; answer 200: the result, any other status: an error
+
+``methods.py`` lists the methods with the forms of their arguments and results, ``errors.py`` the errors. Every request
+and every answer carries :data:`VERSION_HEADER`. Two versions understand each other when their major numbers are the
+same and their minor numbers are at most one apart: fields that one end does not know are ignored, a method that the
+server does not know is answered by :class:`glimpse.registry.errors.UnknownMethod`. All others are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+PREFIX = "/v1/"
+HELLO = "/v1/hello"
+CONTENT_TYPE = "application/vnd.msgpack"
+
+#: ``MAJOR.MINOR`` of the sender, on each request and answer.
+VERSION_HEADER = "Glimpse-Registry-Version"
+#: Milliseconds from the sending of the request to the moment at which nobody waits for its answer any more.
+DEADLINE_HEADER = "Glimpse-Deadline-Ms"
+#: The id of the API request that the call works for; for log lines.
+REQUEST_ID_HEADER = "X-Openstack-Request-Id"
+
+#: Largest body of a request or an answer, bytes.
+MAX_BODY = 64 << 20
+
+#: Seconds that a server keeps an idle connection at least, and that a client uses one at most: the client ends it
+#: first, so that no call is sent into a connection that the server is closing.
+SERVER_KEEPS_IDLE = 75.0
+CLIENT_KEEPS_IDLE = 45.0
+
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
+
+
+class Version(NamedTuple):
+    """A version of the protocol."""
+
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+    def understands(self, other: Version) -> bool:
+        """Whether two ends of these versions can work together."""
+        return self.major == other.major and abs(self.minor - other.minor) <= 1
+
+
+#: This code's version. A new method, or a new optional field, raises the minor number.
+VERSION = Version(1, 0)
+
+
+def parse_version(text: str | None) -> Version | None:
+    """The version of a header; None where it has none."""
+    match = _VERSION.fullmatch(text) if text is not None else None
+    return None if match is None else Version(int(match[1]), int(match[2]))
+
+
+def version_refusal(client: Version | None, server: Version | None) -> str:
+    """The sentence with which either end refuses the other."""
+    return (
+        f"This node speaks version {client or '(none)'} of the registry's protocol, and the registry version "
+        f"{server or '(none)'}: they can be one minor version apart."
+    )
+
+
+class Role(StrEnum):
+    """What a client may call; its certificate says which role it has. An admin may call everything."""
+
+    API = "api"
+    ADMIN = "admin"
+
+    def may_act_as(self, needed: Role) -> bool:
+        """Whether a client of this role may call methods that need ``needed``."""
+        return self is Role.ADMIN or self is needed
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to the first request on each connection.
+
+    ``version`` is the server's, ``role`` that of the client's certificate. ``ready`` is false when the schema of the
+    registry's database is not the one that its code needs; ``state`` is the sentence about that.
+    """
+
+    version: str
+    role: Role
+    ready: bool = True
+    state: str = ""

@@ -1,0 +1,33 @@
+"""What the registry measures of itself beside its calls, which count as requests."""
+
+from __future__ import annotations
+
+from glimpse.telemetry.metrics import ProcessMetrics
+
+
+class RegistryMetrics(ProcessMetrics):
+    """The recorder of one worker of the registry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from prometheus_client import Counter, Gauge  # noqa: PLC0415 - see ProcessMetrics
+
+        self._refusals = Counter(
+            "glimpse_registry_refused_connections",
+            "Connections whose handshake failed: no certificate, or none that counts.",
+            registry=self.registry,
+        )
+        self._calls = Gauge(
+            "glimpse_registry_calls",
+            "Calls that run or wait for a thread now.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+
+    def connection_refused(self) -> None:
+        """A handshake failed."""
+        self._refusals.inc()
+
+    def calls_inside(self, count: int) -> None:
+        """So many calls run or wait now."""
+        self._calls.set(count)
