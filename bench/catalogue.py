@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 #: The project that owns a quarter of all images.
 LARGE = "f" * 32
-#: Memberships that it has accepted; half as many more are pending or rejected.
-ACCEPTED = 300
 #: When the newest image was made.
 END = datetime(2026, 11, 22)  # noqa: DTZ001 - naive UTC, as everywhere in the database
 
@@ -55,7 +53,10 @@ _IMAGE = (
 
 
 class Catalogue:
-    """``size`` images, one in ten of them deleted; a quarter of ``size`` are live images of :data:`LARGE`."""
+    """``size`` images, one in ten of them deleted; a quarter of ``size`` are live images of :data:`LARGE`.
+
+    It has two accepted memberships for every 1,333 images, and half as many others.
+    """
 
     def __init__(self, size: int, seed: int = 1) -> None:
         self._random = random.Random(seed)
@@ -159,9 +160,9 @@ class Catalogue:
         owners = sorted({image[11] for image in self._images if image[11]} - {LARGE})
         shared = [image for image in self._images if image[16] == "shared" and not image[7]]
         foreign = [image for image in shared if image[11] != LARGE]
-        chosen = pick.sample(foreign, min(ACCEPTED * 3 // 2, len(foreign) // 2))
+        chosen = pick.sample(foreign, len(self._images) * 9 // 4000)
         for number, image in enumerate(chosen):
-            status = "accepted" if number < ACCEPTED else pick.choice(("pending", "rejected"))
+            status = pick.choice(("pending", "rejected")) if number % 3 == 0 else "accepted"
             yield (*self._child(image), LARGE, 0, status)
         for image in shared:
             for member in {pick.choice(owners) for _ in range(pick.choice((0, 0, 0, 1, 2)))} if owners else ():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from glimpse.db.base import Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.keyset import order_by
-from glimpse.db.sql.tables import image_properties, images
+from glimpse.db.sql.tables import image_members, image_properties, images
 from glimpse.db.sql.visibility import ListScope
 from glimpse.domain.listing import SORT_KEYS, Comparison, ListQuery, OneOf, SortKey
 from glimpse.domain.status import UNLISTED
@@ -66,9 +66,17 @@ class Lists:
         self.engine = connect(DatabaseSettings(connection=Secret(url), sqlite_synchronous=False))
         self._database = SqlDatabase(self.engine)
         self._rounds = rounds
+        self._deep = self._count(images, images.c.owner == LARGE, images.c.deleted == sa.false()) - LIMIT
+        #: Images that are gathered unless the order is by time: public ones, and those that are shared with it.
+        self.gathered = self._count(images, images.c.visibility == "public") + self._count(
+            image_members, image_members.c.member == LARGE
+        )
+
+    def _count(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
         with self.engine.connect() as connection:
-            owned = sa.select(sa.func.count()).where(images.c.owner == LARGE, images.c.deleted == sa.false())
-            self._deep = int(connection.execute(owned).scalar_one()) - LIMIT
+            return int(
+                connection.execute(sa.select(sa.func.count()).select_from(table).where(*conditions)).scalar_one()
+            )
 
     def close(self) -> None:
         """Give up the connections."""
@@ -230,16 +238,28 @@ def cases(lists: Lists) -> Iterator[Case]:
         yield Case(name, msgspec.structs.replace(query, limit=LIMIT), ADMIN)
 
 
-def report(lists: Lists) -> Iterator[str]:
+class Measured(NamedTuple):
+    """One list: its first page, and one far behind where it has been asked for."""
+
+    case: Case
+    first: Times
+    deep: Times | None
+
+
+def measure(lists: Lists) -> Iterator[Measured]:
+    """All lists, one after the other."""
+    for case in cases(lists):
+        yield Measured(case, lists.measure(case), lists.measure(lists.deep(case)) if case.deep else None)
+
+
+def report(measured: Iterable[Measured]) -> Iterator[str]:
     """A table, line by line."""
     half = f"{'all':>7} {'SQL':>7} {'CPU':>7} {'read':>7}"
     yield f"{'':<36} {'':>6}   {'page 1':<31}  deep page"
     yield f"{'list':<36} {'images':>6}  {half}  {half}"
-    for case in cases(lists):
-        pages = [lists.measure(case)]
-        if case.deep:
-            pages.append(lists.measure(lists.deep(case)))
-        yield f"{case.name:<36} {pages[0].images:>6}  " + "  ".join(_half(page) for page in pages)
+    for case, first, deep in measured:
+        pages = [first] if deep is None else [first, deep]
+        yield f"{case.name:<36} {first.images:>6}  " + "  ".join(_half(page) for page in pages)
 
 
 def _half(page: Times) -> str:
@@ -250,7 +270,7 @@ def _half(page: Times) -> str:
 def main() -> None:
     """Measure, and print as it goes."""
     lists = Lists(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 7)
-    for line in report(lists):
+    for line in report(measure(lists)):
         print(line, flush=True)
     lists.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -18,18 +19,24 @@ _PORTS = {"postgresql": "RIG_PG_PORT", "mysql": "RIG_MARIADB_PORT"}
 _SECONDS = 300
 
 
+def rigs() -> tuple[Path, Path]:
+    """The directory of the scripts and that of what they write; skips the test, or fails it, without them."""
+    scripts, place = os.environ.get("GLIMPSE_TEST_RIGS"), os.environ.get("RIG_DIR")
+    if not scripts or not place:
+        unavailable("GLIMPSE_TEST_RIGS and RIG_DIR name no rigs")
+    return Path(scripts), Path(place)
+
+
 class DatabaseRig:
     """One server in a directory of its own below that of the rigs; ``with`` starts it and removes all of it."""
 
     def __init__(self, kind: str, name: str, **environment: str) -> None:
         """``environment`` are further variables of ``db-up``."""
-        scripts, place = os.environ.get("GLIMPSE_TEST_RIGS"), os.environ.get("RIG_DIR")
-        if not scripts or not place:
-            unavailable("GLIMPSE_TEST_RIGS and RIG_DIR name no rigs")
+        scripts, place = rigs()
         self.kind = kind
         self.port = free_port()
-        self.directory = Path(place) / name
-        self._scripts = Path(scripts)
+        self.directory = place / name
+        self._scripts = scripts
         self._environment = {
             **os.environ, "RIG_DIR": str(self.directory), _PORTS[kind]: str(self.port), "RIG_DB_MEMORY_MB": "64",
             **environment,
@@ -42,6 +49,8 @@ class DatabaseRig:
 
     def __exit__(self, *_: object) -> None:
         self._run("db-down", "--purge")
+        # its log stays beside it
+        shutil.rmtree(self.directory)
 
     @property
     def pid(self) -> int:
@@ -65,10 +74,6 @@ class DatabaseRig:
     def database(self, name: str) -> str:
         """The URL of a new, empty database."""
         return self._run("make-database", self.kind, name, "--fresh").strip()
-
-    def with_variables(self, **environment: str) -> None:
-        """Change variables of ``db-up`` for the next start."""
-        self._environment.update(environment)
 
     def _run(self, script: str, *arguments: str) -> str:
         command = [str(self._scripts / script), *arguments]

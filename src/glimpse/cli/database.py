@@ -87,7 +87,7 @@ def require_database(settings: Settings) -> None:
     :raises SettingsError: a certificate or key for the registry cannot be used.
     """
     if is_registry(settings.database.connection):
-        _require_registry(settings)
+        _require_registry(settings, max_retries=settings.database.max_retries)
         return
     from glimpse.cli.db import require_tables
 
@@ -111,7 +111,7 @@ def opened_database(settings: Settings) -> Generator[Database]:
 
 def _require_current(settings: Settings) -> None:
     if is_registry(settings.database.connection):
-        _require_registry(settings)
+        _require_registry(settings, max_retries=0)
         return
     from glimpse.db.schema import SchemaState
 
@@ -120,14 +120,17 @@ def _require_current(settings: Settings) -> None:
         raise click.ClickException(state.value)
 
 
-def _require_registry(settings: Settings) -> None:
+def _require_registry(settings: Settings, *, max_retries: int) -> None:
     """Make the registry's acquaintance.
 
     :raises ClickException: its database is not up to date.
+    :raises DatabaseUnavailable: it does not answer, or refuses this node.
     """
+    from glimpse.registry.waiting import wait_for_registry
+
     registry = open_registry(settings)
     try:
-        hello = registry.hello()
+        hello = wait_for_registry(registry, max_retries=max_retries, interval=settings.database.retry_interval)
     finally:
         registry.close()
     if not hello.ready:

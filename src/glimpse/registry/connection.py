@@ -1,7 +1,6 @@
 """One keep-alive connection to a server of the registry: HTTP/1.1 as far as the registry speaks it, over mutual TLS.
 
-Answers have a length and no trailers; anything else is refused. A general HTTP client does the same in several times
-the time (docs/adr has the figures), most of it on headers that nobody here looks at.
+Answers have a length and no trailers; anything else is refused. Why this is no general HTTP client: docs/adr/0009.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any
 
+import msgspec
 import pytest
 
 from glimpse.domain.image import ImageChange, Location
@@ -66,6 +67,10 @@ def test_statements_of_reads(backend: Backend, statements: Callable[[Callable[[]
     assert statements(lambda: database.list_images(ListQuery(), OWNER)) == 2
     assert statements(lambda: database.list_images(ListQuery(marker=stored[2].id), OWNER)) == 3
     assert statements(lambda: database.list_images(ListQuery(tags=("nothing",)), OWNER)) == 1
+    filtered = ListQuery(tags=("t", "u"), properties=(("a", "1"),))
+    assert statements(lambda: database.list_images(filtered, OWNER)) == 3
+    after = msgspec.structs.replace(filtered, marker=stored[2].id)
+    assert statements(lambda: database.list_images(after, OWNER)) == 3
 
 
 def test_statements_of_changes(backend: Backend, statements: Callable[[Callable[[], Any]], int]) -> None:

@@ -16,7 +16,7 @@ from glimpse.errors import DatabaseUnavailable
 from glimpse.registry.certs import issue_client, load_issuer, new_issuer
 from glimpse.settings.model import DatabaseSettings, Secret
 from tests.support.cutting_relay import CuttingRelay
-from tests.support.database_rig import DatabaseRig
+from tests.support.database_rig import DatabaseRig, rigs
 from tests.support.postgresql_standby import directory_for_server, user_of_server
 from tests.support.private_ca import authority, written
 
@@ -27,6 +27,7 @@ MARIADB_TLS = "--ssl-cert={0}/server.crt --ssl-key={0}/server.key --ssl-ca={0}/c
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     """A CA whose server certificate names 127.0.0.1, another CA, and the certificate of a client."""
+    rigs()
     directory = directory_for_server("glimpse-tls-")
     authority(directory)
     written(directory, "other-ca", new_issuer("another CA", days=1))

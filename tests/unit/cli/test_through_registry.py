@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.opening import open_database
 from glimpse.domain.clock import now
 from glimpse.domain.job import Job
-from tests.support.registry import Registry, certificates
+from glimpse.errors import DatabaseUnavailable
+from glimpse.registry.client import RegistryDatabase
+from glimpse.registry.waiting import wait_for_registry
+from glimpse.registry.wire import Role
+from tests.support.registry import Registry, certificates, client_options
 from tests.support.service import write_options
 from tests.support.wire import make_database, settings_in
 from tests.unit.cli.conftest import Glimpse
@@ -45,8 +50,8 @@ def options(registry: Registry, name: str = "node", **changed: object) -> Path:
         "registry_key_file": registry.directory / f"{name}.key",
     }
     values = {option: value for option, value in (own | changed).items() if value is not None}
-    path = registry.directory / f"{name}.conf"
-    return write_options(path, {"database": {"connection": registry.url}, "glimpse": values})
+    database = {"connection": registry.url, "max_retries": 1, "retry_interval": 0.01}
+    return write_options(registry.directory / f"{name}.conf", {"database": database, "glimpse": values})
 
 
 @pytest.mark.parametrize("command", [("sync",), ("version",), ("check",), ("drop-extensions", "--yes")])
@@ -98,6 +103,37 @@ def test_a_registry_that_is_away(glimpse: Glimpse, registry: Registry, command: 
     result = glimpse(*command, "--config-file", options(registry))
     assert result.exit_code == 1
     assert f"The registry cannot be reached. (database {registry.url})" in result.stderr
+
+
+def test_a_start_waits_for_a_registry_that_is_late(
+    registry: Registry, database: SqlDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, port = registry.client("node"), registry.address.port
+    registry.close()
+
+    def start() -> None:
+        late = Registry(registry.directory, port=port)
+        with late.in_front_of(database):
+            assert done.wait(60)
+        late.close()
+
+    done = threading.Event()
+    thread = threading.Timer(0.2, start)
+    thread.start()
+    try:
+        assert wait_for_registry(client, max_retries=-1, interval=0.05).role is Role.API
+    finally:
+        done.set()
+        thread.join()
+        client.close()
+    assert "The registry does not answer; it is asked again in 0.05 seconds" in caplog.text
+
+
+def test_a_start_does_not_wait_for_a_registry_that_refuses_it(registry: Registry, tmp_path: Path) -> None:
+    stranger = RegistryDatabase((registry.address,), client_options(certificates(tmp_path / "other")))
+    with pytest.raises(DatabaseUnavailable, match="certificate"):
+        wait_for_registry(stranger, max_retries=-1, interval=60)
+    stranger.close()
 
 
 @pytest.mark.parametrize("command", [("config", "check"), ("serve",), ("jobs", "list"), ("worker",)])

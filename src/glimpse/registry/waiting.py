@@ -1,0 +1,33 @@
+"""Waiting for a registry that starts later than the service."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from glimpse.errors import DatabaseUnavailable
+from glimpse.registry.client import RegistryClient
+from glimpse.registry.connection import NotTrusted
+from glimpse.registry.pool import WrongVersion
+from glimpse.registry.wire import Hello
+
+LOG = logging.getLogger(__name__)
+
+
+def wait_for_registry(client: RegistryClient, *, max_retries: int, interval: float) -> Hello:
+    """What the registry says of itself, once it answers.
+
+    It is asked again ``max_retries`` times (-1: for ever), every ``interval`` seconds, unless it refuses this node.
+
+    :raises DatabaseUnavailable: it did not answer, or refuses this node.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return client.hello()
+        except DatabaseUnavailable as error:
+            if isinstance(error.__cause__, NotTrusted | WrongVersion) or 0 <= max_retries < attempt:
+                raise
+            LOG.warning("The registry does not answer; it is asked again in %g seconds (%s)", interval, error)
+            time.sleep(interval)
