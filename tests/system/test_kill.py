@@ -283,11 +283,11 @@ def test_deletions_and_uploads_killed_together(start_service: StartService) -> N
 
 
 def test_an_upload_may_take_longer_than_its_lease(start_service: StartService) -> None:
-    service = start_service(options={"glimpse": {"lease_time": 0.6, "lease_heartbeat": 0.15}}, workers=2)
+    service = start_service(options={"glimpse": {"lease_time": 3, "lease_heartbeat": 0.3}}, workers=2)
     api = Api(service.port)
     uploads = prepare(api, random.Random(17), 4, 2_000_000, 3)
     for upload in uploads:
-        upload.seconds = 2.2
+        upload.seconds = 5
         upload.run(service.port, 0)
     for upload in uploads:
         upload.thread.join(30)

@@ -134,8 +134,9 @@ class Supervisor:
         worker = slot.worker
         if worker is None:
             return
-        worker.hear()
+        # in this order: what it said before it ended is there when the end is seen
         status = worker.process.exitcode
+        worker.hear()
         if status is None:
             return
         worker.link.close()
