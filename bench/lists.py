@@ -224,6 +224,7 @@ def cases(lists: Lists) -> Iterator[Case]:
         "shared, pending": ListQuery(visibility="shared", member_status="pending"),
     }.items():
         yield Case(name, msgspec.structs.replace(query, limit=LIMIT))
+    yield from filtered_cases()
     for name, order in orders():
         if order[0].descending and "turned" not in name:
             yield Case(f"admin, {name}", ListQuery(order=order, limit=LIMIT), ADMIN, deep=True)
@@ -232,10 +233,28 @@ def cases(lists: Lists) -> Iterator[Case]:
         "admin, status saving": ListQuery(comparisons=(Comparison("status", "eq", "saving"),)),
         "admin, owner": ListQuery(comparisons=(Comparison("owner", "eq", LARGE),)),
         "admin, property of 1 %": ListQuery(properties=(("os_distro", "freebsd"),)),
+        "admin, property of 5 %": ListQuery(properties=(("architecture", "aarch64"),)),
+        "admin, property of 40 %": ListQuery(properties=(("os_distro", "ubuntu"),)),
         "admin, updated in two days": ListQuery(comparisons=(Comparison("updated_at", "gte", recent),)),
         "admin, visibility private": ListQuery(visibility="private"),
     }.items():
         yield Case(name, msgspec.structs.replace(query, limit=LIMIT), ADMIN)
+
+
+def filtered_cases() -> Iterator[Case]:
+    """Every key, with a property, with a tag, with a name, and with all three."""
+    name = (Comparison("name", "eq", "snapshot"),)
+    tags, properties = ("env-0",), (("os_distro", "ubuntu"),)
+    for label, query in {
+        "property": ListQuery(properties=properties),
+        "tag": ListQuery(tags=tags),
+        "name": ListQuery(comparisons=name),
+        "all three": ListQuery(properties=properties, tags=tags, comparisons=name),
+    }.items():
+        for order_name, order in orders():
+            if order[0].descending and "turned" not in order_name:
+                changed = msgspec.structs.replace(query, order=order, limit=LIMIT)
+                yield Case(f"{order_name}, {label}", changed, deep=label == "property")
 
 
 class Measured(NamedTuple):

@@ -20,31 +20,23 @@ def index_of(case: Case, kind: str) -> str:
     key = case.query.order[0].column
     if not case.viewer.is_admin:
         return f"glimpse_images_owner_{key}"
-    if key == "created_at":
-        return "glimpse_images_visibility"
     if key == "id":
         return {"postgresql": "images_pkey", "mysql": "PRIMARY", "sqlite": "sqlite_autoindex_images_1"}[kind]
     return f"glimpse_images_{key}"
 
 
-def in_index_order(case: Case) -> bool:
-    """Whether a list is followed in the order of an index: those of a project but that by id, and four of an admin."""
-    key = case.query.order[0].column
-    return key in {"created_at", "updated_at", "name", "id"} if case.viewer.is_admin else key != "id"
-
-
 def pages_in_index_order(lists: Lists) -> Iterator[Pages]:
-    """Read both pages of each list that is followed in the order of an index."""
+    """Read both pages of each list that is asked for a deep one: all of them are followed in the order of an index."""
     for case in cases(lists):
-        if case.deep and in_index_order(case):
+        if case.deep:
             yield case, lists.read(case), lists.read(lists.deep(case))
 
 
 def violations(lists: Lists, pages: Iterable[Pages]) -> Iterator[str]:
     """What is wrong, page by page."""
     kind = lists.engine.dialect.name
-    # the heads of the ranges, read and sorted, and what is gathered, read, looked up and sorted
-    bound = 20 * LIMIT + 4 * lists.gathered
+    # the heads of the ranges, read and sorted, what is gathered, read, looked up and sorted, and samples of marks
+    bound = 20 * LIMIT + 4 * lists.gathered + 1000
     if kind == "sqlite":
         bound //= _ENTRIES_OF_A_STEP
     for case, first, deep in pages:

@@ -138,7 +138,8 @@ INDEXES = {
     },
 }
 
-#: What revision glimpse_004 adds for lists of images (section 10.3); :func:`list_indexes` has them by kind of database.
+#: What revisions glimpse_004 and glimpse_005 add for lists of images (section 10.3); :func:`list_indexes` has them by
+#: kind of database.
 _LIST_INDEXES = {
     "images": {
         **{
@@ -146,13 +147,18 @@ _LIST_INDEXES = {
             for key in ("updated_at", "name", "size", "disk_format", "container_format")
         },
         "glimpse_images_owner_created_at": ["owner", "created_at", "id", "visibility", "os_hidden", "status"],
+        "glimpse_images_owner_id": ["owner", "id", "created_at", "visibility", "os_hidden", "status"],
         "glimpse_images_owner_status": ["owner", "status", "created_at", "id", "visibility", "os_hidden"],
         "glimpse_images_visibility": [
             *("visibility", "created_at", "id", "os_hidden", "status", "name", "size", "updated_at"),
             *("disk_format", "container_format"),
         ],
-        "glimpse_images_name": ["name", "created_at", "id", "visibility", "os_hidden", "status", "owner"],
-        "glimpse_images_updated_at": ["updated_at", "created_at", "id", "visibility", "os_hidden", "status", "owner"],
+        **{
+            f"glimpse_images_{key}": [key, "created_at", "id", "visibility", "os_hidden", "status", "owner"]
+            for key in ("updated_at", "name", "size", "disk_format", "container_format")
+        },
+        "glimpse_images_created_at": ["created_at", "id", "visibility", "os_hidden", "status", "owner"],
+        "glimpse_images_status": ["status", "created_at", "id", "visibility", "os_hidden", "owner"],
     },
     "image_members": {"glimpse_image_members_member": ["member", "status", "image_id"]},
     "image_tags": {"glimpse_image_tags_value": ["value", "image_id"]},

@@ -70,7 +70,7 @@ def test_statements_of_reads(backend: Backend, statements: Callable[[Callable[[]
     filtered = ListQuery(tags=("t", "u"), properties=(("a", "1"),))
     assert statements(lambda: database.list_images(filtered, OWNER)) == 3
     after = msgspec.structs.replace(filtered, marker=stored[2].id)
-    assert statements(lambda: database.list_images(after, OWNER)) == 3
+    assert statements(lambda: database.list_images(after, OWNER)) == 4
 
 
 def test_statements_of_changes(backend: Backend, statements: Callable[[Callable[[], Any]], int]) -> None:

@@ -13,11 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from glimpse.db import schema
 from glimpse.db.base import Database, Viewer
 from glimpse.db.migrations.online import drop_index_online, own_indexes
-from glimpse.db.sql import list_statement, listing, marks
+from glimpse.db.sql import listing
+from glimpse.db.sql.marks import Mark, Use
 from glimpse.db.sql.tables import image_tags, images
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.listing import SORT_KEYS, Comparison, ListQuery, SortKey
@@ -157,17 +159,63 @@ def test_an_image_that_is_found_twice_is_listed_once(backend: Backend) -> None:
     ]
 
 
-@pytest.fixture(params=["looked through", "asked for"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Both ways to find images with a tag or a property, whatever their number."""
-    caches = (list_statement.page_statement, listing._lookup)
-    monkeypatch.setattr(marks, "FEW", 5000 if request.param == "looked through" else 0)
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    monkeypatch.undo()
-    for cache in caches:
-        cache.cache_clear()
+WAYS = {"looked through": Use(few=Mark(0)), "in a set": Use(many=Mark(0)), "asked for": Use()}
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every way to find images with a tag or a property, whatever their number."""
+    use = WAYS[request.param]
+
+    def chosen(asked: Sequence[Mark], *_: object) -> Use:
+        first = next((mark for mark in asked if mark.is_indexed), None)
+        return Use(few=use.few and first, many=use.many and first)
+
+    monkeypatch.setattr(listing, "use_of", chosen)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("viewer", ["owner", "member", "admin"])
+def test_every_order_of_images_with_a_property(filled: tuple[Backend, list[Image]], viewer: str) -> None:
+    backend, stored = filled
+    for one in stored:
+        if one.id[-1] not in "36":
+            backend.database.update_image(one.id, ImageChange(set_properties={"p": "v"}))
+    rows = key_of(backend)
+    query = ListQuery(properties=(("p", "v"),), limit=9)
+    seen = backend.database.list_images(ListQuery(limit=100), VIEWERS[viewer])
+    marked = [one.id for one in seen if one.id[-1] not in "36"]
+    assert len(marked) >= 6
+    for column in sorted(SORT_KEYS):
+        for order in orders(column):
+            found = walk(backend.database, VIEWERS[viewer], msgspec.structs.replace(query, order=order))
+            assert found == in_order(rows, marked, order), order
+    for order in ORDERS:
+        named = msgspec.structs.replace(query, order=order, comparisons=(Comparison("name", "eq", "a"),))
+        expected = [one for one in in_order(rows, marked, order) if rows[one]["name"] == "a"]
+        assert walk(backend.database, VIEWERS[viewer], named) == expected, order
+
+
+@pytest.mark.usefixtures("way")
+def test_a_page_is_full_when_an_image_goes_while_it_is_read(backend: Backend) -> None:
+    """A page that is too short would end the list."""
+    for number in range(8):
+        backend.database.create_image(image(id=f"image-{number}", properties={"p": "v"}))
+    query = ListQuery(properties=(("p", "v"),), limit=3)
+    passed: list[str] = []
+    number = 0
+
+    def delete(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        passed.append(statement)
+        if len(passed) == number:
+            backend.database.finish_delete(f"image-{8 - number}", None)
+
+    event.listen(backend.engine, "before_cursor_execute", delete)
+    for number in (1, 2, 3):
+        passed.clear()
+        assert len(backend.database.list_images(query, OWNER)) == 3
+        assert len(passed) > number
+        assert len(backend.database.list_images(ListQuery(limit=100), OWNER)) == 8 - number
 
 
 @pytest.mark.usefixtures("way")
@@ -297,14 +345,20 @@ def disturb(backend: Backend, pick: random.Random, passing: list[str], *, keep: 
         backend.database.finish_delete(gone, None)
 
 
-def test_pages_read_while_others_write(filled: tuple[Backend, list[Image]]) -> None:
-    backend, _ = filled
+@pytest.mark.parametrize("properties", [(), (("p", "v"),)], ids=["all", "with a property"])
+def test_pages_read_while_others_write(
+    filled: tuple[Backend, list[Image]], properties: tuple[tuple[str, str], ...]
+) -> None:
+    backend, stored = filled
+    for one in stored:
+        backend.database.update_image(one.id, ImageChange(set_properties={"p": "v"}))
     steady = {one.id for one in backend.database.list_images(ListQuery(limit=100), OWNER)}
     written = threading.Event()
 
     def write() -> None:
         for number in range(60):
-            one = image(name=["a", None][number % 2], created_at=MOMENT + timedelta(seconds=number % 8))
+            moment = MOMENT + timedelta(seconds=number % 8)
+            one = image(name=["a", None][number % 2], created_at=moment, properties={"p": "v"})
             backend.database.create_image(one)
             backend.database.finish_delete(one.id, None)
         written.set()
@@ -316,7 +370,7 @@ def test_pages_read_while_others_write(filled: tuple[Backend, list[Image]]) -> N
         while not written.is_set() or not walks:
             order = ORDERS[walks % len(ORDERS)]
             try:
-                found = walk(backend.database, OWNER, ListQuery(order=order, limit=7))
+                found = walk(backend.database, OWNER, ListQuery(order=order, limit=7, properties=properties))
             except MarkerUnknown:
                 # the page ended with an image that is gone by now
                 continue

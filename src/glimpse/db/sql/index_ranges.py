@@ -34,10 +34,11 @@ _TIES = ("created_at", "id")
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Rows that lie together in an index; no key of ``order`` is NULL in them."""
+    """Rows that lie together in an index; no key of ``order`` is NULL in them, and ``null`` is in all of them."""
 
     conditions: tuple[Condition, ...]
     order: tuple[SortKey, ...]
+    null: str | None = None
 
     @property
     def turns(self) -> bool:
@@ -55,23 +56,26 @@ def in_index_order(order: Sequence[SortKey]) -> bool:
 
 
 def ranges(order: Sequence[SortKey], marker: MarkerNulls) -> list[Range]:
-    """The ranges that make up a list in this order, or what follows its marker; they do not overlap."""
+    """The ranges that make up a list in this order, or what follows its marker, one after the other."""
     if marker is None:
         return _from_start(order)
     found: list[Range] = []
     for position in reversed(range(len(order))):
         level = tuple([_level(order[before], before, is_null=marker[before]) for before in range(position)])
-        found += [
-            Range((*level, *part.conditions), part.order) for part in _beyond(order, position, is_null=marker[position])
-        ]
+        for part in _beyond(order, position, is_null=marker[position]):
+            # only the first key of an index can be NULL
+            null = order[0].column if position and marker[0] else part.null
+            found.append(Range((*level, *part.conditions), part.order, null))
     return found
 
 
 def _from_start(order: Sequence[SortKey]) -> list[Range]:
-    column = images.c[order[0].column]
+    key, *rest = order
+    column = images.c[key.column]
     if not column.nullable:
         return [Range((), tuple(order))]
-    return [Range((column.is_(None),), tuple(order[1:])), Range((column.is_not(None),), tuple(order))]
+    found = [Range((column.is_not(None),), tuple(order)), Range((column.is_(None),), tuple(rest), key.column)]
+    return found if key.descending else found[::-1]
 
 
 def _level(key: SortKey, position: int, *, is_null: bool) -> Condition:
@@ -88,15 +92,17 @@ def _beyond(order: Sequence[SortKey], position: int, *, is_null: bool) -> list[R
     if not key.descending:
         return [Range((column > value,), rest)]
     smaller = Range((column < value,), rest)
-    return [smaller, Range((column.is_(None),), rest[1:])] if column.nullable else [smaller]
+    return [smaller, Range((column.is_(None),), rest[1:], key.column)] if column.nullable else [smaller]
 
 
 def _value(column: sa.Column[Any], position: int) -> sa.BindParameter[Any]:
     return sa.bindparam(marker_name(position), type_=column.type)
 
 
-def heads(conditions: Sequence[Condition], order: Sequence[SortKey], part: Range, index: str | None) -> list[Any]:
-    """SELECTs of the keys of ``order`` and the id that together hold the first rows of a range; they may overlap.
+def heads(
+    conditions: Sequence[Condition], order: Sequence[SortKey], part: Range, dialect: str, index: str | None
+) -> list[Any]:
+    """SELECTs of the keys of ``order`` that together hold the first rows of a range; they may overlap.
 
     ``index`` is the one to use on MySQL, which otherwise chooses.
     """
@@ -107,7 +113,9 @@ def heads(conditions: Sequence[Condition], order: Sequence[SortKey], part: Range
 
     keys = [images.c[key.column] for key in order]
     if not part.turns:
-        return [rows(*part.conditions, columns=keys).order_by(*_terms(part.order)).limit(LIMIT)]
+        # PostgreSQL does not see that a key that is NULL orders nothing, the others do
+        known = [SortKey(part.null, part.order[0].descending)] if part.null and dialect == "postgresql" else []
+        return [rows(*part.conditions, columns=keys).order_by(*_terms([*known, *part.order])).limit(LIMIT)]
     first = images.c[part.order[0].column]
     straight = _terms([SortKey(key.column, part.order[0].descending) for key in part.order])
     last = rows(*part.conditions, columns=[first]).order_by(*straight).limit(1).offset(LAST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from sqlalchemy.sql.operators import custom_op
 
 from glimpse.db.sql.index_ranges import LIMIT, Condition, heads, in_index_order, ranges
 from glimpse.db.sql.keyset import after_marker, order_by
-from glimpse.db.sql.marks import Mark
+from glimpse.db.sql.marks import Mark, Use
 from glimpse.db.sql.reading import IMAGE_COLUMNS
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.visibility import Lane, ListScope
@@ -35,8 +35,7 @@ _RARE = frozenset({"id", "checksum", "os_hash_value"})
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """A list request without its values: two requests of one shape run the same statement.
 
-    ``marker_nulls`` is None without a marker, else tells at which keys of the order the marker is NULL. ``few`` is
-    the mark (see ``marks.py``) whose images are looked through; without it the order is followed.
+    ``marker_nulls`` is None without a marker, else tells at which keys of the order the marker is NULL.
     """
 
     scope: ListScope
@@ -44,7 +43,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: tuple[tuple[str, str], ...]
     one_of: tuple[str, ...]
     marks: tuple[Mark, ...]
-    few: Mark | None
+    use: Use
     order: tuple[SortKey, ...]
     marker_nulls: tuple[bool, ...] | None
 
@@ -57,41 +56,74 @@ def page_statement(shape: Shape, dialect: str, *, hints: bool = True) -> sa.Sele
     The keys of the images on the page are found first, in indexes alone where the filters allow it. With ``hints``
     MySQL is told by which, and refuses the statement where the index is not there.
     """
-    nulls = dialect == "postgresql"
-    filters = _filters(shape, dialect)
     found: list[Any] = []
-    for lane in _lanes(shape, dialect):
-        conditions = (*lane.conditions, *filters)
-        if shape.order[0].column in lane.indexes and in_index_order(shape.order):
-            index = _index(lane, shape) if hints else None
-            for part in ranges(shape.order, shape.marker_nulls):
-                found += heads(conditions, shape.order, part, index)
-        else:
-            found.append(_gathered(lane, conditions, shape, dialect))
-    if len(found) > 1:
-        # an image may be in several lanes
-        every = cast("sa.Table", sa.union(*[sa.select(part.subquery()) for part in found]).subquery("found"))
-        page = sa.select(every.c.id).order_by(*order_by(shape.order, state_nulls=nulls, table=every)).limit(LIMIT)
-    else:
-        page = found[0]
-    page = page.subquery("page")
+    for lane in lanes(shape, dialect):
+        conditions = (*lane.conditions, *filters(shape), *marked(shape, dialect, in_set=bool(lane.indexes)))
+        for part in heads_of(lane, conditions, shape, dialect, hints=hints):
+            found += part
+    return rows_of(found, shape, dialect)
+
+
+def heads_of(
+    lane: Lane, conditions: Sequence[Condition], shape: Shape, dialect: str, *, hints: bool
+) -> Iterator[list[sa.Select[*tuple[Any, ...]]]]:
+    """SELECTs of the keys of the first images of a lane, range by range, where the images of a range come before those
+    of the next; all of them in one where they are not found in the order of an index."""
+    if not _followed(lane, shape):
+        yield [_gathered(lane, conditions, shape, dialect, hints=hints)]
+        return
+    index = _index(lane, shape) if hints else None
+    for part in ranges(shape.order, shape.marker_nulls):
+        yield heads(conditions, shape.order, part, dialect, index)
+
+
+def rows_of(found: Sequence[Any], shape: Shape, dialect: str) -> sa.Select[*tuple[Any, ...]]:
+    """The first images of all that these SELECTs of keys find, in order."""
+    page = first_of(found, shape, dialect).subquery("page")
     return (
         sa.select(*IMAGE_COLUMNS)
         .select_from(page.join(images, images.c.id == page.c.id))
-        .order_by(*order_by(shape.order, state_nulls=nulls))
+        .order_by(*order_by(shape.order, state_nulls=dialect == "postgresql"))
     )
 
 
-def _lanes(shape: Shape, dialect: str) -> Sequence[Lane]:
-    if shape.few is not None:
-        source = shape.few.few_images(dialect)
+def first_of(found: Sequence[Any], shape: Shape, dialect: str) -> sa.Select[*tuple[Any, ...]]:
+    """The keys of the first images of all that these SELECTs find, in order; an image may be found several times."""
+    if len(found) == 1:
+        return found[0]
+    every = cast("sa.Table", sa.union(*[sa.select(part.subquery()) for part in found]).subquery("found"))
+    keys = [every.c[column] for column in key_columns(shape.order)]
+    return (
+        sa.select(*keys).order_by(*order_by(shape.order, state_nulls=dialect == "postgresql", table=every)).limit(LIMIT)
+    )
+
+
+def key_columns(order: Sequence[SortKey]) -> list[str]:
+    """The columns of an order, each once, and the id."""
+    return list(dict.fromkeys([*(key.column for key in order), "id"]))
+
+
+def lanes(shape: Shape, dialect: str) -> Sequence[Lane]:
+    """The lanes that together have all images of the list."""
+    if shape.use.few is not None:
+        source = shape.use.few.few_images(dialect)
         return [Lane((shape.scope.condition(),), source=source.join(images, images.c.id == source.c.image_id))]
     equal = {column for column, op in shape.comparisons if op == "eq"}
     if not _RARE.isdisjoint(equal | set(shape.one_of)):
         return [shape.scope.lane_of_filtered()]
     if shape.scope.is_admin and "owner" in equal:
         return [shape.scope.lane_of_owner()]
-    return shape.scope.lanes(shape.order[0].column)
+    return shape.scope.lanes()
+
+
+def _followed(lane: Lane, shape: Shape) -> bool:
+    """Whether the images of a lane are found in the order of an index. Otherwise all of them are looked through."""
+    return shape.order[0].column in lane.indexes and in_index_order(shape.order) and not _has_index_by_name(shape)
+
+
+def _has_index_by_name(shape: Shape) -> bool:
+    # of one name there are few images; they lie together in the index by name, in the order of their time
+    return ("name", "eq") in shape.comparisons and shape.order[0].column not in {"name", "created_at"}
 
 
 def _index(lane: Lane, shape: Shape) -> str | None:
@@ -101,7 +133,7 @@ def _index(lane: Lane, shape: Shape) -> str | None:
     """
     key = shape.order[0].column
     if not shape.comparisons and not shape.one_of:
-        return lane.indexes[key] or None
+        return lane.indexes[key]
     if key == "created_at" and not shape.one_of:
         # an index by owner and another column has the images with one value of that in the order of their time
         match shape.comparisons:
@@ -112,12 +144,18 @@ def _index(lane: Lane, shape: Shape) -> str | None:
     return None
 
 
-def _gathered(lane: Lane, conditions: Sequence[Condition], shape: Shape, dialect: str) -> sa.Select[*tuple[Any, ...]]:
-    columns = [images.c[column] for column in dict.fromkeys([*(key.column for key in shape.order), "id"])]
-    rows = sa.select(*columns).select_from(lane.source).where(*conditions)
+def _gathered(
+    lane: Lane, conditions: Sequence[Condition], shape: Shape, dialect: str, *, hints: bool
+) -> sa.Select[*tuple[Any, ...]]:
+    """The keys of the first images of a lane that is looked through."""
+    rows = sa.select(*[images.c[column] for column in key_columns(shape.order)])
+    rows = rows.select_from(lane.source).where(*conditions)
+    by_name = _has_index_by_name(shape) and "name" in lane.indexes
+    if hints and by_name:
+        rows = rows.with_hint(images, f"USE INDEX ({lane.indexes['name']})", "mysql")
     if shape.marker_nulls is not None:
         rows = rows.where(after_marker(shape.order, shape.marker_nulls))
-    if dialect == "sqlite" and shape.order[0].column not in lane.indexes:
+    if dialect == "sqlite" and (by_name or shape.order[0].column not in lane.indexes):
         return rows.order_by(*_as_expressions(shape.order)).limit(LIMIT)
     return rows.order_by(*order_by(shape.order, state_nulls=dialect == "postgresql")).limit(LIMIT)
 
@@ -129,7 +167,8 @@ def _as_expressions(order: Sequence[SortKey]) -> list[sa.ColumnElement[Any]]:
     return [column.desc() if key.descending else column.asc() for column, key in zip(columns, order, strict=True)]
 
 
-def _filters(shape: Shape, dialect: str) -> list[Condition]:
+def filters(shape: Shape) -> list[Condition]:
+    """What the list asks of every image, apart from marks."""
     return [
         images.c.deleted == sa.false(),
         *(images.c.status != sa.literal_column(f"'{status}'", sa.String()) for status in sorted(UNLISTED)),
@@ -139,7 +178,16 @@ def _filters(shape: Shape, dialect: str) -> list[Condition]:
             images.c[column].in_(sa.bindparam(f"one_of_{position}", expanding=True))
             for position, column in enumerate(shape.one_of)
         ),
-        *(mark.on_image(dialect) for mark in shape.marks if mark != shape.few),
+    ]
+
+
+def marked(shape: Shape, dialect: str, *, in_set: bool) -> list[Condition]:
+    """That an image has the marks; ``in_set``: among so many images that a set is worth making."""
+    many = shape.use.many if in_set else None
+    return [
+        mark.in_set(dialect) if mark == many else mark.on_image(dialect)
+        for mark in sorted(shape.marks, key=lambda mark: mark != many)
+        if mark != shape.use.few
     ]
 
 

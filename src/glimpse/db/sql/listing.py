@@ -1,4 +1,7 @@
-"""Lists of images: what the page depends on, the page, and all that belongs to its images, one statement each."""
+"""Lists of images: what the page depends on, the page, and all that belongs to its images.
+
+A statement each; marks (``marks.py``) take more of them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -15,8 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from glimpse.db.base import Viewer
 from glimpse.db.sql.failures import misses_index
 from glimpse.db.sql.keyset import marker_name
+from glimpse.db.sql.led_page import led_page
 from glimpse.db.sql.list_statement import Shape, page_statement
-from glimpse.db.sql.marks import Mark, marks_of, of_few
+from glimpse.db.sql.marks import Mark, estimate, marks_of, sample_of_all, use_of
 from glimpse.db.sql.reading import Children, build, children, gather, sees
 from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.texts import storable
@@ -51,13 +54,7 @@ def _on_page(image_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
 # not ordered: MariaDB would put the long texts into a temporary table on disk for that
 _CHILDREN = children(_on_page, PROJECT)
 _BY_ROW_ID = itemgetter(2)
-
-
-class _Known(msgspec.Struct):
-    """What is known before the page: the marker's values of the keys, and how many images have each mark."""
-
-    marker: dict[str, Any] | None = None
-    counts: Sequence[int] = ()
+_BY_LAST = itemgetter(-1)
 
 
 def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> list[Image]:
@@ -65,10 +62,13 @@ def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> lis
     if query.limit <= 0:
         return []
     values = _values(query, viewer)
-    marks = marks_of(query) if values is not None else ()
-    known = _look_up(connection, query, viewer, marks, values or {})
+    marker = _marker(connection, query, viewer)
     scope = ListScope.of(viewer, query.visibility, query.member_status)
-    if values is None or 0 in known.counts or scope.is_empty:
+    if values is None or scope.is_empty:
+        return []
+    marks = marks_of(query)
+    numbers, images_in_all = _numbers(connection, marks, values)
+    if 0 in numbers:
         return []
     order = _up_to_id(query.order)
     shape = Shape(
@@ -77,12 +77,12 @@ def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> lis
         comparisons=tuple([(comparison.column, comparison.op) for comparison in query.comparisons]),
         one_of=tuple([one_of.column for one_of in query.one_of]),
         marks=marks,
-        few=of_few(marks, known.counts),
+        use=use_of(marks, numbers, images_in_all, connection.dialect.name),
         order=order,
-        marker_nulls=None if known.marker is None else tuple([known.marker[key.column] is None for key in order]),
+        marker_nulls=None if marker is None else tuple([marker[key.column] is None for key in order]),
     )
-    if known.marker is not None:
-        values |= {marker_name(position): known.marker[key.column] for position, key in enumerate(order)}
+    if marker is not None:
+        values |= {marker_name(position): marker[key.column] for position, key in enumerate(order)}
     rows = _page(connection, shape, values)
     if not rows:
         return []
@@ -93,14 +93,20 @@ def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> lis
 
 
 def _page(connection: Connection, shape: Shape, values: dict[str, Any]) -> Sequence[Sequence[Any]]:
-    dialect = connection.dialect.name
     try:
-        return connection.execute(page_statement(shape, dialect), values).fetchall()
+        return _rows(connection, shape, values, hints=True)
     except DBAPIError as error:
         if not misses_index(error):
             raise
         # somebody dropped it, which makes lists slow and nothing else
-        return connection.execute(page_statement(shape, dialect, hints=False), values).fetchall()
+        return _rows(connection, shape, values, hints=False)
+
+
+def _rows(connection: Connection, shape: Shape, values: dict[str, Any], *, hints: bool) -> Sequence[Sequence[Any]]:
+    rows = led_page(connection, shape, values, hints=hints) if shape.marks else None
+    if rows is not None:
+        return rows
+    return connection.execute(page_statement(shape, connection.dialect.name, hints=hints), values).fetchall()
 
 
 def _up_to_id(order: Sequence[SortKey]) -> tuple[SortKey, ...]:
@@ -137,36 +143,38 @@ def _in_range(value: Any) -> Any:
     return value
 
 
-def _look_up(
-    connection: Connection, query: ListQuery, viewer: Viewer, marks: tuple[Mark, ...], values: dict[str, Any]
-) -> _Known:
-    """
+def _marker(connection: Connection, query: ListQuery, viewer: Viewer) -> dict[str, Any] | None:
+    """The marker's values of the keys.
+
     :raises MarkerUnknown: the marker names no live image.
     :raises Forbidden: the viewer does not see it.
     """
-    counted = tuple([mark for mark in marks if mark.is_indexed])
     if query.marker is None:
-        if not counted:
-            return _Known()
-        return _Known(
-            None, connection.execute(_lookup(counted, connection.dialect.name, with_marker=False), values).one()
-        )
+        return None
     row: Any = None
     if len(query.marker) <= 36 and storable(query.marker):
-        of_marker = {"marker": query.marker, "project": viewer.project_id}
-        row = connection.execute(
-            _lookup(counted, connection.dialect.name, with_marker=True), values | of_marker
-        ).fetchone()
+        row = connection.execute(_MARKER, {"marker": query.marker, "project": viewer.project_id}).fetchone()
     if row is None:
         raise MarkerUnknown(f"The marker {query.marker} names no image.")
     visibility, owner, membership = row[:3]
     if not sees(viewer, Visibility(visibility), owner, membership):
         raise Forbidden("The marker names an image that is not visible to you.")
-    end = 3 + len(_SORT_COLUMNS)
-    return _Known(dict(zip(_SORT_COLUMNS, row[3:end], strict=True)), row[end:])
+    return dict(zip(_SORT_COLUMNS, row[3:], strict=True))
+
+
+def _numbers(connection: Connection, marks: tuple[Mark, ...], values: dict[str, Any]) -> tuple[list[float], float]:
+    """About how many images have each of the indexed marks, 0 being certain, and how many there are in all."""
+    sampled = tuple([mark for mark in marks if mark.is_indexed])
+    if not sampled:
+        return [], 0
+    found = connection.execute(_samples(sampled, connection.dialect.name), values).fetchall()
+    *numbers, in_all = [estimate(rows, last) for rows, last, _ in sorted(found, key=_BY_LAST)]
+    return numbers, in_all
 
 
 @lru_cache(maxsize=64)
-def _lookup(counted: tuple[Mark, ...], dialect: str, *, with_marker: bool) -> Any:
-    counts = [mark.count(dialect) for mark in counted]
-    return _MARKER.add_columns(*counts) if with_marker else sa.select(*counts)
+def _samples(sampled: tuple[Mark, ...], dialect: str) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    parts = [*(mark.sample(dialect) for mark in sampled), sample_of_all()]
+    return sa.union_all(
+        *[part.add_columns(sa.literal_column(str(number), sa.Integer())) for number, part in enumerate(parts)]
+    )

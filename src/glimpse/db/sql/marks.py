@@ -1,8 +1,12 @@
 """What other tables say of images: tags and custom properties, as filters of a list.
 
-The images with a mark are looked through when there are few of them. Otherwise the list is followed in its order and
-each image is asked for the mark: with many, those of a page are soon found. Which it is must be counted, because no
-database knows how many images have a certain value of a certain property.
+The images with a mark are looked through when there are few of them. Otherwise the list is followed in its order until
+the page is full. Each image on the way is asked for the mark, which is soon done with where many have it; where not,
+all that have it are put into a set at first, and the images on the way are looked up in that.
+
+How many there are is estimated, because no database knows how many images have a certain value of a certain property:
+an index by value has the ids of images in their order, and ids are random, so the first ones tell how close together
+they all are. What is chosen for a wrong estimate takes longer and finds the same.
 """
 
 from __future__ import annotations
@@ -16,8 +20,17 @@ import sqlalchemy as sa
 from glimpse.db.sql.tables import image_properties, image_tags, images
 from glimpse.domain.listing import ListQuery
 
-#: So many images are few.
-FEW = 5000
+# Of T images N have a mark, so T/N are passed for each that is found, and a hundred times as many for a page. They are
+# few while to look N of them up takes less than to put N into a set and pass those with a look into it; a set is made
+# while this takes less than to ask each for the mark. By what it takes on each kind of database these hold up to the
+# square roots of so many times T (measured with T = 200,000). Less than a sample are always few.
+_FEW = {"postgresql": 5, "sqlite": 15, "mysql": 50}
+_SET = {"postgresql": 900, "sqlite": 120, "mysql": 500}
+
+# rows of the index that the estimate is made from
+_SAMPLE = 256
+# of a page of ids, which no page reaches; see :meth:`Mark.few_images`
+_NO_LIMIT = 2**31 - 1
 
 # Longer values are not in the index (migration glimpse_004), for which PostgreSQL would have no room. That of MySQL
 # has the beginning of each value, and a comparison there does not mind blanks at the end.
@@ -54,22 +67,55 @@ class Mark(msgspec.Struct, frozen=True):
         return (image_tags if self.is_tag else image_properties).c.image_id
 
     def on_image(self, dialect: str) -> sa.ColumnElement[bool]:
-        """Whether the image has it."""
+        """Whether the image has it, asked of the image."""
         one = sa.literal_column("1", sa.Integer())
-        found = self._rows(one, dialect).where(self._image_id == images.c.id).limit(one)
+        rows = self._rows(one, dialect)
+        if self.is_tag or dialect != "sqlite":
+            rows = rows.where(self._image_id == images.c.id)
+        else:
+            # so SQLite takes the index by value, which has all it needs, and not the unique one
+            rows = rows.where(self._image_id.between(images.c.id, images.c.id))
         # not EXISTS: planners would take that as a reason to look for all images with the mark
-        return found.scalar_subquery().is_not(None)
+        return rows.limit(one).scalar_subquery().is_not(None)
+
+    def in_set(self, dialect: str) -> sa.ColumnElement[bool]:
+        """Whether the image has it, looked up among all that have it."""
+        # without IS TRUE planners would begin with the images in the set
+        return images.c.id.in_(self._rows(self._image_id, dialect)).is_(sa.true())
 
     def few_images(self, dialect: str) -> sa.Subquery:
         """The ids of the images with it, each once, where they are few."""
-        # the limit, which others do not reach meanwhile, makes databases begin here
+        # any limit makes databases begin here
         rows = self._rows(self._image_id, dialect).distinct()
-        return rows.limit(sa.literal_column(str(10 * FEW))).subquery("marked")
+        return rows.limit(sa.literal_column(str(_NO_LIMIT))).subquery("marked")
 
-    def count(self, dialect: str) -> sa.ScalarSelect[Any]:
-        """How many rows it has, counted no further than one beyond :data:`FEW`."""
-        some = self._rows(self._image_id, dialect).limit(sa.literal_column(str(FEW + 1))).subquery("some")
-        return sa.select(sa.func.count()).select_from(some).scalar_subquery()
+    def sample(self, dialect: str) -> sa.Select[*tuple[Any, ...]]:
+        """One row for :func:`estimate`: rows at the beginning of the index, and the last image id in them."""
+        return _sampled(self._rows(self._image_id, dialect))
+
+
+def sample_of_all() -> sa.Select[*tuple[Any, ...]]:
+    """The same of all images, deleted ones among them."""
+    # the condition, which all of them meet, lets SQLite say that it looks for them in an index
+    every = sa.select(images.c.id.label("image_id")).where(images.c.id >= sa.literal_column("''", images.c.id.type))
+    return _sampled(every.order_by(images.c.id))
+
+
+def _sampled(image_ids: sa.Select[Any]) -> sa.Select[*tuple[Any, ...]]:
+    first = image_ids.limit(sa.literal_column(str(_SAMPLE))).subquery()
+    return sa.select(sa.func.count(), sa.func.max(first.c.image_id))
+
+
+def estimate(rows: int, last: str | None) -> float:
+    """How many images have a mark, from its :meth:`Mark.sample`; exact where these are fewer than the sample takes."""
+    if last is None or rows < _SAMPLE:
+        return rows
+    try:
+        place = int(last[:8], 16)
+    except ValueError:
+        # the id is no UUID, which only the peer's tools let happen
+        return rows
+    return rows * 2**32 / (place + 1)
 
 
 def marks_of(query: ListQuery) -> tuple[Mark, ...]:
@@ -81,8 +127,21 @@ def marks_of(query: ListQuery) -> tuple[Mark, ...]:
     return (*tags, *properties)
 
 
-def of_few(marks: Sequence[Mark], counts: Sequence[int]) -> Mark | None:
-    """The mark that the fewest images have, if these are few; ``counts`` are those of the indexed ones."""
-    counted = zip(counts, [mark for mark in marks if mark.is_indexed], strict=True)
-    fewest, mark = min(counted, key=lambda pair: pair[0], default=(FEW + 1, None))
-    return mark if fewest <= FEW else None
+class Use(msgspec.Struct, frozen=True):
+    """What is done with the marks of a list: the images with ``few`` are looked through, those with ``many`` are put
+    into a set, and images are asked for all other marks. One of the two is None, or both."""
+
+    few: Mark | None = None
+    many: Mark | None = None
+
+
+def use_of(marks: Sequence[Mark], numbers: Sequence[float], images_in_all: float, dialect: str) -> Use:
+    """``numbers`` are the estimates for the indexed marks."""
+    fewest, mark = min(
+        zip(numbers, [mark for mark in marks if mark.is_indexed], strict=True),
+        key=lambda pair: pair[0],
+        default=(0, None),
+    )
+    if fewest < _SAMPLE or fewest**2 < _FEW[dialect] * images_in_all:
+        return Use(few=mark)
+    return Use(many=mark) if fewest**2 < _SET[dialect] * images_in_all else Use()

@@ -24,15 +24,10 @@ _VISIBILITIES = frozenset(visibility.value for visibility in Visibility)
 _MEMBER_STATUSES = frozenset(status.value for status in MemberStatus)
 
 
-# The indexes (migration glimpse_004) that have the live images of an owner, all of them, and those of one visibility
-# in the order of a key. The order of ids is that of the table; with "" the database finds its way.
-_OF_OWNER = {"id": "", **{key: f"glimpse_images_owner_{key}" for key in SORT_KEYS - {"id"}}}
-_OF_ALL = {
-    "id": "PRIMARY",
-    "created_at": "created_at_image_idx",
-    "updated_at": "glimpse_images_updated_at",
-    "name": "glimpse_images_name",
-}
+# The indexes (migrations glimpse_004, glimpse_005) that have the live images of an owner, all of them, and those of one
+# visibility in the order of a key. The order of ids is that of the table.
+_OF_OWNER = {key: f"glimpse_images_owner_{key}" for key in SORT_KEYS}
+_OF_ALL = {key: f"glimpse_images_{key}" for key in SORT_KEYS} | {"id": "PRIMARY"}
 _OF_VISIBILITY = {"created_at": "glimpse_images_visibility"}
 
 
@@ -46,6 +41,11 @@ class Lane(msgspec.Struct, frozen=True):
     conditions: tuple[sa.ColumnElement[bool], ...]
     indexes: Mapping[str, str] = {}
     source: sa.FromClause = images
+
+    @property
+    def is_of_owner(self) -> bool:
+        """Whether it has images of one owner."""
+        return self.indexes is _OF_OWNER
 
 
 class ListScope(msgspec.Struct, frozen=True):
@@ -66,10 +66,10 @@ class ListScope(msgspec.Struct, frozen=True):
         """Whether it asks for a visibility that no image has."""
         return self.visibility not in {None, "all"} and self.visibility not in _VISIBILITIES
 
-    def lanes(self, first_key: str) -> list[Lane]:
-        """The images listed in an order that begins with this key, as lanes."""
+    def lanes(self) -> list[Lane]:
+        """The images listed, as lanes."""
         if self.is_admin:
-            return self._lanes_of_admin(first_key)
+            return [self.lane_of_all()] if self.visibility in {None, "all"} else [_lane_of(str(self.visibility))]
         lanes: list[Lane] = []
         match self.visibility:
             case "all":
@@ -91,17 +91,6 @@ class ListScope(msgspec.Struct, frozen=True):
                 return lanes
         if self.visibility != "private":
             lanes.append(self._lane_of_memberships())
-        return lanes
-
-    def _lanes_of_admin(self, first_key: str) -> list[Lane]:
-        if self.visibility not in {None, "all"}:
-            return [_lane_of(str(self.visibility))]
-        if first_key not in _OF_VISIBILITY:
-            return [self.lane_of_all()]
-        listed = _VISIBILITIES - ({"community"} if self.visibility is None else set[str]())
-        lanes = [_lane_of(visibility) for visibility in sorted(listed)]
-        if self.visibility is None and self.has_project:
-            lanes.append(Lane((_OWN,), _OF_OWNER))
         return lanes
 
     def lane_of_all(self) -> Lane:

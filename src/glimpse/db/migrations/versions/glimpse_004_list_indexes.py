@@ -1,12 +1,10 @@
-"""Indexes on the peer's tables that lists of images are read through (docs/operator/database.md, "Lists and indexes").
-
-Deleted rows are left out where the database has partial indexes, and apart from the others where it has none.
-"""
+"""Indexes on the peer's tables for lists of images (docs/operator/database.md, "Lists and indexes")."""
 
 from __future__ import annotations
 
 from alembic import op
 
+from glimpse.db.migrations.live_rows import LIVE, columns_of_live_rows
 from glimpse.db.migrations.online import create_index_online, drop_index_online
 
 revision = "glimpse_004"
@@ -36,7 +34,6 @@ _INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
     "glimpse_image_tags_value": ("image_tags", ("value", "image_id")),
     "glimpse_image_properties_value": ("image_properties", ("name", "value", "image_id")),
 }
-_LIVE = {"postgresql": "NOT deleted", "sqlite": "deleted = 0"}
 
 
 def upgrade() -> None:
@@ -44,14 +41,14 @@ def upgrade() -> None:
     connection = op.get_bind()
     dialect = connection.dialect.name
     for name, (table, columns) in _INDEXES.items():
-        where = _LIVE.get(dialect)
+        where = LIVE.get(dialect)
         if where and table == "image_properties":
             where = f"{where} AND length(value) <= {_VALUE_CHARACTERS}"
         create_index_online(
             connection,
             name,
             table,
-            _columns(dialect, columns),
+            columns_of_live_rows(dialect, columns),
             where=where,
             mysql_length={"value": _MYSQL_VALUE_CHARACTERS} if table == "image_properties" else None,
         )
@@ -61,14 +58,3 @@ def downgrade() -> None:
     """Drop them."""
     for name, (table, _) in _INDEXES.items():
         drop_index_online(op.get_bind(), name, table)
-
-
-def _columns(dialect: str, columns: tuple[str, ...]) -> list[str]:
-    # the index by status names it twice
-    found = list(dict.fromkeys(columns))
-    if dialect == "mysql":
-        found.insert(1, "deleted")
-    elif dialect == "sqlite":
-        # without it SQLite would read the row for its sake
-        found.append("deleted")
-    return found

@@ -1,0 +1,108 @@
+"""The page of a list that asks for marks, led by the images of the project.
+
+To see whether an image has a mark takes time, so no more of them are asked than the page needs. The project's own come
+first, range by range (``index_ranges.py``) until there is a page of them. Of all others, public and shared ones, only
+those are of interest that are not behind the last of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from glimpse.db.sql.index_ranges import Condition
+from glimpse.db.sql.list_statement import Shape, filters, first_of, heads_of, key_columns, lanes, marked, rows_of
+from glimpse.db.sql.tables import images
+from glimpse.db.sql.visibility import Lane
+
+_LED: sa.BindParameter[Any] = sa.bindparam("led", expanding=True)
+_BOUND = "bound"
+
+
+class _Bound(msgspec.Struct, frozen=True):
+    """Whether there is a page of the project's own images, and whether the first key of its last one is NULL."""
+
+    is_null: bool
+
+
+def led_page(connection: Connection, shape: Shape, values: dict[str, Any], *, hints: bool) -> Sequence[Any] | None:
+    """The rows of the page; None where no own images lead, or where one of them was changed meanwhile.
+
+    The parameters are those of :func:`~glimpse.db.sql.list_statement.page_statement`.
+    """
+    dialect = connection.dialect.name
+    statements = _lead_statements(shape, dialect, hints=hints)
+    limit: int = values["limit"]
+    led: list[Any] = []
+    for statement in statements or ():
+        missing = limit - len(led)
+        led += connection.execute(statement, values | {"limit": missing, "last": missing - 1}).fetchall()
+        if len(led) >= limit:
+            break
+    if statements is None:
+        return None
+    bound: _Bound | None = None
+    more: dict[str, Any] = {"led": [row.id for row in led]}
+    if len(led) >= limit:
+        more[_BOUND] = getattr(led[-1], shape.order[0].column)
+        bound = _Bound(more[_BOUND] is None)
+    rows = connection.execute(_page_statement(shape, dialect, bound, hints=hints), values | more).fetchall()
+    return None if bound and len(rows) < limit else rows
+
+
+@lru_cache(maxsize=256)
+def _lead_statements(shape: Shape, dialect: str, *, hints: bool) -> list[sa.Select[*tuple[Any, ...]]] | None:
+    """The keys of own images, one statement for each range; they are asked one after the other."""
+    found = lanes(shape, dialect)
+    lead = _lead(found, shape)
+    if lead is None:
+        return None
+    lane = found[lead]
+    conditions = (*lane.conditions, *filters(shape), *marked(shape, dialect, in_set=True))
+    parts = heads_of(lane, conditions, shape, dialect, hints=hints)
+    return [first_of(part, shape, dialect) for part in parts]
+
+
+def _lead(found: Sequence[Lane], shape: Shape) -> int | None:
+    """Which lane most of the list is in: own images, or the only lane."""
+    for position, lane in enumerate(found):
+        if lane.indexes and (len(found) == 1 or (lane.is_of_owner and not shape.scope.is_admin)):
+            return position
+    return None
+
+
+@lru_cache(maxsize=256)
+def _page_statement(shape: Shape, dialect: str, bound: _Bound | None, *, hints: bool) -> sa.Select[*tuple[Any, ...]]:
+    every = lanes(shape, dialect)
+    lead = _lead(every, shape)
+    found: list[Any] = []
+    for position, lane in enumerate(every):
+        if position == lead:
+            keys = [images.c[column] for column in key_columns(shape.order)]
+            # IS TRUE, or SQLite would begin with the owner
+            still_there = [condition.is_(sa.true()) for condition in lane.conditions]
+            found.append(sa.select(*keys).where(images.c.id.in_(_LED), *still_there, *filters(shape)))
+            continue
+        asked = (*filters(shape), *_within(shape, bound), *marked(shape, dialect, in_set=False))
+        for part in heads_of(lane, (*lane.conditions, *asked), shape, dialect, hints=hints):
+            found += part
+    return rows_of(found, shape, dialect)
+
+
+def _within(shape: Shape, bound: _Bound | None) -> list[Condition]:
+    """Not behind the last one, as far as the first key tells. NULL is smaller than any value."""
+    if bound is None:
+        return []
+    key = shape.order[0]
+    column = images.c[key.column]
+    if bound.is_null:
+        return [] if key.descending else [column.is_(None)]
+    value = sa.bindparam(_BOUND, type_=column.type)
+    if key.descending:
+        return [column >= value]
+    return [sa.or_(column <= value, column.is_(None)) if column.nullable else column <= value]
