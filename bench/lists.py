@@ -276,9 +276,16 @@ def report(measured: Iterable[Measured]) -> Iterator[str]:
     half = f"{'all':>7} {'SQL':>7} {'CPU':>7} {'read':>7}"
     yield f"{'':<36} {'':>6}   {'page 1':<31}  deep page"
     yield f"{'list':<36} {'images':>6}  {half}  {half}"
+    taken: dict[bool, list[float]] = {False: [], True: []}
     for case, first, deep in measured:
         pages = [first] if deep is None else [first, deep]
         yield f"{case.name:<36} {first.images:>6}  " + "  ".join(_half(page) for page in pages)
+        taken[case.viewer.is_admin] += [page.statements if page.processor is None else page.processor for page in pages]
+    for is_admin, times in taken.items():
+        if len(times) > 1:
+            whose = "an administrator" if is_admin else "the project"
+            middle, late = statistics.median(times), statistics.quantiles(times, n=10)[-1]
+            yield f"pages of {whose}: median {middle:.1f}, nine of ten {late:.1f}, slowest {max(times):.1f}"
 
 
 def _half(page: Times) -> str:

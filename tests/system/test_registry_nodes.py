@@ -142,3 +142,43 @@ def test_a_node_whose_certificate_is_refused_does_not_start_and_says_why(tmp_pat
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
     assert "does not accept the certificate of this node" in ended.stderr
+
+
+#: As the API says it without a registry too (docs/operator/database.md).
+REFUSES = "The database takes no changes now; what it has can still be read."
+
+
+def test_a_file_that_cannot_be_written_is_told_as_without_a_registry(tmp_path: Path) -> None:
+    stores = {"glance_store": {"stores": "file", "filesystem_store_datadir": tmp_path / "images"}}
+    with Service(tmp_path / "writer", options=stores) as writer:
+        api = Api(writer.port)
+        stored, queued = api.new(name="stored"), api.new(name="queued")
+        assert api.upload(stored, DATA).status == 204
+    database = {"database": {"connection": f"sqlite:///file:{writer.database_file}?mode=ro&uri=true"}}
+    with (
+        RegistryService(tmp_path / "registry", options=database) as registry,
+        Service(tmp_path / "node", options={**registry.node_options(), **stores}) as node,
+        Service(tmp_path / "alone", options={**database, **stores}) as alone,
+    ):
+        assert refused_and_read(Api(node.port), stored, queued) == refused_and_read(Api(alone.port), stored, queued)
+        assert "update_image DatabaseUnavailable" in registry.log
+
+
+def refused_and_read(api: Api, stored: str, queued: str) -> list[tuple[int, str]]:
+    """Statuses and texts of what changes something, all refused; reads go on in between."""
+    refused: list[tuple[int, str]] = []
+    for change in (
+        lambda: api.call("POST", "/v2/images", b"{}"),
+        lambda: api.patch(queued, [{"op": "replace", "path": "/name", "value": "new"}]),
+        lambda: api.upload(queued, DATA),
+        lambda: api.call("PUT", f"/v2/images/{queued}/tags/one"),
+        lambda: api.delete(stored),
+    ):
+        answer = change()
+        refused.append((answer.status, answer.text))
+        assert api.show(queued)["name"] == "queued"
+        assert api.download(stored).body == DATA
+        assert len(api.call("GET", "/v2/images").json["images"]) == 2
+    assert [status for status, _ in refused] == [503] * len(refused)
+    assert all(REFUSES in text for _, text in refused)
+    return refused

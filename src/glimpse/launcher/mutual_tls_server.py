@@ -18,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from glimpse.launcher.handshake import CONNECTION
+from glimpse.launcher.joined_writes import JoinedWrites
 from glimpse.launcher.listeners import describe
 from glimpse.launcher.options import ASGIApp, ServeOptions
 from glimpse.launcher.tls import CLIENT_KEY, TlsPolicy
@@ -94,7 +95,8 @@ class _Private(HttpToolsProtocol):
         self._leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn has it
-        super().connection_made(transport)
+        self._joining = JoinedWrites(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._joining))
         # uvicorn's own clock of idle connections starts after the first answer
         self._start_clock()
 
@@ -119,6 +121,7 @@ class _Private(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._joining.hold_next()
         super().on_headers_complete()
         if self._leaving:
             self.cycle.keep_alive = False

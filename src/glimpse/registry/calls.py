@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from glimpse.db.base import Database
 from glimpse.errors import Invalid, LimitExceeded
+from glimpse.registry.border import check_arguments
 from glimpse.registry.errors import DeadlinePassed, NotProcessed
 from glimpse.registry.methods import Method
 from glimpse.registry.wire import MAX_BODY
@@ -65,6 +66,7 @@ class Calls:
         if deadline is not None and time.monotonic() >= deadline:
             raise DeadlinePassed("The registry had too much to do to answer in time.")
         arguments = method.decode_arguments(body)
+        check_arguments(method.name, arguments)
         operation: Callable[..., Any] = getattr(self._database, method.name)
         return _encoded(method, operation(**arguments))
 

@@ -37,7 +37,11 @@ _DROPPED_BYTES = wire.MAX_BODY
 
 _DEADLINE = re.compile(rb"[0-9]{1,9}")
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")
-_VERSION_FIELD = (wire.VERSION_HEADER.lower().encode(), str(wire.VERSION).encode())
+#: Names of fields as ASGI has them.
+_VERSION_NAME = wire.VERSION_HEADER.lower().encode()
+_DEADLINE_NAME = wire.DEADLINE_HEADER.lower().encode()
+_REQUEST_ID_NAME = wire.REQUEST_ID_HEADER.lower().encode()
+_VERSION_FIELD = (_VERSION_NAME, str(wire.VERSION).encode())
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -240,25 +244,21 @@ def _call_of(scope: Scope) -> Call:
     )
 
 
-def _header(headers: Mapping[bytes, bytes], name: str) -> bytes | None:
-    return headers.get(name.lower().encode())
-
-
 def _request_id(headers: Mapping[bytes, bytes]) -> str:
     """The id of the API request behind this call where it is usable, else a new one."""
-    offered = (_header(headers, wire.REQUEST_ID_HEADER) or b"").decode("latin-1")
+    offered = headers.get(_REQUEST_ID_NAME, b"").decode("latin-1")
     return offered if _REQUEST_ID.fullmatch(offered) else f"req-{uuid.uuid4()}"
 
 
 def _check_version(headers: Mapping[bytes, bytes]) -> None:
-    text = _header(headers, wire.VERSION_HEADER)
+    text = headers.get(_VERSION_NAME)
     client = wire.parse_version(None if text is None else text.decode("latin-1"))
     if client is None or not wire.VERSION.understands(client):
         raise VersionRefused(wire.version_refusal(client, wire.VERSION))
 
 
 def _deadline(call: Call) -> float | None:
-    text = _header(call.headers, wire.DEADLINE_HEADER)
+    text = call.headers.get(_DEADLINE_NAME)
     if text is None:
         return None
     if not _DEADLINE.fullmatch(text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from glimpse.settings.model import DatabaseSettings, Secret
 from tests.support.database_rig import DatabaseRig
 from tests.support.footprint import eventually
 from tests.support.raw_http import Answer, Api
+from tests.support.registry_service import RegistryService
 from tests.support.service import Service
 
 REFUSES = "The database takes no changes now; what it has can still be read."
@@ -82,7 +84,20 @@ def test_open_connections_that_a_restart_cut_are_made_again_at_once(rig: Databas
         assert [api.upload(image_id, b"data").status for image_id in images] == [204] * len(images)
 
 
-def test_a_database_that_refuses_changes(rig: DatabaseRig, admin: sa.Engine, tmp_path: Path) -> None:
+@contextmanager
+def service_on(url: str, place: Path, *, through_registry: bool) -> Iterator[Service]:
+    """A service on a database, which it may have from a registry."""
+    options = {"database": {"connection": url}}
+    with ExitStack() as stack:
+        if through_registry:
+            options = stack.enter_context(RegistryService(place / "registry", options=options)).node_options()
+        yield stack.enter_context(Service(place / "node", options=options, workers=2))
+
+
+@pytest.mark.parametrize("through_registry", [False, True], ids=["directly", "through a registry"])
+def test_a_database_that_refuses_changes(
+    rig: DatabaseRig, admin: sa.Engine, tmp_path: Path, through_registry: bool
+) -> None:
     with admin.connect() as connection:
 
         def refuse(refuses: bool) -> None:
@@ -93,8 +108,8 @@ def test_a_database_that_refuses_changes(rig: DatabaseRig, admin: sa.Engine, tmp
             else:
                 connection.exec_driver_sql(f"SET GLOBAL read_only = {state}")
 
-        options = {"database": {"connection": ordinary_user(rig, admin)}}
-        with Service(tmp_path, options=options, workers=2) as service:
+        url = ordinary_user(rig, admin)
+        with service_on(url, tmp_path, through_registry=through_registry) as service:
             api = Api(service.port)
             image_id, other = api.new(name="old"), api.new()
             assert api.upload(other, b"data").status == 204

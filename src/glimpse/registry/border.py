@@ -1,0 +1,235 @@
+"""What the types of a call leave open and no service sends: refused before the database sees it.
+
+The database relies on what the API and the jobs have checked. A client of the registry may be of another mind, and its
+call is to be refused then, not to be a defect. What the database itself refuses is left to it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any, cast, get_type_hints
+
+import msgspec
+
+from glimpse.db.base import Lease
+from glimpse.domain.allowance import Allowance
+from glimpse.domain.image import Image, ImageChange
+from glimpse.domain.job import Job, JobChange, JobQuery
+from glimpse.domain.listing import SORT_KEYS, Comparison, ListQuery, OneOf, SortKey
+from glimpse.domain.metadef import NAMESPACE_SORT_KEYS, TAG_SORT_KEYS, NamespaceQuery, TagQuery
+from glimpse.domain.status import Visibility
+from glimpse.errors import Invalid
+
+#: The API takes so many parameters of a list, each of which is one condition at most.
+MOST_CONDITIONS = 128
+#: Keys of an order; more than there are columns, because one may be named again.
+MOST_KEYS = 32
+#: Levels of lists and objects in a JSON value; the way back to the caller needs several frames for each.
+MOST_LEVELS = 200
+#: Bits of a number in a JSON value: Python refuses to write much longer ones in decimal.
+_JSON_BITS = 14_000
+
+_LARGEST = 2**63 - 1
+_LARGEST_COUNTER = 2**31 - 1
+_HALVES = re.compile("[\ud800-\udfff]")
+_OPERATORS = frozenset({"eq", "neq", "gt", "gte", "lt", "lte"})
+_VISIBILITIES: frozenset[str] = frozenset(Visibility)
+
+Check = Callable[[Any], None]
+
+
+def check_arguments(method: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse values that would be a defect further on.
+
+    :raises Invalid: there is one.
+    """
+    for name, value in arguments.items():
+        if name == "limit":
+            _limit(value)
+        elif (method, name) != _LOOKED_FOR:
+            _value(value)
+
+
+def _value(value: Any) -> None:
+    """Anything but the inside of a JSON value. Words of a fixed set, classes, None and truth values are as they are."""
+    check = _BY_TYPE.get(type(cast("object", value)))
+    if check is not None:
+        check(value)
+    elif isinstance(value, msgspec.Struct):
+        _record(value)
+
+
+def _record(value: msgspec.Struct) -> None:
+    kind = type(value)
+    for name in kind.__struct_fields__:
+        _FIELDS.get((kind, name), _value)(getattr(value, name))
+    whole = _RECORDS.get(kind)
+    if whole is not None:
+        whole(value)
+
+
+def _items(values: Collection[Any]) -> None:
+    for value in values:
+        _value(value)
+
+
+# ------------------------------------------------------------------------------------------------- single values
+
+
+def _text(text: str) -> None:
+    if _HALVES.search(text):
+        raise Invalid("Half of a surrogate pair is no character.")
+
+
+def _integer(number: int) -> None:
+    if not -_LARGEST <= number <= _LARGEST:
+        raise Invalid("A number in a call to the registry has more than 64 bits.")
+
+
+def _float(number: float) -> None:
+    if not math.isfinite(number):
+        raise Invalid("A number in a call to the registry is not finite.")
+
+
+def _moment(moment: datetime) -> None:
+    if moment.tzinfo is not None:
+        raise Invalid("A time in a call to the registry has a zone.")
+
+
+def _limit(limit: int | None) -> None:
+    if limit is not None and not 0 <= limit <= _LARGEST:
+        raise Invalid("The limit of a list is out of range.")
+
+
+def _counter(number: int | None) -> None:
+    if number is not None and not 0 <= number <= _LARGEST_COUNTER:
+        raise Invalid("A counter in a call to the registry is out of range.")
+
+
+def _unit(unit: int) -> None:
+    if not 1 <= unit <= _LARGEST:
+        raise Invalid("The unit of an allowance is out of range.")
+
+
+def _left_to_the_database(_value: Any) -> None:
+    """It knows what to do with these: refuse them with the words that users know from the API, or find nothing."""
+
+
+def _looked_at_as_a_whole(_value: Any) -> None:
+    """The check of the record does it."""
+
+
+def _json(value: Any, level: int = 0) -> None:
+    """What a JSON document can say."""
+    kind = type(cast("object", value))
+    if kind is str:
+        _text(value)
+    elif kind is float:
+        _float(value)
+    elif kind is int:
+        if value.bit_length() > _JSON_BITS:
+            raise Invalid("A number in a call to the registry has too many digits.")
+    elif level >= MOST_LEVELS:
+        raise Invalid("The values of a call to the registry are nested too deeply.")
+    elif kind is dict:
+        for name, item in value.items():
+            if type(name) is not str:
+                raise Invalid("The names in a JSON object are texts.")
+            _text(name)
+            _json(item, level + 1)
+    elif kind is list or kind is tuple:
+        for item in value:
+            _json(item, level + 1)
+    elif value is not None and kind is not bool:
+        raise Invalid(f"A value of the type {kind.__name__} is no JSON.")
+
+
+# ------------------------------------------------------------------------------------------------------ queries
+
+
+def _list_query(query: ListQuery) -> None:
+    _order(query.order, SORT_KEYS)
+    if len(query.comparisons) + len(query.one_of) + len(query.tags) + len(query.properties) > MOST_CONDITIONS:
+        raise Invalid(f"A list takes at most {MOST_CONDITIONS} conditions.")
+
+
+def _order(order: Collection[SortKey], known: Collection[str]) -> None:
+    columns = {key.column for key in order}
+    if not columns.issubset(known) or "id" not in columns or len(order) > MOST_KEYS:
+        raise Invalid("This is no total order of a list.")
+
+
+def _comparison(comparison: Comparison) -> None:
+    value = comparison.value
+    if comparison.op not in _OPERATORS or _COLUMNS.get(comparison.column) is not type(value):
+        raise Invalid("A comparison has an unknown column or operator, or a value of another type than its column.")
+    if isinstance(value, datetime):
+        _moment(value)
+    if comparison.column == "visibility":
+        _visibilities((value,))
+
+
+def _one_of(one_of: OneOf) -> None:
+    if _COLUMNS.get(one_of.column) is not str and (one_of.values or one_of.column not in _COLUMNS):
+        raise Invalid("Of several values a column of texts can have one.")
+    if one_of.column == "visibility":
+        _visibilities(one_of.values)
+
+
+def _visibilities(words: Collection[Any]) -> None:
+    if not _VISIBILITIES.issuperset(words):
+        raise Invalid(f"A visibility is one of {', '.join(sorted(_VISIBILITIES))}.")
+
+
+def _columns() -> dict[str, type]:
+    """The type of the values of each column of an image that a list can be filtered by."""
+    kinds: dict[str, type] = {}
+    for name, hint in get_type_hints(Image).items():
+        for kind in (str, bool, int, datetime):
+            if hint in (kind, kind | None):
+                kinds[name] = kind
+    del kinds["membership"]
+    return {**kinds, "status": str, "visibility": str}
+
+
+_COLUMNS = _columns()
+
+_BY_TYPE: Mapping[type, Check] = {
+    str: _text, int: _integer, float: _float, datetime: _moment, list: _items, tuple: _items, dict: _json,
+}  # fmt: skip
+#: The one text of a user that is looked for as it came.
+_LOOKED_FOR = ("get_image", "image_id")
+_FIELDS: Mapping[tuple[type, str], Check] = {
+    (Image, "size"): _left_to_the_database,
+    (Image, "virtual_size"): _left_to_the_database,
+    (Image, "min_disk"): _left_to_the_database,
+    (Image, "min_ram"): _left_to_the_database,
+    (ImageChange, "columns"): _left_to_the_database,
+    (Comparison, "value"): _left_to_the_database,
+    (OneOf, "values"): _left_to_the_database,
+    (ListQuery, "tags"): _left_to_the_database,
+    (ListQuery, "properties"): _left_to_the_database,
+    (Allowance, "unit"): _unit,
+    (Lease, "generation"): _counter,
+    (Job, "generation"): _counter,
+    (Job, "attempt"): _counter,
+    (JobChange, "attempt"): _counter,
+    (JobChange, "step"): _json,
+    (ListQuery, "limit"): _limit,
+    (ListQuery, "order"): _looked_at_as_a_whole,
+    (NamespaceQuery, "order"): _looked_at_as_a_whole,
+    (TagQuery, "order"): _looked_at_as_a_whole,
+    (JobQuery, "limit"): _limit,
+    (NamespaceQuery, "limit"): _limit,
+    (TagQuery, "limit"): _limit,
+}
+_RECORDS: Mapping[type, Check] = {
+    ListQuery: _list_query,
+    Comparison: _comparison,
+    OneOf: _one_of,
+    NamespaceQuery: lambda query: _order(cast("NamespaceQuery", query).order, NAMESPACE_SORT_KEYS),
+    TagQuery: lambda query: _order(cast("TagQuery", query).order, TAG_SORT_KEYS),
+}
