@@ -187,7 +187,8 @@ def test_every_order_of_images_with_a_property(filled: tuple[Backend, list[Image
     marked = [one.id for one in seen if one.id[-1] not in "36"]
     assert len(marked) >= 6
     for column in sorted(SORT_KEYS):
-        for order in orders(column):
+        # one or two of each direction; all of them are tried without a property
+        for order in itertools.islice(orders(column), 0, None, 3):
             found = walk(backend.database, VIEWERS[viewer], msgspec.structs.replace(query, order=order))
             assert found == in_order(rows, marked, order), order
     for order in ORDERS:
