@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-JOBS   ?= auto
+# one more than there are cores, because many tests wait for something
+JOBS   ?= $(shell expr $$(nproc) + 1)
 TESTS  ?= tests
 
 .PHONY: help demo run test check services bench install format lock clean
@@ -22,7 +23,7 @@ run: $(VENV)/.installed
 	$(BIN)/glimpse serve
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(JOBS) -m "not heavy and not interop" $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not heavy and not interop" $(TESTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
