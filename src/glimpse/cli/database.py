@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from glimpse.cli.config_options import settings_or_exit
-from glimpse.cli.places import embedded_file
 from glimpse.db.base import Database
 from glimpse.errors import GlimpseError
 from glimpse.opening import open_database, open_registry
@@ -18,9 +16,6 @@ from glimpse.registry.options import is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.masking import masked_url
 from glimpse.settings.model import Settings
-
-if TYPE_CHECKING:
-    from glimpse.db.schema import SchemaState
 
 
 def sql_settings_or_exit(
@@ -36,29 +31,6 @@ def sql_settings_or_exit(
             "This node has its database through a registry. Run the command where the registry runs."
         )
     return settings
-
-
-def schema_state(settings: Settings) -> SchemaState:
-    """What the database is; an embedded one that does not exist is not created by asking.
-
-    :raises GlimpseError: it cannot be reached, or its URL is wrong.
-    """
-    from glimpse.db import schema
-    from glimpse.db.sql.engine import connect
-
-    if not_made_yet(settings):
-        return schema.SchemaState.MISSING
-    engine = connect(settings.database)
-    try:
-        return schema.check(engine)
-    finally:
-        engine.dispose()
-
-
-def not_made_yet(settings: Settings) -> bool:
-    """Whether the database is an embedded one whose file is not there."""
-    file = embedded_file(settings)
-    return file is not None and not file.exists()
 
 
 @contextmanager
@@ -80,7 +52,7 @@ def _cause(error: GlimpseError) -> str:
 
 
 def require_database(settings: Settings) -> None:
-    """Let the service start; see :func:`glimpse.cli.db.require_tables`. The tables of a registry are its own affair.
+    """Let the service start; see :func:`glimpse.cli.tables.require_tables`. Those of a registry are its own affair.
 
     :raises ClickException: the database is not up to date.
     :raises GlimpseError: it cannot be reached.
@@ -89,7 +61,7 @@ def require_database(settings: Settings) -> None:
     if is_registry(settings.database.connection):
         _require_registry(settings, max_retries=settings.database.max_retries)
         return
-    from glimpse.cli.db import require_tables
+    from glimpse.cli.tables import require_tables
 
     require_tables(settings)
 
@@ -113,6 +85,7 @@ def _require_current(settings: Settings) -> None:
     if is_registry(settings.database.connection):
         _require_registry(settings, max_retries=0)
         return
+    from glimpse.cli.tables import schema_state
     from glimpse.db.schema import SchemaState
 
     state = schema_state(settings)

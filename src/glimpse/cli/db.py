@@ -8,22 +8,18 @@ from pathlib import Path
 import click
 
 from glimpse.cli.config_options import config_options
-from glimpse.cli.database import failing_in_one_line, not_made_yet, schema_state, sql_settings_or_exit
+from glimpse.cli.database import failing_in_one_line, sql_settings_or_exit
 from glimpse.cli.db_extensions import drop
 from glimpse.cli.db_purge import purge, purge_images_table
-from glimpse.cli.places import embedded_file, make_data_directory
+from glimpse.cli.places import make_data_directory, not_made_yet
+from glimpse.cli.tables import SYNC_HELPS, create_tables, schema_state
 from glimpse.db import schema
 from glimpse.db.schema import SchemaState
-from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.waiting import wait_for_database
-from glimpse.metadefs.default_catalog import load_default_catalog
-from glimpse.settings.model import Settings
 
 #: Exit code of ``check`` when ``sync`` is needed, as the field's tool has it for missing tables.
 NEEDS_SYNC = 3
-
-_SYNC_HELPS = frozenset({SchemaState.MISSING, SchemaState.EMPTY, SchemaState.OWN_MISSING})
 
 
 @click.group()
@@ -78,44 +74,4 @@ def check(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_di
         state = schema_state(settings)
     click.echo(state.value)
     if state is not SchemaState.CURRENT:
-        raise SystemExit(NEEDS_SYNC if state in _SYNC_HELPS else 1)
-
-
-def create_tables(settings: Settings) -> schema.SchemaReport:
-    """Bring the database up to date.
-
-    :raises GlimpseError: it cannot be reached, or is none that may be changed.
-    """
-    engine = connect(settings.database)
-    try:
-        return schema.sync(engine)
-    finally:
-        engine.dispose()
-
-
-def require_tables(settings: Settings) -> None:
-    """Let the service start: an empty database gets its tables, as an embedded one of an older version does.
-
-    :raises ClickException: the database is not up to date.
-    :raises GlimpseError: it cannot be reached, or its URL is wrong.
-    """
-    if embedded_file(settings) is None:
-        wait_for_database(settings.database)
-    state = schema_state(settings)
-    own_doing = state is SchemaState.OWN_MISSING and embedded_file(settings) is not None
-    if state is SchemaState.MISSING or own_doing:
-        create_tables(settings)
-        if state is SchemaState.MISSING and embedded_file(settings) is not None:
-            _load_definitions(settings)
-    elif state is not SchemaState.CURRENT:
-        hint = " Run `glimpse db sync`." if state in _SYNC_HELPS else ""
-        raise click.ClickException(f"{state.value}{hint}")
-
-
-def _load_definitions(settings: Settings) -> None:
-    """Give a new embedded database the default catalog of metadata definitions."""
-    database = SqlDatabase(connect(settings.database))
-    try:
-        load_default_catalog(database)
-    finally:
-        database.close()
+        raise SystemExit(NEEDS_SYNC if state in SYNC_HELPS else 1)

@@ -32,3 +32,9 @@ def make_data_directory(settings: Settings) -> None:
         raise click.ClickException(f"The data directory {directory} cannot be made: {error.strerror}.") from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise click.ClickException(f"The data directory {directory} cannot be written.")
+
+
+def not_made_yet(settings: Settings) -> bool:
+    """Whether the database is an embedded one whose file is not there."""
+    file = embedded_file(settings)
+    return file is not None and not file.exists()

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from glimpse.cli.config_options import config_options, settings_or_exit
-from glimpse.cli.database import failing_in_one_line, schema_state
-from glimpse.cli.db import require_tables
+from glimpse.cli.database import failing_in_one_line
 from glimpse.cli.places import make_data_directory
 from glimpse.cli.registry_certs import certs
+from glimpse.cli.tables import require_tables, schema_state
 from glimpse.db.schema import SchemaState
 from glimpse.db.sql.opening import open_database
 from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
