@@ -167,13 +167,18 @@ _LIST_INDEXES = {
 
 
 def list_indexes(kind: str, table: str) -> dict[str, list[str]]:
-    """PostgreSQL and SQLite leave deleted rows out, MySQL keeps them apart."""
+    """PostgreSQL and SQLite leave deleted rows out, MySQL keeps them apart behind what is compared with one value."""
     found = _LIST_INDEXES.get(table, {})
     if kind == "mysql":
-        return {name: [columns[0], "deleted", *columns[1:]] for name, columns in found.items()}
+        return {name: _with_deleted(columns) for name, columns in found.items()}
     if kind == "sqlite":
         return {name: [*columns, "deleted"] for name, columns in found.items()}
     return found
+
+
+def _with_deleted(columns: list[str]) -> list[str]:
+    compared = columns[0] in {"owner", "visibility", "member"} or columns[-1] == "image_id"
+    return [columns[0], "deleted", *columns[1:]] if compared else ["deleted", *columns]
 
 
 #: Indexes that MySQL makes for a foreign key.

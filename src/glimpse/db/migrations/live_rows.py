@@ -9,11 +9,15 @@ from collections.abc import Sequence
 LIVE = {"postgresql": "NOT deleted", "sqlite": "deleted = 0"}
 
 
-def columns_of_live_rows(dialect: str, columns: Sequence[str]) -> list[str]:
-    """The columns of an index for a kind of database, each once."""
+def columns_of_live_rows(dialect: str, columns: Sequence[str], equal: int = 1) -> list[str]:
+    """The columns of an index for a kind of database, each once.
+
+    The first ``equal`` of them are compared with one value by those who use it: behind these MySQL has the mark of
+    deleted rows, so that none of them are in what is read in order.
+    """
     found = list(dict.fromkeys(columns))
     if dialect == "mysql":
-        found.insert(1, "deleted")
+        found.insert(equal, "deleted")
     elif dialect == "sqlite":
         # without it SQLite would read the row for its sake
         found.append("deleted")

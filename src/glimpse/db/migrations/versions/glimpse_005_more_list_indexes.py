@@ -13,26 +13,38 @@ down_revision = "glimpse_004"
 
 _ASKED = ("visibility", "os_hidden", "status")
 
-# name → columns
-_INDEXES: dict[str, tuple[str, ...]] = {
-    "glimpse_images_created_at": ("created_at", "id", *_ASKED, "owner"),
-    "glimpse_images_owner_id": ("owner", "id", "created_at", *_ASKED),
-    **{
-        f"glimpse_images_{key}": (key, "created_at", "id", *_ASKED, "owner")
-        for key in ("size", "status", "disk_format", "container_format")
-    },
-}
+_KEYS = ("created_at", "size", "status", "disk_format", "container_format")
+# Revision glimpse_004 has these. On MySQL it put the mark of deleted rows behind the key, so that a list that is
+# followed from large to small had to pass the deleted images of each value first.
+_REORDERED = ("name", "updated_at")
+
+
+def _of_key(key: str) -> tuple[str, ...]:
+    return (key, "created_at", "id", *_ASKED, "owner")
 
 
 def upgrade() -> None:
     """Create them, while the table is in use."""
     connection = op.get_bind()
     dialect = connection.dialect.name
-    for name, columns in _INDEXES.items():
-        create_index_online(connection, name, "images", columns_of_live_rows(dialect, columns), where=LIVE.get(dialect))
+    if dialect == "mysql":
+        for key in _REORDERED:
+            drop_index_online(connection, f"glimpse_images_{key}", "images")
+    keys = (*_REORDERED, *_KEYS) if dialect == "mysql" else _KEYS
+    wanted = {f"glimpse_images_{key}": columns_of_live_rows(dialect, _of_key(key), equal=0) for key in keys}
+    by_id = ("owner", "id", "created_at", *_ASKED)
+    for name, columns in {**wanted, "glimpse_images_owner_id": columns_of_live_rows(dialect, by_id)}.items():
+        create_index_online(connection, name, "images", columns, where=LIVE.get(dialect))
 
 
 def downgrade() -> None:
-    """Drop them."""
-    for name in _INDEXES:
-        drop_index_online(op.get_bind(), name, "images")
+    """Drop them, and put those of the revision before back."""
+    connection = op.get_bind()
+    dialect = connection.dialect.name
+    for name in (*(f"glimpse_images_{key}" for key in _KEYS), "glimpse_images_owner_id"):
+        drop_index_online(connection, name, "images")
+    if dialect == "mysql":
+        for key in _REORDERED:
+            name = f"glimpse_images_{key}"
+            drop_index_online(connection, name, "images")
+            create_index_online(connection, name, "images", columns_of_live_rows(dialect, _of_key(key)), where=None)
