@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import exc
 
 from glimpse.db import schema
 from glimpse.db.schema import SchemaReport, SchemaState
@@ -178,7 +182,33 @@ def test_a_creation_that_fails_leaves_nothing(bare: Backend) -> None:
     with bare.engine.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE glimpse_leases (id INTEGER)")
     engine = connect(settings_for(bare.url))
-    with pytest.raises(sa.exc.DBAPIError):
+    with pytest.raises(exc.DBAPIError):
         schema.sync(engine)
     engine.dispose()
     assert names(bare) == {"glimpse_leases"}
+
+
+def test_the_revisions_of_list_indexes_go_down_and_up_again(bare: Backend) -> None:
+    """A database of an older version of Glimpse is brought up to date, with the same indexes as a new one."""
+    schema.sync(bare.engine)
+    bare.database.create_image(image(properties={"a": "1"}))
+
+    def indexes() -> dict[str, list[str | None]]:
+        inspector = sa.inspect(bare.engine)
+        tables = ("images", "image_members", "image_tags", "image_properties")
+        return {str(index["name"]): index["column_names"] for table in tables for index in inspector.get_indexes(table)}
+
+    new = indexes()
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    for revision, first in (("glimpse_004", "name"), ("glimpse_003", None)):
+        with bare.engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.downgrade(config, revision)
+        assert schema.check(bare.engine) is SchemaState.OWN_MISSING
+        assert "glimpse_images_owner_id" not in indexes()
+        assert indexes().get("glimpse_images_name", [None])[0] == first
+    assert not [name for name in indexes() if name.startswith("glimpse_images")]
+    schema.sync(bare.engine)
+    assert indexes() == new
