@@ -220,6 +220,33 @@ def test_a_page_is_full_when_an_image_goes_while_it_is_read(backend: Backend) ->
 
 
 @pytest.mark.usefixtures("way")
+def test_an_image_that_moves_while_a_page_is_read_takes_nobody_along(backend: Backend) -> None:
+    """At the end of the page it would be the marker of the next one, which would begin behind all others."""
+    for number in range(8):
+        backend.database.create_image(image(id=f"image-{number}", name=f"a{number}", properties={"p": "v"}))
+    by_name = (SortKey("name", False), SortKey("created_at"), SortKey("id"))
+    query = ListQuery(properties=(("p", "v"),), order=by_name, limit=3)
+    passed: list[str] = []
+    at = moved = 0
+
+    def rename(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        passed.append(statement)
+        if len(passed) == at:
+            backend.database.update_image(f"image-{moved}", ImageChange(columns={"name": "z"}))
+
+    event.listen(backend.engine, "before_cursor_execute", rename)
+    # samples, two ranges of own images, the page, its parts; the first image of each page moves
+    for moved in range(5):
+        passed.clear()
+        at = moved + 1
+        page = [one.name for one in backend.database.list_images(query, OWNER)]
+        assert len(page) == 3
+        assert "z" not in page
+        at = 0
+        backend.database.update_image(f"image-{moved}", ImageChange(columns={"name": "z"}))
+
+
+@pytest.mark.usefixtures("way")
 def test_filters_by_tags_and_properties_in_pages(backend: Backend) -> None:
     expected: list[str] = []
     for number in range(24):

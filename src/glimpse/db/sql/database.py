@@ -76,7 +76,8 @@ class SqlDatabase(
         write(self._engine, images.create_image, image, ceiling)
 
     def list_images(self, query: ListQuery, viewer: Viewer) -> list[Image]:
-        """See the protocol: 2 statements, 3 with a marker, a tag or a property."""
+        """See the protocol: 2 statements, 1 more with a marker, 1 more with a tag or property that few images have, and
+        3 to 6 more with one that many have."""
         return read(self._engine, listing.list_images, query, viewer)
 
     def update_image(self, image_id: str, change: ImageChange) -> datetime:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -24,12 +23,6 @@ _LED: sa.BindParameter[Any] = sa.bindparam("led", expanding=True)
 _BOUND = "bound"
 
 
-class _Bound(msgspec.Struct, frozen=True):
-    """Whether there is a page of the project's own images, and whether the first key of its last one is NULL."""
-
-    is_null: bool
-
-
 def led_page(connection: Connection, shape: Shape, values: dict[str, Any], *, hints: bool) -> Sequence[Any] | None:
     """The rows of the page; None where no own images lead, or where one of them was changed meanwhile.
 
@@ -37,22 +30,22 @@ def led_page(connection: Connection, shape: Shape, values: dict[str, Any], *, hi
     """
     dialect = connection.dialect.name
     statements = _lead_statements(shape, dialect, hints=hints)
+    if statements is None:
+        return None
     limit: int = values["limit"]
     led: list[Any] = []
-    for statement in statements or ():
+    for statement in statements:
         missing = limit - len(led)
         led += connection.execute(statement, values | {"limit": missing, "last": missing - 1}).fetchall()
         if len(led) >= limit:
             break
-    if statements is None:
-        return None
-    bound: _Bound | None = None
     more: dict[str, Any] = {"led": [row.id for row in led]}
+    last_is_null: bool | None = None
     if len(led) >= limit:
         more[_BOUND] = getattr(led[-1], shape.order[0].column)
-        bound = _Bound(more[_BOUND] is None)
-    rows = connection.execute(_page_statement(shape, dialect, bound, hints=hints), values | more).fetchall()
-    return None if bound and len(rows) < limit else rows
+        last_is_null = more[_BOUND] is None
+    rows = connection.execute(_page_statement(shape, dialect, last_is_null, hints=hints), values | more).fetchall()
+    return None if len(rows) < limit <= len(led) else rows
 
 
 @lru_cache(maxsize=256)
@@ -77,30 +70,34 @@ def _lead(found: Sequence[Lane], shape: Shape) -> int | None:
 
 
 @lru_cache(maxsize=256)
-def _page_statement(shape: Shape, dialect: str, bound: _Bound | None, *, hints: bool) -> sa.Select[*tuple[Any, ...]]:
+def _page_statement(
+    shape: Shape, dialect: str, last_is_null: bool | None, *, hints: bool
+) -> sa.Select[*tuple[Any, ...]]:
+    """``last_is_null``: whether the first key of the last own image is NULL; None without a page of them."""
     every = lanes(shape, dialect)
     lead = _lead(every, shape)
+    within = _within(shape, last_is_null)
     found: list[Any] = []
     for position, lane in enumerate(every):
         if position == lead:
             keys = [images.c[column] for column in key_columns(shape.order)]
-            # IS TRUE, or SQLite would begin with the owner
-            still_there = [condition.is_(sa.true()) for condition in lane.conditions]
+            # what it was found by may have changed since; IS TRUE, or SQLite would begin with the owner
+            still_there = [condition.is_(sa.true()) for condition in (*lane.conditions, *within)]
             found.append(sa.select(*keys).where(images.c.id.in_(_LED), *still_there, *filters(shape)))
             continue
-        asked = (*filters(shape), *_within(shape, bound), *marked(shape, dialect, in_set=False))
+        asked = (*filters(shape), *within, *marked(shape, dialect, in_set=False))
         for part in heads_of(lane, (*lane.conditions, *asked), shape, dialect, hints=hints):
             found += part
     return rows_of(found, shape, dialect)
 
 
-def _within(shape: Shape, bound: _Bound | None) -> list[Condition]:
+def _within(shape: Shape, last_is_null: bool | None) -> list[Condition]:
     """Not behind the last one, as far as the first key tells. NULL is smaller than any value."""
-    if bound is None:
+    if last_is_null is None:
         return []
     key = shape.order[0]
     column = images.c[key.column]
-    if bound.is_null:
+    if last_is_null:
         return [] if key.descending else [column.is_(None)]
     value = sa.bindparam(_BOUND, type_=column.type)
     if key.descending:

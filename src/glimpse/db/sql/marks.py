@@ -111,7 +111,7 @@ def estimate(rows: int, last: str | None) -> float:
     if last is None or rows < _SAMPLE:
         return rows
     try:
-        place = int(last[:8], 16)
+        place = max(int(last[:8], 16), 0)
     except ValueError:
         # the id is no UUID, which only the peer's tools let happen
         return rows
