@@ -98,7 +98,10 @@ def _text(name: str, value: str) -> str:
         text = value.strip() if value.isascii() else value.encode("latin-1").decode("utf-8").strip()
     except UnicodeError as error:
         raise Unauthenticated(f"The header {name} is not UTF-8 text.") from error
-    if not text.isprintable() or len(text) > (MAX_ROLES if name.endswith("roles") else MAX_ID):
+    names_roles = name.endswith("roles")
+    # no column for an id has room for characters outside the BMP
+    storable = names_roles or max(text, default="") <= "\uffff"
+    if not text.isprintable() or not storable or len(text) > (MAX_ROLES if names_roles else MAX_ID):
         raise Unauthenticated(f"The header {name} is too long, or has characters that are not allowed.")
     return text
 

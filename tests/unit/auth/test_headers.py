@@ -122,6 +122,7 @@ def test_a_header_of_the_client_besides_the_one_of_the_proxy(name: str) -> None:
         ("X-Project-Id", "a\x1b[2J"),
         ("X-Project-Id", "p" * 256),
         ("X-User-Id", "\xff\xfe"),
+        ("X-Project-Id", "\U0001f600".encode().decode("latin-1")),
         ("X-Roles", "r," * 10000),
         ("X-Roles", "member\x7f"),
         ("OpenStack-System-Scope", "all\r\nX-Roles: admin"),
@@ -134,6 +135,6 @@ def test_values_that_nobody_sends_in_earnest(name: str, value: str) -> None:
 
 
 def test_names_beyond_ascii() -> None:
-    utf8 = "Mitglied,прочитать".encode().decode("latin-1")
+    utf8 = "Mitglied,прочитать,\U0001f600".encode().decode("latin-1")
     identity = HeaderAuth(["127.0.0.1"]).recall(request(CONFIRMED, ("X-Roles", utf8)))
-    assert identity.roles == {"mitglied", "прочитать"}
+    assert identity.roles == {"mitglied", "прочитать", "\U0001f600"}
