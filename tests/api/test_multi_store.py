@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from glimpse.db.base import Lease, Viewer
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.errors import DataInUse, StoreUnavailable
 from glimpse.settings.model import Api, Limits, PolicySettings, Quotas, Stores, StoreSettings

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from glimpse.db.base import Lease
+from glimpse.db.base_records import Lease
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.status import Status
 from glimpse.jobs.recovery import INTERRUPTED

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from glimpse.context import Context
-from glimpse.db.base import Lease, Viewer
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.db.base_usage import UsageFigures
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.job import JobQuery, JobStatus

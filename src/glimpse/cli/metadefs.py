@@ -12,7 +12,7 @@ import msgspec
 from glimpse.cli.config_options import config_options, settings_or_exit
 from glimpse.cli.database import failing_in_one_line, opened_database, require_database
 from glimpse.cli.places import make_data_directory
-from glimpse.db.base import Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.domain.metadef import LoadMode, NamespaceContent
 from glimpse.metadefs.default_catalog import CATALOG
 from glimpse.metadefs.errors import DefinitionFileError

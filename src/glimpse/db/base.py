@@ -1,6 +1,7 @@
 """The database as the services see it: coarse operations, one or two for a request.
 
-Implementations: SQL (``db/sql``). Each passes ``tests/contract/db``. Every method may raise
+Implementations: SQL (``db/sql``), and a registry in between (``registry/client.py``). Each passes
+``tests/contract/db``. Every method may raise
 ``DatabaseUnavailable``; texts with characters outside the Unicode BMP are refused with ``Invalid`` by every
 writing method (spec 04, section 1.7), and so are texts that do not fit their column.
 A method that changes several rows does so in one transaction.
@@ -12,11 +13,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-import msgspec
-
 from glimpse.db.base_jobs import JobDatabase
 from glimpse.db.base_locations import LocationDatabase
 from glimpse.db.base_purge import PurgeDatabase
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.db.base_repair import RepairDatabase
 from glimpse.db.base_usage import UsageDatabase
 from glimpse.db.metadef_base import MetadefDatabase
@@ -25,30 +25,6 @@ from glimpse.domain.image import Image, ImageChange, StoredData
 from glimpse.domain.listing import ListQuery
 from glimpse.domain.member import Member
 from glimpse.domain.status import MemberStatus, Status
-
-
-class Viewer(msgspec.Struct, frozen=True):
-    """For whom rows are read: an admin sees every image, others what spec 04, section 8 gives their project."""
-
-    project_id: str | None
-    is_admin: bool = False
-
-
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The right of one process to carry an unfinished operation on an image to its end.
-
-    ``id`` names the attempt (32 hex digits; stores name unfinished data after it), ``purpose`` is ``upload``,
-    ``delete`` or ``location``, ``owner`` the process, ``generation`` grows by one with each take-over (fencing),
-    ``expires_at`` is seconds since 1970 on the owner's clock, ``store`` the id of the store concerned.
-    """
-
-    id: str
-    image_id: str
-    purpose: str
-    owner: str
-    generation: int
-    expires_at: float
-    store: str | None = None
 
 
 class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, PurgeDatabase, MetadefDatabase, Protocol):

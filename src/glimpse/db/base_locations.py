@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from glimpse.db.base_records import Lease
 from glimpse.domain.image import Location
-
-if TYPE_CHECKING:
-    from glimpse.db.base import Lease
 
 
 class LocationDatabase(Protocol):

@@ -6,14 +6,12 @@ Whoever reserves waits for the others of the project, so all together never get 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
+from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance
-
-if TYPE_CHECKING:
-    from glimpse.db.base import Lease
 
 
 class UsageFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,9 @@ that went away meanwhile is ``NotFound``. Names compare as the database compares
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from glimpse.db.base_records import Viewer
 from glimpse.domain.metadef import (
     Item,
     ItemT,
@@ -25,9 +26,6 @@ from glimpse.domain.metadef import (
     ResourceTypeAssociation,
     TagQuery,
 )
-
-if TYPE_CHECKING:
-    from glimpse.db.base import Viewer
 
 
 class MetadefFiles(Protocol):

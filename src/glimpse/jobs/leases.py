@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from glimpse.db.base import Database, Lease
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease
 from glimpse.settings.model import Leases
 
 

@@ -11,7 +11,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from glimpse.db.base import Database, Lease
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease
 from glimpse.domain.image import Image, Location
 from glimpse.errors import DataInUse, DataNotFound, Forbidden, GlimpseError, NotFound
 from glimpse.jobs.leases import LeaseKeeper

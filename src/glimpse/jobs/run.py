@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from glimpse.db.base import Database, Viewer
+from glimpse.db.base import Database
+from glimpse.db.base_records import Viewer
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Job, JobChange, JobStatus
 from glimpse.errors import LeaseLost, NotFound, Unavailable

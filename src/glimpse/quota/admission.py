@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from glimpse.context import Context
-from glimpse.db.base import Lease
+from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image
 

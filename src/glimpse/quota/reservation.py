@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from glimpse.db.base import Database, Lease
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image
 from glimpse.quota.admission import Growth

@@ -7,7 +7,8 @@ owner, which administrators alone can make, are not limited.
 from __future__ import annotations
 
 from glimpse.context import Context
-from glimpse.db.base import Database, Lease
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image
 from glimpse.quota.admission import Growth

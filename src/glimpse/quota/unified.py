@@ -8,7 +8,8 @@ limit when the project is not over it yet (spec 02, section 15), but of several 
 from __future__ import annotations
 
 from glimpse.context import Context
-from glimpse.db.base import Database, Lease
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image
 from glimpse.quota.admission import Growth

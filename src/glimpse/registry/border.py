@@ -14,7 +14,7 @@ from typing import Any, cast, get_type_hints
 
 import msgspec
 
-from glimpse.db.base import Lease
+from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.job import Job, JobChange, JobQuery

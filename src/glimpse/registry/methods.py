@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from glimpse.db.base import Database, Lease, Viewer
+from glimpse.db.base import Database
 from glimpse.errors import Invalid
 from glimpse.registry.errors import UnknownMethod
 from glimpse.registry.shapes import Codec, Shape, shape_of
@@ -124,7 +124,7 @@ class Method:
         self.kind = kind
         self.role = role
         # protocols of parts name these for the type checker alone, as importing them would be a circle
-        hints = get_type_hints(function, localns={"Lease": Lease, "Viewer": Viewer})
+        hints = get_type_hints(function)
         parameters = [each for each in inspect.signature(function).parameters.values() if each.name != "self"]
         #: names of the arguments that can be given by position, in their order
         self.positional = tuple(each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD)

@@ -6,7 +6,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from glimpse.context import Context
-from glimpse.db.base import Database, Viewer
+from glimpse.db.base import Database
+from glimpse.db.base_records import Viewer
 from glimpse.db.metadef_base import MetadefDatabase
 from glimpse.domain.document import ImageDocumentChecker
 from glimpse.fetch.rules import UrlRules

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from glimpse.context import Context
-from glimpse.db.base import Lease, Viewer
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
 from glimpse.domain.status import Status
 from glimpse.domain.update import changed

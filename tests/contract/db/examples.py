@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from glimpse.db.base import Lease, Viewer
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.domain.image import Image, Location, StoredData
 
 ADMIN = Viewer(None, is_admin=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from glimpse.db.base import Database, Lease
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease
 from glimpse.domain.image import Location
 from glimpse.domain.status import Status
 from glimpse.errors import Invalid

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from glimpse.db import schema
-from glimpse.db.base import Database, Viewer
+from glimpse.db.base import Database
+from glimpse.db.base_records import Viewer
 from glimpse.db.migrations.online import drop_index_online, own_indexes
 from glimpse.db.sql import listing
 from glimpse.db.sql.marks import Mark, Use

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from glimpse.db.base import Database, Lease
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.domain.image import Image, ImageChange, Location

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from glimpse.db.base import Database, Lease, Viewer
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import Job, JobChange

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from glimpse.db.base import Database, Lease, Viewer
+from glimpse.db.base import Database
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.domain.listing import SortKey

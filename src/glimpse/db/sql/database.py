@@ -8,7 +8,7 @@ from typing import Self
 
 from sqlalchemy import Engine
 
-from glimpse.db.base import Lease, Viewer
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.db.sql import deletion, images, leased_work, listing, reading, texts
 from glimpse.db.sql.jobs import Jobs
 from glimpse.db.sql.leased_work import LeasedWork

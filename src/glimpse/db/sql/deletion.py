@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from glimpse.db.base import Lease
+from glimpse.db.base_records import Lease
 from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.leased_work import lease_row
 from glimpse.db.sql.locations import mark_all_deleted

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine
 
-from glimpse.db.base import Lease, Viewer
+from glimpse.db.base_records import Lease, Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.location_cipher import LocationCipher
 from glimpse.domain.image import Image, ImageChange, Location, StoredData

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from glimpse.db.base import Lease
+from glimpse.db.base_records import Lease
 from glimpse.db.sql.column_types import Seconds
 from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.locations import INSERT_LOCATIONS, NEW_LOCATION, mark_all_deleted, write_metadata

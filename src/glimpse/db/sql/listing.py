@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from glimpse.db.base import Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.sql.failures import misses_index
 from glimpse.db.sql.keyset import marker_name
 from glimpse.db.sql.led_page import led_page

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from glimpse.db.base import Lease
+from glimpse.db.base_records import Lease
 from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.leased_work import drop_held, lease_row, require_lease
 from glimpse.db.sql.locations import ACTIVE_OF, read_metadata

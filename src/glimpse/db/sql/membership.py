@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from glimpse.db.base import Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.sql.members import OF_MEMBER, drop_member
 from glimpse.db.sql.reading import fits, no_such_image, require_image_id
 from glimpse.db.sql.tables import image_members, images

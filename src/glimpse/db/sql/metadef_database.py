@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine
 
-from glimpse.db.base import Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.sql import metadef_files, metadef_items, metadef_namespaces
 from glimpse.db.sql import metadef_resource_types as types
 from glimpse.db.sql.metadef_lock import locked, namespace_id, require_unprotected

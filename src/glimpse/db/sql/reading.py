@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from glimpse.db.base import Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.sql.locations import read_metadata
 from glimpse.db.sql.tables import image_locations, image_members, image_properties, image_tags, images
 from glimpse.db.sql.texts import UNSTORABLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from glimpse.db.base import Lease
+from glimpse.db.base_records import Lease
 from glimpse.db.sql.leased_work import HELD, held
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.transaction import write

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from glimpse.db.base import Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.sql.tables import image_members, images
 from glimpse.domain.listing import SORT_KEYS
 from glimpse.domain.status import MemberStatus, Visibility

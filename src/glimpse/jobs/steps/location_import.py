@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from glimpse.db.base import Database, Viewer
+from glimpse.db.base import Database
+from glimpse.db.base_records import Viewer
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import Job, JobStatus
