@@ -228,6 +228,8 @@ def cases(lists: Lists) -> Iterator[Case]:
     for name, order in orders():
         if order[0].descending and "turned" not in name:
             yield Case(f"admin, {name}", ListQuery(order=order, limit=LIMIT), ADMIN, deep=True)
+            private = ListQuery(visibility="private", order=order, limit=LIMIT)
+            yield Case(f"admin, private, {name}", private, ADMIN, deep=True)
     for name, query in {
         "admin, name of 2 %": ListQuery(comparisons=(Comparison("name", "eq", "snapshot"),)),
         "admin, status saving": ListQuery(comparisons=(Comparison("status", "eq", "saving"),)),
@@ -236,7 +238,6 @@ def cases(lists: Lists) -> Iterator[Case]:
         "admin, property of 5 %": ListQuery(properties=(("architecture", "aarch64"),)),
         "admin, property of 40 %": ListQuery(properties=(("os_distro", "ubuntu"),)),
         "admin, updated in two days": ListQuery(comparisons=(Comparison("updated_at", "gte", recent),)),
-        "admin, visibility private": ListQuery(visibility="private"),
     }.items():
         yield Case(name, msgspec.structs.replace(query, limit=LIMIT), ADMIN)
 

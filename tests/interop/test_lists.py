@@ -67,7 +67,7 @@ def test_lists_of_200_000_images(
         measured = list(measure(lists))
         record_property("report", "\n".join([f"Lists of {SIZE} images, {kind}, milliseconds", *report(measured)]))
         pages = [(case, first.reading, deep.reading) for case, first, deep in measured if deep]
-        assert len(pages) >= 46
+        assert len(pages) >= 54
         assert list(violations(lists, pages)) == []
     finally:
         lists.close()

@@ -20,6 +20,8 @@ def index_of(case: Case, kind: str) -> str:
     key = case.query.order[0].column
     if not case.viewer.is_admin:
         return f"glimpse_images_owner_{key}"
+    if key == "created_at" and case.query.visibility is not None:
+        return "glimpse_images_visibility"
     if key == "id":
         return {"postgresql": "images_pkey", "mysql": "PRIMARY", "sqlite": "sqlite_autoindex_images_1"}[kind]
     return f"glimpse_images_{key}"

@@ -29,6 +29,7 @@ _MEMBER_STATUSES = frozenset(status.value for status in MemberStatus)
 _OF_OWNER = {key: f"glimpse_images_owner_{key}" for key in SORT_KEYS}
 _OF_ALL = {key: f"glimpse_images_{key}" for key in SORT_KEYS} | {"id": "PRIMARY"}
 _OF_VISIBILITY = {"created_at": "glimpse_images_visibility"}
+_OF_FREQUENT_VISIBILITY = _OF_ALL | _OF_VISIBILITY
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -41,6 +42,11 @@ class Lane(msgspec.Struct, frozen=True):
     conditions: tuple[sa.ColumnElement[bool], ...]
     indexes: Mapping[str, str] = {}
     source: sa.FromClause = images
+
+    @property
+    def is_of_most(self) -> bool:
+        """Whether it may have most of the images, or next to none: which index is best the database knows better."""
+        return self.indexes is _OF_FREQUENT_VISIBILITY
 
     @property
     def is_of_owner(self) -> bool:
@@ -69,7 +75,7 @@ class ListScope(msgspec.Struct, frozen=True):
     def lanes(self) -> list[Lane]:
         """The images listed, as lanes."""
         if self.is_admin:
-            return [self.lane_of_all()] if self.visibility in {None, "all"} else [_lane_of(str(self.visibility))]
+            return [self._lane_of_every_project()]
         lanes: list[Lane] = []
         match self.visibility:
             case "all":
@@ -93,9 +99,14 @@ class ListScope(msgspec.Struct, frozen=True):
             lanes.append(self._lane_of_memberships())
         return lanes
 
-    def lane_of_all(self) -> Lane:
-        """The images listed as a single lane."""
-        return Lane((self.condition(),), _OF_ALL)
+    def _lane_of_every_project(self) -> Lane:
+        match self.visibility:
+            case None | "all":
+                return Lane((self.condition(),), _OF_ALL)
+            case "private" | "shared":
+                return Lane((_is(self.visibility),), _OF_FREQUENT_VISIBILITY)
+            case visibility:
+                return _lane_of(visibility)
 
     def lane_of_filtered(self) -> Lane:
         """The same where a filter leaves few of them."""
