@@ -225,11 +225,13 @@ def cases(lists: Lists) -> Iterator[Case]:
     }.items():
         yield Case(name, msgspec.structs.replace(query, limit=LIMIT))
     yield from filtered_cases()
+    yield from sorted_by_several_keys("", PROJECT)
     for name, order in orders():
         if order[0].descending and "turned" not in name:
             yield Case(f"admin, {name}", ListQuery(order=order, limit=LIMIT), ADMIN, deep=True)
             private = ListQuery(visibility="private", order=order, limit=LIMIT)
             yield Case(f"admin, private, {name}", private, ADMIN, deep=True)
+    yield from sorted_by_several_keys("admin, ", ADMIN)
     for name, query in {
         "admin, name of 2 %": ListQuery(comparisons=(Comparison("name", "eq", "snapshot"),)),
         "admin, status saving": ListQuery(comparisons=(Comparison("status", "eq", "saving"),)),
@@ -256,6 +258,14 @@ def filtered_cases() -> Iterator[Case]:
             if order[0].descending and "turned" not in order_name:
                 changed = msgspec.structs.replace(query, order=order, limit=LIMIT)
                 yield Case(f"{order_name}, {label}", changed, deep=label == "property")
+
+
+def sorted_by_several_keys(whose: str, viewer: Viewer) -> Iterator[Case]:
+    """No index has such an order, but one has its beginning."""
+    ties = (SortKey("created_at"), SortKey("id"))
+    for first, second in (("name", "size"), ("disk_format", "name"), ("status", "updated_at"), ("size", "name")):
+        order = (SortKey(first, descending=False), SortKey(second), *ties)
+        yield Case(f"{whose}{first} asc, {second} desc", ListQuery(order=order, limit=LIMIT), viewer)
 
 
 class Measured(NamedTuple):

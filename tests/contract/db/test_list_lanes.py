@@ -131,6 +131,42 @@ def test_pairs_of_keys(filled: tuple[Backend, list[Image]], viewer: str) -> None
         assert found == in_order(rows, everything, order), order
 
 
+#: They begin as an index does and go on otherwise, or end before it does.
+DEPARTING = [
+    "name,created_at,size,id",
+    "created_at,name,id",
+    "created_at,size,name,id",
+    "name,id",
+    "created_at,id",
+    "size,id,name",
+    "size,name,size,created_at,id",
+    "disk_format,container_format,name,created_at,id",
+    "updated_at,status,created_at,id",
+]
+
+
+@pytest.mark.parametrize("viewer", ["owner", "member", "admin"])
+@pytest.mark.parametrize("columns", DEPARTING)
+def test_orders_that_an_index_has_only_the_beginning_of(
+    filled: tuple[Backend, list[Image]], columns: str, viewer: str
+) -> None:
+    backend, stored = filled
+    for one in stored:
+        if one.id[-1] not in "36":
+            backend.database.update_image(one.id, ImageChange(set_properties={"p": "v"}))
+    rows = key_of(backend)
+    everything = [one.id for one in backend.database.list_images(ListQuery(limit=100), VIEWERS[viewer])]
+    marked = [one for one in everything if one[-1] not in "36"]
+    names = columns.split(",")
+    for directions in itertools.islice(itertools.product([True, False], repeat=len(names)), 0, None, 3):
+        order = tuple(SortKey(name, descending) for name, descending in zip(names, directions, strict=True))
+        for limit in (3, 40):
+            query = ListQuery(order=order, limit=limit)
+            assert walk(backend.database, VIEWERS[viewer], query) == in_order(rows, everything, order), order
+        query = ListQuery(order=order, limit=4, properties=(("p", "v"),))
+        assert walk(backend.database, VIEWERS[viewer], query) == in_order(rows, marked, order), order
+
+
 @pytest.mark.parametrize("visibility", ["all", *VISIBILITIES])
 @pytest.mark.parametrize("viewer", VIEWERS)
 def test_every_visibility_in_pages(filled: tuple[Backend, list[Image]], visibility: str, viewer: str) -> None:

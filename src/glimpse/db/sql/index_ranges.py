@@ -5,8 +5,9 @@ is read in both directions. What follows a marker is one range in it for each ke
 equal in all keys before this one, and beyond the marker in it. NULL, which is smaller than any value, is a range of
 its own: no database reads ``key < value OR key IS NULL`` as one.
 
-Where the key and the rest of the order go in different directions, the first rows of a range may be cut out of the
-middle of a group of equal keys. So the head of that group is read as well, in its own order (:attr:`Range.turns`).
+Where an order goes on in another way than the index, with other keys or in another direction, the first rows of a range
+may be cut out of the middle of a group of equal keys. So the head of that group is read as well, in its own order
+(:attr:`Range.departs`): that costs as much as the group is large.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from glimpse.db.sql.keyset import marker_name
+from glimpse.db.sql.keyset import marker_name, order_by
 from glimpse.db.sql.tables import images
 from glimpse.domain.listing import SortKey
 
@@ -34,25 +35,30 @@ _TIES = ("created_at", "id")
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Rows that lie together in an index; no key of ``order`` is NULL in them, and ``null`` is in all of them."""
+    """Rows of a list that have their first keys in common, and lie together in an index if these are its own.
 
-    conditions: tuple[Condition, ...]
+    ``equal`` says what they have in common, ``beyond`` where they begin. ``order`` is what is left to sort them by,
+    ``index`` the columns that the index has left, none where they are not together in it. ``null`` is NULL in all of
+    them. ``known``: the first key of ``order`` is not NULL in any.
+    """
+
+    equal: tuple[Condition, ...]
+    beyond: tuple[Condition, ...]
     order: tuple[SortKey, ...]
+    index: tuple[str, ...]
     null: str | None = None
+    known: bool = True
 
     @property
-    def turns(self) -> bool:
-        """Whether the ties of the first key go in another direction than the key; then it is the first of the order."""
-        return len({key.descending for key in self.order}) > 1
+    def follows(self) -> bool:
+        """Whether the index has the rows in their order."""
+        columns = tuple([key.column for key in self.order])
+        return columns == self.index and len({key.descending for key in self.order}) == 1
 
-
-def in_index_order(order: Sequence[SortKey]) -> bool:
-    """Whether an index has the order of this list: one key, and the ties in one direction."""
-    columns = tuple([key.column for key in order])
-    if columns == ("id",):
-        return True
-    ties = order[-2:] if len(order) == 3 else order[-1:]
-    return len(order) <= 3 and columns[-2:] == _TIES and len({key.descending for key in ties}) == 1
+    @property
+    def departs(self) -> bool:
+        """Whether the index has them in the order of the first key, and then in another one."""
+        return not self.follows and self.index[:1] == (self.order[0].column,)
 
 
 def ranges(order: Sequence[SortKey], marker: MarkerNulls) -> list[Range]:
@@ -65,17 +71,16 @@ def ranges(order: Sequence[SortKey], marker: MarkerNulls) -> list[Range]:
         for part in _beyond(order, position, is_null=marker[position]):
             # only the first key of an index can be NULL
             null = order[0].column if position and marker[0] else part.null
-            found.append(Range((*level, *part.conditions), part.order, null))
+            found.append(msgspec.structs.replace(part, equal=(*level, *part.equal), null=null))
     return found
 
 
 def _from_start(order: Sequence[SortKey]) -> list[Range]:
-    key, *rest = order
-    column = images.c[key.column]
+    column = images.c[order[0].column]
     if not column.nullable:
-        return [Range((), tuple(order))]
-    found = [Range((column.is_not(None),), tuple(order)), Range((column.is_(None),), tuple(rest), key.column)]
-    return found if key.descending else found[::-1]
+        return [_range(None, order, 0)]
+    found = [_range(column.is_not(None), order, 0), _nulls(order, 0)]
+    return found if order[0].descending else found[::-1]
 
 
 def _level(key: SortKey, position: int, *, is_null: bool) -> Condition:
@@ -84,15 +89,33 @@ def _level(key: SortKey, position: int, *, is_null: bool) -> Condition:
 
 
 def _beyond(order: Sequence[SortKey], position: int, *, is_null: bool) -> list[Range]:
-    rest = tuple(order[position:])
-    key, column = rest[0], images.c[rest[0].column]
+    key, column = order[position], images.c[order[position].column]
     if is_null:
-        return [] if key.descending else [Range((column.is_not(None),), rest)]
+        return [] if key.descending else [_range(column.is_not(None), order, position)]
     value = _value(column, position)
     if not key.descending:
-        return [Range((column > value,), rest)]
-    smaller = Range((column < value,), rest)
-    return [smaller, Range((column.is_(None),), rest[1:], key.column)] if column.nullable else [smaller]
+        return [_range(column > value, order, position)]
+    smaller = _range(column < value, order, position)
+    return [smaller, _nulls(order, position)] if column.nullable else [smaller]
+
+
+def _range(beyond: Condition | None, order: Sequence[SortKey], position: int) -> Range:
+    """Rows that are equal in the keys before this position, and not NULL in the one at it."""
+    return Range((), () if beyond is None else (beyond,), tuple(order[position:]), _left_of_index(order, position))
+
+
+def _nulls(order: Sequence[SortKey], position: int) -> Range:
+    """Rows that are equal in the keys before this position, and NULL in the one at it."""
+    key = order[position].column
+    left = tuple(order[position + 1 :])
+    known = not images.c[left[0].column].nullable
+    return Range((images.c[key].is_(None),), (), left, _left_of_index(order, position + 1), key, known)
+
+
+def _left_of_index(order: Sequence[SortKey], position: int) -> tuple[str, ...]:
+    columns = tuple(dict.fromkeys((order[0].column, *_TIES)))
+    equal = tuple([key.column for key in order[:position]])
+    return columns[position:] if columns[:position] == equal else ()
 
 
 def _value(column: sa.Column[Any], position: int) -> sa.BindParameter[Any]:
@@ -107,24 +130,38 @@ def heads(
     ``index`` is the one to use on MySQL, which otherwise chooses.
     """
 
-    def rows(*more: Condition, columns: Sequence[sa.Column[Any]]) -> sa.Select[Any]:
-        found = sa.select(*columns).where(*conditions, *more)
-        return found.with_hint(images, f"USE INDEX ({index})", "mysql") if index else found
+    def rows(*more: Condition, columns: Sequence[sa.Column[Any]], hint: bool = True) -> sa.Select[Any]:
+        found = sa.select(*columns).where(*conditions, *part.equal, *more)
+        return found.with_hint(images, f"USE INDEX ({index})", "mysql") if index and hint else found
 
     keys = [images.c[key.column] for key in order]
-    if not part.turns:
-        # PostgreSQL does not see that a key that is NULL orders nothing, the others do
-        known = [SortKey(part.null, part.order[0].descending)] if part.null and dialect == "postgresql" else []
-        return [rows(*part.conditions, columns=keys).order_by(*_terms([*known, *part.order])).limit(LIMIT)]
-    first = images.c[part.order[0].column]
-    straight = _terms([SortKey(key.column, part.order[0].descending) for key in part.order])
-    last = rows(*part.conditions, columns=[first]).order_by(*straight).limit(1).offset(LAST)
-    return [
-        rows(*part.conditions, columns=keys).order_by(*straight).limit(LIMIT),
-        rows(first == last.scalar_subquery(), columns=keys).order_by(*_terms(part.order[1:])).limit(LIMIT),
-    ]
+    first = part.order[0]
+    if not part.follows and not part.departs:
+        # another index may have more of this order
+        return [rows(*part.beyond, columns=keys, hint=False).order_by(*_terms(part, dialect)).limit(LIMIT)]
+    # PostgreSQL does not see that a key that is NULL orders nothing, the others do
+    known = [part.null] if part.null and dialect == "postgresql" else []
+    straight = [_term(column, first.descending) for column in (*known, *part.index)]
+    head = rows(*part.beyond, columns=keys).order_by(*straight).limit(LIMIT)
+    if part.follows:
+        return [head]
+    column = images.c[first.column]
+    last = rows(*part.beyond, columns=[column]).order_by(*straight).limit(1).offset(LAST).scalar_subquery()
+    # which of them is best for keys that this index does not have, the database knows better
+    group = rows(column == last, columns=keys, hint=len(part.order) == len(part.index))
+    return [head, group.order_by(*_after_first(part.order, dialect)).limit(LIMIT)]
 
 
-def _terms(order: Sequence[SortKey]) -> list[sa.ColumnElement[Any]]:
-    columns = [(images.c[key.column], key.descending) for key in order]
-    return [column.desc() if descending else column.asc() for column, descending in columns]
+def _terms(part: Range, dialect: str) -> list[sa.ColumnElement[Any]]:
+    if not part.known:
+        return order_by(part.order, state_nulls=dialect == "postgresql")
+    # said of a key without NULLs, it would keep PostgreSQL from an index
+    return [_term(part.order[0].column, part.order[0].descending), *_after_first(part.order, dialect)]
+
+
+def _after_first(order: Sequence[SortKey], dialect: str) -> list[sa.ColumnElement[Any]]:
+    return order_by(order[1:], state_nulls=dialect == "postgresql")
+
+
+def _term(name: str, descending: bool) -> sa.ColumnElement[Any]:
+    return images.c[name].desc() if descending else images.c[name].asc()

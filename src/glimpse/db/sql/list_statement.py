@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.sql.operators import custom_op
 
-from glimpse.db.sql.index_ranges import LIMIT, Condition, heads, in_index_order, ranges
+from glimpse.db.sql.index_ranges import LIMIT, Condition, heads, ranges
 from glimpse.db.sql.keyset import after_marker, order_by
 from glimpse.db.sql.marks import Mark, Use
 from glimpse.db.sql.reading import IMAGE_COLUMNS
@@ -117,8 +117,8 @@ def lanes(shape: Shape, dialect: str) -> Sequence[Lane]:
 
 
 def _followed(lane: Lane, shape: Shape) -> bool:
-    """Whether the images of a lane are found in the order of an index. Otherwise all of them are looked through."""
-    return shape.order[0].column in lane.indexes and in_index_order(shape.order) and not _has_index_by_name(shape)
+    """Whether the images of a lane are found along an index, by the first key. Otherwise all are looked through."""
+    return shape.order[0].column in lane.indexes and not _has_index_by_name(shape)
 
 
 def _has_index_by_name(shape: Shape) -> bool:

@@ -110,8 +110,10 @@ def _rows(connection: Connection, shape: Shape, values: dict[str, Any], *, hints
 
 
 def _up_to_id(order: Sequence[SortKey]) -> tuple[SortKey, ...]:
-    # ids are never equal: what follows orders nothing
-    return tuple(order[: [key.column for key in order].index("id") + 1])
+    # ids are never equal: what follows orders nothing, nor does a key that is named again
+    columns = {key.column: key for key in reversed(order)}
+    first = [key for key in order if columns[key.column] is key]
+    return tuple(first[: [key.column for key in first].index("id") + 1])
 
 
 def _values(query: ListQuery, viewer: Viewer) -> dict[str, Any] | None:
