@@ -113,7 +113,8 @@ def _nulls(order: Sequence[SortKey], position: int) -> Range:
 
 
 def _left_of_index(order: Sequence[SortKey], position: int) -> tuple[str, ...]:
-    columns = tuple(dict.fromkeys((order[0].column, *_TIES)))
+    first = order[0].column
+    columns = (first,) if first == "id" else tuple(dict.fromkeys((first, *_TIES)))
     equal = tuple([key.column for key in order[:position]])
     return columns[position:] if columns[:position] == equal else ()
 

@@ -132,8 +132,6 @@ def _index(lane: Lane, shape: Shape) -> str | None:
     Without being told MySQL takes a range of more than half the table for all that has the same owner.
     """
     key = shape.order[0].column
-    if lane.is_of_most and key != "created_at":
-        return None
     if not shape.comparisons and not shape.one_of:
         return lane.indexes[key]
     if key == "created_at" and not shape.one_of:

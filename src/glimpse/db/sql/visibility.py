@@ -29,24 +29,20 @@ _MEMBER_STATUSES = frozenset(status.value for status in MemberStatus)
 _OF_OWNER = {key: f"glimpse_images_owner_{key}" for key in SORT_KEYS}
 _OF_ALL = {key: f"glimpse_images_{key}" for key in SORT_KEYS} | {"id": "PRIMARY"}
 _OF_VISIBILITY = {"created_at": "glimpse_images_visibility"}
-_OF_FREQUENT_VISIBILITY = _OF_ALL | _OF_VISIBILITY
+# of a visibility that most images may have, or next to none: two indexes, between which the database chooses
+_OF_ANY_VISIBILITY = {key: f"{index}, glimpse_images_visibility" for key, index in _OF_ALL.items()} | _OF_VISIBILITY
 
 
 class Lane(msgspec.Struct, frozen=True):
     """A part of the listed images that is found in one way. Lanes of a list may have images in common.
 
-    ``indexes``: by the first key of an order, the index that has the images of the lane in it. In the order of any
-    other key they are gathered.
+    ``indexes``: by the first key of an order, the index that has the images of the lane in it, or two of which one is
+    best. In the order of any other key they are gathered.
     """
 
     conditions: tuple[sa.ColumnElement[bool], ...]
     indexes: Mapping[str, str] = {}
     source: sa.FromClause = images
-
-    @property
-    def is_of_most(self) -> bool:
-        """Whether it may have most of the images, or next to none: which index is best the database knows better."""
-        return self.indexes is _OF_FREQUENT_VISIBILITY
 
     @property
     def is_of_owner(self) -> bool:
@@ -104,7 +100,7 @@ class ListScope(msgspec.Struct, frozen=True):
             case None | "all":
                 return Lane((self.condition(),), _OF_ALL)
             case "private" | "shared":
-                return Lane((_is(self.visibility),), _OF_FREQUENT_VISIBILITY)
+                return Lane((_is(self.visibility),), _OF_ANY_VISIBILITY)
             case visibility:
                 return _lane_of(visibility)
 
