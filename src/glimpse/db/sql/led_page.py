@@ -56,7 +56,7 @@ def _lead_statements(shape: Shape, dialect: str, *, hints: bool) -> list[sa.Sele
     if lead is None:
         return None
     lane = found[lead]
-    conditions = (*lane.conditions, *filters(shape), *marked(shape, dialect, in_set=True))
+    conditions = (*lane.conditions, *filters(shape), *marked(shape, dialect, in_set=True, hints=hints))
     parts = heads_of(lane, conditions, shape, dialect, hints=hints)
     return [first_of(part, shape, dialect) for part in parts]
 
@@ -87,7 +87,7 @@ def _page_statement(
             # told that, MariaDB does not ask all other indexes how many rows they have
             found.append(led.with_hint(images, "USE INDEX (PRIMARY)", "mysql"))
             continue
-        asked = (*filters(shape), *within, *marked(shape, dialect, in_set=False))
+        asked = (*filters(shape), *within, *marked(shape, dialect, in_set=False, hints=hints))
         for part in heads_of(lane, (*lane.conditions, *asked), shape, dialect, hints=hints):
             found += part
     return rows_of(found, shape, dialect)

@@ -13,7 +13,7 @@ from sqlalchemy.sql.operators import custom_op
 
 from glimpse.db.sql.index_ranges import LIMIT, Condition, heads, ranges
 from glimpse.db.sql.keyset import after_marker, order_by
-from glimpse.db.sql.marks import Mark, Use
+from glimpse.db.sql.marks import NO_LIMIT, Mark, Use
 from glimpse.db.sql.reading import IMAGE_COLUMNS
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.visibility import Lane, ListScope
@@ -58,7 +58,11 @@ def page_statement(shape: Shape, dialect: str, *, hints: bool = True) -> sa.Sele
     """
     found: list[Any] = []
     for lane in lanes(shape, dialect):
-        conditions = (*lane.conditions, *filters(shape), *marked(shape, dialect, in_set=bool(lane.indexes)))
+        conditions = (
+            *lane.conditions,
+            *filters(shape),
+            *marked(shape, dialect, in_set=bool(lane.indexes), hints=hints),
+        )
         for part in heads_of(lane, conditions, shape, dialect, hints=hints):
             found += part
     return rows_of(found, shape, dialect)
@@ -148,15 +152,20 @@ def _gathered(
     lane: Lane, conditions: Sequence[Condition], shape: Shape, dialect: str, *, hints: bool
 ) -> sa.Select[*tuple[Any, ...]]:
     """The keys of the first images of a lane that is looked through."""
+    by_name = _has_index_by_name(shape) and "name" in lane.indexes
+    hint = f"USE INDEX ({lane.indexes['name']})" if hints and by_name else ""
     rows = sa.select(*[images.c[column] for column in key_columns(shape.order)])
-    rows = rows.select_from(lane.source)
+    if shape.marks and by_name and dialect == "mysql":
+        # it would read each image from the table before it asks for marks, while the index has all else that is asked
+        left = sa.select(images.c.id).with_hint(images, hint).where(*conditions).limit(NO_LIMIT).subquery("left_over")
+        rows = rows.select_from(left.join(images, images.c.id == left.c.id))
+        conditions, hint = (), ""
+    else:
+        rows = rows.select_from(lane.source)
     if shape.marker_nulls is not None:
         # before the others, as those for marks take longest and MariaDB asks them in the order of the text
         rows = rows.where(after_marker(shape.order, shape.marker_nulls))
-    rows = rows.where(*conditions)
-    by_name = _has_index_by_name(shape) and "name" in lane.indexes
-    if hints and by_name:
-        rows = rows.with_hint(images, f"USE INDEX ({lane.indexes['name']})", "mysql")
+    rows = rows.where(*conditions).with_hint(images, hint, "mysql")
     if dialect == "sqlite" and (by_name or shape.order[0].column not in lane.indexes):
         return rows.order_by(*_as_expressions(shape.order)).limit(LIMIT)
     return rows.order_by(*order_by(shape.order, state_nulls=dialect == "postgresql")).limit(LIMIT)
@@ -183,11 +192,11 @@ def filters(shape: Shape) -> list[Condition]:
     ]
 
 
-def marked(shape: Shape, dialect: str, *, in_set: bool) -> list[Condition]:
+def marked(shape: Shape, dialect: str, *, in_set: bool, hints: bool) -> list[Condition]:
     """That an image has the marks; ``in_set``: among so many images that a set is worth making."""
     many = shape.use.many if in_set else None
     return [
-        mark.in_set(dialect) if mark == many else mark.on_image(dialect)
+        mark.in_set(dialect) if mark == many else mark.on_image(dialect, hints=hints)
         for mark in sorted(shape.marks, key=lambda mark: mark != many)
         if mark != shape.use.few
     ]

@@ -25,12 +25,12 @@ from glimpse.domain.listing import ListQuery
 # while this takes less than to ask each for the mark. By what it takes on each kind of database these hold up to the
 # square roots of so many times T (measured with T = 200,000). Less than a sample are always few.
 _FEW = {"postgresql": 5, "sqlite": 15, "mysql": 50}
-_SET = {"postgresql": 900, "sqlite": 120, "mysql": 500}
+_SET = {"postgresql": 900, "sqlite": 120, "mysql": 180}
 
 # rows of the index that the estimate is made from
 _SAMPLE = 256
-# of a page of ids, which no page reaches; see :meth:`Mark.few_images`
-_NO_LIMIT = 2**31 - 1
+#: Of a page of ids, which no page reaches: with any limit databases begin with what it is the limit of.
+NO_LIMIT = sa.literal_column(str(2**31 - 1), sa.Integer())
 
 # Longer values are not in the index (migration glimpse_004), for which PostgreSQL would have no room. That of MySQL
 # has the beginning of each value, and a comparison there does not mind blanks at the end.
@@ -66,10 +66,13 @@ class Mark(msgspec.Struct, frozen=True):
     def _image_id(self) -> sa.Column[Any]:
         return (image_tags if self.is_tag else image_properties).c.image_id
 
-    def on_image(self, dialect: str) -> sa.ColumnElement[bool]:
-        """Whether the image has it, asked of the image."""
+    def on_image(self, dialect: str, *, hints: bool) -> sa.ColumnElement[bool]:
+        """Whether the image has it, asked of the image; with ``hints`` MySQL is told by which index."""
         one = sa.literal_column("1", sa.Integer())
         rows = self._rows(one, dialect)
+        if hints and self.is_indexed and not self.is_tag:
+            # it would take the unique one, and has to look at the row then
+            rows = rows.with_hint(image_properties, "USE INDEX (glimpse_image_properties_value)", "mysql")
         if self.is_tag or dialect != "sqlite":
             rows = rows.where(self._image_id == images.c.id)
         else:
@@ -85,9 +88,7 @@ class Mark(msgspec.Struct, frozen=True):
 
     def few_images(self, dialect: str) -> sa.Subquery:
         """The ids of the images with it, each once, where they are few."""
-        # any limit makes databases begin here
-        rows = self._rows(self._image_id, dialect).distinct()
-        return rows.limit(sa.literal_column(str(_NO_LIMIT))).subquery("marked")
+        return self._rows(self._image_id, dialect).distinct().limit(NO_LIMIT).subquery("marked")
 
     def sample(self, dialect: str) -> sa.Select[*tuple[Any, ...]]:
         """One row for :func:`estimate`: rows at the beginning of the index, and the last image id in them."""
