@@ -1,9 +1,8 @@
 """The database as the services see it: coarse operations, one or two for a request.
 
 Implementations: SQL (``db/sql``), and a registry in between (``registry/client.py``). Each passes
-``tests/contract/db``. Every method may raise
-``DatabaseUnavailable``; texts with characters outside the Unicode BMP are refused with ``Invalid`` by every
-writing method (spec 04, section 1.7), and so are texts that do not fit their column.
+``tests/contract/db``. Every method may raise ``DatabaseUnavailable``; texts with characters outside the Unicode BMP are
+refused with ``Invalid`` by every writing method (spec 04, section 1.7), and so are texts that do not fit their column.
 A method that changes several rows does so in one transaction.
 """
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Lease, Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import Job, JobChange
@@ -86,7 +86,7 @@ def records(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 
 
 def hints_of(method: Method) -> dict[str, Any]:
-    return get_type_hints(getattr(Database, method.name), localns={"Lease": Lease, "Viewer": Viewer})
+    return get_type_hints(getattr(Database, method.name))
 
 
 def arguments_of(method: Method) -> st.SearchStrategy[dict[str, Any]]:

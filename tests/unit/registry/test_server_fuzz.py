@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Lease, Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.domain.listing import SortKey
@@ -113,7 +112,7 @@ def test_very_many_bodies(registry: Asgi, call: tuple[str, bytes]) -> None:
 
 def hinted(name: str) -> dict[str, Any]:
     """Types of the arguments of a method."""
-    hints = get_type_hints(getattr(Database, name), localns={"Lease": Lease, "Viewer": Viewer})
+    hints = get_type_hints(getattr(Database, name))
     return {argument: hint for argument, hint in hints.items() if argument != "return"}
 
 
