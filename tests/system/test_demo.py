@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import PROC, command_line
 from tests.support.service import clean_environment
 
 DEMO = Path(__file__).parents[2] / "dev" / "demo.py"
@@ -47,5 +48,5 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, number: signal.Signa
     assert demo.returncode == 130, (rest, errors)
     assert list(tmp_path.iterdir()) == []
     assert port is not None
-    running = subprocess.run(["pgrep", "-f", f"serve .*--port {port[1]}"], capture_output=True, check=False)
-    assert running.stdout == b"", "the service still runs"
+    running = [command_line(int(path.name)) for path in PROC.iterdir() if path.name.isdigit()]
+    assert not [command for command in running if f"--port {port[1]}" in command], "the service still runs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from glimpse.auth.faults import AuthSettingsError, AuthUnavailable
+from glimpse.extras import needs
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.keystone import AUTHTOKEN, give_credentials
 from glimpse.settings.model import Sections
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 #: Seconds for one answer of Keystone where the file says nothing; the library's own default is to wait for ever.
 TIMEOUT = "30"
-
-NOT_INSTALLED = "auth keystone needs packages that are not installed: pip install glimpse[keystone]"
 
 
 class Authtoken:
@@ -31,7 +30,7 @@ class Authtoken:
         try:
             from keystonemiddleware import auth_token  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise AuthUnavailable(NOT_INSTALLED) from error
+            raise AuthUnavailable(f"auth keystone {needs(error, 'keystone')}") from error
         texts: dict[str, str] = {**sections.get(AUTHTOKEN, {})}
         texts.setdefault("http_connect_timeout", texts.get("timeout", TIMEOUT))
         self.conf: Any = library_configuration()

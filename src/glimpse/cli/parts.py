@@ -18,13 +18,14 @@ from glimpse.quota.all import build_limits
 from glimpse.registry.options import is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import Settings
+from glimpse.signature.all import try_signatures
 from glimpse.stores.errors import StoreMisconfigured
 from glimpse.stores.multi import StoreSet
 
 
 def try_files(settings: Settings) -> None:
     """Read the files of policy, identity, image properties and their protections, those for a registry or a database,
-    and the options of limits and notifications.
+    and the options of limits, notifications and signatures.
 
     Changes nothing.
 
@@ -38,6 +39,7 @@ def try_files(settings: Settings) -> None:
     else:
         _try_database_urls(settings)
     try_notifications(settings)
+    try_signatures(settings.signatures)
     try:
         build_schemas(
             container_formats=settings.formats.container_formats,

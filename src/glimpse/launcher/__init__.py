@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 
+from glimpse.extras import needs
 from glimpse.launcher.listeners import describe, open_listeners
 from glimpse.launcher.options import ASGIApp, LaunchError, ServeOptions
 from glimpse.launcher.supervisor import Supervisor
@@ -67,9 +68,12 @@ def _import_server(options: ServeOptions) -> ServerFactory:
 
             return UvicornServer
         from glimpse.launcher.granian_server import GranianServer  # noqa: PLC0415 - not needed for uvicorn
-    except ModuleNotFoundError as error:
-        missing = options.server if options.tls is None else "for TLS, uvicorn with httptools,"
-        raise LaunchError(f"The HTTP server {missing} is not installed.") from error
+    except ImportError as error:
+        if options.tls is not None:
+            raise LaunchError(f"The registry {needs(error, 'registry')}.") from error
+        if options.server == "uvicorn":
+            raise LaunchError(f"[glimpse] server = uvicorn {needs(error, 'uvicorn')}.") from error
+        raise LaunchError(f"The HTTP server granian cannot be imported: {error}.") from error
     return GranianServer
 
 

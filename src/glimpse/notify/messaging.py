@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
+from glimpse.extras import needs
 from glimpse.notify.base import BrokerAway, Driver, Message, SendFailed
 from glimpse.notify.options import NotificationOptions
 from glimpse.settings.errors import SettingsError
@@ -27,10 +28,8 @@ try:
         from kombu.exceptions import KombuError
         from stevedore import driver as plugin
 except ImportError as error:
-    raise SettingsError.of_option(
-        "oslo_messaging_notifications", "driver",
-        f"needs the package {error.name}, which is not installed: pip install glimpse[notifications]",
-    ) from error  # fmt: skip
+    allowed = needs(error, "notifications")
+    raise SettingsError.of_option("oslo_messaging_notifications", "driver", allowed) from error
 
 #: What the library calls the two formats of the envelope (spec 06, section 11.1).
 VERSIONS: Mapping[str, float] = {"messaging": 1.0, "messagingv2": 2.0}

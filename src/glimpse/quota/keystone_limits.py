@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from glimpse.errors import GlimpseError, LimitExceeded, Unavailable
+from glimpse.extras import needs
 from glimpse.quota.base import RESOURCES, Limited, UsageOf
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.keystone import LIMIT, give_credentials
@@ -138,8 +139,7 @@ def _configure(sections: Sections) -> None:
         from keystoneauth1 import loading  # noqa: PLC0415 - an extra
         from oslo_limit import opts  # noqa: PLC0415
     except ImportError as error:
-        wanted = "needs packages that are not installed: pip install glimpse[limits]"
-        raise SettingsError.of_option("DEFAULT", "use_keystone_limits", wanted) from error
+        raise SettingsError.of_option("DEFAULT", "use_keystone_limits", needs(error, "limits")) from error
     own = [option for _, options in opts.list_opts() for option in options if option.dest.startswith("endpoint_")]
     conf = library_configuration(process_wide=True)
     texts: dict[str, str] = {"timeout": TIMEOUT, **sections.get(LIMIT, {})}

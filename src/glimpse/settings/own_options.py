@@ -40,7 +40,7 @@ OWN_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         section=SECTION, name="server", kind="string", choices=("granian", "uvicorn"), target="listen.server",
-        help="The HTTP server. `uvicorn` has to be installed (`pip install glimpse[uvicorn]`).",
+        help="The HTTP server. `uvicorn` has to be installed (`pip install 'glimpse-images[uvicorn]'`).",
     ),
     Option(
         section=SECTION, name="drain_time", kind="number", minimum=0, target="listen.drain_seconds",

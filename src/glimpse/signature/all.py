@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from glimpse.errors import Invalid
+from glimpse.extras import needs
+from glimpse.settings.errors import SettingsError
 from glimpse.signature.base import KeyManagerCaller, Properties, SignatureVerifier, SignatureVerifiers
 from glimpse.signature.options import SignatureOptions
+
+LOG = logging.getLogger(__name__)
 
 
 class LazyVerifiers:
@@ -29,9 +34,29 @@ class LazyVerifiers:
 
     def _load(self) -> SignatureVerifiers:
         try:
-            from glimpse.signature.cursive import CursiveVerifiers  # noqa: PLC0415
-        except ModuleNotFoundError as error:
+            return _load(self._options)
+        except ImportError as error:
+            LOG.warning("The verification of signatures %s", needs(error, "signatures"))
             raise Invalid(
-                f"This service cannot verify signatures of images: its package {error.name} is not installed."
+                "This service cannot verify signatures of images; the log of the service has the reason."
             ) from error
-        return CursiveVerifiers(self._options)
+
+
+def try_signatures(options: SignatureOptions) -> None:
+    """Look for the packages, where the operator names certificates and so expects signed images. Connects to nothing.
+
+    :raises SettingsError: one is not installed.
+    """
+    if not options.trusted_certificates:
+        return
+    try:
+        _load(options)
+    except ImportError as error:
+        allowed = needs(error, "signatures")
+        raise SettingsError.of_option("glimpse", "signature_trusted_certificates", allowed) from error
+
+
+def _load(options: SignatureOptions) -> SignatureVerifiers:
+    from glimpse.signature.cursive import CursiveVerifiers  # noqa: PLC0415 - an extra
+
+    return CursiveVerifiers(options)

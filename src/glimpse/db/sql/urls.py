@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from glimpse.db.sql.mysql_tls import TLS, tls_arguments, truth, unusable
 from glimpse.errors import Invalid
+from glimpse.extras import needs
 
 #: Seconds to wait for a server that does not answer, where the URL does not say (PyMySQL's own default).
 CONNECT_TIMEOUT = 10
@@ -59,7 +60,8 @@ def engine_url(connection: str) -> sa.URL:
 def for_driver(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
     """A URL of :func:`engine_url` whose query the driver takes as it is, and what it is given beside it.
 
-    :raises Invalid: a parameter is unknown, or its value cannot be used; the text has the name and not the value.
+    :raises Invalid: the driver is not installed, a parameter is unknown, or its value cannot be used; the text has the
+        name and not the value.
     """
     match url.get_backend_name():
         case "postgresql":
@@ -71,7 +73,10 @@ def for_driver(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
 
 
 def _for_psycopg(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
-    import psycopg  # noqa: PLC0415 - only where it is used
+    try:
+        import psycopg  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise Invalid(f"PostgreSQL {needs(error, 'postgresql')}.") from error
 
     libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     query = dict(url.query)
@@ -90,7 +95,10 @@ def _for_psycopg(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
 
 
 def _for_pymysql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
-    import pymysql  # noqa: PLC0415 - only where it is used
+    try:
+        import pymysql  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise Invalid(f"MySQL and MariaDB {needs(error, 'mysql')}.") from error
 
     query = {_MYSQL_SYNONYMS.get(name, name): value for name, value in url.query.items()}
     query = {name: value for name, value in query.items() if name not in _MYSQL_WITHOUT_MEANING}
