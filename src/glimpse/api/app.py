@@ -13,8 +13,9 @@ import uuid
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
+import msgspec
 from starlette.datastructures import Headers
 from starlette.routing import Router
 
@@ -40,6 +41,9 @@ _ACCESS_LINE = '%s "%s %s" %s in %d out %d %.1f ms'
 _LONGEST_TARGET = 2048
 
 Handler = Callable[[Exchange], Awaitable[Reply | None]]
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 #: Methods that an identity without the right to write may use.
 READING = frozenset({"GET", "HEAD"})
@@ -249,18 +253,22 @@ class Application:
         identity = self._authenticator.constant
         if identity is None:
             identity = await self._authenticate(scope, headers, below)
-        return Context(
+        caller = Context(
             request_id=request_id,
             user_id=identity.user_id,
             project_id=identity.project_id,
             roles=identity.roles,
             service_roles=identity.service_roles,
-            is_admin=self._workshop.deps.policy.is_admin(identity.roles, identity.project_id),
             domain_id=identity.domain_id,
             system_scope=identity.system_scope,
             read_only=identity.read_only,
             token=identity.token,
         )
+        policy = self._workshop.deps.policy
+        is_admin = policy.recall_admin(caller)
+        if is_admin is None:  # the rule asks another service
+            is_admin = await self._in_identity_thread(policy.is_admin, caller)
+        return msgspec.structs.replace(caller, is_admin=True) if is_admin else caller
 
     async def _authenticate(self, scope: Scope, headers: Headers, below: str) -> Identity:
         # the address of the connection, whatever proxies say: trust in identity headers rests on it
@@ -268,11 +276,11 @@ class Application:
         credentials = Credentials(headers, client[0] if client else None, scope["method"], f"/v2{below}")
         identity = self._authenticator.recall(credentials)
         if identity is None:
-            loop = asyncio.get_running_loop()
-            identity = await loop.run_in_executor(
-                self._workshop.identity_threads, self._authenticator.verify, credentials
-            )
+            identity = await self._in_identity_thread(self._authenticator.verify, credentials)
         return identity
+
+    async def _in_identity_thread(self, work: Callable[[Asked], Answer], asked: Asked) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._workshop.identity_threads, work, asked)
 
     async def _refuse(
         self, error: GlimpseError | Refusal | None, scope: Scope, observed: Observed, headers: Headers

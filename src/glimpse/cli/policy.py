@@ -15,7 +15,7 @@ from glimpse.domain.image import Image
 from glimpse.domain.status import Status, Visibility
 from glimpse.errors import Unavailable
 from glimpse.policy.effective import EffectiveRule, RulesInForce
-from glimpse.policy.explain import Explanation, Step, decisive, explain
+from glimpse.policy.explain import ADMIN_RULE, Explanation, Step, decisive, explain
 from glimpse.policy.target import image_target
 from glimpse.settings.errors import SettingsError
 
@@ -119,11 +119,10 @@ def explain_(
         system_scope="all" if system else None,
     )
     try:
-        # an identity is made admin by its roles and its project, whatever its scope
-        alone = Context(request_id="", project_id=project, roles=caller.roles)
-        is_admin = explain(rules, "context_is_admin", alone, {}).step.holds
-        caller = msgspec.structs.replace(caller, is_admin=is_admin)
         added = _pairs(extra)
+        if rule != ADMIN_RULE:  # which is decided before anybody is an administrator
+            is_admin = explain(rules, ADMIN_RULE, caller, {}).allowed
+            caller = msgspec.structs.replace(caller, is_admin=is_admin)
         target = {**_image_target(caller, image_owner, Visibility(visibility)), **added}
         explanation = explain(rules, rule, caller, target)
     except Unavailable as error:

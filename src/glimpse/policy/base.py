@@ -14,8 +14,17 @@ T = TypeVar("T")
 class Policy(Protocol):
     """Decides by rule name (spec 01, section 8). Identities that are not project-scoped fail every rule."""
 
-    def is_admin(self, roles: frozenset[str], project_id: str | None) -> bool:
-        """The rule ``context_is_admin``."""
+    def recall_admin(self, caller: Context) -> bool | None:
+        """The answer of :meth:`is_admin` where it needs no waiting; None where the rule asks another service."""
+        ...
+
+    def is_admin(self, caller: Context) -> bool:
+        """The rule ``context_is_admin``, decided on everything known about the caller, whatever the scope.
+
+        ``caller.is_admin`` must be false: the rule cannot rest on its own outcome.
+
+        :raises Unavailable: the rule asks another service, which does not answer.
+        """
         ...
 
     def allows(self, context: Context, rule: str, target: Mapping[str, object]) -> bool:

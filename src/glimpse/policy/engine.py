@@ -56,19 +56,15 @@ class OsloPolicy:
         self._next_look = time.monotonic() + reload_interval
         self._fingerprint = self._files.fingerprint()
         self._rules = self._load(self._fingerprint)
-        self._verdicts: dict[Hashable, bool] = {}
 
-    def is_admin(self, roles: frozenset[str], project_id: str | None) -> bool:
-        """The rule ``context_is_admin``."""
+    def recall_admin(self, caller: Context) -> bool | None:
+        """The rule ``context_is_admin``, or None where deciding it means asking another service."""
         rules = self._ruleset()
-        key = (roles, project_id)
-        verdict = self._verdicts.get(key)
-        if verdict is None:
-            condition = rules.find("context_is_admin")
-            caller = Context(request_id="", roles=roles, project_id=project_id)
-            verdict = condition.decide(credentials_of(caller), _NO_TARGET)
-            self._remember(rules, condition, key, verdict=verdict)
-        return verdict
+        return None if rules.admin.extra is None else _decide_admin(rules, caller)
+
+    def is_admin(self, caller: Context) -> bool:
+        """The rule ``context_is_admin``."""
+        return _decide_admin(self._ruleset(), caller)
 
     def allows(self, context: Context, rule: str, target: Mapping[str, object]) -> bool:
         """Whether ``rule`` holds for a plain target."""
@@ -103,11 +99,11 @@ class OsloPolicy:
             image.owner,
             image.visibility,
         )
-        verdict = self._verdicts.get(key)
+        verdict = rules.verdicts.get(key)
         if verdict is None:
             condition = rules.find(rule)
             verdict = self._decide(context, rule, condition, image)
-            self._remember(rules, condition, key, verdict=verdict)
+            _remember(rules, condition, key, verdict=verdict)
         return verdict
 
     def _decide(self, context: Context, rule: str, condition: Condition, image: Image) -> bool:
@@ -116,14 +112,6 @@ class OsloPolicy:
         if not condition.decide(credentials_of(context), image_target(context, image, condition.extra)):
             return False
         return self._settings.enforce_new_defaults or ownership_allows(context, rule, image.owner)
-
-    def _remember(self, rules: Ruleset, condition: Condition, key: Hashable, *, verdict: bool) -> None:
-        """Keep a verdict of a condition that depends on the key alone, unless the files have changed meanwhile."""
-        if condition.extra is None or condition.extra or rules is not self._rules:
-            return
-        if len(self._verdicts) >= _MOST_VERDICTS:
-            self._verdicts.clear()
-        self._verdicts[key] = verdict
 
     def require_image(self, context: Context, rule: str, image: Image) -> None:
         """Refuse with what the caller may know.
@@ -177,7 +165,6 @@ class OsloPolicy:
             # Remembered before it is known to be good, so that one bad file is complained about once.
             self._fingerprint = fingerprint
             self._rules = self._load(fingerprint)
-            self._verdicts = {}
         except PolicyError as error:
             if str(error) != self._complaint:
                 LOG.error("The policy stays as it was, its files are broken: %s", error)  # noqa: TRY400 - one line says all
@@ -193,6 +180,35 @@ class OsloPolicy:
         rules = build_ruleset(checks, default_rule, ForeignChecks(checks, default_rule, self._remote_options).decider)
         warn_of_unknown_references(checks, default_rule)
         return rules
+
+
+def _decide_admin(rules: Ruleset, caller: Context) -> bool:
+    key = (
+        caller.user_id,
+        caller.project_id,
+        caller.roles,
+        caller.service_roles,
+        caller.domain_id,
+        caller.system_scope,
+        caller.read_only,
+    )
+    verdict = rules.verdicts.get(key)
+    if verdict is None:
+        verdict = rules.admin.decide(credentials_of(caller), _NO_TARGET)
+        _remember(rules, rules.admin, key, verdict=verdict)
+    return verdict
+
+
+def _remember(rules: Ruleset, condition: Condition, key: Hashable, *, verdict: bool) -> None:
+    """Keep a verdict of a condition that depends on the key alone.
+
+    It is kept with the rules that it was decided by, so it cannot outlive them when the files change meanwhile.
+    """
+    if condition.extra is None or condition.extra:
+        return
+    if len(rules.verdicts) >= _MOST_VERDICTS:
+        rules.verdicts.clear()
+    rules.verdicts[key] = verdict
 
 
 def _refusal(context: Context, rule: str) -> Forbidden:

@@ -13,6 +13,9 @@ from glimpse.policy.effective import RulesInForce
 from glimpse.policy.ownership import ownership_allows
 from glimpse.policy.target import Credentials, Target, credentials_of
 
+#: The rule that makes an administrator of a caller.
+ADMIN_RULE = "context_is_admin"
+
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One part of a rule: its text, whether it holds, why, and the parts that it consists of.
@@ -43,6 +46,10 @@ def explain(rules: RulesInForce, name: str, context: Context, target: Target) ->
 
     :raises Unavailable: the rule asks another service, which does not answer.
     """
+    if name == ADMIN_RULE:
+        # the service asks it about the caller alone, before anything else, whatever the scope
+        step = _Walk(rules, name, credentials_of(context), {}).rule(name, name)
+        return Explanation(allowed=step.holds, step=step)
     step = _Walk(rules, name, credentials_of(context), target).rule(name, name)
     hindrance = ""
     if not context.project_scoped:

@@ -21,11 +21,17 @@ LOG = logging.getLogger(__name__)
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
-    """All rules at one time. ``fallback`` is the default rule, ``likeness`` that of images for ``get_image``."""
+    """All rules at one time. ``fallback`` is the default rule, ``likeness`` that of images for ``get_image``.
+
+    ``admin`` is ``context_is_admin``, which every request asks first.
+    ``verdicts`` are decisions made by these rules that need not be made again.
+    """
 
     conditions: dict[str, Condition]
     fallback: Condition
+    admin: Condition
     likeness: Callable[[Image], Hashable]
+    verdicts: dict[Hashable, bool] = msgspec.field(default_factory=dict[Hashable, bool])
 
     def find(self, name: str) -> Condition:
         """The rule of that name, else the default rule."""
@@ -55,7 +61,8 @@ def build_ruleset(checks: Mapping[str, nodes.BaseCheck], default_rule: str, fore
     conditions = {name: translator.rule(name) for name in checks}
     fallback = translator.rule(default_rule)
     seen = conditions.get("get_image", fallback)
-    return Ruleset(conditions=conditions, fallback=fallback, likeness=likeness(seen.names))
+    admin = conditions.get("context_is_admin", fallback)
+    return Ruleset(conditions=conditions, fallback=fallback, admin=admin, likeness=likeness(seen.names))
 
 
 def warn_of_unknown_references(checks: Mapping[str, nodes.BaseCheck], default_rule: str) -> None:

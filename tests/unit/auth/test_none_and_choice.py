@@ -12,6 +12,7 @@ from glimpse.auth.faults import AuthSettingsError
 from glimpse.auth.headers import HeaderAuth
 from glimpse.auth.htpasswd import set_password
 from glimpse.auth.none import NoAuth
+from glimpse.context import Context
 from glimpse.errors import Unauthenticated
 from glimpse.policy.engine import OsloPolicy
 from glimpse.settings.errors import SettingsError
@@ -26,7 +27,9 @@ def test_none_is_one_local_administrator() -> None:
     identity = auth.recall(request(*CONFIRMED))
     assert identity == auth.verify(basic("eve", "pw")) == auth.recall(request(peer=None))
     assert (identity.user_id, identity.project_id) == ("local", "local")
-    assert OsloPolicy(PolicySettings()).is_admin(identity.roles, identity.project_id)
+    assert OsloPolicy(PolicySettings()).is_admin(
+        Context(request_id="", roles=identity.roles, project_id=identity.project_id)
+    )
     assert identity.roles == {"admin", "member", "reader"}
     assert not identity.read_only
     assert auth.challenge is None

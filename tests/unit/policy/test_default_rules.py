@@ -171,6 +171,6 @@ def test_images_without_an_owner(policy: OsloPolicy) -> None:
 
 
 def test_is_admin(policy: OsloPolicy) -> None:
-    assert policy.is_admin(frozenset({"admin"}), None)
-    assert not policy.is_admin(frozenset({"member", "administrator"}), "mine")
-    assert not policy.is_admin(frozenset(), None)
+    assert policy.is_admin(caller("admin", project=None))
+    assert not policy.is_admin(caller("member", "administrator"))
+    assert not policy.is_admin(caller(project=None))

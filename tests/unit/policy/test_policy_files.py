@@ -43,9 +43,9 @@ def test_json_lists_and_empty_rules(make_policy) -> None:
 
 def test_the_admin_of_an_installation(make_policy) -> None:
     policy = make_policy({"policy.yaml": '"context_is_admin": "role:cloud_admin and project_id:hq"'})
-    assert policy.is_admin(frozenset({"cloud_admin"}), "hq")
-    assert not policy.is_admin(frozenset({"cloud_admin"}), "mine")
-    assert not policy.is_admin(frozenset({"admin"}), "hq")
+    assert policy.is_admin(caller("cloud_admin", project="hq"))
+    assert not policy.is_admin(caller("cloud_admin", project="mine"))
+    assert not policy.is_admin(caller("admin", project="hq"))
     assert policy.allows_image(caller("cloud_admin", project="hq"), "publicize_image", image())
 
 
