@@ -394,6 +394,44 @@ def test_large_headers_are_accepted(launch: Launch) -> None:
     assert {name: answer["sizes"][name] for name in sizes} == sizes
 
 
+BARE_LF = {
+    "all lines": b"GET /pid HTTP/1.1\nHost: x\nConnection: close\n\n",
+    "request line": b"GET /pid HTTP/1.1\nHost: x\r\nConnection: close\r\n\r\n",
+    "header line": b"GET /pid HTTP/1.1\r\nHost: x\r\nA: b\nC: d\r\nConnection: close\r\n\r\n",
+    "last line": b"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\n",
+    "hidden coding": b"POST /pid HTTP/1.1\r\nHost: x\r\nA: b\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("case", BARE_LF)
+def test_a_bare_lf_ends_a_header_line_with_granian_only(launch: Launch, server: str, case: str) -> None:
+    """granian's parser cannot be told to refuse it, and hides it from the application: SECURITY.md says so."""
+    service = launch().ready()
+    with service.connect() as connection:
+        connection.sendall(BARE_LF[case])
+        status = connection.recv(12)
+    assert status == (b"HTTP/1.1 200" if server == "granian" else b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"3\nabc\r\n0\r\n\r\n",
+        b"3\r\nabc\n0\r\n\r\n",
+        b"3;a=b\nabc\r\n0\r\n\r\n",
+        b"3\r\nabc\r\n0\nX: y\r\n\r\n",
+        b"3\r\nabc\r\n0\r\nX: y\n\r\n",
+    ],
+)
+def test_a_bare_lf_ends_no_line_of_a_chunked_body(launch: Launch, body: bytes) -> None:
+    service = launch().ready()
+    with service.connect() as connection:
+        connection.sendall(request(*CHUNKED) + body)
+        connection.shutdown(socket.SHUT_WR)
+        read_all(connection)
+    assert service.event("upload ends")["end"] == "http.disconnect"
+
+
 def test_nobody_but_the_application_decides_whom_to_believe(launch: Launch) -> None:
     service = launch().ready()
     with service.connect() as connection:

@@ -11,6 +11,7 @@ from collections.abc import Generator
 import uvicorn
 
 from glimpse.launcher.options import ASGIApp, ServeOptions
+from glimpse.launcher.strict_lines import StrictH11Protocol
 
 # h11's own limit for the request line and all headers, 16 KiB, is less than the token in one header may need.
 HEADER_BYTES = 256 * 1024
@@ -23,7 +24,7 @@ class UvicornServer:
         config = uvicorn.Config(
             app,  # pyright: ignore[reportArgumentType] - the same protocol, spelled with typed dictionaries
             lifespan="off",  # driven by the launcher
-            http="h11",
+            http=StrictH11Protocol,
             ws="none",
             backlog=options.backlog,
             timeout_keep_alive=max(1, round(options.idle_seconds)),

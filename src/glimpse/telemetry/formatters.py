@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from contextvars import ContextVar
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from glimpse.context import Context
-from glimpse.telemetry.redaction import one_line, redacted
+from glimpse.telemetry.redaction import one_line, printable_json, redacted
 
 #: The caller of the request that runs here; None outside of requests.
 CALLER: ContextVar[Context | None] = ContextVar("glimpse_caller", default=None)
@@ -69,7 +70,15 @@ class JsonFormatter(logging.Formatter):
         for name, value in vars(record).items():
             if name not in _PLAIN_FIELDS and name not in entry:
                 entry[name] = redacted(value) if isinstance(value, str) else value
+        return printable_json(_json(entry))
+
+
+def _json(entry: dict[str, Any]) -> str:
+    try:
         return _ENCODE(entry).decode()
+    except UnicodeEncodeError:
+        # lone surrogates have no UTF-8; written as escapes they are JSON still
+        return json.dumps(entry, default=str)
 
 
 def _identity(caller: Context | None) -> str:

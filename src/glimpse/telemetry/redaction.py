@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from unicodedata import category
+from urllib.parse import unquote_plus
 
 MASK = "***"
 
@@ -19,12 +21,35 @@ _SECRETS = re.compile(
     re.IGNORECASE,
 )
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# The beginning of one parameter of a query, also of a query that is percent-encoded inside another one.
+_PARAMETER = re.compile(r"(?:[?&;]|%3f|%26|%3b)([^\s=&;?'\"<>]{1,128}?)(?:=|%3d)", re.IGNORECASE)
+_VALUE = re.compile(r"[^\s&;'\"<>]*")
+
+# Names of parameters with a secret value: tokens, signatures (of S3, Swift, Azure and others), passwords, keys.
+_SECRET_NAME = re.compile(
+    r"token|signature$|(?:^|[-_.])sig$|passw|passphrase|passcode|pwd|secret|credential|authorization|jwt"
+    r"|(?:api|access|private|encryption|auth)[-_.]?key|session[-_.]?id|^(?:auth|key|sas)$"
+)
+
+#: Categories of Unicode that a log line shows as escapes: control and format characters (direction marks, zero widths,
+#: tags), surrogates, characters of private use or without a meaning, separators of lines and paragraphs.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def redacted(text: str) -> str:
-    """``text`` with tokens, passwords and the passwords of URLs masked."""
-    return _SECRETS.sub(_mask, text)
+    """``text`` with tokens, passwords, the passwords of URLs and secret values in queries masked."""
+    text = _SECRETS.sub(_mask, text)
+    return _without_secret_parameters(text) if "=" in text or "%3" in text else text
+
+
+def one_line(text: str) -> str:
+    """``text`` with control and format characters written out, so that no line can pass for another."""
+    return text if text.isprintable() else "".join([_escape(char) if _hidden(char) else char for char in text])
+
+
+def printable_json(text: str) -> str:
+    """The same for an encoded JSON document: such characters stand in its strings only, where JSON can escape them."""
+    return text if text.isprintable() else "".join([_json_escape(char) if _hidden(char) else char for char in text])
 
 
 def _mask(found: re.Match[str]) -> str:
@@ -32,10 +57,26 @@ def _mask(found: re.Match[str]) -> str:
     return f"{kept}{MASK}"
 
 
-def one_line(text: str) -> str:
-    """``text`` with control characters written out, so that no line can pass for another."""
-    return text if text.isprintable() else _CONTROL.sub(_escape, text)
+def _without_secret_parameters(text: str) -> str:
+    parts: list[str] = []
+    done = 0
+    for found in _PARAMETER.finditer(text):
+        value = _VALUE.match(text, found.end())
+        if value is None or found.start() < done or not _SECRET_NAME.search(unquote_plus(found[1]).lower()):
+            continue
+        parts += (text[done : found.end()], MASK)
+        done = value.end()
+    return "".join((*parts, text[done:])) if parts else text
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+def _hidden(char: str) -> bool:
+    return not char.isprintable() and category(char) in _HIDDEN
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

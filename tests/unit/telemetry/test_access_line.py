@@ -47,3 +47,17 @@ def test_hostile_paths() -> None:
     line = ClassicFormatter().format(record(path="/v2/images/\n\x00" + "%" * 100_000))
     assert r"/v2/images/\n\x00%" in line
     assert len(line) < 3000
+
+
+def test_secrets_of_the_query_are_masked_in_both_forms() -> None:
+    query = b"name=x&token=s3cr3t-one&X-Amz-Signature=s3cr3t-two&%70assword=s3cr3t-three&limit=2"
+    line = ClassicFormatter().format(record(query_string=query))
+    assert "GET /v2/images?name=x&token=***&X-Amz-Signature=***&%70assword=***&limit=2" in line
+    text = JsonFormatter().format(record(query_string=query))
+    assert "s3cr3t" not in text
+    assert json.loads(text)["path"] == "/v2/images?name=x&token=***&X-Amz-Signature=***&%70assword=***&limit=2"
+
+
+def test_other_parameters_are_shown() -> None:
+    query = b"os_distro=ubuntu&sort_key=name&hw_key_manager=x&signature_count=3&marker=abc&tag=keys"
+    assert f"?{query.decode()}" in ClassicFormatter().format(record(query_string=query))

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,17 @@ def test_a_line_cannot_be_forged(classic: Lines) -> None:
     assert line.endswith(r"name a\n2026-01-01 00:00:00.000 1 INFO forged\r\x1b[2J\u2028")
 
 
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+#: Right-to-left override and isolate, zero-width space and joiner, soft hyphen, byte order mark, Arabic mark, tag.
+FORMAT_CHARACTERS = "\u202e\u2066\u200b\u200d\u00ad\ufeff\u061c\U000e0041"
+
+
 @hypothesis_settings(deadline=None)
-@given(st.text())
+@given(st.text(st.characters() | st.sampled_from(FORMAT_CHARACTERS)))
 def test_no_control_character_passes(text: str) -> None:
-    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", one_line(text))
+    shown = one_line(text)
+    assert not {unicodedata.category(char) for char in shown} & HIDDEN
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", shown)
     assert len(one_line(text).splitlines()) <= 1
 
 
@@ -125,8 +133,42 @@ def test_no_control_character_passes(text: str) -> None:
 def test_both_forms_take_any_text(message: str, user: str) -> None:
     record = logging.makeLogRecord({"msg": message, "caller": Context(request_id="r", user_id=user or None)})
     assert "\n" not in ClassicFormatter().format(record)
-    if not re.search("[\ud800-\udfff]", message + user):
-        assert json.loads(JsonFormatter().format(record))["message"] == redacted(message)
+    line = JsonFormatter().format(record)
+    assert json.loads(line)["message"] == redacted(message)
+    assert not {unicodedata.category(char) for char in line} & HIDDEN
+
+
+def test_format_characters_are_escaped_in_every_field(
+    classic: Lines, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    who = Context(request_id="r\u202e", user_id="u\u200b", project_id="p\U000e0041")
+
+    def write() -> None:
+        try:
+            fail(f"because of {FORMAT_CHARACTERS}")
+        except ValueError:
+            extra = {"image": FORMAT_CHARACTERS, "names": [FORMAT_CHARACTERS, {"deep": FORMAT_CHARACTERS}]}
+            logging.getLogger("x").exception("name %s", FORMAT_CHARACTERS, extra=extra)
+
+    token = CALLER.set(who)
+    write()
+    first, *trace = classic()
+    assert r"[None r\u202e u\u200b p\U000e0041 " in first
+    assert first.endswith(r"name \u202e\u2066\u200b\u200d\xad\ufeff\u061c\U000e0041")
+    assert trace[-1].endswith(r"because of \u202e\u2066\u200b\u200d\xad\ufeff\u061c\U000e0041")
+    request.getfixturevalue("entries")
+    write()
+    CALLER.reset(token)
+    (line,) = (tmp_path / "glimpse.log").read_text().splitlines()
+    assert line.isprintable()
+    entry = json.loads(line)
+    assert entry["user"] == "u\u200b"
+    assert entry["names"] == [FORMAT_CHARACTERS, {"deep": FORMAT_CHARACTERS}]
+
+
+def test_letters_of_all_languages_stay_readable() -> None:
+    text = "Übung 東京　ubuntu العربية עברית हिन्दी é\u00a0x 🐧"
+    assert one_line(text) == text
 
 
 SECRET = "hunter2-Zq7.9_x"
@@ -148,6 +190,20 @@ SECRET = "hunter2-Zq7.9_x"
         "{{'password': '{}'}}",
         '{{"adminPassword": "{} with blanks"}}',
         "passwd: {}",
+        "GET /v2/images?token={}&limit=2",
+        "GET /v2/images?limit=2&auth_token={}",
+        "GET /v2/images?X-Amz-Algorithm=A&X-Amz-Signature={}",
+        "GET https://s3.example/x?AWSAccessKeyId={}&Expires=1",
+        "GET https://s3.example/x?X-Amz-Credential={}",
+        "GET https://swift.example/x?temp_url_sig={}&temp_url_expires=1",
+        "GET https://azure.example/x?sv=2020&sig={}",
+        "GET /x?api_key={}",
+        "GET /x?%74oken={}",
+        "GET /x?T%4FKEN={}",
+        "GET /x?next=/y?token={}",
+        "GET /x?next=%2Fy%3Ftoken%3D{}",
+        "GET /x%3Ftoken={}",
+        "GET /x;token={}",
         "secret_key={}&x=1",
         "s3_store_secret_key='{}'",
         "auth_token={}",
