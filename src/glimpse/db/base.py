@@ -101,13 +101,22 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         ...
 
     def begin_upload(
-        self, image_id: str, lease: Lease, *, allowance: Allowance | None = None, reserve: int = 1
+        self,
+        image_id: str,
+        lease: Lease,
+        *,
+        formats: tuple[str | None, str | None] | None = None,
+        allowance: Allowance | None = None,
+        reserve: int = 1,
     ) -> None:
         """Move the image from ``queued`` to ``saving`` and record the lease.
 
+        ``formats`` are the disk format and the container format that the data will be inspected for: the image must
+        still have them. None does not ask; the service always does. No data fit a format that is not set.
+
         With an ``allowance`` the lease holds ``reserve`` bytes of it until it ends; see ``db/base_usage.py``.
 
-        :raises Conflict: the image is not queued.
+        :raises Conflict: the image is not queued, or has other formats.
         :raises NotFound: the image is gone.
         :raises LimitExceeded: the bytes do not fit into the allowance.
         """

@@ -22,7 +22,9 @@ def claim_reserved(database: Database, image: Image, lease: Lease, allowance: Al
     :raises Conflict: the image is not queued any more.
     """
     reserved = max(size or 1, 1)
-    database.begin_upload(image.id, lease, allowance=allowance, reserve=reserved)
+    database.begin_upload(
+        image.id, lease, formats=(image.disk_format, image.container_format), allowance=allowance, reserve=reserved
+    )
 
     def grow(stored: int) -> None:
         nonlocal reserved

@@ -32,7 +32,7 @@ class StorageQuota:
     def claim(self, context: Context, image: Image, lease: Lease, size: int | None) -> Growth | None:  # noqa: ARG002
         allowance = self.for_locations(image)
         if allowance is None:
-            self._database.begin_upload(image.id, lease)
+            self._database.begin_upload(image.id, lease, formats=(image.disk_format, image.container_format))
             return None
         return claim_reserved(self._database, image, lease, allowance, size)
 

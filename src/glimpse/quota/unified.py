@@ -47,12 +47,12 @@ class UnifiedLimits:
     def claim(self, context: Context, image: Image, lease: Lease, size: int | None) -> Growth | None:
         project = context.project_id
         if project is None:
-            self._database.begin_upload(image.id, lease)
+            self._database.begin_upload(image.id, lease, formats=(image.disk_format, image.container_format))
             return None
         growth: Growth | None = None
         limit = self._limit(project, IMAGE_SIZE_TOTAL)
         if limit is None:
-            self._database.begin_upload(image.id, lease)
+            self._database.begin_upload(image.id, lease, formats=(image.disk_format, image.container_format))
         else:
             bound = Allowance(project_id=project, limit=limit * _MEBIBYTE, unit=_MEBIBYTE, overshoot=size is None)
             growth = claim_reserved(self._database, image, lease, bound, size)

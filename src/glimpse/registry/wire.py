@@ -54,7 +54,7 @@ class Version(NamedTuple):
 
 
 #: This code's version. A new method, or a new optional field, raises the minor number.
-VERSION = Version(1, 0)
+VERSION = Version(1, 1)
 
 
 def parse_version(text: str | None) -> Version | None:

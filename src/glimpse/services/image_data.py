@@ -89,7 +89,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest, source: B
     _check_declared(request.declared_size, deps.limits.image_size_cap)
     with deps.leases.hold(image.id, "upload", store.id) as lease:
         if admission is None:
-            deps.database.begin_upload(image.id, lease)
+            deps.database.begin_upload(image.id, lease, formats=(image.disk_format, image.container_format))
         else:
             request = _watched(request, admission.claim(context, image, lease, request.declared_size))
         try:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from glimpse.db.base_records import Lease
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.tables import image_locations, image_properties, image_tags, images
 from glimpse.db.sql.transaction import write
@@ -50,6 +51,32 @@ def test_one_of_many_claims_wins(backend: Backend) -> None:
     assert all(isinstance(result, Conflict) for result in results if result is not None)
     [row] = backend.rows(leases)
     assert row["id"] == winners[0].id
+
+
+def test_an_upload_and_a_change_of_the_formats_never_both_succeed(backend: Backend) -> None:
+    """What is inspected as a container would otherwise become a bare image."""
+    to_bare = ImageChange(columns={"container_format": "bare"}, from_status=(Status.QUEUED,))
+    outcomes: set[tuple[bool, bool]] = set()
+    for _ in range(40):
+        stored = image(disk_format="raw", container_format="ovf")
+        backend.database.create_image(stored)
+        claim = lease(stored.id)
+
+        def begin(image_id: str = stored.id, claim: Lease = claim) -> bool:
+            backend.database.begin_upload(image_id, claim, formats=("raw", "ovf"))
+            return True
+
+        def change(image_id: str = stored.id) -> bool:
+            backend.database.update_image(image_id, to_bare)
+            return True
+
+        begun, changed = (result is True for result in together([begin, change]))
+        found = backend.database.get_image(stored.id, ADMIN)
+        assert (found.status, found.container_format) == (
+            (Status.SAVING, "ovf") if begun else (Status.QUEUED, "bare")
+        ), (begun, changed)
+        outcomes.add((begun, changed))
+    assert outcomes <= {(True, False), (False, True)}
 
 
 def test_one_of_many_deletions_wins(backend: Backend) -> None:

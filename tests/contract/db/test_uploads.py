@@ -71,6 +71,19 @@ def test_only_a_queued_image_takes_data(backend: Backend, status: Status) -> Non
     assert backend.rows(images)[0]["status"] == status
 
 
+def test_an_upload_begins_only_under_the_formats_that_its_data_are_inspected_for(backend: Backend) -> None:
+    stored = image(disk_format="raw", container_format="bare")
+    backend.database.create_image(stored)
+    for formats in (("raw", "ovf"), ("qcow2", "bare"), ("bare", "raw")):
+        with pytest.raises(Conflict, match="formats"):
+            backend.database.begin_upload(stored.id, lease(stored.id), formats=formats)
+    assert backend.rows(leases) == []
+    assert backend.rows(images)[0]["status"] == "queued"
+    backend.database.begin_upload(stored.id, lease(stored.id), formats=("raw", "bare"))
+    with pytest.raises(Conflict, match="saving"):
+        backend.database.begin_upload(stored.id, lease(stored.id), formats=("raw", "bare"))
+
+
 def test_images_that_are_gone_take_no_data(backend: Backend) -> None:
     stored = image()
     backend.database.create_image(stored)

@@ -17,7 +17,7 @@ from glimpse.settings.model import Limits
 NOW = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001  times of the domain are naive UTC
 LATER = datetime(2026, 1, 2, 4, 5, 6)  # noqa: DTZ001  times of the domain are naive UTC
 ROCKET = "\U0001f680"
-DATA_STATUSES = [status for status in Status if status not in {Status.QUEUED, Status.IMPORTING}]
+DATA_STATUSES = [status for status in Status if status is not Status.QUEUED]
 
 
 def image(status: Status = Status.ACTIVE, **properties: str | None) -> Image:
@@ -45,7 +45,7 @@ def patched(
     return apply(of or image(), operations, checker=checker, limits=limits or Limits())
 
 
-FORMAT_STATUSES = (Status.QUEUED, Status.IMPORTING)
+FORMAT_STATUSES = (Status.QUEUED,)
 
 
 @pytest.mark.parametrize("write", [add, replace])

@@ -27,6 +27,7 @@ from glimpse.db.sql.transaction import read, stamp, write
 from glimpse.db.sql.usage import reserve
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Location, StoredData
+from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Gone, Invalid, LeaseLost
 
 _COLUMNS = leases.c
@@ -119,6 +120,10 @@ _MOMENT = sa.bindparam("moment", type_=sa.DateTime())
 _HOLDS_LEASE = sa.exists().where(HELD)
 
 _CLAIM = _leave("queued").values(status="saving", updated_at=_MOMENT)
+_CLAIM_AS = _CLAIM.where(
+    images.c.disk_format == sa.bindparam("of_disk_format", type_=sa.String()),
+    images.c.container_format == sa.bindparam("of_container_format", type_=sa.String()),
+)
 _ACTIVATE = (
     _leave("saving")
     .where(_HOLDS_LEASE)
@@ -152,12 +157,23 @@ _RECORD = {
 
 
 def begin_upload(
-    connection: Connection, image_id: str, lease: Lease, allowance: Allowance | None, reserved: int
+    connection: Connection,
+    image_id: str,
+    lease: Lease,
+    formats: tuple[str | None, str | None] | None,
+    allowance: Allowance | None,
+    reserved: int,
 ) -> None:
     """See :meth:`glimpse.db.base.Database.begin_upload`."""
     moment = stamp(connection)
-    if not connection.execute(_CLAIM, {"image_id": image_id, "moment": moment}).rowcount:
+    claim, parameters = _CLAIM, {"image_id": image_id, "moment": moment}
+    if formats is not None:
+        claim = _CLAIM_AS
+        parameters |= {"of_disk_format": formats[0], "of_container_format": formats[1]}
+    if not connection.execute(claim, parameters).rowcount:
         status, _ = status_and_protection(connection, image_id)
+        if status is Status.QUEUED:
+            raise Conflict("The formats of the image were changed while the upload began; send the data again.")
         raise Conflict(f"The image is {status}; data are taken only while it is queued.")
     row = lease_row(lease, moment)
     if allowance is not None:
@@ -282,12 +298,18 @@ class LeasedWork:
     _engine: Engine
 
     def begin_upload(
-        self, image_id: str, lease: Lease, *, allowance: Allowance | None = None, reserve: int = 1
+        self,
+        image_id: str,
+        lease: Lease,
+        *,
+        formats: tuple[str | None, str | None] | None = None,
+        allowance: Allowance | None = None,
+        reserve: int = 1,
     ) -> None:
         """See the protocol: 2 statements; with an ``allowance`` 3, and 4 on servers."""
         require_image_id(image_id)
         require_lease(lease)
-        write(self._engine, begin_upload, image_id, lease, allowance, reserve)
+        write(self._engine, begin_upload, image_id, lease, formats, allowance, reserve)
 
     def finish_upload(
         self, lease: Lease, data: StoredData, *, drop_properties: tuple[str, ...] = (), drop_locations: bool = False
