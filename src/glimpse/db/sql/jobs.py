@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.images import update_image
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.reading import require_image_id
@@ -32,7 +33,7 @@ _UNFINISHED = _COLUMNS.due_at.is_not(None)
 #: This very claim, as long as nobody took the job over; parameters of :func:`_claimed`.
 _CLAIMED = sa.and_(
     _ID,
-    _COLUMNS.claimed_by == sa.bindparam("holder", type_=sa.String()),
+    equals(_COLUMNS.claimed_by, sa.bindparam("holder", type_=sa.String())),
     _COLUMNS.generation == sa.bindparam("of_generation", type_=sa.Integer()),
     _COLUMNS.status == JobStatus.RUNNING.value,
 )
@@ -63,7 +64,7 @@ _CLAIM = (
 )
 _HELD = sa.and_(
     _COLUMNS.id.in_(sa.bindparam("ids", expanding=True)),
-    _COLUMNS.claimed_by == sa.bindparam("holder", type_=sa.String()),
+    equals(_COLUMNS.claimed_by, sa.bindparam("holder", type_=sa.String())),
     _COLUMNS.status == JobStatus.RUNNING.value,
 )
 _RENEW = sa.update(jobs).where(_HELD).values(due_at=sa.bindparam("until"))
@@ -235,7 +236,7 @@ def list_jobs(connection: Connection, query: JobQuery) -> list[Job]:
     for name in ("status", "type", "image_id", "owner"):
         wanted = getattr(query, name)
         if wanted is not None:
-            statement = statement.where(_COLUMNS[name] == str(wanted))
+            statement = statement.where(equals(_COLUMNS[name], str(wanted)))
     if query.after is not None:
         last = connection.execute(_GET, {"job_id": query.after}).first()
         if last is None:

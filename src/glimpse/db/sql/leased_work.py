@@ -16,6 +16,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from glimpse.db.base_records import Lease
 from glimpse.db.sql.column_types import Seconds
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.locations import INSERT_LOCATIONS, NEW_LOCATION, mark_all_deleted, write_metadata
 from glimpse.db.sql.own_tables import leases
@@ -44,14 +45,17 @@ _FIELDS = (
 #: This very lease, as long as nobody took it over; parameters of :func:`held`.
 HELD = sa.and_(
     _COLUMNS.id == sa.bindparam("lease_id", type_=sa.String()),
-    _COLUMNS.owner == sa.bindparam("lease_owner", type_=sa.String()),
+    equals(_COLUMNS.owner, sa.bindparam("lease_owner", type_=sa.String())),
     _COLUMNS.generation == sa.bindparam("lease_generation", type_=sa.Integer()),
 )
 
 _DROP_HELD = sa.delete(leases).where(HELD)
 _RENEW = (
     sa.update(leases)
-    .where(_COLUMNS.id.in_(sa.bindparam("ids", expanding=True)), _COLUMNS.owner == sa.bindparam("of_owner"))
+    .where(
+        _COLUMNS.id.in_(sa.bindparam("ids", expanding=True)),
+        equals(_COLUMNS.owner, sa.bindparam("of_owner", type_=sa.String())),
+    )
     .values(expires_at=sa.bindparam("until", type_=Seconds))
 )
 _EXPIRED = (

@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.sql.operators import custom_op
 
+from glimpse.db.sql.exact_comparison import differs, equals, is_one_of
 from glimpse.db.sql.index_ranges import LIMIT, Condition, heads, ranges
 from glimpse.db.sql.keyset import after_marker, order_by
 from glimpse.db.sql.marks import NO_LIMIT, Mark, Use
@@ -28,6 +29,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "lt": operator.lt,
     "lte": operator.le,
 }
+_EXACT: dict[str, Callable[[Any, Any], Any]] = {"eq": equals, "neq": differs}
 # Columns with an index of their own, of which one value belongs to few images.
 _RARE = frozenset({"id", "checksum", "os_hash_value"})
 
@@ -186,7 +188,7 @@ def filters(shape: Shape) -> list[Condition]:
         images.c.os_hidden == (sa.true() if shape.os_hidden else sa.false()),
         *(_comparison(column, op, position) for position, (column, op) in enumerate(shape.comparisons)),
         *(
-            images.c[column].in_(sa.bindparam(f"one_of_{position}", expanding=True))
+            _is_one_of(column, sa.bindparam(f"one_of_{position}", expanding=True))
             for position, column in enumerate(shape.one_of)
         ),
     ]
@@ -206,4 +208,15 @@ def _comparison(name: str, op: str, position: int) -> Condition:
     column = images.c[name]
     # a number that is too large for the column is still a number to compare with
     kind = sa.BigInteger() if isinstance(column.type, sa.Integer) else column.type
-    return _OPERATORS[op](column, sa.bindparam(f"comparison_{position}", type_=kind))
+    compare = _EXACT.get(op, _OPERATORS[op]) if _is_exact(column) else _OPERATORS[op]
+    return compare(column, sa.bindparam(f"comparison_{position}", type_=kind))
+
+
+def _is_one_of(name: str, values: sa.BindParameter[Any]) -> Condition:
+    column = images.c[name]
+    return is_one_of(column, values) if _is_exact(column) else column.in_(values)
+
+
+def _is_exact(column: sa.Column[Any]) -> bool:
+    # ids are the database's to compare (spec 01, section 0.4)
+    return isinstance(column.type, sa.String) and not column.primary_key

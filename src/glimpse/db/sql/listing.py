@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from glimpse.db.base_records import Viewer
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.failures import misses_index
 from glimpse.db.sql.keyset import marker_name
 from glimpse.db.sql.led_page import led_page
@@ -38,7 +39,7 @@ _MARKER: sa.Select[*tuple[Any, ...]] = sa.select(
     sa.select(sa.func.min(image_members.c.status))
     .where(
         image_members.c.image_id == images.c.id,
-        image_members.c.member == PROJECT,
+        equals(image_members.c.member, PROJECT),
         image_members.c.deleted == sa.false(),
     )
     .scalar_subquery()

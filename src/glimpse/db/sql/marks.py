@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.tables import image_properties, image_tags, images
 from glimpse.domain.listing import ListQuery
 
@@ -50,12 +51,12 @@ class Mark(msgspec.Struct, frozen=True):
     def _rows(self, wanted: sa.ColumnElement[Any], dialect: str) -> sa.Select[Any]:
         if self.is_tag:
             return sa.select(wanted).where(
-                image_tags.c.value == sa.bindparam(f"tag_{self.position}"), image_tags.c.deleted == sa.false()
+                equals(image_tags.c.value, sa.bindparam(f"tag_{self.position}")), image_tags.c.deleted == sa.false()
             )
         value = image_properties.c.value
         rows = sa.select(wanted).where(
-            image_properties.c.name == sa.bindparam(f"property_{self.position}"),
-            value == sa.bindparam(f"value_{self.position}", type_=value.type),
+            equals(image_properties.c.name, sa.bindparam(f"property_{self.position}")),
+            equals(value, sa.bindparam(f"value_{self.position}", type_=value.type)),
             image_properties.c.deleted == sa.false(),
         )
         if not self.is_indexed or dialect == "mysql":

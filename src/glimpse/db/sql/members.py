@@ -8,23 +8,29 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.tables import image_members
 
 _COLUMNS = image_members.c
 _IDS = _COLUMNS.id.in_(sa.bindparam("ids", expanding=True))
 
-#: Rows of one member, as the database compares names.
-OF_MEMBER = _COLUMNS.member == sa.bindparam("of_member", type_=sa.String())
+#: Rows of one member.
+OF_MEMBER = equals(_COLUMNS.member, sa.bindparam("of_member", type_=sa.String()))
 
+_same = image_members.alias("same")
+# names that are one to the unique key of the table, whose collation may take more for the same than we do
+_KEY = (
+    sa.select(sa.func.min(_same.c.id))
+    .where(_same.c.image_id == _COLUMNS.image_id, _same.c.member == _COLUMNS.member)
+    .scalar_subquery()
+)
+_DELETED_NOW = _COLUMNS.deleted_at == sa.bindparam("moment")
 _LIVE_OR_DELETED_NOW = (
-    sa.select(_COLUMNS.id, _COLUMNS.member, _COLUMNS.deleted)
-    .where(
-        _COLUMNS.image_id == sa.bindparam("of_image"),
-        sa.or_(_COLUMNS.deleted == sa.false(), _COLUMNS.deleted_at == sa.bindparam("moment")),
-    )
+    sa.select(_COLUMNS.id, _KEY, _COLUMNS.deleted)
+    .where(_COLUMNS.image_id == sa.bindparam("of_image"), sa.or_(_COLUMNS.deleted == sa.false(), _DELETED_NOW))
     .order_by(_COLUMNS.deleted.desc(), _COLUMNS.id)
 )
-_LIVE_OR_DELETED_NOW_OF_MEMBER = _LIVE_OR_DELETED_NOW.where(OF_MEMBER)
+_LIVE_OR_DELETED_NOW_OF_MEMBER = _LIVE_OR_DELETED_NOW.where(sa.or_(_COLUMNS.deleted == sa.true(), OF_MEMBER))
 _MARK_DELETED = (
     sa.update(image_members)
     .where(_IDS)
@@ -45,23 +51,26 @@ def drop_member(connection: Connection, image_id: str, member_id: str, moment: d
 
 
 def _drop(
-    connection: Connection, found: sa.Select[int, str, bool], parameters: dict[str, Any], moment: datetime
+    connection: Connection, found: sa.Select[int, int, bool], parameters: dict[str, Any], moment: datetime
 ) -> None:
     """Mark the rows that ``found`` selects.
 
     A second live row for one project (spec 04, section 15.6) is removed: with the same ``deleted_at`` as the first
     it would break the unique constraint, and the image could never be deleted. So would a live row where another
-    one was deleted at this very moment, a second on MySQL.
+    one was deleted at this very moment, a second on MySQL, and there also one whose project is called the same but for
+    case, accents or blanks at the end.
     """
-    members: set[str] = set()
+    keys: set[int] = set()
     marked: list[int] = []
     doubles: list[int] = []
-    for row_id, member, deleted in connection.execute(found, parameters):
-        if member in members:
+    for row_id, key, deleted in connection.execute(found, parameters):
+        if deleted:
+            pass
+        elif key in keys:
             doubles.append(row_id)
-        elif not deleted:
+        else:
             marked.append(row_id)
-        members.add(member)
+        keys.add(key)
     if marked:
         connection.execute(_MARK_DELETED, {"ids": marked, "moment": moment})
     if doubles:

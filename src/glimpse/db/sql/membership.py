@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from glimpse.db.base_records import Viewer
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.members import OF_MEMBER, drop_member
 from glimpse.db.sql.reading import fits, no_such_image, require_image_id
 from glimpse.db.sql.tables import image_members, images
@@ -37,7 +38,7 @@ _ALL = (
     .where(_LIVE, images.c.deleted == sa.false())
     .order_by(_COLUMNS.id)
 )
-_SEEN = _ALL.where(sa.or_(images.c.owner == _PROJECT, _COLUMNS.member == _PROJECT))
+_SEEN = _ALL.where(sa.or_(equals(images.c.owner, _PROJECT), equals(_COLUMNS.member, _PROJECT)))
 
 _LOCK_IMAGE = (
     sa.select(images.c.id)
@@ -54,7 +55,6 @@ _REVIVE = (
     sa.update(image_members)
     .where(_COLUMNS.id == sa.bindparam("row_id", type_=sa.Integer()))
     .values(
-        member=sa.bindparam("of_member", type_=sa.String()),
         status=MemberStatus.PENDING.value,
         updated_at=_MOMENT,
         deleted=False,
@@ -142,7 +142,7 @@ def _add_member(connection: Connection, image_id: str, member_id: str, maximum: 
     removed = next((row for row in rows if row.deleted), None)
     created_at = None
     if removed is not None:
-        revive = {"row_id": removed.id, "of_member": member_id, "moment": moment}
+        revive = {"row_id": removed.id, "moment": moment}
         # a purge may have taken the row since it was read
         created_at = removed.created_at if connection.execute(_REVIVE, revive).rowcount else None
     if created_at is None:

@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from glimpse.db.sql.exact_comparison import is_one_of
 from glimpse.db.sql.metadef_items import insert_items
 from glimpse.db.sql.metadef_lock import locked
 from glimpse.db.sql.metadef_namespaces import content_of, drop_namespace, insert_content
@@ -55,7 +56,9 @@ def load_namespace(connection: Connection, content: NamespaceContent, mode: Load
 
 def export_namespaces(connection: Connection, names: Sequence[str]) -> list[NamespaceContent]:
     """See the protocol; 5 statements for each namespace."""
-    statement = _ALL.where(_COLUMNS.namespace.in_(names)) if names else _ALL
+    statement = (
+        _ALL.where(is_one_of(_COLUMNS.namespace, sa.bindparam("names", names, expanding=True))) if names else _ALL
+    )
     return [_sorted(content_of(connection, row)) for row in connection.execute(statement).fetchall()]
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.keyset import after_marker, marker_name, order_by
 from glimpse.db.sql.metadef_lock import locked, namespace_id, require_unprotected
 from glimpse.db.sql.metadef_rows import NOUNS, TABLES, item_of, item_row, times
@@ -41,7 +42,7 @@ def _statements(kind: type[Item]) -> _Statements:
     table = TABLES[kind]
     columns = table.c
     fields = [column for column in columns if column.name not in {"id", "namespace_id", "created_at"}]
-    one = sa.and_(columns.namespace_id == _NAMESPACE, columns.name == sa.bindparam("of_name", type_=sa.String()))
+    one = sa.and_(columns.namespace_id == _NAMESPACE, equals(columns.name, sa.bindparam("of_name", type_=sa.String())))
     return _Statements(
         all=sa.select(table).where(columns.namespace_id == _NAMESPACE).order_by(columns.id),
         one=sa.select(table).where(one),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.metadef_tables import metadef_namespaces
 from glimpse.db.sql.texts import storable
 from glimpse.errors import Forbidden, NotFound
 
 _COLUMNS = metadef_namespaces.c
 _ROW = sa.select(_COLUMNS.id, _COLUMNS.protected).where(
-    _COLUMNS.namespace == sa.bindparam("of_name", type_=sa.String())
+    equals(_COLUMNS.namespace, sa.bindparam("of_name", type_=sa.String()))
 )
 _LOCK = _ROW.with_for_update()
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.base_records import Viewer
+from glimpse.db.sql.exact_comparison import equals, is_one_of
 from glimpse.db.sql.keyset import order_by
 from glimpse.db.sql.metadef_items import after_row, drop_items, insert_items, items_of
 from glimpse.db.sql.metadef_lock import locked, no_such_namespace, require_unprotected
@@ -35,14 +36,14 @@ from glimpse.errors import Duplicate, Forbidden, NotFound
 _COLUMNS = metadef_namespaces.c
 _ASSOCIATED = metadef_namespace_resource_types.c
 _PROJECT = sa.bindparam("project", type_=sa.String())
-_SEEN = sa.or_(_COLUMNS.visibility == "public", _COLUMNS.owner == _PROJECT)
+_SEEN = sa.or_(_COLUMNS.visibility == "public", equals(_COLUMNS.owner, _PROJECT))
 _ONE = sa.select(_COLUMNS.id, *NAMESPACE_COLUMNS).where(
-    _COLUMNS.namespace == sa.bindparam("of_name", type_=sa.String())
+    equals(_COLUMNS.namespace, sa.bindparam("of_name", type_=sa.String()))
 )
 _OF_TYPES = sa.exists().where(
     _ASSOCIATED.namespace_id == _COLUMNS.id,
     _ASSOCIATED.resource_type_id == metadef_resource_types.c.id,
-    metadef_resource_types.c.name.in_(sa.bindparam("types", expanding=True)),
+    is_one_of(metadef_resource_types.c.name, sa.bindparam("types", expanding=True)),
 )
 _INSERT = sa.insert(metadef_namespaces)
 _UPDATE = sa.update(metadef_namespaces).where(_COLUMNS.id == sa.bindparam("row_id", type_=sa.Integer()))
@@ -118,7 +119,7 @@ def _filters(query: NamespaceQuery, viewer: Viewer) -> tuple[list[sa.ColumnEleme
         conditions.append(_SEEN)
         parameters["project"] = viewer.project_id
     if query.visibility is not None:
-        conditions.append(_COLUMNS.visibility == sa.bindparam("wanted", type_=sa.String()))
+        conditions.append(equals(_COLUMNS.visibility, sa.bindparam("wanted", type_=sa.String())))
         parameters["wanted"] = query.visibility
     if query.resource_types is not None:
         conditions.append(_OF_TYPES)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from glimpse.db.sql.exact_comparison import equals, is_one_of
 from glimpse.db.sql.tables import image_properties
 from glimpse.db.sql.texts import storable
 from glimpse.errors import Conflict
@@ -19,7 +20,8 @@ IMPORT_LOCK = "os_glance_import_task"
 
 _COLUMNS = image_properties.c
 _OF_IMAGE = sa.and_(_COLUMNS.image_id == sa.bindparam("of_image"), _COLUMNS.deleted == sa.false())
-_NAMED = sa.and_(_OF_IMAGE, _COLUMNS.name.in_(sa.bindparam("names", expanding=True)))
+_NAMES: sa.BindParameter[Any] = sa.bindparam("names", expanding=True)
+_NAMED = sa.and_(_OF_IMAGE, is_one_of(_COLUMNS.name, _NAMES))
 
 _INSERT = sa.insert(image_properties)
 _MARK_DELETED: dict[str, Any] = {
@@ -29,8 +31,9 @@ _MARK_DELETED: dict[str, Any] = {
 }
 _DROP = sa.update(image_properties).where(_NAMED).values(_MARK_DELETED)
 _DROP_ALL = sa.update(image_properties).where(_OF_IMAGE).values(_MARK_DELETED)
-_REMOVE_IMPORT_LOCK = sa.delete(image_properties).where(_OF_IMAGE, _COLUMNS.name == IMPORT_LOCK)
-_SPELLINGS = sa.select(_COLUMNS.name).where(_NAMED)
+_REMOVE_IMPORT_LOCK = sa.delete(image_properties).where(_OF_IMAGE, equals(_COLUMNS.name, IMPORT_LOCK))
+# by the collation, as the unique key of the table
+_SPELLINGS = sa.select(_COLUMNS.name).where(_OF_IMAGE, _COLUMNS.name.in_(_NAMES))
 
 
 def _upsert_on_conflict(insert: Any) -> Any:

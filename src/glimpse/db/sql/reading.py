@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from glimpse.db.base_records import Viewer
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.locations import read_metadata
 from glimpse.db.sql.tables import image_locations, image_members, image_properties, image_tags, images
 from glimpse.db.sql.texts import UNSTORABLE
@@ -81,7 +82,7 @@ def children(
         image_locations, _LOCATION, no_name, image_locations.c.value.label("value"), image_locations.c.meta_data
     ).where(image_locations.c.status == sa.literal_column("'active'"))
     memberships = branch(image_members, _MEMBERSHIP, no_name, image_members.c.status.label("value"), no_metadata).where(
-        image_members.c.member == project
+        equals(image_members.c.member, project)
     )
     return sa.union_all(properties, tags, locations, memberships)
 

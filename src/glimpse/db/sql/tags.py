@@ -1,7 +1,7 @@
 """Rows of ``image_tags``: at most one live row for an image and a value, which no constraint protects.
 
 The row of the image is locked by the caller (it was updated in the same transaction), so that two requests do not
-both add a tag. Whether a tag is there already is the database's to say: MySQL takes ``A`` for ``a``.
+both add a tag.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from glimpse.db.sql.exact_comparison import equals, is_none_of
 from glimpse.db.sql.tables import image_tags
 from glimpse.db.sql.texts import storable
 from glimpse.errors import NotFound
@@ -22,19 +23,19 @@ _IMAGE_ID = sa.bindparam("of_image", type_=sa.String())
 _VALUE = sa.bindparam("tag", type_=sa.String())
 _MOMENT = sa.bindparam("moment", type_=sa.DateTime())
 _OF_IMAGE = sa.and_(_COLUMNS.image_id == _IMAGE_ID, _COLUMNS.deleted == sa.false())
-_TAG = sa.and_(_OF_IMAGE, _COLUMNS.value == _VALUE)
+_TAG = sa.and_(_OF_IMAGE, equals(_COLUMNS.value, _VALUE))
 
 _live = image_tags.alias("live")
 _INSERT_MISSING = sa.insert(image_tags).from_select(
     ["image_id", "value", "created_at", "updated_at", "deleted"],
     sa.select(_IMAGE_ID, _VALUE, _MOMENT, _MOMENT, sa.false()).where(
-        ~sa.exists().where(_live.c.image_id == _IMAGE_ID, _live.c.value == _VALUE, _live.c.deleted == sa.false())
+        ~sa.exists().where(_live.c.image_id == _IMAGE_ID, equals(_live.c.value, _VALUE), _live.c.deleted == sa.false())
     ),
 )
 _MARK_DELETED: dict[str, Any] = {"deleted": True, "deleted_at": _MOMENT, "updated_at": _MOMENT}
 _DROP = sa.update(image_tags).where(_TAG).values(_MARK_DELETED)
 _DROP_ALL = sa.update(image_tags).where(_OF_IMAGE).values(_MARK_DELETED)
-_DROP_OTHERS = _DROP_ALL.where(_COLUMNS.value.not_in(sa.bindparam("kept", expanding=True)))
+_DROP_OTHERS = _DROP_ALL.where(is_none_of(_COLUMNS.value, sa.bindparam("kept", expanding=True)))
 
 
 def add_tags(connection: Connection, image_id: str, tags: Collection[str], moment: datetime) -> None:

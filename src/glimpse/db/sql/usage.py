@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects import mysql, postgresql
 
 from glimpse.db.base_usage import UsageFigures
+from glimpse.db.sql.exact_comparison import differs, equals
 from glimpse.db.sql.own_tables import leases, projects
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.db.sql.transaction import read
@@ -35,8 +36,8 @@ _COPIES = (
 )
 _IS_COPIED = sa.exists().where(
     image_properties.c.image_id == images.c.id,
-    image_properties.c.name == _COPYING,
-    image_properties.c.value != "",
+    equals(image_properties.c.name, _COPYING),
+    differs(image_properties.c.value, ""),
 )
 
 
@@ -51,16 +52,16 @@ def _figures(owned: sa.ColumnElement[bool]) -> Any:
     ).where(owned, _LIVE)
 
 
-_FIGURES = _figures(images.c.owner == _PROJECT)
+_FIGURES = _figures(equals(images.c.owner, _PROJECT))
 _FIGURES_OF_NOBODY = _figures(images.c.owner.is_(None))
 
-_COUNT = sa.select(sa.func.count()).where(images.c.owner == _PROJECT, _LIVE)
+_COUNT = sa.select(sa.func.count()).where(equals(images.c.owner, _PROJECT), _LIVE)
 
 _STORED = (
     sa.select(sa.func.coalesce(sa.func.sum(images.c.size), 0))
     .select_from(images.join(image_locations, image_locations.c.image_id == images.c.id))
     .where(
-        images.c.owner == _PROJECT,
+        equals(images.c.owner, _PROJECT),
         images.c.id != sa.bindparam("but_image", type_=sa.String()),
         _LIVE,
         images.c.size > 0,
@@ -70,7 +71,7 @@ _STORED = (
 )
 _RESERVED = (
     sa.select(sa.func.coalesce(sa.func.sum(leases.c.reserved_bytes), 0))
-    .where(leases.c.project_id == _PROJECT, leases.c.id != sa.bindparam("but_lease", type_=sa.String()))
+    .where(equals(leases.c.project_id, _PROJECT), leases.c.id != sa.bindparam("but_lease", type_=sa.String()))
     .scalar_subquery()
 )
 _TAKEN = sa.select(_STORED, _RESERVED)

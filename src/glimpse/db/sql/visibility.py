@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from glimpse.db.base_records import Viewer
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.tables import image_members, images
 from glimpse.domain.listing import SORT_KEYS
 from glimpse.domain.status import MemberStatus, Visibility
@@ -18,7 +19,7 @@ PROJECT = sa.bindparam("project", type_=sa.String())
 #: The membership status that a list asks for.
 MEMBER_STATUS = sa.bindparam("member_status", type_=sa.String())
 
-_OWN = images.c.owner == PROJECT
+_OWN = equals(images.c.owner, PROJECT)
 
 _VISIBILITIES = frozenset(visibility.value for visibility in Visibility)
 _MEMBER_STATUSES = frozenset(status.value for status in MemberStatus)
@@ -147,7 +148,7 @@ class ListScope(msgspec.Struct, frozen=True):
         return sa.and_(_is("shared"), sa.exists().where(image_members.c.image_id == images.c.id, *self._membership()))
 
     def _membership(self) -> list[sa.ColumnElement[bool]]:
-        of_project = [image_members.c.member == PROJECT, image_members.c.deleted == sa.false()]
+        of_project = [equals(image_members.c.member, PROJECT), image_members.c.deleted == sa.false()]
         return of_project if self.any_membership else [*of_project, image_members.c.status == MEMBER_STATUS]
 
 
