@@ -119,6 +119,7 @@ def _run(settings: Settings, tls: ServerTls) -> int:
             workers=server.workers,
             server="uvicorn",
             drain_seconds=settings.listen.drain_seconds,
+            connections=settings.listen.connections,
             idle_seconds=SERVER_KEEPS_IDLE,
             in_parent=_in_parent(settings, metrics_directory),
             tls=tls,

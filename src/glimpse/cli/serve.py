@@ -96,6 +96,7 @@ def _run(settings: Settings) -> int:
             workers=listen.workers,
             server=cast("Literal['granian', 'uvicorn']", listen.server),
             drain_seconds=listen.drain_seconds,
+            connections=listen.connections,
             in_parent=_in_parent(settings, metrics_directory),
         )
         return launch(options, lambda: _load(settings))

@@ -14,6 +14,7 @@ from glimpse.cli.config_options import config_options, settings_or_exit
 from glimpse.cli.database import failing_in_one_line, require_database
 from glimpse.cli.parts import try_notifications, try_stores
 from glimpse.cli.places import make_data_directory
+from glimpse.launcher.descriptors import raise_soft_limit
 from glimpse.settings.errors import SettingsError
 from glimpse.telemetry import log
 
@@ -44,6 +45,7 @@ def worker(
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
+    raise_soft_limit()
     running = build_worker(settings, threads=threads or max(settings.jobs.threads, 1))
     running.start()
     LOG.info("Running jobs as %s", running.name)

@@ -6,22 +6,18 @@ relies on in the two servers' behaviour is pinned in `tests/system/test_launcher
 
 from __future__ import annotations
 
-import resource
 import socket
 from collections.abc import Callable
 from dataclasses import replace
 
 from glimpse.extras import needs
+from glimpse.launcher.descriptors import affordable_connections
 from glimpse.launcher.listeners import describe, open_listeners
 from glimpse.launcher.options import ASGIApp, LaunchError, ServeOptions
 from glimpse.launcher.supervisor import Supervisor
 from glimpse.launcher.worker import ServerFactory, run_worker
 
 __all__ = ["ASGIApp", "LaunchError", "ServeOptions", "serve"]
-
-_MOST_DESCRIPTORS = 65536
-# Descriptors of a worker besides two for each connection: itself, and the file or backend behind it.
-_SPARE_DESCRIPTORS = 128
 
 
 def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
@@ -40,7 +36,7 @@ def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
     """
     make_server = _import_server(options)
     listeners = open_listeners(options.host, options.port, options.workers, options.backlog)
-    granted = replace(options, connections=_affordable(options.connections))
+    granted = replace(options, connections=affordable_connections(options.connections))
 
     def main(listener: socket.socket, link: socket.socket) -> int:
         return run_worker(load_app, make_server, granted, listener, link)
@@ -75,17 +71,3 @@ def _import_server(options: ServeOptions) -> ServerFactory:
             raise LaunchError(f"[glimpse] server = uvicorn {needs(error, 'uvicorn')}.") from error
         raise LaunchError(f"The HTTP server granian cannot be imported: {error}.") from error
     return GranianServer
-
-
-def _affordable(connections: int) -> int:
-    """Raise the soft limit of open descriptors, and return how many connections a worker can hold under it.
-
-    A granian worker that runs out of descriptors spins in accept() and serves nobody: it must stop accepting before.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return connections
-    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(1, min(connections, (max(soft, wanted) - _SPARE_DESCRIPTORS) // 2))

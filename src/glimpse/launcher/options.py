@@ -32,8 +32,8 @@ class ServeOptions:
     server: the HTTP server library; uvicorn is an extra, and imported only when asked for.
     drain_seconds: for how long running requests may go on after the first SIGTERM or SIGINT.
     idle_seconds: after which a connection without a running request is closed.
-    connections: how many one worker holds at once, lowered to what the limit of open descriptors allows; further ones
-        wait in the accept queue (granian only).
+    connections: how many one worker holds at once, lowered to what the limit of open descriptors allows. A worker that
+        has nearly as many closes idle ones, the longest idle first; further ones wait in the accept queue (granian).
     backlog: length of each accept queue.
     access_log: whether the server library logs each request, with the logger `granian.access` or `uvicorn.access`.
     log_level: level of the server library's own logger, `_granian` or `uvicorn.error`.

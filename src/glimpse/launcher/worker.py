@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
+from glimpse.launcher.eviction import IdleEviction
 from glimpse.launcher.lifespan import Lifespan, LifespanFailed, one_line
 from glimpse.launcher.options import ASGIApp, Receive, Scope, Send, ServeOptions
 
@@ -22,6 +23,8 @@ MESSAGE_BYTES = 2048
 
 # A worker's own limit for draining comes this much after the parent's: it is for workers whose parent is gone.
 _ALARM_SECONDS = 1.0
+
+_NO_CLIENT = ("-", 0)
 
 _logger = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class RunningRequests:
     """The application, with the lifespan's state handed to each request, and a count of the requests inside it.
 
     granian's drain waits for connections. A request whose client has left is none, and must still clean up.
+    ``busy`` counts the running requests of each client address (host and port), ``served`` has those that had one.
     """
 
     def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
@@ -57,14 +61,24 @@ class RunningRequests:
         self._running = 0
         self._none = asyncio.Event()
         self._none.set()
+        self.busy: dict[tuple[str, int], int] = {}
+        self.served: dict[tuple[str, int], None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = self._state.copy()
         self._running += 1
         self._none.clear()
+        client = scope.get("client") or _NO_CLIENT
+        busy = self.busy
+        busy[client] = busy.get(client, 0) + 1
+        self.served[client] = None
         try:
             await self._app(scope, receive, send)
         finally:
+            if busy[client] == 1:
+                del busy[client]
+            else:
+                busy[client] -= 1
             self._running -= 1
             if not self._running:
                 self._none.set()
@@ -112,11 +126,14 @@ async def _serve(
     except LifespanFailed as error:
         raise StartupFailed(f"the application does not start: {error}") from error
     requests = RunningRequests(app, lifespan.state)
+    eviction = IdleEviction(requests, listener.getsockname()[1], options.connections)
     server = make_server(requests, options, listener)
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
+    eviction.start()
     _say(link, READY)
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    eviction.stop()
     server.stop()
     await serving
     await requests.finished()

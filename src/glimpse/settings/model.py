@@ -41,6 +41,8 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     #: threads for metadata requests, and for transfers, in each worker
     request_threads: int = 8
     transfer_threads: int = 64
+    #: connections that each worker holds at most
+    connections: int = 4096
     #: seconds without a byte of a request body before the service gives up on it
     body_timeout: float = 60.0
 

@@ -47,6 +47,11 @@ OWN_OPTIONS: tuple[Option, ...] = (
         help="Seconds that running transfers get to end after SIGTERM.",
     ),
     Option(
+        section=SECTION, name="connections", kind="integer", minimum=16, maximum=32000, target="listen.connections",
+        help="Connections that each worker holds at most. A worker that has nearly as many closes idle ones, the "
+        "longest idle first. Fewer when the limit of open files is too low: two for each connection, and 128.",
+    ),
+    Option(
         section=SECTION, name="request_threads", kind="integer", minimum=1, maximum=1024,
         target="listen.request_threads", help="Threads for metadata requests, in each worker.",
     ),

@@ -1,0 +1,45 @@
+"""The limit of open descriptors (RLIMIT_NOFILE): raised as far as it goes, and what it is enough for."""
+
+from __future__ import annotations
+
+import logging
+import resource
+
+LOG = logging.getLogger(__name__)
+
+#: More than this is never asked for: programs that are run may close every descriptor up to the limit.
+MOST_DESCRIPTORS = 65536
+#: Descriptors of a worker besides two for each connection: itself, and the file or backend behind it.
+SPARE_DESCRIPTORS = 128
+
+
+def raise_soft_limit() -> int:
+    """Raise the soft limit of this process to the hard one, at most to 65,536, and return the soft limit then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_DESCRIPTORS
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
+
+
+def affordable_connections(wanted: int) -> int:
+    """How many connections a worker can hold under the limit, at most ``wanted``.
+
+    Raises the soft limit, and logs a WARNING when even the hard one is too low. A granian worker that runs out of
+    descriptors spins in accept() and serves nobody: it must stop accepting before.
+    """
+    limit = raise_soft_limit()
+    possible = max(1, (limit - SPARE_DESCRIPTORS) // 2)
+    if possible >= wanted:
+        return wanted
+    LOG.warning(
+        "The limit of open files (RLIMIT_NOFILE) is %d, which is enough for %d connections in each worker, not for %d. "
+        "Raise its hard limit to %d (systemd: LimitNOFILE=).",
+        limit,
+        possible,
+        wanted,
+        2 * wanted + SPARE_DESCRIPTORS,
+    )
+    return possible
