@@ -7,6 +7,7 @@ section 4.5).
 from __future__ import annotations
 
 import logging
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ from glimpse.settings.model import Formats
 
 if TYPE_CHECKING:
     from oslo_utils.imageutils.format_inspector import FileInspector
+
+    from glimpse.transfer.strict.examiner import Examiner
 
 #: The front of the stream, gathered before anything is decided, so that what is found never depends on how the
 #: sender cut its bytes. A VMDK text descriptor is parsed in one go, and QEMU reads no more than this of one.
@@ -25,6 +28,16 @@ _PIECE_BYTES: Final = 64 << 10
 _MAX_VIRTUAL_SIZE: Final = (1 << 63) - 1
 #: Formats whose virtual size follows from the length of the stream; the others state it in a header.
 _SIZED_BY_STREAM: Final = frozenset({"gpt", "luks"})
+#: The front of all that glimpse.transfer.strict reads, which raw data do not pass through: what QEMU's probe knows,
+#: and texts that may be descriptors.
+_READ_STRICTLY: Final = re.compile(
+    rb"KDMV|COWD|QFI\xfb|QED\0|OOOM|MOOO|conectix|vhdxfile|LUKS\xba\xbe|WithoutFreeSpace|WithouFreSpacExt"
+    rb"|Bochs Virtual HD Image|(?s:.{64})\x7f\x10\xda\xbe|\s*+(?:\xef\xbb\xbf\s*+)?(?:#|(?i:version))"
+)
+#: Checks of the library that the strict reading takes the place of: the library wants descriptors in ASCII.
+_READ_BETTER: Final = {"vmdk": frozenset({"descriptor"})}
+#: The end of the stream, in which a VHD has its footer.
+_FOOTER_BYTES: Final = 1024
 
 
 @cache
@@ -40,12 +53,14 @@ def inspectors() -> dict[str, type[FileInspector]]:
 class Match:
     """One format on one stream: its inspector, fed as far as it wants to see."""
 
-    __slots__ = ("_broken", "_inspector", "_rest", "live", "name")
+    __slots__ = ("_broken", "_inspector", "_rest", "live", "name", "suits")
 
     def __init__(self, name: str, inspector: FileInspector) -> None:
         self.name = name
         #: whether more of the stream could change what the inspector finds
         self.live = True
+        #: whether the inspector has taken what it saw without an objection
+        self.suits = False
         self._inspector = inspector
         self._broken: Exception | None = None
         self._rest = b""
@@ -144,8 +159,9 @@ class Match:
         except Exception as exc:  # noqa: BLE001 - most inspectors refuse a stream of another format by raising
             # Without its traceback, whose frames would keep the front of the stream in memory.
             self._broken = exc.with_traceback(None)
-            self.live = False
+            self.live = self.suits = False
         else:
+            self.suits = True
             self.live = not self._inspector.complete
 
 
@@ -165,12 +181,17 @@ class FormatDetector:
         self._live = self._matches
         self._head: list[bytes] | None = []
         self._head_bytes = 0
+        self._tail = b""
+        self._examiner: Examiner | None = None
 
     def feed(self, batch: bytes) -> None:
         """Look at the next bytes of the stream. Never raises."""
+        self._tail = batch[-_FOOTER_BYTES:] if len(batch) >= _FOOTER_BYTES else (self._tail + batch)[-_FOOTER_BYTES:]
         if self._head is None:
             if self._live:
                 self._read_on(batch)
+            if self._examiner is not None:
+                self._examiner.feed(batch)
             return
         self._head.append(batch)
         self._head_bytes += len(batch)
@@ -185,6 +206,23 @@ class FormatDetector:
         self._read_head()
         return {match.name: match for match in self._matches if match.found()}
 
+    def examine(self) -> None:
+        """Apply the checks of ``glimpse.transfer.strict`` to the stream, which has ended.
+
+        :raises UnsupportedContent: the stream is what no image may be, whatever its ``disk_format`` is.
+        """
+        if self._examiner is not None:
+            self._examiner.finish()
+        elif b"conectix" in self._tail:
+            from glimpse.transfer.strict.examiner import check_last_footer  # noqa: PLC0415 - see _READ_STRICTLY
+
+            check_last_footer(self._tail)
+
+    @property
+    def virtual_size(self) -> int | None:
+        """Bytes of the disk inside, where the strict reading knows better than the library."""
+        return self._examiner.virtual_size if self._examiner is not None else None
+
     def _read_head(self) -> None:
         if self._head is None:
             return
@@ -193,6 +231,10 @@ class FormatDetector:
         for match in self._matches:
             match.read_head(front[:HEAD_BYTES])
         self._live = [match for match in self._matches if match.live]
+        if _READ_STRICTLY.match(front) or any(match.name == "vmdk" and match.suits for match in self._matches):
+            from glimpse.transfer.strict.examiner import Examiner  # noqa: PLC0415 - see _READ_STRICTLY
+
+            self._examiner = Examiner(front)
         if len(front) > HEAD_BYTES:
             self._read_on(front[HEAD_BYTES:])
 
@@ -231,24 +273,29 @@ class Inspection:
         if self._disk_format == "iso" and matches.keys() == {"iso", "gpt"}:
             del matches["gpt"]  # a disc that also boots from a stick
         if len(matches) > 1:
-            return self._mismatch(sorted(matches))
+            return self._mismatch(sorted(matches), self._detector)
         for match in matches.values():
-            return self._of_format(match, size)
-        return self._of_no_format(size)
+            return self._of_format(match, size, self._detector)
+        return self._of_no_format(size, self._detector)
 
-    def _of_format(self, match: Match, size: int) -> int | None:
+    def _of_format(self, match: Match, size: int, detector: FormatDetector) -> int | None:
         if self._disk_format not in {match.name, "raw"}:
-            return self._mismatch([match.name])
-        match.check_safety(self._gpt_nonfatal if match.name == "gpt" else frozenset())
-        return (size if self._disk_format == "raw" else match.virtual_size(size)) or None
-
-    def _of_no_format(self, size: int) -> int | None:
+            return self._mismatch([match.name], detector)
+        detector.examine()
+        match.check_safety(self._gpt_nonfatal if match.name == "gpt" else _READ_BETTER.get(match.name, frozenset()))
         if self._disk_format == "raw":
             return size or None
-        return self._mismatch(["raw"]) if self._disk_format in inspectors() else None
+        return detector.virtual_size or match.virtual_size(size) or None
 
-    def _mismatch(self, names: list[str]) -> None:
+    def _of_no_format(self, size: int, detector: FormatDetector) -> int | None:
+        if self._disk_format in inspectors().keys() - {"raw"}:
+            return self._mismatch(["raw"], detector)
+        detector.examine()
+        return size or None if self._disk_format == "raw" else None
+
+    def _mismatch(self, names: list[str], detector: FormatDetector) -> None:
         if self._must_match:
             raise UnsupportedContent(
                 f"The content is refused: it is {' and '.join(names)}, but disk_format is {self._disk_format}."
             )
+        detector.examine()

@@ -74,6 +74,7 @@ _OTHER_FORMAT = (
         detected="vmdk",
         build=partial(vmdk_descriptor, MIB),
         reason="is a mere descriptor that claims to be embedded in the disk it describes",
+        strict="vmdk check descriptor",
         refusal="unsized",
     ),
 )
@@ -86,6 +87,7 @@ _POLYGLOTS = (
         also=("iso",),
         build=lambda: iso_behind(qcow2(DISK)),
         reason="is a qcow2 image and a disc",
+        strict="qcow2 check tables",
         refusal="mismatch",
     ),
     Sample(
@@ -95,6 +97,7 @@ _POLYGLOTS = (
         also=("qcow2",),
         build=lambda: iso_behind(qcow2(DISK, backing_file=b"/etc/passwd")),
         reason="is a disc and a qcow2 image with a backing file",
+        strict="qcow2 check backing_file",
         refusal="mismatch",
     ),
     Sample(
@@ -113,6 +116,7 @@ _POLYGLOTS = (
         also=("vmdk",),
         build=lambda: iso_behind(vmdk_sparse(DISK)),
         reason="is a disc and a VMDK",
+        strict="vmdk check directory",
         refusal="mismatch",
     ),
     Sample(
@@ -122,6 +126,7 @@ _POLYGLOTS = (
         also=("iso",),
         build=lambda: iso_behind(vhd(DISK)),
         reason="is a VHD and a disc",
+        strict="vhd check footer",
         refusal="mismatch",
     ),
     Sample(
@@ -144,14 +149,15 @@ _CUT_SHORT = (
             build=lambda image=image, length=length: image()[:length],
             reason="ends before its format can be recognised",
             refusal="mismatch",
+            strict=strict,
         )
-        for name, image, length in (
-            ("qcow2", partial(qcow2, DISK), 4),
-            ("qcow2", partial(qcow2, DISK), 511),
-            ("vhd", partial(vhd, DISK), 4),
-            ("vhdx", partial(vhdx, DISK), 4),
-            ("vdi", partial(vdi, DISK), 511),
-            ("iso", iso, 32 * KIB + 6),
+        for name, image, length, strict in (
+            ("qcow2", partial(qcow2, DISK), 4, "qcow2 check unknown_features"),
+            ("qcow2", partial(qcow2, DISK), 511, "qcow2 check tables"),
+            ("vhd", partial(vhd, DISK), 4, ""),
+            ("vhdx", partial(vhdx, DISK), 4, ""),
+            ("vdi", partial(vdi, DISK), 511, "vdi check blocks"),
+            ("iso", iso, 32 * KIB + 6, ""),
         )
     ),
     *(
@@ -162,13 +168,14 @@ _CUT_SHORT = (
             build=lambda image=image, length=length: image()[:length],
             reason="ends before it can be checked",
             refusal="incomplete",
+            strict=strict,
         )
-        for detected, image, length in (
-            ("vmdk", partial(vmdk_sparse, DISK), 4),
-            ("vmdk", partial(vmdk_sparse, DISK), 511),
-            ("vhd", partial(vhd, DISK), 511),
-            ("vhdx", partial(vhdx, DISK), MIB),
-            ("luks", luks1, 511),
+        for detected, image, length, strict in (
+            ("vmdk", partial(vmdk_sparse, DISK), 4, "vmdk check descriptor"),
+            ("vmdk", partial(vmdk_sparse, DISK), 511, "vmdk check descriptor"),
+            ("vhd", partial(vhd, DISK), 511, "vhd check header"),
+            ("vhdx", partial(vhdx, DISK), MIB, "vhdx check regions"),
+            ("luks", luks1, 511, ""),
         )
     ),
 )

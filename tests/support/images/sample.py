@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Refusal = Literal["safety", "incomplete", "unsized", "mismatch"]
-"""How inspection ends: a safety check fails, the data end too early to check them, the size cannot be
-read, or the content is not (only) what the user claims."""
+"""How the library's inspection ends: a safety check fails, the data end too early to check them, the size
+cannot be read, or the content is not (only) what the user claims."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,9 @@ class Sample:
     refusal: Refusal | None = None
     check: str = ""
     """The name of the safety check that fails, for the refusal `safety`."""
+
+    strict: str = ""
+    """The check of our own reading that refuses it where the library has no opinion, as "FORMAT check NAME"."""
 
     @property
     def matches(self) -> frozenset[str]:
