@@ -38,6 +38,9 @@ from glimpse.settings.model import Settings
 from glimpse.signature.all import LazyVerifiers
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import ProcessMetrics, Recorder
+from glimpse.transfer.concurrency import Concurrency
+from glimpse.transfer.fair_threads import FairThreads
+from glimpse.transfer.parts import PartMemory
 
 #: Seconds that waiting notifications get to leave when the service stops.
 NOTIFY_SECONDS = 5.0
@@ -109,9 +112,12 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         identity_threads=_threads("identity", settings.listen.request_threads),
         threads=_threads("request", settings.listen.request_threads),
         transfer_threads=_threads("transfer", settings.listen.transfer_threads),
-        reading_threads=_threads("reading", settings.listen.transfer_threads),
+        reading_threads=FairThreads("reading", settings.listen.transfer_threads),
+        store_threads=FairThreads("store", settings.listen.transfer_threads),
         transfer=partial(counted_transfer, recorder),
         upload_slots=asyncio.Semaphore(settings.listen.transfer_threads),
+        downloads=Concurrency("downloads", settings.listen.max_downloads, settings.listen.max_downloads_per_project),
+        part_memory=PartMemory(settings.listen.download_memory),
     )
     recovery = Recovery(database, stores, keeper, _count_in(recorder), notifier)
     runner = _runner(settings, deps, recorder)
@@ -138,7 +144,8 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
 
     def close() -> None:
         # what waits there closes the readers of downloads that ended: it must still run
-        workshop.reading_threads.shutdown(wait=True)
+        workshop.reading_threads.shutdown()
+        workshop.store_threads.shutdown()
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
         if notifier is not None:

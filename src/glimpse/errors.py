@@ -20,6 +20,7 @@
     ├── RangeNotSatisfiable     a byte range outside the data
     ├── BodyTimeout             the sender of a body stopped sending
     └── Unavailable             a part that is needed does not answer now
+        ├── Busy                  too much is running already; it may be tried again soon
         ├── StoreUnavailable
         │   └── DataIncomplete      reading failed when a part of the data had been sent
         └── DatabaseUnavailable
@@ -123,6 +124,15 @@ class BodyTimeout(GlimpseError):
 
 class Unavailable(GlimpseError):
     """A part that the request needs does not answer now (wire: 503)."""
+
+
+class Busy(Unavailable):
+    """Too much of the kind is running already, or waits (wire: 503 with ``Retry-After``)."""
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        """``retry_seconds``: after so many it makes sense to try again."""
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class StoreUnavailable(Unavailable):

@@ -18,7 +18,7 @@ from glimpse.settings.model import Auth
 from tests.support.service import run_to_the_end
 from tests.support.wire import Wire, settings_in, wired
 
-METHODS = {"get", "put", "post", "delete", "patch"}
+METHODS = {"get", "head", "put", "post", "delete", "patch"}
 
 
 def document(auth: str = "keystone", custom: dict[str, object] | None = None, url: str | None = None) -> dict[str, Any]:

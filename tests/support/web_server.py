@@ -22,8 +22,9 @@ class WebServer:
 
     ``files`` with ranges; ``norange`` always whole; ``chunked`` whole and without a length; ``nohead`` with 405 for
     HEAD; ``cut`` with half of the bytes announced; ``secret`` only with basic credentials user:secret; ``slow`` in
-    pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for. ``/redirect/CODE?to=URL``
-    sends on, ``/status/CODE`` answers so.
+    pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for; ``silent`` answers HEAD, and
+    nothing else until :meth:`speak`, ``mute`` nothing at all until then; ``drip`` one byte of the body each ``pause``
+    seconds, ``drophead`` one byte of the head. ``/redirect/CODE?to=URL`` sends on, ``/status/CODE`` answers so.
     """
 
     def __init__(self, *, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
@@ -31,6 +32,7 @@ class WebServer:
         #: method, path, Host and the header Authorization of each request
         self.requests: list[tuple[str, str, str, str | None]] = []
         self.pause = 0.05
+        self._silence = threading.Event()
         self.slow_part = 64 << 10
         self._server = ThreadingHTTPServer((address, 0), _handler_for(self))
         self._server.daemon_threads = True
@@ -45,7 +47,16 @@ class WebServer:
         """The address of a file."""
         return f"{self.scheme}://{host}:{self.port}/{kind}/{name}"
 
+    def speak(self) -> None:
+        """Let the silent answers go on."""
+        self._silence.set()
+
+    def wait_for_speech(self) -> None:
+        """Return after :meth:`speak`."""
+        self._silence.wait(60)
+
     def close(self) -> None:
+        self.speak()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -80,7 +91,14 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
             _, kind, *rest = parts.path.split("/")
             name = "/".join(rest)
             data = owner.files.get(name)
-            if kind == "redirect":
+            if kind == "mute" or (kind == "silent" and self.command != "HEAD"):
+                owner.wait_for_speech()
+            if kind == "drophead":
+                for byte in b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 4000:
+                    self.wfile.write(bytes((byte,)))
+                    time.sleep(owner.pause)
+                self.close_connection = True
+            elif kind == "redirect":
                 self._head(int(name), {"Location": parse_qs(parts.query)["to"][0], "Content-Length": "0"})
             elif kind == "status":
                 self._head(int(name), {"Content-Length": "0"})
@@ -124,6 +142,10 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(data[: len(data) // 2])
                 self.close_connection = True
                 self.connection.shutdown(2)
+            elif kind == "drip":
+                for byte in data:
+                    self.wfile.write(bytes((byte,)))
+                    time.sleep(owner.pause)
             elif kind == "slow":
                 for start in range(0, len(data), owner.slow_part):
                     self.wfile.write(data[start : start + owner.slow_part])

@@ -123,6 +123,21 @@ class Wire:
         identity: bool = True,
     ) -> Answer:
         """One request. ``target`` is path and query; an iterable body is chunked; ``cut`` ends it by a disconnect."""
+        asked = self.ask(method, target, body, headers, json_body=json_body, cut=cut, identity=identity)
+        return self.loop.run_until_complete(asked)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        json_body: object = None,
+        cut: bool = False,
+        identity: bool = True,
+    ) -> Answer:
+        """The same in the loop of the service, where several requests run side by side."""
         fields = {**(self.caller.headers() if identity else {}), "Host": "img.example.net", **(headers or {})}
         if json_body is not None:
             body = json.dumps(json_body).encode()
@@ -132,7 +147,7 @@ class Wire:
             fields.setdefault("Content-Length", str(len(body)))
         elif body is not None:
             fields.setdefault("Transfer-Encoding", "chunked")
-        return self.loop.run_until_complete(self._run(method, target, fields, parts, cut=cut))
+        return await self._run(method, target, fields, parts, cut=cut)
 
     async def _run(self, method: str, target: str, fields: dict[str, str], parts: list[bytes], *, cut: bool) -> Answer:
         path, _, query = target.partition("?")

@@ -48,6 +48,7 @@ Answer = TypeVar("Answer")
 #: Methods that an identity without the right to write may use.
 READING = frozenset({"GET", "HEAD"})
 
+_WITHOUT_BODY = frozenset({204, 304})
 _ACCEPT_VERSION = "application/vnd.openstack.images-"
 
 
@@ -90,9 +91,9 @@ def has_body(headers: Mapping[str, str]) -> bool:
 
 
 async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:
-    """Send a complete answer; 204 carries no length, as HTTP asks. ``head`` leaves the body out."""
+    """Send a complete answer; 204 and 304 carry no length, as HTTP asks. ``head`` leaves the body out."""
     fields = list(reply.headers)
-    if reply.status != 204:
+    if reply.status not in _WITHOUT_BODY:
         fields.append((b"content-length", str(len(reply.body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": fields})
     await send({"type": "http.response.body", "body": b"" if head else reply.body})

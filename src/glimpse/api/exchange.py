@@ -20,6 +20,9 @@ from glimpse.context import Context
 from glimpse.errors import BodyIncomplete, BodyTimeout
 from glimpse.services.deps import Deps
 from glimpse.settings.model import Settings
+from glimpse.transfer.concurrency import Concurrency
+from glimpse.transfer.fair_threads import FairThreads
+from glimpse.transfer.parts import PartMemory
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -54,8 +57,11 @@ class Workshop:
 
     ``reading_deps`` serve requests that only read. ``identity_threads`` verify who asks, so that a slow identity
     service holds up no other work; ``threads`` run metadata use cases, ``transfer_threads`` store uploads,
-    ``reading_threads`` read for downloads, so that these never wait for uploads. ``transfer`` counts a running transfer
-    of the named direction while its block runs. ``upload_slots`` has a slot for each transfer thread.
+    ``reading_threads`` read for downloads, so that these never wait for uploads, and ``store_threads`` run use cases
+    that wait for a store (deletions, changes of locations): of both, no project and no source takes more than its
+    share. ``transfer`` counts a running transfer of the named direction while its block runs. ``upload_slots`` has a
+    slot for each transfer thread, ``downloads`` limits those that run at the same time, and ``part_memory`` what they
+    hold for fast clients.
     """
 
     deps: Deps
@@ -65,9 +71,12 @@ class Workshop:
     identity_threads: Executor
     threads: Executor
     transfer_threads: Executor
-    reading_threads: Executor
+    reading_threads: FairThreads
+    store_threads: FairThreads
     transfer: Callable[[str], AbstractContextManager[object]]
     upload_slots: asyncio.Semaphore
+    downloads: Concurrency
+    part_memory: PartMemory
 
 
 @dataclass(slots=True)
@@ -89,6 +98,11 @@ class Exchange:
         return self.scope["path_params"]
 
     @property
+    def party(self) -> str:
+        """Whose share of the service the request takes: the caller's project, else its user."""
+        return self.context.project_id or self.context.user_id or ""
+
+    @property
     def settings(self) -> Settings:
         """The settings of the service."""
         return self.workshop.settings
@@ -97,6 +111,11 @@ class Exchange:
         """Run a use case in a worker thread: the one hop of a metadata request. Its log lines bear the caller."""
         work = partial(copy_context().run, function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self.workshop.threads, work)
+
+    async def storing(self, function: Callable[..., T], *arguments: Any) -> T:
+        """As :meth:`blocking`, for a use case that waits for stores: it holds up no other request."""
+        lane = self.workshop.store_threads.lane(project=self.party)
+        return await asyncio.wrap_future(lane.submit(copy_context().run, function, *arguments))
 
     async def body(self) -> bytes:
         """The whole body of a metadata request.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glimpse.api.error_body import error_body
 from glimpse.api.errors import Refusal, status_of
 from glimpse.api.exchange import Reply
-from glimpse.errors import GlimpseError
+from glimpse.errors import Busy, GlimpseError, RangeNotSatisfiable
 
 _INTERNAL = "The service failed to handle the request; its log has the reason under the request id."
 
@@ -30,8 +30,15 @@ class FailureReply:
         general = _GENERAL.get(status)
         made = error_body(status, general or message, message if general else "", accept=accept)
         headers = [(b"content-type", made.content_type.encode())]
-        if isinstance(error, Refusal):
-            headers.extend(error.headers)
+        match error:
+            case Refusal():
+                headers.extend(error.headers)
+            case RangeNotSatisfiable() if error.size is not None:
+                headers.append((b"content-range", f"bytes */{error.size}".encode()))
+            case Busy():
+                headers.append((b"retry-after", str(error.retry_seconds).encode()))
+            case _:
+                pass
         if status == 401 and self._challenge:
             headers.append((b"www-authenticate", self._challenge.encode()))
         return Reply(status, made.body, tuple(headers))

@@ -13,6 +13,7 @@ from glimpse.api.openapi import view as openapi
 from glimpse.api.v2 import (
     actions,
     image_data,
+    image_download,
     image_tasks,
     images,
     info,
@@ -38,7 +39,11 @@ TABLE: tuple[tuple[str, dict[str, Handler], frozenset[str]], ...] = (
         {"GET": images.show, "PATCH": images.update, "DELETE": images.delete},
         frozenset({"GET", "DELETE"}),
     ),
-    ("/images/{image_id}/file", {"GET": image_data.download, "PUT": image_data.upload}, NO_BODY_GET),
+    (
+        "/images/{image_id}/file",
+        {"GET": image_download.download, "HEAD": image_download.head, "PUT": image_data.upload},
+        frozenset({"GET", "HEAD"}),
+    ),
     ("/images/{image_id}/tags/{tag}", {"PUT": tags.add, "DELETE": tags.remove}, NO_BODY),
     ("/images/{image_id}/actions/deactivate", {"POST": actions.deactivate}, NO_BODY),
     ("/images/{image_id}/actions/reactivate", {"POST": actions.reactivate}, NO_BODY),

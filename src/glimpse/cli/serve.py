@@ -97,6 +97,7 @@ def _run(settings: Settings) -> int:
             server=cast("Literal['granian', 'uvicorn']", listen.server),
             drain_seconds=listen.drain_seconds,
             connections=listen.connections,
+            write_seconds=listen.write_timeout,
             in_parent=_in_parent(settings, metrics_directory),
         )
         return launch(options, lambda: _load(settings))

@@ -35,7 +35,7 @@ def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
     :raises LaunchError: the port cannot be opened, or the server library is not installed.
     """
     make_server = _import_server(options)
-    listeners = open_listeners(options.host, options.port, options.workers, options.backlog)
+    listeners = open_listeners(options.host, options.port, options.workers, options.backlog, options.write_seconds)
     granted = replace(options, connections=affordable_connections(options.connections))
 
     def main(listener: socket.socket, link: socket.socket) -> int:

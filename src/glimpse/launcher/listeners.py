@@ -10,6 +10,8 @@ from glimpse.launcher.options import LaunchError
 
 _Address: TypeAlias = tuple[Any, ...]
 
+_TCP_NOTSENT_LOWAT = 25  # Linux; the socket module has no name for it
+
 # A client that vanished without a word (power, cable, firewall) is noticed after 60 + 4 * 15 seconds; without this, an
 # upload would wait for its next byte for ever. Accepted connections inherit these options from the listener.
 _CONNECTION_OPTIONS = (
@@ -18,6 +20,9 @@ _CONNECTION_OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # What the kernel keeps for a client beyond what is under way to it. Without a limit it takes some MiB for each that
+    # does not read; a lower one makes more wake-ups of every fast download.
+    (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, 512 * 1024),
 )
 
 _REASONS = {
@@ -27,10 +32,13 @@ _REASONS = {
 }
 
 
-def open_listeners(host: str, port: int, count: int, backlog: int) -> list[socket.socket]:
+def open_listeners(host: str, port: int, count: int, backlog: int, write_seconds: float = 120.0) -> list[socket.socket]:
     """Open `count` listening sockets on one address, among which the kernel spreads new connections.
 
     One socket for each worker, and not one for all: from a shared queue one worker takes a whole burst.
+
+    The kernel cuts a connection whose client takes nothing of what was sent for `write_seconds`, whichever server holds
+    the data: granian ends no answer of which it cannot write the next byte.
 
     :raises LaunchError: the host does not resolve, or the address is in use, not permitted, or not this machine's.
     """
@@ -39,10 +47,11 @@ def open_listeners(host: str, port: int, count: int, backlog: int) -> list[socke
     try:
         # The first one listens before it gets SO_REUSEPORT. That fails when anybody else listens there, whatever their
         # options are; with SO_REUSEPORT from the start, two services could share a port and never know.
-        first = _listen(family, address, backlog, shared=False)
+        first = _listen(family, address, backlog, write_seconds, shared=False)
         listeners.append(first)
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(count > 1))
-        listeners.extend(_listen(family, first.getsockname(), backlog, shared=True) for _ in range(count - 1))
+        address_taken = first.getsockname()
+        listeners.extend(_listen(family, address_taken, backlog, write_seconds, shared=True) for _ in range(count - 1))
     except OSError as error:
         for listener in listeners:
             listener.close()
@@ -68,7 +77,7 @@ def _resolve(host: str, port: int) -> tuple[int, _Address]:
     return family, address
 
 
-def _listen(family: int, address: _Address, backlog: int, *, shared: bool) -> socket.socket:
+def _listen(family: int, address: _Address, backlog: int, write_seconds: float, *, shared: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Connections of the previous run in TIME_WAIT must not keep a restart off for a minute.
@@ -76,6 +85,7 @@ def _listen(family: int, address: _Address, backlog: int, *, shared: bool) -> so
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         for level, option, value in _CONNECTION_OPTIONS:
             listener.setsockopt(level, option, value)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(write_seconds * 1000))
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(address)

@@ -32,6 +32,7 @@ class ServeOptions:
     server: the HTTP server library; uvicorn is an extra, and imported only when asked for.
     drain_seconds: for how long running requests may go on after the first SIGTERM or SIGINT.
     idle_seconds: after which a connection without a running request is closed.
+    write_seconds: after which a connection whose client takes nothing of its answer is cut.
     connections: how many one worker holds at once, lowered to what the limit of open descriptors allows. A worker that
         has nearly as many closes idle ones, the longest idle first; further ones wait in the accept queue (granian).
     backlog: length of each accept queue.
@@ -51,6 +52,7 @@ class ServeOptions:
     server: ServerName = "granian"
     drain_seconds: float = 30.0
     idle_seconds: float = 75.0
+    write_seconds: float = 120.0
     connections: int = 4096
     backlog: int = 1024
     access_log: bool = False
@@ -65,5 +67,5 @@ class ServeOptions:
             raise LaunchError(f"The port must be between 0 and 65535, not {self.port}.")
         if min(self.workers, self.connections, self.backlog) < 1:
             raise LaunchError("The numbers of workers and connections and the backlog must be at least 1.")
-        if self.drain_seconds < 0 or self.idle_seconds <= 0:
-            raise LaunchError("The time to drain must not be negative, and the idle time must be above 0.")
+        if self.drain_seconds < 0 or min(self.idle_seconds, self.write_seconds) <= 0:
+            raise LaunchError("The time to drain must not be negative, idle and write times must be above 0.")

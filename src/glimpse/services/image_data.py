@@ -1,9 +1,8 @@
-"""Bytes into an image, and bytes out of it (spec 01, section 4)."""
+"""Bytes into an image (spec 01, sections 4.1 and 4.2)."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from glimpse.context import Context
@@ -13,13 +12,10 @@ from glimpse.domain.status import Status
 from glimpse.domain.update import changed
 from glimpse.errors import (
     Conflict,
-    DataNotFound,
-    Forbidden,
     GlimpseError,
     Invalid,
     LeaseLost,
     LimitExceeded,
-    RangeNotSatisfiable,
     StoreUnavailable,
     Unavailable,
 )
@@ -27,13 +23,10 @@ from glimpse.notify import events
 from glimpse.quota.admission import Growth
 from glimpse.services.deps import Deps
 from glimpse.signature.base import SIGNATURE, KeyManagerCaller, SignatureVerifier, is_signed
-from glimpse.stores.base import Reader, Store, Writer
+from glimpse.stores.base import Store, Writer
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.pump import Digests, receive_into
-from glimpse.transfer.ranges import ByteRange
 from glimpse.transfer.source import ByteSource
-
-LOG = logging.getLogger(__name__)
 
 #: What an interrupted upload left on the image for its user to read; the next upload that succeeds removes it.
 FAILED_UPLOAD = "os_glance_failed_upload"
@@ -50,19 +43,6 @@ class UploadRequest:
     declared_size: int | None
     store: str | None = None
     progress: Callable[[int], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """Data that are ready to be sent: ``size`` in bytes of the whole, ``range`` the part asked for or None."""
-
-    image: Image
-    size: int
-    range: ByteRange | None
-    reader: Reader
-
-
-RangeOf = Callable[[Image, int], ByteRange | None]
 
 
 def upload_image(deps: Deps, context: Context, request: UploadRequest, source: ByteSource) -> None:
@@ -208,62 +188,3 @@ def _activate(deps: Deps, image: Image, lease: Lease, store: Store, data: Stored
     if deps.notifier is not None:
         now = changed(image, ImageChange(drop_properties=stale), updated_at)
         events.upload_finished(deps.notifier, now, data, _named(deps, store), updated_at)
-
-
-def open_download(
-    deps: Deps, context: Context, image_id: str, range_of: RangeOf, prefer: Sequence[str] = ()
-) -> Download | None:
-    """Open the data of an image, or return None when it has none (spec 01, section 4.4).
-
-    ``range_of`` is given the image and its size in bytes and says which part is wanted. Locations are tried in the
-    order of their stores' weights, those in the stores of ``prefer`` before the others, until one can be opened.
-
-    :raises NotFound: unknown or invisible image.
-    :raises Forbidden: policy ``download_image`` or ``download_from_store``, or the image is deactivated and the
-        caller no admin.
-    :raises Invalid: ``prefer`` names an unknown store, or there are no named stores.
-    :raises StoreUnavailable: no location can be read now.
-    """
-    image = deps.database.get_image(image_id, Viewer(context.project_id, context.is_admin))
-    if image.status is Status.DEACTIVATED and not context.is_admin:
-        raise Forbidden(f"Image {image.id} is deactivated; its data cannot be downloaded.")
-    deps.policy.require_image(context, "download_image", image)
-    if prefer:
-        deps.policy.require_image(context, "download_from_store", image)
-        deps.stores.check_preferred(prefer)
-    if image.status is Status.QUEUED:
-        # what it may have is the location of an import whose data were found to be others (spec 02, section 5.4)
-        return None
-    failure: GlimpseError | None = None
-    for location in deps.stores.in_order(image.locations, prefer):
-        try:
-            return _open(deps.stores.for_location(location), image, location, range_of)
-        except DataNotFound as error:
-            LOG.error("Image %s has lost its data at location %s: %s", image.id, location.id, error)  # noqa: TRY400
-        except StoreUnavailable as error:
-            LOG.warning("Image %s cannot be read at its location %s: %s", image.id, location.id, error)
-            failure = error
-    if failure is not None:
-        raise failure
-    return None
-
-
-def record_download(deps: Deps, context: Context, download: Download, sent: int) -> None:
-    """Tell of data that were sent to their end, or that the store failed to give: ``sent`` is how many bytes went out.
-
-    Not of a client that went away (spec 06, section 11.5).
-    """
-    if deps.notifier is not None:
-        events.download_ended(deps.notifier, context, download.image, sent=sent, expected=download.reader.length)
-
-
-def _open(store: Store, image: Image, location: Location, range_of: RangeOf) -> Download:
-    size = store.size(location.url) if image.size is None else image.size
-    wanted = range_of(image, size)
-    start, length = (wanted.start, wanted.length) if wanted else (0, size)
-    try:
-        reader = store.reader(location.url, start, length)
-    except RangeNotSatisfiable as error:
-        # the range lies within the recorded size, so the object is shorter than it must be
-        raise StoreUnavailable(f"The data in store {store.id} are shorter than the {size} bytes recorded.") from error
-    return Download(image, size, wanted, reader)

@@ -45,6 +45,15 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 4096
     #: seconds without a byte of a request body before the service gives up on it
     body_timeout: float = 60.0
+    #: seconds in which a client takes nothing of an answer before its connection is cut
+    write_timeout: float = 120.0
+    #: seconds until a store has opened the data of a download, everything included
+    store_open_timeout: float = 30.0
+    #: downloads that run at the same time in each worker, in all and of one project
+    max_downloads: int = 1000
+    max_downloads_per_project: int = 500
+    #: bytes that all downloads of a worker hold for fast clients, beyond 1 MiB for each
+    download_memory: int = 64 << 20
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):

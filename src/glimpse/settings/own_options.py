@@ -58,12 +58,39 @@ OWN_OPTIONS: tuple[Option, ...] = (
     Option(
         section=SECTION, name="transfer_threads", kind="integer", minimum=1, maximum=4096,
         target="listen.transfer_threads",
-        help="Threads for uploads, and as many for downloads, in each worker. An upload that finds none free for 30 "
-        "seconds is answered 503.",
+        help="Threads for uploads, as many for downloads, and as many for deletions and changes of locations, in each "
+        "worker. Of the last two kinds no project and no store gets more than half. An upload that finds none free for "
+        "30 seconds is answered 503.",
     ),
     Option(
         section=SECTION, name="body_timeout", kind="number", target="listen.body_timeout",
         check=checks.more_than_zero, help="Seconds without a byte of a request body before the request is given up.",
+    ),
+    Option(
+        section=SECTION, name="write_timeout", kind="number", minimum=1, maximum=86400, target="listen.write_timeout",
+        help="Seconds in which a client takes nothing of an answer before its connection is cut. A client that takes "
+        "its data slowly is not cut.",
+    ),
+    Option(
+        section=SECTION, name="max_downloads", kind="integer", minimum=1, maximum=1 << 20,
+        target="listen.max_downloads",
+        help="Downloads that run at the same time in each worker; any more are answered 503 with `Retry-After`.",
+    ),
+    Option(
+        section=SECTION, name="max_downloads_per_project", kind="integer", minimum=1, maximum=1 << 20,
+        target="listen.max_downloads_per_project", help="The same for the callers of one project.",
+    ),
+    Option(
+        section=SECTION, name="download_memory", kind="integer", minimum=0, maximum=1 << 40,
+        target="listen.download_memory",
+        help="Bytes that all downloads of a worker may hold together for clients that take data fast. Beyond it each "
+        "download holds less than 1 MiB, also of a fast client.",
+    ),
+    Option(
+        section=SECTION, name="store_open_timeout", kind="number", target="listen.store_open_timeout",
+        check=checks.more_than_zero,
+        help="Seconds until a store has opened the data of a download, everything included; after them the download is "
+        "answered 503.",
     ),
     Option(
         section=SECTION, name="metrics_host", kind="string", target="metrics.host", check=checks.not_empty,

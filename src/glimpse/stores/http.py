@@ -99,11 +99,12 @@ class HttpStore:
             raise
 
     def size(self, url: str) -> int:
-        """Bytes that the server says there are; 0 where it does not say it.
+        """Bytes that the server says there are.
 
         Servers that answer HEAD with an error, or without a length, are asked by GET, whose body is not read.
 
-        :raises Invalid: the rules refuse the URL or one that it leads to, or the server refuses the request.
+        :raises Invalid: the rules refuse the URL or one that it leads to, or the server refuses the request, or does
+            not say the length.
         """
         for method in ("HEAD", "GET"):
             with self._open(method, url, {}) as answer:
@@ -112,7 +113,7 @@ class HttpStore:
                     return size
                 if method == "GET":
                     self._require_success(answer, Invalid)
-        return 0
+        raise Invalid("The server does not say how long the data are.")
 
     def delete(self, url: str) -> NoReturn:
         """:raises Forbidden: always; the data are not the service's."""

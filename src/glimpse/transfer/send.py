@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Future, wait
 from typing import Any, Final
 
 from glimpse.errors import DataIncomplete, StoreUnavailable
 from glimpse.stores.base import Reader
+from glimpse.transfer.fair_threads import Submits
+from glimpse.transfer.parts import PartMemory, PartSizes
 from glimpse.transfer.pump import Receive
 
 #: The ``send`` callable of ASGI.
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-#: One part is read ahead, and a server may hold some eight more for a slow client.
-PART_BYTES: Final = 512 << 10
+#: Seconds after which a part goes as it is: a source that drips is passed on as it drips, and holds no thread for long.
+_FILL_SECONDS: Final = 1.0
 
 
 async def send_reader(
-    reader: Reader, send: Send, receive: Receive, executor: Executor, *, part_bytes: int = PART_BYTES
+    reader: Reader,
+    send: Send,
+    receive: Receive,
+    threads: Submits,
+    *,
+    start: MutableMapping[str, Any],
+    memory: PartMemory,
 ) -> int:
-    """Send all of ``reader`` as the body of the response whose start was sent; return the number of bytes sent.
+    """Send ``start`` and all of ``reader`` as the body of the response; return the number of bytes of the body sent.
 
-    Reading runs in ``executor``, one part ahead of sending, and stops when the client does: fewer bytes than
-    ``reader.length`` are returned when it went away. The reader is closed in every case.
+    Reading runs in ``threads``, one part ahead of sending, and stops when the client does: fewer bytes than
+    ``reader.length`` are returned when it went away. The reader is closed in every case. Parts of fast clients are
+    large as far as ``memory`` goes; a client that takes nothing is cut off by the kernel, see ``write_timeout``.
 
     :raises DataIncomplete: reading failed, or ended early. The caller lets this pass up to the server, which cuts
         the connection: that is how the client learns that the data are not complete.
     """
-    gone = asyncio.ensure_future(_disconnected(receive))
-    reading = _Reading(reader, executor, part_bytes)
+    reading = _Reading(reader, threads)
+    sizes = PartSizes(reader.length, memory)
+    gone: asyncio.Future[None] | None = None
     sent = 0
     try:
+        await send(start)
+        gone = asyncio.ensure_future(_disconnected(receive))
         while True:
             try:
-                part = await reading.next_part()
+                part = await reading.next_part(sizes)
             except StoreUnavailable as error:
                 raise DataIncomplete(str(error), sent) from error
             if gone.done():
@@ -44,14 +57,17 @@ async def send_reader(
             more = sent + len(part) < reader.length
             if more and not part:
                 raise DataIncomplete(f"The data ended after {sent} of {reader.length} bytes.", sent)
-            if more:
-                reading.start()
-            await send({"type": "http.response.body", "body": part, "more_body": more})
             sent += len(part)
+            sizes.sent(len(part))
+            if more:
+                reading.start(sizes)
+            await send({"type": "http.response.body", "body": part, "more_body": more})
             if not more:
                 return sent
     finally:
-        gone.cancel()
+        if gone is not None:
+            gone.cancel()
+        sizes.close()
         reading.close()
 
 
@@ -62,22 +78,22 @@ async def _disconnected(receive: Receive) -> None:
 
 
 class _Reading:
-    """The parts of a reader, read by the threads of an executor into one buffer, one part at a time."""
+    """The parts of a reader, read by other threads into one buffer, one part at a time."""
 
-    def __init__(self, reader: Reader, executor: Executor, part_bytes: int) -> None:
+    def __init__(self, reader: Reader, threads: Submits) -> None:
         self._reader = reader
-        self._executor = executor
-        self._buffer = memoryview(bytearray(max(1, min(part_bytes, reader.length))))
+        self._threads = threads
+        self._buffer = memoryview(b"")
         self._running: Future[bytes] | None = None
 
-    def start(self) -> Future[bytes]:
+    def start(self, sizes: PartSizes) -> Future[bytes]:
         """Read the next part in the background."""
-        self._running = self._executor.submit(self._read)
+        self._running = self._threads.submit(self._read, sizes.next_size())
         return self._running
 
-    async def next_part(self) -> bytes:
+    async def next_part(self, sizes: PartSizes) -> bytes:
         """The part being read; empty at the end."""
-        part = await asyncio.wrap_future(self._running or self.start())
+        part = await asyncio.wrap_future(self._running or self.start(sizes))
         self._running = None
         return part
 
@@ -87,20 +103,26 @@ class _Reading:
         idle = running is None or running.cancel()
         try:
             if idle or running is None:
-                self._executor.submit(self._reader.close)
+                self._threads.submit(self._reader.close)
             else:
-                self._executor.submit(self._close_after, running)
+                self._threads.submit(self._close_after, running)
         except RuntimeError:
-            # the executor was shut down, which waits for what runs in it
+            # the threads were shut down, which waits for what runs in them
             self._reader.close()
 
-    def _read(self) -> bytes:
+    def _read(self, size: int) -> bytes:
+        size = max(1, min(size, self._reader.length))
+        if len(self._buffer) != size:
+            self._buffer = memoryview(bytearray(size))
         filled = 0
-        while filled < len(self._buffer):
+        until = time.monotonic() + _FILL_SECONDS
+        while filled < size:
             count = self._reader.readinto(self._buffer[filled:])
             if count == 0:
                 break
             filled += count
+            if time.monotonic() >= until:
+                break
         return bytes(self._buffer[:filled])
 
     def _close_after(self, running: Future[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import tracemalloc
 from collections.abc import Iterator, MutableMapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from glimpse.errors import DataIncomplete, StoreUnavailable
-from glimpse.transfer.send import PART_BYTES, send_reader
+from glimpse.transfer.parts import LARGE_PART, SMALL_PART, PartMemory, bytes_held
+from glimpse.transfer.send import send_reader
 from tests.support.images import noise
 from tests.unit.transfer.asgi_script import END, GONE, Script
 from tests.unit.transfer.file_ends import FileReader
@@ -26,16 +28,24 @@ def executor() -> Iterator[Executor]:
         yield executor
 
 
+START: MutableMapping[str, Any] = {"type": "http.response.start", "status": 200, "headers": []}
+
+
 class Client:
     """What an ASGI server would put on the wire; takes ``seconds`` for each part."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self.parts: list[bytes] = []
+        self.started = False
         self.ended = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         assert not self.ended
+        if not self.started:
+            assert message == START
+            self.started = True
+            return
         assert message["type"] == "http.response.body"
         await asyncio.sleep(self.seconds)
         self.parts.append(message["body"])
@@ -57,11 +67,14 @@ def download(
     executor: Executor,
     *,
     script: Script | None = None,
-    part_bytes: int = PART_BYTES,
+    memory: PartMemory | None = None,
 ) -> int:
     async def main() -> int:
         try:
-            return await send_reader(reader, client, script or Script([END]), executor, part_bytes=part_bytes)
+            receive = script or Script([END])
+            return await send_reader(
+                reader, client, receive, executor, start=START, memory=memory or PartMemory(64 * MIB)
+            )
         finally:
             await asyncio.sleep(0)
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -72,7 +85,7 @@ def download(
         assert reader.closed.wait(10)
 
 
-@pytest.mark.parametrize("size", [1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES, 5 * MIB + 3])
+@pytest.mark.parametrize("size", [1, SMALL_PART - 1, SMALL_PART, SMALL_PART + 1, 3 * LARGE_PART, 5 * MIB + 3])
 @pytest.mark.parametrize("at_most", [1 << 30, 100_003])
 def test_sends_every_byte(path: Path, executor: Executor, size: int, at_most: int) -> None:
     path.write_bytes(noise(size))
@@ -80,7 +93,7 @@ def test_sends_every_byte(path: Path, executor: Executor, size: int, at_most: in
     assert download(FileReader(path, at_most=at_most), client, executor) == size
     assert client.ended
     assert client.body == path.read_bytes()
-    assert [len(part) for part in client.parts[:-1]] == [PART_BYTES] * ((size - 1) // PART_BYTES)
+    assert all(SMALL_PART <= len(part) <= LARGE_PART for part in client.parts[:-1])
 
 
 def test_an_empty_image_is_one_empty_part(path: Path, executor: Executor) -> None:
@@ -92,33 +105,33 @@ def test_an_empty_image_is_one_empty_part(path: Path, executor: Executor) -> Non
 
 
 def test_reads_one_part_ahead_and_no_further(path: Path, executor: Executor) -> None:
-    path.write_bytes(bytes(100 * 1000))
+    path.write_bytes(bytes(30 * SMALL_PART))
     reader = FileReader(path)
 
     class Watching(Client):
         async def __call__(self, message: MutableMapping[str, Any]) -> None:
-            assert reader.read <= len(self.body) + 2000
+            assert reader.read <= len(self.body) + 2 * SMALL_PART
             await super().__call__(message)
             await asyncio.sleep(0.002)
-            assert reader.read <= len(self.body) + 1000
+            assert reader.read <= len(self.body) + SMALL_PART
 
-    assert download(reader, Watching(), executor, part_bytes=1000) == 100_000
+    assert download(reader, Watching(), executor, memory=PartMemory(0)) == 30 * SMALL_PART
 
 
 class FailingReader(FileReader):
     def readinto(self, buffer: memoryview) -> int:
-        if self.read >= 3000:
+        if self.read >= 3 * SMALL_PART:
             raise StoreUnavailable("the disk is gone")
         return super().readinto(buffer)
 
 
 def test_a_failing_read_raises_before_the_end_is_told(path: Path, executor: Executor) -> None:
-    path.write_bytes(bytes(10_000))
+    path.write_bytes(bytes(10 * SMALL_PART))
     client = Client()
     with pytest.raises(DataIncomplete, match="disk is gone") as raised:
-        download(FailingReader(path), client, executor, part_bytes=1000)
-    assert raised.value.sent == 3000
-    assert client.body == bytes(3000)
+        download(FailingReader(path), client, executor)
+    assert raised.value.sent == 3 * SMALL_PART
+    assert client.body == bytes(3 * SMALL_PART)
     assert not client.ended
 
 
@@ -128,7 +141,7 @@ def test_data_that_end_early_are_not_the_end(path: Path, executor: Executor) -> 
     reader.length = 12_000
     client = Client()
     with pytest.raises(DataIncomplete, match="after 10000 of 12000") as raised:
-        download(reader, client, executor, part_bytes=1000)
+        download(reader, client, executor)
     assert raised.value.sent == 10_000
     assert not client.ended
 
@@ -136,10 +149,10 @@ def test_data_that_end_early_are_not_the_end(path: Path, executor: Executor) -> 
 def test_a_client_that_goes_away_stops_the_reading(path: Path, executor: Executor) -> None:
     path.write_bytes(bytes(1_000_000))
     reader, client = FileReader(path), Client(seconds=0.01)
-    sent = download(reader, client, executor, script=Script([END, 0.5, GONE]), part_bytes=1000)
+    sent = download(reader, client, executor, script=Script([END, 0.05, GONE]))
     assert 0 < sent < 1_000_000
     assert sent == len(client.body)
-    assert reader.read <= sent + 2000
+    assert reader.read <= sent + 2 * SMALL_PART
     assert not client.ended
 
 
@@ -154,14 +167,40 @@ def test_a_failing_send_stops_the_reading(path: Path, executor: Executor) -> Non
             await super().__call__(message)
 
     with pytest.raises(OSError, match="wire cut"):
-        download(reader, Cut(), executor, part_bytes=1000)
-    assert reader.read <= 6000
+        download(reader, Cut(), executor)
+    assert reader.read <= 6 * SMALL_PART
+
+
+def test_an_answer_whose_start_fails_closes_its_reader(path: Path, executor: Executor) -> None:
+    path.write_bytes(bytes(1000))
+    reader = FileReader(path)
+
+    async def failing(_: MutableMapping[str, Any]) -> None:
+        raise OSError("wire cut")
+
+    with pytest.raises(OSError, match="wire cut"):
+        asyncio.run(send_reader(reader, failing, Script([END]), executor, start=START, memory=PartMemory(0)))
+    assert reader.closed.wait(10)
+    assert reader.read == 0
+
+
+def test_a_source_that_drips_is_passed_on_as_it_drips(path: Path, executor: Executor) -> None:
+    path.write_bytes(bytes(1000))
+
+    class Dripping(FileReader):
+        def readinto(self, buffer: memoryview) -> int:
+            time.sleep(0.4)
+            return super().readinto(buffer)
+
+    client = Client()
+    assert download(Dripping(path, at_most=200), client, executor) == 1000
+    assert len(client.parts[0]) < 1000
 
 
 def test_a_failing_receive_is_not_hidden(path: Path, executor: Executor) -> None:
     path.write_bytes(bytes(1_000_000))
     with pytest.raises(OSError, match="wire cut"):
-        download(FileReader(path), Client(0.001), executor, script=Script([OSError("wire cut")]), part_bytes=1000)
+        download(FileReader(path), Client(0.001), executor, script=Script([OSError("wire cut")]))
 
 
 class SlowReader(FileReader):
@@ -182,7 +221,9 @@ def test_a_cancelled_download_closes_the_reader_after_its_read(path: Path, execu
     reader = SlowReader(path)
 
     async def main() -> None:
-        sending = asyncio.ensure_future(send_reader(reader, Client(), Script([END]), executor, part_bytes=1000))
+        sending = asyncio.ensure_future(
+            send_reader(reader, Client(), Script([END]), executor, start=START, memory=PartMemory(0))
+        )
         while not reader.started:
             await asyncio.sleep(0.001)
         sending.cancel()
@@ -201,24 +242,42 @@ def test_a_download_that_outlives_its_executor_closes_its_reader(path: Path) -> 
     class LastPart(Client):
         async def __call__(self, message: MutableMapping[str, Any]) -> None:
             await super().__call__(message)
-            executor.shutdown()
+            if self.ended:
+                executor.shutdown()
 
     assert download(FileReader(path), LastPart(), executor) == 1000
 
 
-def test_memory_stays_at_a_few_parts(path: Path, executor: Executor) -> None:
-    with path.open("wb") as file:
-        file.truncate(64 * MIB)
-
+def peak_of(reader: FileReader, executor: Executor, memory: PartMemory) -> int:
     class Counting(Client):
         async def __call__(self, message: MutableMapping[str, Any]) -> None:
-            self.parts = [self.parts[0] + len(message["body"]).to_bytes(4, "big")] if self.parts else [b""]
-            await asyncio.sleep(0)
+            if message["type"] == "http.response.body":
+                await asyncio.sleep(0)
 
     tracemalloc.start()
     try:
-        assert download(FileReader(path), Counting(), executor) == 64 * MIB
-        peak = tracemalloc.get_traced_memory()[1]
+        assert download(reader, Counting(), executor, memory=memory) == reader.length
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 4 * PART_BYTES + MIB
+
+
+@pytest.mark.parametrize(("memory", "part"), [(0, SMALL_PART), (64 * MIB, LARGE_PART)])
+def test_memory_stays_at_a_few_parts(path: Path, executor: Executor, memory: int, part: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(64 * MIB)
+    assert peak_of(FileReader(path), executor, PartMemory(memory)) < 4 * part + 256 * 1024
+
+
+def test_a_download_gives_the_memory_of_large_parts_back(path: Path, executor: Executor) -> None:
+    with path.open("wb") as file:
+        file.truncate(128 * MIB)
+    memory = PartMemory(bytes_held(LARGE_PART))
+    largest = [max(map(len, parts_of(path, executor, memory))) for _ in range(2)]
+    assert largest[0] == largest[1] > SMALL_PART
+
+
+def parts_of(path: Path, executor: Executor, memory: PartMemory) -> list[bytes]:
+    client = Client()
+    download(FileReader(path), client, executor, memory=memory)
+    return client.parts

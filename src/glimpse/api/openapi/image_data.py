@@ -10,6 +10,11 @@ TAG = "image data"
 
 _BYTES: Fragment = {"type": "string", "format": "binary"}
 _ABOUT = ("Accept-Ranges", "Content-MD5", "ETag")
+_UNCHANGED = Answer(text="The data are those of `If-None-Match`.", headers=("ETag",))
+_CONDITIONS = (
+    header("If-Match", "Nothing, unless the data have one of these entity tags.", {"type": "string"}),
+    header("If-None-Match", "Nothing, if the data have one of these entity tags.", {"type": "string"}),
+)
 
 IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
     ("PUT", "/images/{image_id}/file"): Operation(
@@ -28,12 +33,27 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
             query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
             header("Range", "`bytes=first-last`, one range.", {"type": "string"}),
             header("If-Range", "The whole image, unless it has this `ETag`.", {"type": "string"}),
+            *_CONDITIONS,
         ),
         answers={
             200: Answer(text="All data.", content={OCTETS: _BYTES}, headers=_ABOUT),
             204: Answer(text="The image has no data."),
             206: Answer(text="The range.", content={OCTETS: _BYTES}, headers=(*_ABOUT, "Content-Range")),
+            304: _UNCHANGED,
         },
-        refusals=(403, 416),
+        refusals=(403, 412, 416),
+    ),
+    ("HEAD", "/images/{image_id}/file"): Operation(
+        id="image_data_head", summary="Length and entity tag of the data of an image", tag=TAG,
+        parameters=(
+            query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
+            *_CONDITIONS,
+        ),
+        answers={
+            200: Answer(text="The head of a download of all data.", headers=(*_ABOUT, "Content-Length")),
+            204: Answer(text="The image has no data."),
+            304: _UNCHANGED,
+        },
+        refusals=(403, 412),
     ),
 }  # fmt: skip

@@ -49,6 +49,7 @@ REFUSALS: Mapping[int, str] = {
     408: "The body stopped coming.",
     409: "The state of the resource does not allow it.",
     410: "The image was deleted meanwhile, or the store takes no data.",
+    412: "The data are not those of `If-Match`.",
     413: "A quota or a limit is reached.",
     415: "The media type, or the content of the image, is not taken.",
     416: "The range lies outside the data.",
@@ -69,18 +70,26 @@ HEADERS: Mapping[str, Fragment] = {
     "Accept-Patch": {"description": "Media types that PATCH takes.", "schema": _TEXT},
     "Accept-Ranges": {"description": "`bytes`.", "schema": _TEXT},
     "Allow": {"description": "Methods that the path takes.", "schema": _TEXT},
+    "Content-Length": {"description": "Bytes of the data.", "schema": {"type": "integer"}},
     "Content-MD5": {"description": "MD5 of the whole image, in hex.", "schema": _TEXT},
     "Content-Range": {"description": "Which bytes of how many these are.", "schema": _TEXT},
     "ETag": {"description": "Multihash of the whole image.", "schema": _TEXT},
     "Location": {"description": "URL of the new resource, or of the one to go to.", "schema": _TEXT},
     "OpenStack-image-import-methods": {"description": "Import methods, separated by commas.", "schema": _TEXT},
     "OpenStack-image-store-ids": {"description": "Ids of stores, separated by commas.", "schema": _TEXT},
+    "Retry-After": {"description": "Seconds after which it makes sense to try again.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "How to prove an identity.", "schema": _TEXT},
     "X-Openstack-Request-Id": {"description": "Id of the request; log lines have it.", "schema": _TEXT},
 }
 
 #: Headers of refusals by status.
-REFUSAL_HEADERS: Mapping[int, tuple[str, ...]] = {401: ("WWW-Authenticate",), 405: ("Allow",), 415: ("Accept-Patch",)}
+REFUSAL_HEADERS: Mapping[int, tuple[str, ...]] = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    415: ("Accept-Patch",),
+    416: ("Content-Range",),
+    503: ("Retry-After",),
+}
 
 NO_CONTENT = Answer(text="Done; nothing to say.")
 

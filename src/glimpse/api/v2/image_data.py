@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/file``: the bytes of an image (spec 01, section 4)."""
+"""``PUT /v2/images/{id}/file``: the data of an image are sent (spec 01, sections 4.1 and 4.2)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import asyncio
 import re
 from contextvars import copy_context
 from functools import partial
-from urllib.parse import parse_qs
 
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import NO_CONTENT, Exchange, RawHeaders, Reply
+from glimpse.api.exchange import NO_CONTENT, Exchange, Reply
 from glimpse.api.unread_body import DRAIN_BYTES, DRAIN_SECONDS
 from glimpse.context import Context
-from glimpse.domain.image import Image
-from glimpse.errors import BodyIncomplete, DataIncomplete, GlimpseError, Invalid, Unavailable
+from glimpse.errors import BodyIncomplete, GlimpseError, Invalid, Unavailable
 from glimpse.services.deps import Deps
-from glimpse.services.image_data import Download, UploadRequest, open_download, record_download, upload_image
+from glimpse.services.image_data import UploadRequest, upload_image
 from glimpse.transfer.pump import BodyPump
-from glimpse.transfer.ranges import ByteRange, requested_range, strong_etag
-from glimpse.transfer.send import send_reader
 from glimpse.transfer.source import ByteSource
 
 OCTETS = "application/octet-stream"
@@ -86,69 +82,3 @@ def _declared_size(exchange: Exchange) -> int | None:
     if not _INTEGER.fullmatch(announced.strip()):
         raise Invalid("The header x-openstack-image-size must be a decimal integer.")
     return int(announced) or None
-
-
-async def download(exchange: Exchange) -> Reply | None:
-    """GET: 200 or 206 with the data, 204 when the image has none."""
-
-    def range_of(image: Image, size: int) -> ByteRange | None:
-        return requested_range(
-            range_=exchange.headers.get("range"),
-            content_range=exchange.headers.get("content-range"),
-            if_range=exchange.headers.get("if-range"),
-            size=size,
-            etag=strong_etag(image.os_hash_value, image.checksum),
-        )
-
-    opened = await exchange.blocking(
-        open_download,
-        exchange.deps,
-        exchange.context,
-        exchange.params["image_id"],
-        range_of,
-        _preferred(exchange.scope["query_string"]),
-    )
-    if opened is None:
-        return NO_CONTENT
-    with exchange.workshop.transfer("download"):
-        status, headers = _head(opened)
-        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
-        await _send(exchange, opened)
-    return None
-
-
-async def _send(exchange: Exchange, opened: Download) -> None:
-    deps, context = exchange.deps, exchange.context
-    try:
-        sent = await send_reader(opened.reader, exchange.send, exchange.receive, exchange.workshop.reading_threads)
-    except DataIncomplete as error:
-        record_download(deps, context, opened, error.sent)
-        raise
-    if sent == opened.reader.length:
-        record_download(deps, context, opened, sent)
-
-
-def _preferred(query_string: bytes) -> tuple[str, ...]:
-    """The store ids of the query ``prefer``; empty ones are ignored (spec 01, section 4.4)."""
-    if b"prefer" not in query_string:
-        return ()
-    given = parse_qs(query_string.decode("latin-1")).get("prefer", [])
-    return tuple(name for text in given for part in text.split(",") if (name := part.strip()))
-
-
-def _head(opened: Download) -> tuple[int, RawHeaders]:
-    image = opened.image
-    headers: list[tuple[bytes, bytes]] = [
-        (b"content-type", OCTETS.encode()),
-        (b"content-length", str(opened.reader.length).encode()),
-        (b"accept-ranges", b"bytes"),
-    ]
-    if image.checksum:
-        headers.append((b"content-md5", image.checksum.encode()))
-    tag = strong_etag(image.os_hash_value, image.checksum)
-    if tag:
-        headers.append((b"etag", tag.encode()))
-    if opened.range is None:
-        return 200, tuple(headers)
-    headers.append((b"content-range", opened.range.content_range(opened.size).encode()))
-    return 206, tuple(headers)

@@ -50,13 +50,15 @@ async def update(exchange: Exchange) -> Reply:
     body = json_value(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
     operations = parse_patch(body, draft, exchange.deps.checker)
     image_id = exchange.params["image_id"]
-    image = await exchange.blocking(update_image, exchange.deps, exchange.context, image_id, operations)
+    # stores are asked about new locations, and data of removed ones deleted
+    run = exchange.storing if any(operation.on_locations for operation in operations) else exchange.blocking
+    image = await run(update_image, exchange.deps, exchange.context, image_id, operations)
     return json_reply(_body(exchange, image))
 
 
 async def delete(exchange: Exchange) -> Reply:
     """DELETE: 204."""
-    await exchange.blocking(delete_image, exchange.deps, exchange.context, exchange.params["image_id"])
+    await exchange.storing(delete_image, exchange.deps, exchange.context, exchange.params["image_id"])
     return NO_CONTENT
 
 

@@ -13,7 +13,8 @@ from glimpse.services.locations import add_location, list_locations
 async def add(exchange: Exchange) -> Reply:
     """POST: 202 and no body once the job is recorded."""
     document = json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
-    await exchange.blocking(add_location, exchange.deps, exchange.context, exchange.params["image_id"], document)
+    # the name of a server is looked up, which may take long
+    await exchange.storing(add_location, exchange.deps, exchange.context, exchange.params["image_id"], document)
     return Reply(202)
 
 

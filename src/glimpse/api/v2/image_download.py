@@ -1,0 +1,178 @@
+"""``GET`` and ``HEAD /v2/images/{id}/file``: the data of an image are fetched (spec 01, section 4.4)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import CancelledError as Cancelled
+from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
+from typing import TypeVar
+from urllib.parse import parse_qs
+
+from glimpse.api.errors import Refusal
+from glimpse.api.exchange import NO_CONTENT, Exchange, RawHeaders, Reply
+from glimpse.domain.image import Image
+from glimpse.errors import Busy, DataIncomplete
+from glimpse.services.download import DataFound, Download, data_size, find_data, open_data, record_download, source_of
+from glimpse.transfer.concurrency import RETRY_SECONDS
+from glimpse.transfer.fair_threads import Lane
+from glimpse.transfer.preconditions import Verdict, precondition
+from glimpse.transfer.ranges import ByteRange, requested_range, strong_etag
+from glimpse.transfer.send import send_reader
+
+T = TypeVar("T")
+
+_OCTETS = (b"content-type", b"application/octet-stream")
+
+
+async def download(exchange: Exchange) -> Reply | None:
+    """GET: 200 or 206 with the data, 304 to a client that has them, 204 when there never were any."""
+    found = await _find(exchange)
+    if found is None:
+        return NO_CONTENT
+    if (unchanged := _unchanged(exchange, found.image)) is not None:
+        return unchanged
+    tag = strong_etag(found.image.os_hash_value, found.image.checksum)
+
+    def range_of(size: int) -> ByteRange | None:
+        return requested_range(
+            range_=exchange.headers.get("range"),
+            content_range=exchange.headers.get("content-range"),
+            if_range=exchange.headers.get("if-range"),
+            size=size,
+            etag=tag,
+        )
+
+    if found.image.size is not None:
+        range_of(found.image.size)  # a range that cannot be is refused before a store is opened for it
+    workshop = exchange.workshop
+    with workshop.downloads.place(exchange.party), workshop.transfer("download"):
+        lane = _lane(exchange, found)
+        opened = await _from_store(exchange, lane, partial(open_data, exchange.deps.stores, found, range_of), _close)
+        await _send(exchange, lane, opened)
+    return None
+
+
+async def head(exchange: Exchange) -> Reply | None:
+    """HEAD: the head of the answer that a GET of the whole would have. The store is asked only for an unknown size."""
+    found = await _find(exchange)
+    if found is None:
+        return NO_CONTENT
+    if (unchanged := _unchanged(exchange, found.image)) is not None:
+        return unchanged
+    size = found.image.size
+    if size is None:
+        asked = partial(data_size, exchange.deps.stores, found)
+        with exchange.workshop.downloads.place(exchange.party):
+            size = await _from_store(exchange, _lane(exchange, found), asked, lambda _: None)
+    await exchange.send({"type": "http.response.start", "status": 200, "headers": _data_headers(found.image, size)})
+    await exchange.send({"type": "http.response.body", "body": b""})
+    return None
+
+
+async def _find(exchange: Exchange) -> DataFound | None:
+    return await exchange.blocking(
+        find_data,
+        exchange.deps,
+        exchange.context,
+        exchange.params["image_id"],
+        _preferred(exchange.scope["query_string"]),
+    )
+
+
+def _unchanged(exchange: Exchange, image: Image) -> Reply | None:
+    """304 where ``If-None-Match`` asks for it, else None.
+
+    :raises Refusal: 412, the data are not those of ``If-Match``.
+    """
+    headers = exchange.headers
+    tag = strong_etag(image.os_hash_value, image.checksum)
+    match precondition(headers.getlist("if-match"), headers.getlist("if-none-match"), tag):
+        case Verdict.FAILED:
+            raise Refusal(412, "The image has other data than those that If-Match asks for.")
+        case Verdict.UNCHANGED:
+            # an answer without a body has no length of one
+            return Reply(304, b"", () if tag is None else ((b"etag", tag.encode()),))
+        case Verdict.GO_ON:
+            return None
+
+
+def _lane(exchange: Exchange, found: DataFound) -> Lane:
+    source = source_of(exchange.deps.stores, found.locations[0])
+    return exchange.workshop.reading_threads.lane(project=exchange.party, source=source)
+
+
+async def _from_store(exchange: Exchange, lane: Lane, ask: Callable[[], T], drop: Callable[[T], None]) -> T:
+    """What ``ask`` returns, which waits for a store in a thread of ``lane``.
+
+    What comes too late, or when the client has gone, is handed to ``drop``.
+
+    :raises Busy: it takes longer than ``store_open_timeout``.
+    """
+    seconds = exchange.settings.listen.store_open_timeout
+    context = copy_context()  # log lines of the thread bear the caller
+    future = lane.submit(lambda: context.run(ask))
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.wrap_future(future)
+    except BaseException as error:
+        future.add_done_callback(partial(_drop_late, drop))
+        if isinstance(error, TimeoutError):
+            raise Busy(
+                f"The store did not open the data within {seconds:g} seconds; try again later.", RETRY_SECONDS
+            ) from None
+        raise
+
+
+def _drop_late(drop: Callable[[T], None], future: Future[T]) -> None:
+    try:
+        late = future.result()
+    except (Exception, Cancelled):  # noqa: BLE001 - nobody waits for it any more, and there is nothing to drop
+        return
+    drop(late)
+
+
+def _close(opened: Download) -> None:
+    opened.reader.close()
+
+
+async def _send(exchange: Exchange, lane: Lane, opened: Download) -> None:
+    deps, context = exchange.deps, exchange.context
+    status, headers = _start(opened)
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    try:
+        sent = await send_reader(
+            opened.reader, exchange.send, exchange.receive, lane, start=start, memory=exchange.workshop.part_memory
+        )
+    except DataIncomplete as error:
+        record_download(deps, context, opened, error.sent)
+        raise
+    if sent == opened.reader.length:
+        record_download(deps, context, opened, sent)
+
+
+def _preferred(query_string: bytes) -> tuple[str, ...]:
+    """The store ids of the query ``prefer``; empty ones are ignored (spec 01, section 4.4)."""
+    if b"prefer" not in query_string:
+        return ()
+    given = parse_qs(query_string.decode("latin-1")).get("prefer", [])
+    return tuple(name for text in given for part in text.split(",") if (name := part.strip()))
+
+
+def _start(opened: Download) -> tuple[int, RawHeaders]:
+    headers = _data_headers(opened.image, opened.reader.length)
+    if opened.range is None:
+        return 200, headers
+    return 206, (*headers, (b"content-range", opened.range.content_range(opened.size).encode()))
+
+
+def _data_headers(image: Image, length: int) -> RawHeaders:
+    headers = [_OCTETS, (b"content-length", str(length).encode()), (b"accept-ranges", b"bytes")]
+    if image.checksum:
+        headers.append((b"content-md5", image.checksum.encode()))
+    tag = strong_etag(image.os_hash_value, image.checksum)
+    if tag:
+        headers.append((b"etag", tag.encode()))
+    return tuple(headers)

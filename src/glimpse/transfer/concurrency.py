@@ -1,0 +1,49 @@
+"""How many transfers run at the same time, in all and of one party."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from glimpse.errors import Busy
+
+#: Seconds after which a client that was turned away may try again.
+RETRY_SECONDS = 10
+
+
+class Concurrency:
+    """Counts what runs. Belongs to one event loop: nothing in it waits, so nothing needs a lock."""
+
+    def __init__(self, what: str, most: int, most_of_party: int) -> None:
+        """``what`` names the transfers in messages, in the plural; ``most`` and ``most_of_party`` are at least 1."""
+        self._what = what
+        self._most = most
+        self._most_of_party = most_of_party
+        self._running = 0
+        self._of_party: dict[str, int] = {}
+
+    @contextmanager
+    def place(self, party: str) -> Generator[None]:
+        """Count one more transfer of ``party`` while the block runs.
+
+        :raises Busy: there are as many as may be.
+        """
+        own = self._of_party.get(party, 0)
+        if own >= self._most_of_party:
+            raise Busy(
+                f"{own} {self._what} of this project are running, and no more may run at once; try again later.",
+                RETRY_SECONDS,
+            )
+        if self._running >= self._most:
+            raise Busy(f"The service is busy with {self._running} {self._what}; try again later.", RETRY_SECONDS)
+        self._running += 1
+        self._of_party[party] = own + 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            left = self._of_party[party] - 1
+            if left:
+                self._of_party[party] = left
+            else:
+                del self._of_party[party]

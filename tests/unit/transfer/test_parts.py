@@ -1,0 +1,85 @@
+"""The sizes of the parts of downloads, with a clock of our own."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from glimpse.transfer.parts import LARGE_PART, SMALL_PART, PartMemory, PartSizes, bytes_held
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class Clock:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        patch.setattr(time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def send(sizes: PartSizes, clock: Clock, count: int, *, seconds: float) -> list[int]:
+    """Send that many parts, each in so many seconds."""
+    sent: list[int] = []
+    for _ in range(count):
+        sent.append(sizes.next_size())
+        clock.now += seconds
+        sizes.sent(sent[-1])
+    return sent
+
+
+def test_a_slow_client_gets_small_parts_that_hold_less_than_1_mib(clock: Clock) -> None:
+    memory = PartMemory(GIB)
+    assert set(send(PartSizes(GIB, memory), clock, 1000, seconds=0.03)) == {SMALL_PART}
+    assert memory.take(GIB)
+    assert bytes_held(SMALL_PART) < MIB
+
+
+def test_a_client_whose_first_mib_go_fast_and_then_no_more_gets_small_parts(clock: Clock) -> None:
+    assert set(send(PartSizes(GIB, PartMemory(GIB)), clock, MIB // SMALL_PART, seconds=0)) == {SMALL_PART}
+
+
+def test_a_fast_client_gets_large_parts(clock: Clock) -> None:
+    sent = send(PartSizes(GIB, PartMemory(64 * MIB)), clock, 300, seconds=0.001)
+    assert sent == sorted(sent)
+    assert sent[-1] == LARGE_PART
+    for position, size in enumerate(sent):
+        assert size == SMALL_PART or size <= sum(sent[:position]) // 32
+
+
+def test_a_client_that_becomes_slow_gets_small_parts_and_gives_memory_back(clock: Clock) -> None:
+    memory = PartMemory(bytes_held(LARGE_PART))
+    sizes = PartSizes(GIB, memory)
+    assert send(sizes, clock, 300, seconds=0.001)[-1] == LARGE_PART
+    assert not memory.take(MIB * 2)
+    assert send(sizes, clock, 16, seconds=1)[-1] == SMALL_PART
+    assert not memory.take(MIB * 2), "large parts may still wait in the server"
+    send(sizes, clock, 24, seconds=1)
+    assert memory.take(bytes_held(LARGE_PART) - bytes_held(SMALL_PART))
+
+
+def test_all_large_parts_together_keep_to_their_memory(clock: Clock) -> None:
+    memory = PartMemory(3 * bytes_held(LARGE_PART))
+    downloads = [PartSizes(GIB, memory) for _ in range(100)]
+    last = [send(sizes, clock, 300, seconds=0.001)[-1] for sizes in downloads]
+    assert last[0] == LARGE_PART
+    assert last[-1] == SMALL_PART
+    assert sum(bytes_held(part) - bytes_held(SMALL_PART) for part in last) <= 3 * bytes_held(LARGE_PART)
+    for sizes in downloads:
+        sizes.close()
+    assert memory.take(3 * bytes_held(LARGE_PART))
+
+
+def test_the_last_parts_are_small_so_that_little_waits_when_all_is_handed_over(clock: Clock) -> None:
+    size = 100 * MIB
+    sizes = PartSizes(size, PartMemory(GIB))
+    sent: list[int] = []
+    while sum(sent) < size:
+        sent += send(sizes, clock, 1, seconds=0.001)
+    assert max(sent) == LARGE_PART
+    assert sum(sent[-24:]) < 2 * MIB
