@@ -1,16 +1,16 @@
-# The developer's interface: demo run test check services bench. Everything is installed into .venv.
-PYTHON ?= python3.11
+# The developer's interface: demo run clients test check services bench. Everything is installed into .venv.
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 # one more than there are cores, because many tests wait for something
 JOBS   ?= $(shell expr $$(nproc) + 1)
 TESTS  ?= tests
 
-.PHONY: help demo run test check services bench install format lock clean
+.PHONY: help demo run clients test check services bench install format lock clean
 
 help:
 	@echo "make demo      start Glimpse, upload a real image, list, download, verify, clean up"
 	@echo "make run       serve in the foreground on 127.0.0.1:9292"
+	@echo "make clients   the openstack command, into $(VENV)-clients"
 	@echo "make test      the default test suite (SQLite, filesystem store)"
 	@echo "make check     lint, types, import contracts"
 	@echo "make services  the suites that need real clients, backends and large data"
@@ -39,15 +39,22 @@ bench: $(VENV)/.installed-test
 
 install: $(VENV)/.installed
 
+clients: $(VENV)-clients/.installed
+
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Python of Debian comes without the venv module's other half; install it where we may.
+# dev/python says which Python, or the one of PYTHON=... Debian's comes without one half of the module venv, which is
+# installed where we may.
 $(VENV)/bin/python:
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
-	  [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -y -q python3.11-venv && $(PYTHON) -m venv $(VENV); } \
-	  || { echo "Install the package python3.11-venv (as root: apt-get install python3.11-venv)."; exit 1; }
+	@python=$$(PYTHON="$(PYTHON)" dev/python) || exit 1; \
+	$$python -c 'import ensurepip' 2>/dev/null || { \
+	  package=$$($$python -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	  echo "Installing the package $$package"; \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq $$package >/dev/null; } \
+	  || { echo "Install the package $$package (as root: apt-get install $$package)."; exit 1; }; }; \
+	$$python -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.installed: requirements/base.txt requirements/all.txt pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q -r requirements/all.txt

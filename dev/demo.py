@@ -220,10 +220,11 @@ def go_on() -> None:
     print(
         """  make run                                    serves on http://127.0.0.1:9292
 
-  pip install python-openstackclient          then, in another terminal:
+  make clients                                then, in another terminal:
   export OS_AUTH_TYPE=none OS_ENDPOINT=http://127.0.0.1:9292
-  openstack image create --file disk.qcow2 --disk-format qcow2 my-disk
-  openstack image list
+  truncate -s 64M disk.raw                    an empty disk; or take one of yours
+  .venv-clients/bin/openstack image create --file disk.raw --disk-format raw my-disk
+  .venv-clients/bin/openstack image list
 
   docs/user/first-image.md goes through it step by step."""
     )

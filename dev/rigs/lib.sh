@@ -86,9 +86,7 @@ apt_install() {
 }
 
 rig_python() {
-    if [ -n "${RIG_PYTHON:-}" ]; then echo "$RIG_PYTHON"
-    elif python3.11 -c '' 2>/dev/null; then command -v python3.11
-    else command -v python3; fi
+    if [ -n "${RIG_PYTHON:-}" ]; then echo "$RIG_PYTHON"; else "$here/../python"; fi
 }
 
 # venv_need NAME: the virtual environment $RIG_DIR/venv/NAME with exactly requirements/NAME.txt; sets VENV.
