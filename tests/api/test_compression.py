@@ -39,9 +39,19 @@ def test_a_long_list_goes_as_gzip_to_who_asks(full: Wire) -> None:
         assert int(answer.headers["content-length"]) == len(answer.body)
 
 
-def test_the_default_page_stays_as_it_is(full: Wire) -> None:
-    answer = full("GET", "/v2/images", headers=REQUESTS)
-    assert len(answer.json["images"]) == 25
+@pytest.mark.parametrize("limit", [2, 25])
+def test_a_short_list_goes_as_gzip_too(full: Wire, limit: int) -> None:
+    plain = full("GET", f"/v2/images?limit={limit}")
+    packed = full("GET", f"/v2/images?limit={limit}", headers=REQUESTS)
+    assert 1024 < len(plain.body) < 64 << 10
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body)
+
+
+def test_answers_up_to_1_kib_stay_as_they_are(full: Wire) -> None:
+    answer = full("GET", "/v2/images?name=nothing", headers=REQUESTS)
+    assert len(answer.body) <= 1024 == WORTH_BYTES
     assert not {"content-encoding", "vary"} & set(answer.headers)
 
 

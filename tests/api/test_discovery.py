@@ -98,5 +98,5 @@ def test_error_bodies_follow_accept(wire: Wire) -> None:
     assert b"<h1>404 Not Found</h1>" in html.body
     as_json = wire("GET", "/v2/images/nothing", headers={"Accept": "application/json"})
     assert as_json.json["code"] == "404 Not Found"
-    assert "<br /><br />" in as_json.json["message"]
+    assert "<" not in as_json.json["message"]
     assert wire("GET", "/v2/images/nothing").headers["content-type"] == "text/plain; charset=UTF-8"

@@ -219,3 +219,35 @@ def test_a_deactivated_image_leaves_no_data_when_its_owner_deletes_it(wire: Wire
     wire("POST", f"/v2/images/{image['id']}/actions/deactivate")
     assert wire("DELETE", f"/v2/images/{image['id']}").status == 204
     assert wire.stored() == []
+
+
+@pytest.mark.parametrize("owner", ["p2", None, ""])
+def test_creating_for_another_owner_is_refused_with_the_reason(wire: Wire, owner: str | None) -> None:
+    answer = wire("POST", "/v2/images", json_body={"owner": owner}, headers={"Accept": "application/json"})
+    assert answer.status == 403
+    assert "for another project: the owner must be the project p1" in answer.json["message"]
+    assert wire.as_(ADMIN)("POST", "/v2/images", json_body={"owner": "p2"}).status == 201
+
+
+def test_a_reader_is_not_told_about_owners(wire: Wire) -> None:
+    answer = wire.as_(READER)("POST", "/v2/images", json_body={"owner": "p2"}, headers={"Accept": "application/json"})
+    assert (answer.status, "another project" in answer.json["message"]) == (403, False)
+
+
+@pytest.mark.parametrize("tag", [".", ".."])
+def test_a_tag_of_dots_is_refused(wire: Wire, tag: str) -> None:
+    image_id = wire.create()["id"]
+    assert wire("POST", "/v2/images", json_body={"tags": ["a", tag]}).status == 400
+    assert wire.patch(image_id, {"op": "replace", "path": "/tags", "value": [tag]}).status == 400
+    refused = wire("PUT", f"/v2/images/{image_id}/tags/{tag}", headers={"Accept": "application/json"})
+    assert (refused.status, "URLs cannot name it" in refused.json["message"]) == (400, True)
+    assert wire("PUT", f"/v2/images/{image_id}/tags/a{tag}").status == 204
+    assert wire("GET", f"/v2/images/{image_id}").json["tags"] == [f"a{tag}"]
+
+
+def test_a_wrong_status_of_an_action_is_named_in_plain_words(wire: Wire) -> None:
+    image_id = wire.create()["id"]
+    for action, allowed in (("deactivate", "an active"), ("reactivate", "a deactivated")):
+        answer = wire("POST", f"/v2/images/{image_id}/actions/{action}", headers={"Accept": "application/json"})
+        assert answer.status == 403
+        assert answer.json["message"] == f"Image {image_id} is queued; only {allowed} image can be {action}d."

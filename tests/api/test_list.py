@@ -57,12 +57,19 @@ def test_filters(wire: Wire) -> None:
     assert names(wire, "?status=killed") == []
 
 
+@pytest.mark.parametrize("query", ["name=ubuntu:22.04", "name=eq:ubuntu:22.04", "name=in:ubuntu:22.04,x"])
+def test_an_image_is_found_by_a_name_with_a_colon(wire: Wire, query: str) -> None:
+    wire.create(name="ubuntu:22.04")
+    wire.create(name="22.04")
+    assert names(wire, f"?{query}") == ["ubuntu:22.04"]
+
+
 @pytest.mark.parametrize(
     "query",
     [
         "limit=a", "limit=-1", "marker=nothing", "sort=nothing", "sort=name&sort_key=name", "sort_key=name&sort_dir=up",
         "visibility=none", "member_status=x", "os_hidden=maybe", "protected=True", "size_min=x", "name_min=1",
-        "created_at=yesterday", "created_at=in:2020-01-01", "name=gt:x", "changes-since=x", "name=%ff", "size=gt:5",
+        "created_at=yesterday", "created_at=in:2020-01-01", "status=gt:x", "changes-since=x", "name=%ff", "size=gt:5",
         "name=in:%22a",
     ],
 )  # fmt: skip

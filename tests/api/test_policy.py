@@ -222,3 +222,16 @@ class TestLegacyMode:
             assert request("DELETE", "")(wire.as_(MEMBER), image_id) == 403
             assert request("DELETE", "")(wire.as_(Caller(project="p2", roles="remover")), image_id) == 403
             assert request("DELETE", "")(wire.as_(Caller(roles="remover")), image_id) == 204
+
+
+def test_deactivating_takes_the_owner_or_an_administrator_whatever_the_rule_says(tmp_path: Path) -> None:
+    with ruled(tmp_path, {"deactivate": "@", "reactivate": "@", "get_image": "@"}) as wire:
+        image_id = wire.create(visibility="community")["id"]
+        assert wire.upload(image_id, b"data").status == 204
+        for action in ("deactivate", "reactivate"):
+            path = f"/v2/images/{image_id}/actions/{action}"
+            refused = wire.as_(OTHER)("POST", path, headers={"Accept": "application/json"})
+            assert refused.status == 403
+            assert "Only the project that owns this image, or an administrator, may" in refused.json["message"]
+            assert wire("POST", path).status == 204
+            assert wire.as_(ADMIN)("POST", path).status == 204

@@ -93,7 +93,9 @@ def test_limits_are_enforced(
     asked = limits()
     usage[project] = ProjectUsage(count_total=2, size_total=10 * MIB + 5, count_uploading=1)
     asked.enforce(project, {IMAGE_COUNT_TOTAL: 1})
-    with pytest.raises(LimitExceeded, match=r"image_count_total is limited to 3, 2 are used, and 2 more needed"):
+    with pytest.raises(
+        LimitExceeded, match="Resource image_count_total is over limit of 3 due to current usage 2 and delta 2"
+    ):
         asked.enforce(project, {IMAGE_COUNT_TOTAL: 2})
     # a delta of 0 lets pass who is not over the limit
     asked.enforce(project, {IMAGE_SIZE_TOTAL: 0})

@@ -135,7 +135,7 @@ WRONG_QUERIES = (
     "sort=",
     "sort=name&sort_key=name",
     "sort=name:sideways",
-    "name=cirros:0.6",
+    "status=neq:active",
     "name=in:%22x",
     "name=%ff",
     "%ff=x",
@@ -271,11 +271,11 @@ def test_paths_that_climb_lead_nowhere(service: Service, api: Api, method: str, 
 def test_names_that_climb_are_only_names(service: Service, api: Api) -> None:
     climbing = "../../../../tmp/glimpse-escaped"
     before = stored_files(service)
-    image = api.create(name=climbing, tags=[climbing, "/etc/passwd", ".."], os_distro=climbing, **{climbing: "/"})
+    image = api.create(name=climbing, tags=[climbing, "/etc/passwd", "..."], os_distro=climbing, **{climbing: "/"})
     assert api.upload(image["id"], b"data").status == 204
     shown = api.show(image["id"])
     assert (shown["name"], shown["os_distro"], shown[climbing]) == (climbing, climbing, "/")
-    assert set(shown["tags"]) == {climbing, "/etc/passwd", ".."}
+    assert set(shown["tags"]) == {climbing, "/etc/passwd", "..."}
     assert stored_files(service) == before | {image["id"]}
     assert api.delete(image["id"]).status == 204
     assert stored_files(service) == before

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -40,15 +41,26 @@ ACCESS = logging.getLogger("glimpse.access")
 _ACCESS_LINE = '%s "%s %s" %s in %d out %d %.1f ms'
 _LONGEST_TARGET = 2048
 
+#: Clients that join a base URL and a path make these; each is one slash.
+_SLASHES = re.compile("//+")
+
 Handler = Callable[[Exchange], Awaitable[Reply | None]]
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 
 #: Methods that an identity without the right to write may use.
 READING = frozenset({"GET", "HEAD"})
 
 _WITHOUT_BODY = frozenset({204, 304})
+
+#: Methods that never take a request body; paths refuse it for others too.
+BODYLESS = frozenset({"GET", "HEAD", "DELETE"})
+
+#: All that servers decode. What they pass on with another coding in front would be stored as it was coded.
+_TRANSFER_CODINGS = frozenset({(), ("chunked",)})
+
 _ACCEPT_VERSION = "application/vnd.openstack.images-"
 
 
@@ -58,7 +70,7 @@ class Resource:
     __slots__ = ("_allow", "_bodyless", "_handlers", "template")
 
     def __init__(self, template: str, handlers: Mapping[str, Handler], bodyless: frozenset[str]) -> None:
-        """``template`` names the path in metrics; ``bodyless`` are methods that take no request body."""
+        """``template`` names the path in metrics; ``bodyless`` are methods besides :data:`BODYLESS` without a body."""
         self.template = template
         self._handlers = dict(handlers)
         self._bodyless = bodyless
@@ -71,7 +83,10 @@ class Resource:
         handler = self._handlers.get(method)
         if handler is None:
             raise Refusal(405, f"The method {method} is not allowed for this resource.", ((b"allow", self._allow),))
-        if method in self._bodyless and has_body(exchange.headers):
+        codings = transfer_codings(exchange.headers)
+        if codings not in _TRANSFER_CODINGS:
+            raise Refusal(501, f"The transfer coding {', '.join(codings)} is not implemented; use chunked, or none.")
+        if (method in BODYLESS or method in self._bodyless) and has_body(exchange.headers):
             raise Refusal(400, "This call takes no request body.")
         if exchange.context.read_only and method not in READING:
             raise Refusal(403, "This identity may only read.")
@@ -82,12 +97,27 @@ class Resource:
             await send_reply(send, reply)
 
 
+def transfer_codings(headers: Headers) -> tuple[str, ...]:
+    """The codings that a body was sent with, in lower case; none where its length was given."""
+    if "transfer-encoding" not in headers:
+        return ()
+    elements = ",".join(headers.getlist("transfer-encoding")).lower().split(",")
+    return tuple(coding for element in elements if (coding := element.strip()))
+
+
 def has_body(headers: Mapping[str, str]) -> bool:
     """Whether a request brings a body, as spec 01, section 0.1 defines it."""
     if "transfer-encoding" in headers:
         return True
     length = headers.get("content-length")
     return length is not None and length.strip() not in {"", "0"}
+
+
+def not_found(method: str) -> Refusal:
+    """The answer for a path that does not exist (spec 01, section 0.1, row 8)."""
+    if method not in KNOWN_METHODS:
+        return Refusal(501, f"The method {method} is not implemented.")
+    return Refusal(404, "The resource could not be found.")
 
 
 async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:
@@ -208,6 +238,8 @@ class Application:
         path: str = scope["path"]
         if path[:1] != "/":
             path = scope["path"] = path_of(path)
+        if "//" in path:
+            path = scope["path"] = _SLASHES.sub("/", path)
         method: str = scope["method"]
         accept = headers.get("accept")
         if path.startswith("/healthcheck") and is_healthcheck(path):
@@ -221,6 +253,8 @@ class Application:
             below = path[3:]
         else:
             route = negotiate(path, accept, **self._versions)
+            if route.kind == "unknown":
+                raise not_found(method)
             if route.kind != "v2":
                 await self._show_versions(200 if route.kind == "versions" else 300, scope, observed, headers)
                 return

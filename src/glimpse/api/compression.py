@@ -8,10 +8,12 @@ from concurrent.futures import Executor
 
 from glimpse.api.exchange import Reply
 
-#: Answers up to this many bytes go as they are. The default page of 25 images stays below it (26 KB with eight
-#: properties each; gzip would save two thirds, for 0.15 ms): OpenStack clients ask for gzip in every request, and most
-#: of them are near. A page of 1,000 images, 1 MB, goes as 320 KB, for 6 ms of a thread.
-WORTH_BYTES = 64 << 10
+#: Answers up to this many bytes go as they are: they fit into one packet anyway. The default page of 25 images, 26 KB
+#: with eight properties each, goes as 9 KB for 0.15 ms; a page of 1,000 images, 1 MB, as 320 KB for 6 ms.
+WORTH_BYTES = 1 << 10
+
+#: Longer answers are compressed in a thread; shorter ones take less time than the way there and back.
+_THREAD_BYTES = 64 << 10
 
 #: 4 takes twice the time of 1 and saves another twentieth.
 _LEVEL = 1
@@ -20,10 +22,13 @@ _VARY = (b"vary", b"Accept-Encoding")
 
 
 async def compressed(reply: Reply, accept_encoding: str, threads: Executor) -> Reply:
-    """A reply of more than :data:`WORTH_BYTES` as the client wants it; the work is done in one of ``threads``."""
+    """A reply of more than :data:`WORTH_BYTES` as the client wants it; a long one is made in one of ``threads``."""
     if not takes_gzip(accept_encoding):
         return Reply(reply.status, reply.body, (*reply.headers, _VARY))
-    body = await asyncio.get_running_loop().run_in_executor(threads, _gzip, reply.body)
+    if len(reply.body) > _THREAD_BYTES:
+        body = await asyncio.get_running_loop().run_in_executor(threads, _gzip, reply.body)
+    else:
+        body = _gzip(reply.body)
     return Reply(reply.status, body, (*reply.headers, _VARY, (b"content-encoding", b"gzip")))
 
 

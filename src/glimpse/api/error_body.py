@@ -62,7 +62,7 @@ def error_body(status: int, message: str, detail: str = "", *, accept: str | Non
     if wanted == _HTML:
         return ErrorBody("text/html; charset=UTF-8", _html(title, message, detail).encode())
     if wanted == _JSON:
-        text = f"{message}<br /><br />\n{detail}\n\n"
+        text = f"{message} {detail}" if detail else message
         return ErrorBody(_JSON, msgspec.json.encode({"message": text, "code": title, "title": reason(status)}))
     return ErrorBody("text/plain; charset=UTF-8", _plain(title, message, detail).encode())
 
@@ -70,8 +70,13 @@ def error_body(status: int, message: str, detail: str = "", *, accept: str | Non
 def _html(title: str, message: str, detail: str) -> str:
     return (
         f"<html>\n<head>\n<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f"{escape(message)}<br /><br />\n{escape(detail)}\n</body>\n</html>\n"
+        f"{_text(message)}<br /><br />\n{_text(detail)}\n</body>\n</html>\n"
     )
+
+
+def _text(plain: str) -> str:
+    """Text between tags. Quotes stay: clients show their users the text without decoding its entities."""
+    return escape(plain, quote=False)
 
 
 def _plain(title: str, message: str, detail: str) -> str:

@@ -5,11 +5,20 @@ Duplicate keys: the last one wins. ``NaN`` and infinities are no JSON. Nesting i
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from glimpse.errors import Invalid, LimitExceeded
+
+_LONE = "a string contains half of a surrogate pair (a \\u escape from d800 to dfff without its other half)"
+
+#: An escape of a string: a whole surrogate pair, half of one, or any other.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 
 _decode = msgspec.json.Decoder().decode
 
@@ -49,6 +58,12 @@ def json_value(body: bytes, *, max_bytes: int) -> object:
     except UnicodeDecodeError:
         raise Invalid("The request body is not encoded in UTF-8.") from None
     except msgspec.DecodeError as error:
-        raise Invalid(f"The request body is no well-formed JSON: {error}.") from None
+        reason = _LONE if has_lone_surrogate(body) else str(error)
+        raise Invalid(f"The request body is not well-formed JSON: {reason}.") from None
     except RecursionError:
         raise Invalid("The request body is nested too deeply.") from None
+
+
+def has_lone_surrogate(body: bytes) -> bool:
+    """Whether a text in JSON has an escape for half of a surrogate pair; the decoder calls that a truncated text."""
+    return any(match["half"] for match in _ESCAPE.finditer(body))

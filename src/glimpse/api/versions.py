@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -23,13 +24,18 @@ _LISTED: dict[tuple[bool, bool], tuple[str, ...]] = {
 _ACCEPTED = {condition: frozenset({"v2", *ids}) for condition, ids in _LISTED.items()}
 
 
+#: What a client that speaks another version begins its paths with.
+_VERSION_LIKE = re.compile(r"[vV][0-9]")
+
+
 class Route(msgspec.Struct, frozen=True):
     """Where a request goes: to the document with status 200 (``versions``) or 300 (``choices``), or to the API.
 
+    ``unknown`` is a path of something else, such as ``/favicon.ico``.
     ``path`` is what is left below the version: ``""`` for ``/v2``, which is redirected, and ``/`` for ``/v2/``.
     """
 
-    kind: Literal["versions", "choices", "v2"]
+    kind: Literal["versions", "choices", "unknown", "v2"]
     path: str = ""
 
 
@@ -58,12 +64,16 @@ def versions_document(*, cache: bool, multi: bool, base_url: str) -> bytes:
 
 
 def negotiate(path: str, accept: str | None, *, cache: bool, multi: bool) -> Route:
-    """Find the version that a request asks for; unknown ones are offered the choices."""
+    """Find the version that a request asks for; unknown versions and the root are offered the choices.
+
+    The peer offers them for any path (spec 01, section 1.4); docs/adr/0011 says why not here.
+    """
     segment, slash, rest = path.lstrip("/").partition("/")
     if segment == "versions":
         return Route("versions")
     if accept is not None and accept.startswith(_ACCEPT_PREFIX):
-        version, below = accept.removeprefix(_ACCEPT_PREFIX), path
-    else:
-        version, below = segment, slash + rest
-    return Route("v2", below) if version in _ACCEPTED[cache, multi] else Route("choices")
+        version = accept.removeprefix(_ACCEPT_PREFIX)
+        return Route("v2", path) if version in _ACCEPTED[cache, multi] else Route("choices")
+    if segment in _ACCEPTED[cache, multi]:
+        return Route("v2", slash + rest)
+    return Route("choices" if not segment or _VERSION_LIKE.match(segment) else "unknown")

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from glimpse.domain.document import ImageDocumentChecker
 from glimpse.domain.image import Image
-from glimpse.domain.limits import ImageLimits, check_count, check_text, fits_column, not_negative
+from glimpse.domain.limits import ImageLimits, check_count, check_tag, check_text, fits_column, not_negative
 from glimpse.domain.properties import (
     BASE_ATTRIBUTES,
     check_not_reserved,
@@ -116,6 +116,6 @@ def _check_storable(image: Image) -> None:
     check_text("name", image.name or "")
     check_text("owner", image.owner or "")
     for tag in image.tags:
-        check_text("tag", tag)
+        check_tag(tag)
     for name, text in image.properties.items():
         check_property_text(name, text)

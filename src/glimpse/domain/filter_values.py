@@ -10,6 +10,9 @@ from glimpse.errors import Invalid
 #: Operators that a time may be compared with.
 TIME_OPERATORS = frozenset({"gt", "gte", "lt", "lte", "eq", "neq"})
 
+#: Text filters whose values never contain a colon, so that ``neq:`` before one is meant as an operator.
+FIXED_SETS = frozenset({"status", "container_format", "disk_format"})
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
 
 _TIME = re.compile(
@@ -78,18 +81,20 @@ def time_condition(name: str, text: str) -> tuple[str, datetime]:
 def text_condition(name: str, text: str) -> str | tuple[str, ...]:
     """The one text, or the several of ``in:``, that a value of the form ``[eq:|in:]…`` stands for.
 
-    A text without colon, or one that as a whole is a time, stands for itself.
+    Any other text stands for itself, also with a colon in it: clients look an image up as ``name=ubuntu:22.04``.
 
-    :raises Invalid: an unknown operator, or a malformed list.
+    :raises Invalid: a malformed list, or an operator of times before a value of a fixed set.
     """
     operator, colon, rest = text.partition(":")
-    if not colon or as_time(text) is not None:
+    if not colon:
         return text
     if operator == "eq":
         return rest
     if operator == "in":
         return _list_items(name, rest)
-    raise Invalid(f"The value of {name} contains a colon, so it must begin with eq: or in:.")
+    if name in FIXED_SETS and operator in TIME_OPERATORS:
+        raise Invalid(f"The operators of {name} are eq: and in:, not {operator}:.")
+    return text
 
 
 def _list_items(name: str, text: str) -> tuple[str, ...]:

@@ -59,6 +59,16 @@ def fits_column(name: str, value: int) -> int:
     return value
 
 
+def check_tag(tag: str) -> None:
+    """Refuse a tag that no URL can name: clients and proxies resolve the path segments ``.`` and ``..``.
+
+    :raises Invalid: ``tag`` is one of these, or cannot be stored.
+    """
+    if tag in {".", ".."}:
+        raise Invalid("A tag must not be '.' or '..': URLs cannot name it (RFC 3986, section 5.2.4).")
+    check_text("tag", tag)
+
+
 def check_text(what: str, text: str) -> None:
     """Refuse characters that not every supported database can store.
 

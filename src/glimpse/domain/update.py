@@ -10,7 +10,7 @@ import msgspec
 
 from glimpse.domain.document import ImageDocumentChecker
 from glimpse.domain.image import Image, ImageChange
-from glimpse.domain.limits import ImageLimits, check_count, check_text, fits_column, not_negative
+from glimpse.domain.limits import ImageLimits, check_count, check_tag, check_text, fits_column, not_negative
 from glimpse.domain.locations import LocationEdit
 from glimpse.domain.patch import Operation
 from glimpse.domain.properties import (
@@ -154,7 +154,7 @@ class ImageEdit:
     def _checked_tags(self, tags: list[str]) -> tuple[str, ...]:
         check_count("tags", len(tags), self._limits.image_tag_quota)
         for tag in tags:
-            check_text("tag", tag)
+            check_tag(tag)
         return tuple(dict.fromkeys(tags))
 
     def _column(self, name: str, value: object) -> object:

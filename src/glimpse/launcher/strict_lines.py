@@ -11,7 +11,8 @@ from typing import Any
 
 from h11 import RemoteProtocolError
 from h11._receivebuffer import ReceiveBuffer  # pyright: ignore[reportPrivateImportUsage] - it has no public name
-from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from glimpse.launcher.h11_protocol import StatusH11Protocol
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
@@ -31,7 +32,7 @@ class StrictReceiveBuffer(ReceiveBuffer):
         return lines
 
 
-class StrictH11Protocol(H11Protocol):
+class StrictH11Protocol(StatusH11Protocol):
     """One connection of uvicorn."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

@@ -14,7 +14,7 @@ from glimpse.errors import Forbidden, NotFound
 from glimpse.policy.conditions import Condition
 from glimpse.policy.files import Fingerprint, PolicyError, PolicyFiles
 from glimpse.policy.foreign import ForeignChecks
-from glimpse.policy.ownership import ownership_allows
+from glimpse.policy.ownership import ALWAYS_OWNED, ownership_allows, owns
 from glimpse.policy.rules import ACTIONS, RULES, RuleDefault
 from glimpse.policy.ruleset import Ruleset, build_ruleset, checks_of, warn_of_unknown_references
 from glimpse.policy.target import Target, credentials_of, image_target
@@ -111,6 +111,8 @@ class OsloPolicy:
             return False
         if not condition.decide(credentials_of(context), image_target(context, image, condition.extra)):
             return False
+        if rule in ALWAYS_OWNED and not owns(context, image.owner):
+            return False
         return self._settings.enforce_new_defaults or ownership_allows(context, rule, image.owner)
 
     def require_image(self, context: Context, rule: str, image: Image) -> None:
@@ -122,6 +124,9 @@ class OsloPolicy:
         if self.allows_image(context, rule, image):
             return
         if rule != "get_image" and self.allows_image(context, "get_image", image):
+            if rule in ALWAYS_OWNED and not owns(context, image.owner):
+                action = ACTIONS.get(rule, "do this")
+                raise Forbidden(f"Only the project that owns this image, or an administrator, may {action}.")
             raise _refusal(context, rule)
         raise NotFound(f"There is no image with the ID {image.id}.")
 

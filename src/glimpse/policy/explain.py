@@ -10,7 +10,7 @@ from oslo_policy import _checks as nodes
 from glimpse.context import Context
 from glimpse.policy.conditions import Translator
 from glimpse.policy.effective import RulesInForce
-from glimpse.policy.ownership import ownership_allows
+from glimpse.policy.ownership import ALWAYS_OWNED, ownership_allows, owns
 from glimpse.policy.target import Credentials, Target, credentials_of
 
 #: The rule that makes an administrator of a caller.
@@ -54,6 +54,8 @@ def explain(rules: RulesInForce, name: str, context: Context, target: Target) ->
     hindrance = ""
     if not context.project_scoped:
         hindrance = "an identity of the system or of a domain passes no rule"
+    elif name in ALWAYS_OWNED and not owns(context, target.get("owner")):
+        hindrance = "only the project that owns the image, or an administrator, may do this, whatever the rule says"
     elif not rules.settings.enforce_new_defaults and not ownership_allows(context, name, target.get("owner")):
         hindrance = "with enforce_new_defaults = false ownership decides as well, and refuses"
     return Explanation(allowed=step.holds and not hindrance, step=step, hindrance=hindrance)

@@ -1,8 +1,13 @@
-"""What ownership decides besides the rules while ``enforce_new_defaults`` is off (spec 01, section 8.3)."""
+"""What ownership decides besides the rules: always for :data:`ALWAYS_OWNED`, and for more while
+``enforce_new_defaults`` is off (spec 01, section 8.3).
+"""
 
 from __future__ import annotations
 
 from glimpse.context import Context
+
+#: Only the project that owns an image, or an administrator, may do this to it, whatever the rule says.
+ALWAYS_OWNED = frozenset({"deactivate", "reactivate"})
 
 _OWNER_ONLY = frozenset(
     {
@@ -18,12 +23,17 @@ _OWNER_ONLY = frozenset(
 )
 
 
+def owns(context: Context, owner: object) -> bool:
+    """Whether the caller is an administrator or acts for the project ``owner``; None is nobody's."""
+    return context.is_admin or (owner is not None and owner == context.project_id)
+
+
 def ownership_allows(context: Context, rule: str, owner: object) -> bool:
     """Whether ``owner`` of the image, existing or to be created, lets the caller do what ``rule`` guards."""
     if context.is_admin:
         return True
     if rule in _OWNER_ONLY:
-        return owner is not None and owner == context.project_id
+        return owns(context, owner)
     if rule == "add_image":
         return owner == context.project_id
     if rule == "modify_member":

@@ -79,7 +79,7 @@ class KeystoneLimits:
         try:
             return question(self._made())
         except self._over_limit as error:
-            raise LimitExceeded(_sentence(error)) from error
+            raise LimitExceeded(str(error)) from error
         except self._failures as error:
             self._enforcer = None  # what it found out of Keystone may be wrong by now
             raise self._failure(error) from error
@@ -123,14 +123,6 @@ def _unusable(cause: BaseException) -> LimitsUnusable:
         cause,
     )
     return LimitsUnusable("The limits of projects are not configured properly; the log of the service has the reason.")
-
-
-def _sentence(error: Any) -> str:
-    over = (
-        f"{info.resource_name} is limited to {info.limit}, {info.current_usage} are used, and {info.delta} more needed"
-        for info in error.over_limit_info_list
-    )
-    return f"Project {error.project_id} is over a limit: {'; '.join(over)}."
 
 
 def _configure(sections: Sections) -> None:

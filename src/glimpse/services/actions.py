@@ -10,12 +10,18 @@ from glimpse.errors import Conflict, Forbidden
 from glimpse.notify import events
 from glimpse.services.deps import Deps, viewer_of
 
+#: Refusals of the wrong status, by the status that the image would get.
+_WRONG_STATUS = {
+    Status.DEACTIVATED: "Image {id} is {status}; only an active image can be deactivated.",
+    Status.ACTIVE: "Image {id} is {status}; only a deactivated image can be reactivated.",
+}
+
 
 def deactivate_image(deps: Deps, context: Context, image_id: str) -> None:
     """Keep everybody but admins from downloading an active image; no effect on one that is deactivated already.
 
     :raises NotFound: unknown or invisible image.
-    :raises Forbidden: policy ``deactivate``, or any other status.
+    :raises Forbidden: policy ``deactivate``, an image of another project, or any other status.
     """
     _switch(deps, context, image_id, "deactivate", Status.ACTIVE, Status.DEACTIVATED)
 
@@ -24,7 +30,7 @@ def reactivate_image(deps: Deps, context: Context, image_id: str) -> None:
     """Undo a deactivation; no effect on an active image.
 
     :raises NotFound: unknown or invisible image.
-    :raises Forbidden: policy ``reactivate``, or any other status.
+    :raises Forbidden: policy ``reactivate``, an image of another project, or any other status.
     """
     _switch(deps, context, image_id, "reactivate", Status.DEACTIVATED, Status.ACTIVE)
 
@@ -34,7 +40,7 @@ def _switch(deps: Deps, context: Context, image_id: str, rule: str, old: Status,
     deps.policy.require_image(context, rule, image)
     if image.status is new:
         return
-    refusal = Forbidden(f"Image {image.id} is {image.status}; only an {old} image can become {new}.")
+    refusal = Forbidden(_WRONG_STATUS[new].format(id=image.id, status=image.status))
     if image.status is not old:
         raise refusal
     change = ImageChange(columns={"status": new}, from_status=(old,))

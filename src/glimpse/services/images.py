@@ -36,7 +36,7 @@ def create_image(deps: Deps, context: Context, document: Mapping[str, object]) -
     check_document(document, deps.checker)
     image = draft_image(document, default_owner=context.project_id, now=now(), new_id=str(uuid.uuid4()))
     target = _creation_target(document, image)
-    deps.policy.require(context, "add_image", target)
+    _require_creation(deps, context, target)
     rule = _VISIBILITY_RULES.get(image.visibility)
     if rule is not None:
         deps.policy.require(context, rule, target)
@@ -49,6 +49,18 @@ def create_image(deps: Deps, context: Context, document: Mapping[str, object]) -
     if deps.notifier is not None:
         events.image_created(deps.notifier, image)
     return image if deps.protections is None else deps.protections.readable(context, [image])[0]
+
+
+def _require_creation(deps: Deps, context: Context, target: Mapping[str, object]) -> None:
+    """:raises Forbidden: policy ``add_image``; says so where only the owner in the request is in the way."""
+    if target["owner"] != context.project_id and not deps.policy.allows(context, "add_image", target):
+        own = {**target, "owner": context.project_id, "project_id": context.project_id}
+        if deps.policy.allows(context, "add_image", own):
+            raise Forbidden(
+                "You are not allowed to create an image for another project: the owner must be the project "
+                f"{context.project_id}, or be left out (policy rule add_image)."
+            )
+    deps.policy.require(context, "add_image", target)
 
 
 def _creation_target(document: Mapping[str, object], image: Image) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from glimpse.context import Context
 from glimpse.domain.image import Image, ImageChange
+from glimpse.domain.limits import check_tag
 from glimpse.domain.update import changed
 from glimpse.errors import Invalid, LimitExceeded, NotFound
 from glimpse.notify import events
@@ -15,11 +16,12 @@ def add_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``modify_image``.
-    :raises Invalid: the tag is longer than 255 characters, or not storable.
+    :raises Invalid: the tag is longer than 255 characters, not storable, or one that URLs cannot name.
     :raises LimitExceeded: ``image_tag_quota``.
     """
     if len(tag) > 255:
         raise Invalid(f"A tag has at most 255 characters, this one has {len(tag)}.")
+    check_tag(tag)
     image = deps.database.get_image(image_id, viewer_of(context))
     deps.policy.require_image(context, "modify_image", image)
     quota = deps.limits.image_tag_quota

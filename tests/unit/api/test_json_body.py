@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glimpse.api.json_body import json_array, json_object, json_value
+from glimpse.api.json_body import has_lone_surrogate, json_array, json_object, json_value
 from glimpse.errors import GlimpseError, Invalid, LimitExceeded
 
 MAX = 1 << 20
@@ -74,3 +74,26 @@ def test_any_bytes_give_a_value_or_a_typed_error(body: bytes) -> None:
     except GlimpseError:
         return
     json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"name": "\ud83d"}', rb'{"name": "\udc00"}', rb'{"name": "\uD83Dx"}', rb'{"name": "\ud83d\u0041"}',
+        rb'{"name": "\ud83d\ud83d\ude00"}', rb'{"name": "\\\ud83d", "x": "\ud83d\ude00"}', rb'{"\udfff": 1}',
+    ],
+)  # fmt: skip
+def test_half_a_surrogate_pair_is_called_that(body: bytes) -> None:
+    assert has_lone_surrogate(body)
+    with pytest.raises(Invalid, match="half of a surrogate pair"):
+        json_value(body, max_bytes=MAX)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [(rb'{"a": "\ud83d\ude00"', "truncated"), (rb'{"a": "\\ud83d", ', "truncated"), (rb'{"a": "\x"}', "malformed")],
+)
+def test_other_faults_are_not_called_that(body: bytes, reason: str) -> None:
+    assert not has_lone_surrogate(body)
+    with pytest.raises(Invalid, match=reason):
+        json_value(body, max_bytes=MAX)

@@ -58,7 +58,7 @@ modify_image: "'active':%(status)s and 'False':%(protected)s and 'web':%(name)s"
 delete_image: "user_id:%(owner_user)s"
 upload_image: "is_admin:True or tenant:%(owner)s"
 deactivate: "role:%(needed_role)s"
-reactivate: "project_id:%(member_id)s"
+add_member: "project_id:%(member_id)s"
 """
         }
     )
@@ -74,8 +74,8 @@ reactivate: "project_id:%(member_id)s"
     assert not policy.allows_image(caller(project="other"), "upload_image", image())
     assert policy.allows_image(caller("curator"), "deactivate", image(properties={"needed_role": "Curator"}))
     assert not policy.allows_image(caller("curator"), "deactivate", image())
-    assert policy.allows_image(caller(project="other"), "reactivate", image(Visibility.SHARED))
-    assert not policy.allows_image(caller(), "reactivate", image(Visibility.SHARED))
+    assert policy.allows_image(caller(project="other"), "add_member", image(Visibility.SHARED))
+    assert not policy.allows_image(caller(), "add_member", image(Visibility.SHARED))
 
 
 def test_properties_cannot_stand_in_for_attributes(make_policy) -> None:

@@ -189,5 +189,5 @@ def _row(connection: Connection, number: int, kind: type[Item], name: str) -> An
 
 def _taken(kind: type[Item], names: Sequence[str]) -> Duplicate:
     if len(names) == 1:
-        return Duplicate(f"The namespace has a {NOUNS[kind]} {names[0]} already.")
+        return Duplicate(f"The namespace already has the {NOUNS[kind]} {names[0]}.")
     return Duplicate(f"Two of these would be the same {NOUNS[kind]}, or one is there already: {', '.join(names)}.")
