@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -115,7 +115,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         reading_threads=FairThreads("reading", settings.listen.transfer_threads),
         store_threads=FairThreads("store", settings.listen.transfer_threads),
         transfer=partial(counted_transfer, recorder),
-        upload_slots=asyncio.Semaphore(settings.listen.transfer_threads),
+        uploads=Counter(),
         downloads=Concurrency("downloads", settings.listen.max_downloads, settings.listen.max_downloads_per_project),
         part_memory=PartMemory(settings.listen.download_memory),
     )

@@ -24,6 +24,7 @@ from glimpse.errors import Gone, LimitExceeded
 from glimpse.quota.base import RESOURCES, Limited, ProjectUsage, UsageOf
 from glimpse.services.image_data import UploadRequest, upload_image
 from glimpse.settings.model import Api, Leases, Locations, Quotas
+from glimpse.transfer.source import drive
 from tests.api.test_multi_store import add_copy, stores_in
 from tests.support.located import DATA as WEB_DATA
 from tests.support.located import located
@@ -269,7 +270,7 @@ class Held:
     """A body of ``size`` bytes whose end comes once it is let go on."""
 
     def __init__(self, size: int) -> None:
-        self.received = size
+        self.size = size
         self.stored = threading.Event()
         self.go_on = threading.Event()
         self._given = False
@@ -277,16 +278,10 @@ class Held:
     def next_batch(self) -> bytes | None:
         if not self._given:
             self._given = True
-            return bytes(self.received)
+            return bytes(self.size)
         self.stored.set()
         assert self.go_on.wait(20)
         return None
-
-    def drain(self, max_bytes: int, seconds: float) -> bool:
-        return True
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 class TestConcurrency:
@@ -337,7 +332,8 @@ class TestConcurrency:
         image_id = new(limited)
         source = Held(QUOTA)
         with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(upload_image, deps, CONTEXT, UploadRequest(image_id, announced), source)
+            steps = upload_image(deps, CONTEXT, UploadRequest(image_id, announced))
+            first = pool.submit(drive, steps, source)
             assert source.stored.wait(10)
             assert limited("DELETE", f"/v2/images/{image_id}").status == 204
             second = new(limited)

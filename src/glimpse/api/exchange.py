@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
@@ -59,9 +60,9 @@ class Workshop:
     service holds up no other work; ``threads`` run metadata use cases, ``transfer_threads`` store uploads,
     ``reading_threads`` read for downloads, so that these never wait for uploads, and ``store_threads`` run use cases
     that wait for a store (deletions, changes of locations): of both, no project and no source takes more than its
-    share. ``transfer`` counts a running transfer of the named direction while its block runs. ``upload_slots`` has a
-    slot for each transfer thread, ``downloads`` limits those that run at the same time, and ``part_memory`` what they
-    hold for fast clients.
+    share. ``transfer`` counts a running transfer of the named direction while its block runs. ``uploads`` is
+    the number of running uploads of each project, ``downloads`` limits those that run at the same time, and
+    ``part_memory`` what they hold for fast clients.
     """
 
     deps: Deps
@@ -74,7 +75,7 @@ class Workshop:
     reading_threads: FairThreads
     store_threads: FairThreads
     transfer: Callable[[str], AbstractContextManager[object]]
-    upload_slots: asyncio.Semaphore
+    uploads: Counter[str | None]
     downloads: Concurrency
     part_memory: PartMemory
 
@@ -133,7 +134,7 @@ class Exchange:
 
     async def _read_body(self) -> bytes:
         limit = self.settings.limits.max_json_body
-        parts: list[bytes] = []
+        body = bytearray()  # parts of a byte each must not cost many times the size
         size = 0
         while True:
             message = await self.receive()
@@ -143,6 +144,6 @@ class Exchange:
             size += len(part)
             if size > limit:
                 raise Refusal(413, f"The request body is larger than the limit of {limit} bytes.")
-            parts.append(part)
             if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                return bytes(body) + part if body else part
+            body += part

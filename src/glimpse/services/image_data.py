@@ -26,7 +26,7 @@ from glimpse.signature.base import SIGNATURE, KeyManagerCaller, SignatureVerifie
 from glimpse.stores.base import Store, Writer
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.pump import Digests, receive_into
-from glimpse.transfer.source import ByteSource
+from glimpse.transfer.source import Steps
 
 #: What an interrupted upload left on the image for its user to read; the next upload that succeeds removes it.
 FAILED_UPLOAD = "os_glance_failed_upload"
@@ -45,10 +45,11 @@ class UploadRequest:
     progress: Callable[[int], None] | None = None
 
 
-def upload_image(deps: Deps, context: Context, request: UploadRequest, source: ByteSource) -> None:
-    """Store the body of ``source`` as the data of a queued image and make it active (spec 01, section 4.2).
+def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[None]:
+    """Store the data that are sent in as those of a queued image and make it active (spec 01, section 4.2).
 
-    However it fails, the image is queued again and the store has nothing of it.
+    Steps as ``transfer/source.py`` describes them: no thread and no connection to the database is held while they wait
+    for a batch. However it fails, the image is queued again and the store has nothing of it.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``upload_image``.
@@ -77,7 +78,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest, source: B
                 events.upload_begun(deps.notifier, image, _named(deps, store))
             signature = _signature(deps, context, image)
             writer = store.writer(image.id, request.declared_size, lease.id)
-            data = _move(deps, image, writer, request, source, store, signature)
+            data = yield from _move(deps, image, writer, request, store, signature)
         except StoreUnavailable as error:
             if _give_up(deps, image, lease, error):
                 raise
@@ -140,13 +141,11 @@ def _move(
     image: Image,
     writer: Writer,
     request: UploadRequest,
-    source: ByteSource,
     store: Store,
     signature: SignatureVerifier | None,
-) -> StoredData:
+) -> Steps[StoredData]:
     try:
-        received = receive_into(
-            source,
+        received = yield from receive_into(
             writer,
             Digests(deps.formats.hashing_algorithm, deps.digest_threads),
             Inspection(image.disk_format, image.container_format, deps.formats),

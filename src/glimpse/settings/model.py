@@ -45,6 +45,12 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 4096
     #: seconds without a byte of a request body before the service gives up on it
     body_timeout: float = 60.0
+    #: bytes a second that a body must bring, on average of so many seconds; 0: any
+    min_body_rate: int = 1024
+    min_body_rate_time: float = 60.0
+    #: uploads that each worker has running at the same time: of all projects, and of one
+    max_uploads: int = 512
+    max_uploads_per_project: int = 128
     #: seconds in which a client takes nothing of an answer before its connection is cut
     write_timeout: float = 120.0
     #: seconds until a store has opened the data of a download, everything included

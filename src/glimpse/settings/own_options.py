@@ -59,12 +59,32 @@ OWN_OPTIONS: tuple[Option, ...] = (
         section=SECTION, name="transfer_threads", kind="integer", minimum=1, maximum=4096,
         target="listen.transfer_threads",
         help="Threads for uploads, as many for downloads, and as many for deletions and changes of locations, in each "
-        "worker. Of the last two kinds no project and no store gets more than half. An upload that finds none free for "
-        "30 seconds is answered 503.",
+        "worker. Of the last two kinds no project and no store gets more than half. An upload needs one only while it "
+        "has 1 MiB of data, or the last of them, to work on.",
     ),
     Option(
         section=SECTION, name="body_timeout", kind="number", target="listen.body_timeout",
         check=checks.more_than_zero, help="Seconds without a byte of a request body before the request is given up.",
+    ),
+    Option(
+        section=SECTION, name="min_body_rate", kind="integer", minimum=0, target="listen.min_body_rate",
+        help="Bytes a second that the data of an upload must bring on average; 0: any rate. A slower upload is "
+        "answered 408. Time that the service itself needs does not count.",
+    ),
+    Option(
+        section=SECTION, name="min_body_rate_time", kind="number", target="listen.min_body_rate_time",
+        check=checks.more_than_zero, help="Seconds that this average is taken over.",
+    ),
+    Option(
+        section=SECTION, name="max_uploads", kind="integer", minimum=1, target="listen.max_uploads",
+        help="Uploads that each worker has running at the same time; the next is answered 503 with `Retry-After`. "
+        "An upload takes up to 3 MiB of memory.",
+    ),
+    Option(
+        section=SECTION, name="max_uploads_per_project", kind="integer", minimum=1,
+        target="listen.max_uploads_per_project",
+        help="Uploads that each worker has running at the same time for one project; the next of this project is "
+        "answered 503 with `Retry-After`.",
     ),
     Option(
         section=SECTION, name="write_timeout", kind="number", minimum=1, maximum=86400, target="listen.write_timeout",

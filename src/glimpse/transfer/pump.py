@@ -1,19 +1,20 @@
-"""The way of an upload: from body parts on the event loop to a writer in one blocking thread.
+"""The way of an upload: from body parts on the event loop to a writer, by way of threads that are never waited in.
 
-:class:`BodyPump` bridges the two; :func:`receive_into` moves the stream, every byte inspected before anything else
-touches it, then hashed and written side by side (spec 01, section 4.2; design, sections 2 and 3).
+:class:`BodyPump` gathers batches on the event loop and resumes the steps of an upload with each; :func:`receive_into`
+are those steps that move the stream, every byte inspected before anything else touches it, then hashed and written
+side by side (spec 01, section 4.2; design, sections 2 and 3; docs/adr/0012).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import queue
-import time
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor, Future
-from typing import Any, Final
+from contextvars import copy_context
+from time import monotonic
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -21,171 +22,305 @@ from glimpse.errors import BodyIncomplete, BodyTimeout, LimitExceeded, SizeMisma
 from glimpse.signature.base import SignatureVerifier
 from glimpse.stores.base import Bytes, Writer
 from glimpse.transfer.inspect import Inspection
-from glimpse.transfer.source import ByteSource
+from glimpse.transfer.source import Steps
 
 #: The ``receive`` callable of ASGI.
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
+T = TypeVar("T")
+
 BATCH_BYTES: Final = 1 << 20
 #: This many parts are joined on arrival: a body that comes in crumbs must not cost many times its size.
 _MAX_LOOSE_PARTS: Final = 512
-#: Seconds without a byte after which :meth:`BodyPump.drain` gives up.
-_DRAIN_PAUSE: Final = 1.0
+#: Batches that one upload may work on before it queues for a thread again.
+_STRETCH: Final = 16
 #: Below this many bytes, handing the work to other threads costs more than it saves.
 _SIDE_BY_SIDE_BYTES: Final = 128 << 10
 
 
-class _Fill(msgspec.Struct, frozen=True, gc=False):
-    """What one round of reading brought: the parts of a batch, and whether and how the body ended."""
+class Pace:
+    """Whether the sender of a body is fast enough. All times are seconds of one clock, which the caller reads.
+
+    Only the time in which the service reads counts: a sender that waits for a slow store is not late.
+    """
+
+    __slots__ = ("_bytes_before", "_least_rate", "_reading_since", "_silence", "_spent", "_window", "heard")
+
+    def __init__(self, *, silence: float, least_rate: float, window: float) -> None:
+        """A byte must come within ``silence``, and ``least_rate`` bytes a second (0: any) on average of ``window``."""
+        self._silence = silence
+        self._least_rate = least_rate
+        self._window = window
+        self._reading_since: float | None = None
+        self._spent = 0.0
+        self._bytes_before = 0
+        #: when the last part came
+        self.heard = 0.0
+
+    def read(self, now: float) -> None:
+        """Reading starts or goes on."""
+        self._reading_since = self.heard = now
+
+    def pause(self, now: float) -> None:
+        """Nothing is read for a while."""
+        if self._reading_since is not None:
+            self._spent += now - self._reading_since
+            self._reading_since = None
+
+    def check(self, now: float, received: int) -> None:
+        """Look at the sender of ``received`` bytes so far.
+
+        :raises BodyTimeout: it is silent, or too slow.
+        """
+        if self._reading_since is None:
+            return
+        if now - self.heard >= self._silence:
+            raise BodyTimeout(f"No byte of the body arrived for {self._silence:g} seconds, after {received} bytes.")
+        spent = self._spent + now - self._reading_since
+        if spent < self._window:
+            return
+        came = received - self._bytes_before
+        if came < self._least_rate * spent:
+            raise BodyTimeout(
+                f"The body arrives too slowly: {came} bytes in the last {spent:.0f} seconds; the least rate is "
+                f"{self._least_rate:g} bytes a second."
+            )
+        self._spent, self._bytes_before, self._reading_since = 0.0, received, now
+
+    def next_check(self, now: float) -> float:
+        """Seconds from ``now`` until :meth:`check` may have something to say."""
+        if self._reading_since is None:
+            return min(self._silence, self._window) / 4
+        return min(self.heard + self._silence, self._reading_since + self._window - self._spent) - now
+
+
+class _Given(msgspec.Struct, frozen=True, gc=False):
+    """What the steps are resumed with: a batch in parts, the end of the body, or its fault."""
 
     parts: list[bytes]
     ended: bool = False
-    gone: bool = False
+    failed: bool = False
 
 
-class BodyPump:
-    """The body of one request as a :class:`~glimpse.transfer.source.ByteSource`.
+#: The first steps, up to their first question; and what went wrong with the body.
+_BEGIN: Final = _Given([])
+_FAILED: Final = _Given([], failed=True)
 
-    Every batch but the last has at least ``batch_bytes`` bytes; a part that is larger passes as it is. While the
-    thread works on a batch, the loop reads the next one and no further: at most three batches are in memory.
-    Nothing is read before the first :meth:`next_batch` or :meth:`drain`, so a server that answers
-    ``Expect: 100-continue`` on the first read does not do so for a request that is refused.
 
-    ``received`` is written by the loop alone; all methods belong to one worker thread.
+class BodyPump(Generic[T]):
+    """The body of one request, and the steps that store it, which are resumed in a thread with every batch.
+
+    Every batch but the last has at least ``batch_bytes`` bytes; a part that is larger passes as it is. While a thread
+    works on a batch, the loop gathers the next one and no further: at most three batches are in memory. An upload that
+    waits for its sender has no thread. Nothing is read before the steps ask for the first batch, so a server that
+    answers ``Expect: 100-continue`` on the first read does not do so for a request that is refused.
     """
 
-    def __init__(
-        self,
-        receive: Receive,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        timeout: float,
-        batch_bytes: int = BATCH_BYTES,
-    ) -> None:
-        """``timeout`` is how many seconds may pass without a byte while the loop is reading."""
+    def __init__(self, receive: Receive, threads: Executor, pace: Pace, *, batch_bytes: int = BATCH_BYTES) -> None:
+        """To be made on the event loop, like every call of a public method."""
+        #: bytes that arrived so far
         self.received = 0
         self._receive = receive
-        self._loop = loop
-        self._timeout = timeout
+        self._threads = threads
+        self._pace = pace
         self._batch_bytes = batch_bytes
-        self._filled: queue.SimpleQueue[asyncio.Task[_Fill]] = queue.SimpleQueue()
-        self._task: asyncio.Task[_Fill] | None = None
-        self._heard = 0.0
-        self._requested = False
-        self._ended = False
-        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
+        self._lock = threading.Lock()
+        self._steps: Steps[T] | None = None
+        self._outcome: asyncio.Future[T] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._parts: list[bytes] = []
+        self._over = self._complete = False
+        self._dropping = False
+        self._fault: BaseException | None = None
+        # under the lock: what comes next for the steps, and whether no thread has them
+        self._next: _Given | None = None
+        self._parked = True
 
-    def next_batch(self) -> bytes | None:
-        """See :meth:`glimpse.transfer.source.ByteSource.next_batch`."""
-        parts = self._next_parts(None)
-        if parts is None:
-            return None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    async def feed(self, steps: Steps[T]) -> T:
+        """Run ``steps`` to their end, and return or raise what they do.
 
-    def drain(self, max_bytes: int, seconds: float) -> bool:
-        """See :meth:`glimpse.transfer.source.ByteSource.drain`."""
-        deadline = time.monotonic() + seconds
+        They get :class:`BodyIncomplete` when the sender goes away before the end or this call is cancelled, and
+        :class:`BodyTimeout` when it is too slow.
+        """
+        outcome: asyncio.Future[T] = self._loop.create_future()
+        self._steps, self._outcome = steps, outcome
+        self._give(_BEGIN)
+        self._timer = self._loop.call_later(self._pace.next_check(monotonic()), self._watch)
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            self._interrupt(BodyIncomplete(self.received))
+            raise
+        finally:
+            # An error, its traceback and what refers to them must not be a cycle: that keeps the request's body open,
+            # and its client hanging, until the garbage collector happens to run.
+            self._outcome = None
+            del outcome
+
+    async def drain(self, max_bytes: int, seconds: float, pause: float) -> bool:
+        """Read and drop what still comes, so that an early refusal reaches a client that is still sending.
+
+        Gives up after ``max_bytes`` bytes or ``seconds`` seconds, or when the sender goes away, or pauses for
+        ``pause`` seconds: then it waits for the answer. Returns True when the end of the body was reached.
+        """
+        self._dropping = True
+        self._parts = []
+        until = monotonic() + seconds
         limit = self.received + max_bytes
-        # a client that pauses is waiting for the answer
-        self._timeout = min(self._timeout, _DRAIN_PAUSE)
-        with contextlib.suppress(BodyIncomplete, BodyTimeout):
-            while self.received <= limit and self._next_parts(deadline) is not None:
-                pass
-        return self._ended
+        while not self._over and self.received <= limit:
+            self._read_on()
+            task, heard = self._task, self._pace.heard
+            if task is None:
+                break
+            ended, _ = await asyncio.wait((task,), timeout=min(pause, until - monotonic()))
+            if not ended and (heard == self._pace.heard or monotonic() >= until):
+                return False
+        return self._complete
 
     def close(self) -> None:
-        """Cancel the read that is under way; see :meth:`glimpse.transfer.source.ByteSource.close`."""
-        if not self._closed:
-            self._closed = True
-            if self._requested:
-                self._call(self._cancel)
+        """Stop reading; the rest of the body is not wanted. Safe to call twice, and after the end."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
 
-    def _next_parts(self, deadline: float | None) -> list[bytes] | None:
-        """The parts of the next batch, with the reading of the one after it already started."""
-        if self._ended:
-            return None
-        if self._closed:
-            raise BodyIncomplete(self.received)
-        if not self._requested:
-            self._request()
-        fill = self._wait(deadline)
-        self._requested = False
-        if fill.gone:
-            self._closed = True
-            raise BodyIncomplete(self.received)
-        if fill.ended:
-            self._ended = True
-        else:
-            self._request()
-        return fill.parts or None
+    def _read_on(self) -> None:
+        """Gather the next batch, unless that is under way or there is none."""
+        if self._task is None and not self._over:
+            self._pace.read(monotonic())
+            self._task = self._loop.create_task(self._gather())
 
-    def _wait(self, deadline: float | None) -> _Fill:
-        while True:
-            # Silence counts from the last part, not from the start of the batch: slow senders are welcome.
-            heard = self._heard
-            until = heard + self._timeout
-            if deadline is not None:
-                until = min(until, deadline)
-            try:
-                task = self._filled.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                if heard == self._heard or until == deadline:
-                    raise BodyTimeout(
-                        f"No byte of the body arrived for {self._timeout:g} seconds, after {self.received} bytes."
-                    ) from None
-            else:
-                return _Fill([], gone=True) if task.cancelled() else task.result()
-
-    def _request(self) -> None:
-        self._requested = True
-        self._heard = time.monotonic()
-        if not self._call(self._start):
-            raise BodyIncomplete(self.received)
-
-    def _call(self, callback: Callable[[], None]) -> bool:
-        """Run ``callback`` on the loop soon; False when the loop is closed, and with it the connection."""
+    async def _gather(self) -> None:
+        parts = self._parts = []
+        joined = 0
+        target = self.received + self._batch_bytes
+        receive, pace = self._receive, self._pace
         try:
-            self._loop.call_soon_threadsafe(callback)
+            while self.received < target and not self._over:
+                message = await receive()
+                if message["type"] != "http.request":
+                    self._break_off(BodyIncomplete(self.received))
+                    return
+                if part := message.get("body"):
+                    self.received += len(part)
+                    pace.heard = monotonic()
+                    if not self._dropping:
+                        parts.append(part)
+                        if len(parts) - joined >= _MAX_LOOSE_PARTS:
+                            parts[joined:] = [b"".join(parts[joined:])]
+                            joined += 1
+                self._over = self._complete = not message.get("more_body")
+        except asyncio.CancelledError:
+            self._break_off(BodyIncomplete(self.received))
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever waits for the outcome gets it
+            self._break_off(error)
+            return
+        finally:
+            pace.pause(monotonic())
+            self._task = None
+        if not self._dropping:
+            self._give(_Given(parts, self._complete))
+
+    def _break_off(self, fault: BaseException) -> None:
+        self._over = True
+        self._interrupt(fault)
+
+    def _watch(self) -> None:
+        now = monotonic()
+        try:
+            self._pace.check(now, self.received)
+        except BodyTimeout as error:
+            self._timer = None
+            self._interrupt(error)
+        else:
+            self._timer = self._loop.call_later(max(0.001, self._pace.next_check(now)), self._watch)
+
+    def _interrupt(self, fault: BaseException) -> None:
+        """End the steps with ``fault``, unless something did before."""
+        if self._fault is None and self._steps is not None:
+            self._fault = fault
+            self._give(_FAILED)
+
+    def _give(self, given: _Given) -> None:
+        with self._lock:
+            if self._next is not _FAILED:
+                self._next = given
+            parked, self._parked = self._parked, False
+        if parked and self._steps is not None:
+            self._threads.submit(self._work, self._steps)
+
+    def _settle(self, value: T | None, error: BaseException | None) -> None:
+        self._steps = self._fault = None
+        outcome = self._outcome
+        if outcome is None or outcome.done():
+            return  # the request was cancelled
+        if error is not None:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(value)  # pyright: ignore[reportArgumentType] - without an error it is a T
+
+    # Below: in a thread of the pool, in one at a time.
+
+    def _work(self, steps: Steps[T]) -> None:
+        """Resume the steps as long as there is something for them, and for a limited while: others want threads too."""
+        for _ in range(_STRETCH):
+            given = self._take()
+            # One thread at a time may enter the context, which tells log lines the caller: it is left before parking.
+            if given is None or self._context.run(self._resume, steps, given):
+                return
+        self._threads.submit(self._work, steps)
+
+    def _take(self) -> _Given | None:
+        with self._lock:
+            given, self._next = self._next, None
+            if given is None:
+                self._parked = True
+                return None
+        if given.parts and not given.ended:
+            self._tell(self._read_on)
+        return given
+
+    def _resume(self, steps: Steps[T], given: _Given) -> bool:
+        """Whether the steps have ended."""
+        parts = given.parts
+        try:
+            if given.failed:
+                # no name refers to it here, see feed()
+                steps.throw(self._fault or BodyIncomplete(self.received))
+            elif parts:
+                steps.send(parts[0] if len(parts) == 1 else b"".join(parts))
+            else:
+                steps.send(None)
+            if given.ended and parts:
+                steps.send(None)
+        except StopIteration as end:
+            self._tell(self._settle, end.value, None)
+            return True
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the outcome gets it
+            self._tell(self._settle, None, error)
+            return True
+        if given.ended or given.failed:
+            steps.close()
+            self._tell(self._settle, None, RuntimeError("The steps of an upload ask for more than there is."))
+            return True
+        if given is _BEGIN:
+            self._tell(self._read_on)
+        return False
+
+    def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """Run ``callback`` on the loop soon; not at all when the loop is closed, and with it the connection."""
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:
             if not self._loop.is_closed():
                 raise
-            return False
-        return True
-
-    # Below: on the event loop.
-
-    def _start(self) -> None:
-        self._heard = time.monotonic()
-        self._task = self._loop.create_task(self._fill())
-        self._task.add_done_callback(self._filled.put)
-
-    def _cancel(self) -> None:
-        # The task, its error and this object must not refer to each other: a cycle keeps the request's body open, and
-        # its client hanging, until the garbage collector happens to run.
-        task, self._task = self._task, None
-        if task is not None:
-            task.remove_done_callback(self._filled.put)
-            task.cancel()
-
-    async def _fill(self) -> _Fill:
-        parts: list[bytes] = []
-        joined = 0
-        target = self.received + self._batch_bytes
-        receive = self._receive
-        while self.received < target:
-            message = await receive()
-            if message["type"] != "http.request":
-                return _Fill([], gone=True)
-            if part := message.get("body"):
-                parts.append(part)
-                self.received += len(part)
-                self._heard = time.monotonic()
-                if len(parts) - joined >= _MAX_LOOSE_PARTS:
-                    parts[joined:] = [b"".join(parts[joined:])]
-                    joined += 1
-            if not message.get("more_body"):
-                return _Fill(parts, ended=True)
-        return _Fill(parts)
 
 
 def is_supported(algorithm: str) -> bool:
@@ -256,7 +391,6 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def receive_into(
-    source: ByteSource,
     writer: Writer,
     digests: Digests,
     inspection: Inspection,
@@ -266,8 +400,8 @@ def receive_into(
     cap_name: str = "image_size_cap",
     progress: Callable[[int], None] | None = None,
     signature: SignatureVerifier | None = None,
-) -> Received:
-    """Move the whole of ``source`` into ``writer``, which the caller then commits, or aborts when this raises.
+) -> Steps[Received]:
+    """Move a whole stream into ``writer``, which the caller then commits, or aborts when this raises.
 
     :param declared_size: bytes that the sender announced; None or 0: unknown; a negative number matches nothing
         (spec 01, section 4.2).
@@ -279,13 +413,13 @@ def receive_into(
     :raises LimitExceeded: the declared size, or the bytes that came, are beyond the cap.
     :raises UnsupportedContent: inspection refuses the content.
 
-    and whatever ``source`` and ``writer`` raise.
+    and whatever ``writer`` raises, or is thrown in.
     """
     declared_size = declared_size or None
     if declared_size is not None and declared_size > size_cap:
         raise _beyond(cap_name, size_cap, declared_size)
     size = 0
-    while (batch := source.next_batch()) is not None:
+    while (batch := (yield)) is not None:
         size += len(batch)
         if declared_size is not None and size > declared_size:
             raise SizeMismatch(declared_size, size)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from glimpse.transfer.pump import BATCH_BYTES, BodyPump
+from glimpse.transfer.pump import BATCH_BYTES, BodyPump, Pace
+from glimpse.transfer.source import Steps
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 #: The sender goes away, without having ended the body.
 GONE: MutableMapping[str, Any] = {"type": "http.disconnect"}
@@ -62,28 +65,40 @@ class Script:
 
 
 def run_with_pump(
-    script: Script, work: Callable[[BodyPump], T], *, timeout: float = 30.0, batch_bytes: int = BATCH_BYTES
-) -> T:
-    """Run ``work`` in a worker thread with a pump on ``script``; nothing may be left on the loop afterwards."""
+    script: Script,
+    work: Callable[[BodyPump[T]], Awaitable[R]],
+    *,
+    silence: float = 30.0,
+    least_rate: float = 0,
+    window: float = 60.0,
+    batch_bytes: int = BATCH_BYTES,
+) -> R:
+    """Run ``work`` on an event loop with a pump on ``script``; nothing may be left on the loop afterwards."""
 
-    async def main() -> T:
-        loop = asyncio.get_running_loop()
-        pump = BodyPump(script, loop, timeout=timeout, batch_bytes=batch_bytes)
-        try:
-            return await asyncio.to_thread(work, pump)
-        finally:
-            pump.close()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            left = asyncio.all_tasks() - {asyncio.current_task()}
-            assert not left, left
+    async def main() -> R:
+        with ThreadPoolExecutor(2) as threads:
+            pace = Pace(silence=silence, least_rate=least_rate, window=window)
+            pump: BodyPump[T] = BodyPump(script, threads, pace, batch_bytes=batch_bytes)
+            try:
+                return await work(pump)
+            finally:
+                pump.close()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                left = asyncio.all_tasks() - {asyncio.current_task()}
+                assert not left, left
 
     return asyncio.run(main())
 
 
-def all_batches(pump: BodyPump) -> list[bytes]:
-    """Read the body to its end."""
+def run_steps(script: Script, steps: Steps[T], **options: Any) -> T:
+    """What ``steps`` make of the body; ``options`` are those of :func:`run_with_pump`."""
+    return run_with_pump(script, lambda pump: pump.feed(steps), **options)
+
+
+def all_batches() -> Steps[list[bytes]]:
+    """Take the body to its end."""
     batches: list[bytes] = []
-    while (batch := pump.next_batch()) is not None:
+    while (batch := (yield)) is not None:
         batches.append(batch)
     return batches

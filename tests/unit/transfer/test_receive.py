@@ -15,9 +15,9 @@ from glimpse.errors import BodyIncomplete, LimitExceeded, SizeMismatch, StoreFul
 from glimpse.settings.model import Formats
 from glimpse.stores.base import Bytes
 from glimpse.transfer.inspect import Inspection
-from glimpse.transfer.pump import BodyPump, Digests, Received, receive_into
+from glimpse.transfer.pump import Digests, Received, receive_into
 from tests.support.images import HOSTILE, VALID, noise
-from tests.unit.transfer.asgi_script import END, GONE, Script, Step, run_with_pump
+from tests.unit.transfer.asgi_script import END, GONE, Script, Step, run_steps
 from tests.unit.transfer.file_ends import FileWriter
 
 KIB = 1024
@@ -45,18 +45,15 @@ class Upload:
         self.batch_bytes = MIB
 
     def run(self, steps: Iterable[Step]) -> Received:
-        def work(pump: BodyPump) -> Received:
-            return receive_into(
-                pump,
-                self.writer,
-                Digests("sha256", self.executor),
-                Inspection(self.disk_format, "bare", Formats()),
-                declared_size=self.declared_size,
-                size_cap=self.size_cap,
-                progress=self.progress,
-            )
-
-        return run_with_pump(Script(steps), work, batch_bytes=self.batch_bytes)
+        received = receive_into(
+            self.writer,
+            Digests("sha256", self.executor),
+            Inspection(self.disk_format, "bare", Formats()),
+            declared_size=self.declared_size,
+            size_cap=self.size_cap,
+            progress=self.progress,
+        )
+        return run_steps(Script(steps), received, batch_bytes=self.batch_bytes)
 
 
 @pytest.fixture

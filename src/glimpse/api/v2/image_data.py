@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from contextvars import copy_context
-from functools import partial
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import NO_CONTENT, Exchange, Reply
-from glimpse.api.unread_body import DRAIN_BYTES, DRAIN_SECONDS
-from glimpse.context import Context
-from glimpse.errors import BodyIncomplete, GlimpseError, Invalid, Unavailable
-from glimpse.services.deps import Deps
+from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, Workshop
+from glimpse.api.unread_body import DRAIN_BYTES, DRAIN_SECONDS, PAUSE_SECONDS
+from glimpse.errors import BodyIncomplete, BodyTimeout, Busy, GlimpseError, Invalid
 from glimpse.services.image_data import UploadRequest, upload_image
-from glimpse.transfer.pump import BodyPump
-from glimpse.transfer.source import ByteSource
+from glimpse.transfer.concurrency import RETRY_SECONDS
+from glimpse.transfer.pump import BodyPump, Pace
 
 OCTETS = "application/octet-stream"
-
-#: How long an upload waits for a transfer thread.
-SLOT_SECONDS = 30.0
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
@@ -33,45 +27,49 @@ async def upload(exchange: Exchange) -> Reply:
     workshop = exchange.workshop
     store = exchange.headers.get("x-image-meta-store") if workshop.settings.stores.named else None
     request = UploadRequest(exchange.scope["path_params"]["image_id"], _declared_size(exchange), store)
-    loop = asyncio.get_running_loop()
-    await _take_slot(workshop.upload_slots)
-    exchange.scope["glimpse.body_taken"] = True
-    with workshop.transfer("upload"):
-        pump = BodyPump(exchange.receive, loop, timeout=workshop.settings.listen.body_timeout)
-        waits = exchange.headers.get("expect", "").lower() == "100-continue"
-        work = partial(_upload, exchange.deps, exchange.context, request, pump, client_waits=waits)
+    with _place(workshop, exchange.context.project_id), workshop.transfer("upload"):
+        exchange.scope["glimpse.body_taken"] = True
+        listen = workshop.settings.listen
+        pace = Pace(silence=listen.body_timeout, least_rate=listen.min_body_rate, window=listen.min_body_rate_time)
+        pump: BodyPump[None] = BodyPump(exchange.receive, workshop.transfer_threads, pace)
         try:
-            await loop.run_in_executor(workshop.transfer_threads, copy_context().run, work)
+            await pump.feed(upload_image(exchange.deps, exchange.context, request))
+        except (BodyIncomplete, BodyTimeout):
+            raise
+        except GlimpseError:
+            waits = exchange.headers.get("expect", "").lower() == "100-continue"
+            if pump.received or not waits:
+                await pump.drain(DRAIN_BYTES, DRAIN_SECONDS, PAUSE_SECONDS)
+            raise
         finally:
             pump.close()
-            workshop.upload_slots.release()
     return NO_CONTENT
 
 
-async def _take_slot(slots: asyncio.Semaphore) -> None:
-    """Wait for a transfer thread, before anything of the body is read or claimed.
+@contextmanager
+def _place(workshop: Workshop, project: str | None) -> Generator[None]:
+    """One of the places for uploads of this worker, and of those of ``project``, while the block runs.
 
-    :raises Unavailable: none became free in time.
+    What :class:`glimpse.transfer.concurrency.Concurrency` does for downloads, here because the way of an upload is
+    twelve files (docs/adr/0007).
+
+    :raises Busy: all are taken.
     """
-    if not slots.locked():
-        await slots.acquire()
-        return
+    running, listen = workshop.uploads, workshop.settings.listen
+    if running[project] >= listen.max_uploads_per_project:
+        raise Busy(
+            f"{running[project]} uploads of this project are running, and no more may run at once; try again later.",
+            RETRY_SECONDS,
+        )
+    if sum(running.values()) >= listen.max_uploads:
+        raise Busy(f"The service is busy with {sum(running.values())} uploads; try again later.", RETRY_SECONDS)
+    running[project] += 1
     try:
-        async with asyncio.timeout(SLOT_SECONDS):
-            await slots.acquire()
-    except TimeoutError:
-        raise Unavailable("All threads for transfers are busy; try again later.") from None
-
-
-def _upload(deps: Deps, context: Context, request: UploadRequest, source: ByteSource, *, client_waits: bool) -> None:
-    try:
-        upload_image(deps, context, request, source)
-    except BodyIncomplete:
-        raise
-    except GlimpseError:
-        if source.received or not client_waits:
-            source.drain(DRAIN_BYTES, DRAIN_SECONDS)
-        raise
+        yield
+    finally:
+        running[project] -= 1
+        if not running[project]:
+            del running[project]
 
 
 def _declared_size(exchange: Exchange) -> int | None:
