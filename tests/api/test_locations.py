@@ -209,14 +209,18 @@ class TestWithoutADigest:
             at.run_jobs()
             shown = at.show(image_id)
             assert (shown["status"], hashes(shown)) == ("active", (None, None, None))
-            assert [method for method, *_ in at.web.requests] == ["HEAD"]
+            # no hashes, but inspected
+            assert [method for method, *_ in at.web.requests] == ["HEAD", "GET"]
+            assert at.wire("GET", f"/v2/images/{image_id}/file").body == DATA
             with_digest = at.wire.create()["id"]
             at.post(with_digest, at.url, validation_data=WRONG)
             at.run_jobs()
             shown = at.show(with_digest)
-            # stored as they are, and not verified
+            # stored as they are
             assert (shown["status"], hashes(shown)) == ("active", ("sha512", "0" * 128, None))
             assert LOCK not in shown
+            # but nobody gets data that have another digest
+            assert at.wire("GET", f"/v2/images/{with_digest}/file").status == 403
 
     def test_data_that_cannot_be_read_leave_the_hashes_unknown(self, at: Located) -> None:
         image_id = at.wire.create()["id"]
@@ -303,6 +307,7 @@ class TestWithADigest:
                 at.run_jobs()
             elif attempt == "patch":
                 assert at.add(image_id, at.url).status == 200
+                at.run_jobs()
             else:
                 assert at.wire.upload(image_id, DATA).status == 204
             shown = at.show(image_id)
@@ -430,7 +435,8 @@ class TestMeanwhile:
         assert at.wire.as_(ADMIN).patch(image_id, {"op": "remove", "path": "/locations/0"}).status == 200
         be_due(at)
         at.run_jobs()
-        assert only_job(at).status is JobStatus.SUCCEEDED
+        [imported] = [job for job in jobs(at) if job.type == "location_import"]
+        assert imported.status is JobStatus.SUCCEEDED
         assert hashes(at.show(image_id)) == ("sha512", None, None)
 
     def test_deactivation_does_not_keep_the_hashes_away(self, at: Located) -> None:

@@ -17,8 +17,8 @@ from glimpse.domain.job import Job, JobChange, JobQuery
 class JobDatabase(Protocol):
     """Jobs; a part of :class:`glimpse.db.base.Database`."""
 
-    def add_job(self, job: Job, change: ImageChange | None = None) -> None:
-        """Insert a pending job, and in the same transaction apply ``change`` to its image.
+    def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
+        """Insert a pending job, and in the same transaction apply ``change`` to its image; return ``updated_at``.
 
         :raises Duplicate: an unfinished job has the same ``unique_key``.
         :raises NotFound: the image is not there; only with a ``change``.

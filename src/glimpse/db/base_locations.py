@@ -1,4 +1,4 @@
-"""The part of the database that is about taking a location from an image together with its data.
+"""The part of the database that is about single locations: taking one away together with its data, and trust in it.
 
 The row goes first: from then on nobody reads it. A lease of purpose ``location`` covers the time until the data are
 gone, so that another process removes them should this one die (design, section 3, rule 4).
@@ -15,7 +15,7 @@ from glimpse.domain.image import Location
 
 
 class LocationDatabase(Protocol):
-    """Removal of single locations; a part of :class:`glimpse.db.base.Database`."""
+    """Removal of single locations, and which are verified; a part of :class:`glimpse.db.base.Database`."""
 
     def begin_location_removal(self, image_id: str, location_ids: Sequence[int], lease: Lease) -> datetime:
         """Take active locations from an active image, record the lease, and return the new ``updated_at``.
@@ -30,6 +30,14 @@ class LocationDatabase(Protocol):
 
     def locations_being_removed(self, image_id: str) -> list[Location]:
         """The locations of :meth:`begin_location_removal` whose data may still be there."""
+        ...
+
+    def unverified_locations(self, image_id: str) -> dict[int, str | None]:
+        """The ids of those locations of an image that no data may be served from.
+
+        They were added by changes with ``mark_unverified``, and no other change has named them among its
+        ``verified_locations`` yet. The value is the reason for which the check refused one, None before the check.
+        """
         ...
 
     def finish_location_removal(self, lease: Lease) -> None:

@@ -63,9 +63,14 @@ class ImageChange(msgspec.Struct, frozen=True, kw_only=True):
     ``drop_tags`` change single ones. ``from_status`` names the statuses that the image may be in.
 
     ``add_locations`` are new rows; of each in ``relabel_locations`` the metadata are written to the row with its id;
-    ``drop_locations`` are ids of rows that are forgotten, their data left alone. ``if_location`` is the id of a
-    location that must still be active, else nothing is changed. ``takes`` is the number of bytes that the change adds
-    to what a project uses; they must fit into the allowance ``within``, where there is one.
+    ``drop_locations`` are ids of rows that are forgotten, their data left alone. Nothing is changed unless the location
+    with the id ``if_location`` is still active and the attributes of ``if_columns`` still have these values.
+
+    With ``mark_unverified`` no data are served from ``add_locations`` until a later change has them among its
+    ``verified_locations`` (ids); ``refused_locations`` are ids of unverified ones and why nobody will get their data.
+
+    ``takes`` is the number of bytes that the change adds to what a project uses; they must fit into the allowance
+    ``within``, where there is one.
     """
 
     columns: dict[str, Any] = {}
@@ -78,6 +83,10 @@ class ImageChange(msgspec.Struct, frozen=True, kw_only=True):
     relabel_locations: tuple[Location, ...] = ()
     drop_locations: tuple[int, ...] = ()
     if_location: int | None = None
+    if_columns: dict[str, Any] = {}
+    mark_unverified: bool = False
+    verified_locations: tuple[int, ...] = ()
+    refused_locations: tuple[tuple[int, str], ...] = ()
     takes: int = 0
     within: Allowance | None = None
     from_status: tuple[Status, ...] = ()

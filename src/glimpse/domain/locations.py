@@ -15,6 +15,7 @@ from glimpse.domain.patch import Operation
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Forbidden, Invalid
 
+_FORMATS = ("disk_format", "container_format")
 _ADDING = (Status.QUEUED, Status.ACTIVE)
 
 
@@ -63,6 +64,11 @@ class LocationEdit:
         return tuple(self._list)
 
     @property
+    def adds(self) -> bool:
+        """Whether there are new locations, whose data somebody must check."""
+        return bool(self._added)
+
+    @property
     def size_to_add(self) -> int:
         """Bytes that the new locations add to what the owner uses (spec 01, section 6.2)."""
         return (self._size or 0) * len(self._added)
@@ -100,6 +106,7 @@ class LocationEdit:
             if self._image.size is None:
                 columns["size"] = self._size
             from_status = (self._image.status,)
+        unchanged = {name: getattr(self._image, name) for name in _FORMATS if name not in columns}
         added = self._added
         return msgspec.structs.replace(
             rest,
@@ -108,6 +115,8 @@ class LocationEdit:
             relabel_locations=tuple(self._relabelled.values()),
             drop_locations=tuple(location.id for location in self._stale if location.id is not None) if added else (),
             from_status=from_status,
+            if_columns=unchanged if added and self._queued else {},
+            mark_unverified=bool(added),
         )
 
     def _add(self, value: Mapping[str, Any], position: int) -> None:
@@ -167,7 +176,7 @@ class LocationEdit:
             raise Conflict(f"The image is {self._image.status}; that does not allow this change of its locations.")
 
     def _require_formats(self, columns: Mapping[str, Any]) -> None:
-        for name in ("disk_format", "container_format"):
+        for name in _FORMATS:
             if columns.get(name, getattr(self._image, name)) is None:
                 raise Invalid(f"Set {name} of the image before it gets a location.")
 

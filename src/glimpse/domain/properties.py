@@ -20,6 +20,9 @@ INTERNAL_PREFIX = "os_glance"
 #: The lock of an import, whose value is the id of its job (spec 02, section 2.9).
 IMPORT_LOCK = "os_glance_import_task"
 
+#: Why the data of an image that is queued again were not taken, for its user to read; data that are taken remove it.
+FAILED_UPLOAD = "os_glance_failed_upload"
+
 #: Internal properties that no response shows (spec 01, section 3.1).
 HIDDEN_PROPERTIES = ("os_glance_stage_host", "os_glance_hash_op_host")
 

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 
 from glimpse.db.base import Database
 from glimpse.jobs.base import Handlers, JobHandler
+from glimpse.jobs.steps.location_check import LocationCheck
 from glimpse.jobs.steps.location_import import LocationImport
 from glimpse.quota.all import build_admission
 from glimpse.settings.model import Settings
@@ -23,9 +24,10 @@ def build_handlers(settings: Settings, database: Database, stores: StoreSet, dig
             stores,
             digest_threads,
             settings=settings.locations,
-            hashing_algorithm=settings.formats.hashing_algorithm,
+            formats=settings.formats,
             size_cap=settings.limits.image_size_cap,
             allowance_of=None if admission is None else admission.for_locations,
         ),
+        LocationCheck(database, stores, digest_threads, settings=settings.locations, formats=settings.formats),
     )
     return {handler.type: handler for handler in handlers}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from glimpse.context import Context
@@ -39,12 +40,13 @@ class JobQueue:
             updated_at=moment,
         )
 
-    def add(self, job: Job, change: ImageChange | None = None) -> None:
-        """Record a job, and ``change`` of its image in the same transaction.
+    def add(self, job: Job, change: ImageChange | None = None) -> datetime:
+        """Record a job, and ``change`` of its image in the same transaction; return the time of it.
 
         :raises Duplicate: an unfinished job has the same ``unique_key``.
         :raises NotFound: the image is not there.
         :raises Conflict: the image does not allow ``change``.
         """
-        self._database.add_job(job, change)
+        moment = self._database.add_job(job, change)
         self.bell.set()
+        return moment

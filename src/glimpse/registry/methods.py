@@ -78,6 +78,7 @@ RULES: Mapping[str, tuple[Kind, Role]] = {
     # locations
     "begin_location_removal": _WRITE,
     "locations_being_removed": _READ,
+    "unverified_locations": _READ,
     "finish_location_removal": _WRITE,
     "cancel_location_removal": _WRITE,
     "name_location_store": _WRITE,

@@ -191,8 +191,8 @@ def shape_of(hint: Any) -> Shape:
         return _items(hint, origin, parts[0])
     if origin is tuple:
         return _tuple(hint, parts)
-    if origin is dict and parts[0] is str:
-        return _values(hint, parts[1])
+    if origin is dict and parts[0] in (str, int):
+        return _values(hint, *parts)
     if origin is None:
         return Shape(hint)
     raise TypeError(f"no rule says how {hint} goes over the wire")
@@ -229,13 +229,13 @@ def _tuple(hint: Any, parts: tuple[Any, ...]) -> Shape:
     )
 
 
-def _values(hint: Any, item: Any) -> Shape:
+def _values(hint: Any, key: Any, item: Any) -> Shape:
     inner = shape_of(item)
     up, down = inner.up, inner.down
     change: Change | None = None if up is None else lambda value: _changed_values(value, up)
     if down is None:
         return Shape(hint, change)
-    return Shape(dict[str, inner.wire], change, lambda value: {key: down(each) for key, each in value.items()})
+    return Shape(dict[key, inner.wire], change, lambda value: {name: down(each) for name, each in value.items()})
 
 
 def _union(parts: tuple[Any, ...]) -> Shape:

@@ -26,6 +26,7 @@ from glimpse.errors import (
 )
 from glimpse.notify import events
 from glimpse.services.deps import Deps
+from glimpse.services.readable_locations import readable_locations
 from glimpse.stores.base import Reader, Store
 from glimpse.stores.multi import StoreSet
 from glimpse.transfer.ranges import ByteRange
@@ -66,6 +67,8 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
     :raises Forbidden: policy ``download_image``, or the image is deactivated, or a store is preferred against policy
         ``download_from_store``.
     :raises Invalid: a store of ``prefer`` does not exist, or there are no named stores.
+    :raises Unavailable, Forbidden: the data are not checked yet, or were refused; see
+        :func:`glimpse.services.readable_locations.readable_locations`.
     """
     image = deps.database.get_image(image_id, Viewer(context.project_id, context.is_admin))
     if image.status is Status.DEACTIVATED and not context.is_admin:
@@ -77,7 +80,7 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
     if image.status is Status.QUEUED:
         # what it may have is the location of an import whose data were found to be others (spec 02, section 5.4)
         return None
-    locations = deps.stores.in_order(image.locations, prefer)
+    locations = deps.stores.in_order(readable_locations(deps.database, image), prefer)
     return DataFound(image, locations) if locations else None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from glimpse.context import Context
 from glimpse.db.base_records import Lease, Viewer
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
+from glimpse.domain.properties import FAILED_UPLOAD
 from glimpse.domain.status import Status
 from glimpse.domain.update import changed
 from glimpse.errors import (
@@ -27,9 +28,6 @@ from glimpse.stores.base import Store, Writer
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.pump import Digests, receive_into
 from glimpse.transfer.source import Steps
-
-#: What an interrupted upload left on the image for its user to read; the next upload that succeeds removes it.
-FAILED_UPLOAD = "os_glance_failed_upload"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from glimpse.domain.update import ImageEdit, changed
 from glimpse.errors import Forbidden
 from glimpse.notify import events
 from glimpse.services.deps import Deps, viewer_of
-from glimpse.services.locations import finish_location_edit, location_edit
+from glimpse.services.locations import finish_location_edit, location_edit, save_with_check
 from glimpse.services.stores import with_stores_named
 
 #: Rules that a visibility asks for beyond the right to create or modify (spec 01, section 3.11).
@@ -148,7 +148,11 @@ def update_image(deps: Deps, context: Context, image_id: str, operations: Sequen
         if locations is not None and locations.size_to_add and deps.admission is not None:
             within = deps.admission.for_locations(image)
             change = msgspec.structs.replace(change, takes=locations.size_to_add, within=within)
-        image = changed(image, change, deps.database.update_image(image.id, change))
+        if locations is not None and locations.adds:
+            moment = save_with_check(deps, context, image, change)
+        else:
+            moment = deps.database.update_image(image.id, change)
+        image = changed(image, change, moment)
         if deps.notifier is not None:
             events.image_updated(deps.notifier, image)
         if locations is not None:

@@ -16,10 +16,11 @@ from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.location_data import check_digest, location_request
 from glimpse.domain.locations import LocationEdit, Placement
 from glimpse.domain.patch import Operation
-from glimpse.domain.properties import IMPORT_LOCK
+from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, DataInUse, Forbidden, Invalid, NotFound
 from glimpse.jobs.recovery import delete_removed_location
+from glimpse.jobs.steps import location_check
 from glimpse.jobs.steps.location_import import TYPE, unique_key
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.stores.placing import place, store_of
@@ -67,6 +68,17 @@ def _refuse_data_of_others(deps: Deps, context: Context, image: Image, url: str)
             continue
         if owner is None or owner != context.project_id:
             raise Forbidden("The location has the data of another image.")
+
+
+def save_with_check(deps: Deps, context: Context, image: Image, change: ImageChange) -> datetime:
+    """Save a change that adds locations, with the job that checks them; returns ``updated_at``.
+
+    Errors are those of :meth:`glimpse.db.base.Database.update_image`.
+    """
+    if image.status is Status.QUEUED and FAILED_UPLOAD in image.properties:
+        change = msgspec.structs.replace(change, drop_properties=(*change.drop_properties, FAILED_UPLOAD))
+    job = deps.jobs.draft(context, location_check.TYPE, {"image_id": image.id}, image_id=image.id)
+    return deps.jobs.add(job, change)
 
 
 def finish_location_edit(deps: Deps, image: Image, edit: LocationEdit) -> Image:

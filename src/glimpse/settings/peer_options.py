@@ -123,7 +123,7 @@ _FORMATS = (
     ),
     Option(
         section="DEFAULT", name="do_secure_hash", kind="boolean", target="locations.do_secure_hash",
-        help="Data of locations that are added by `POST …/locations` are read and hashed by a job.",
+        help="Data of locations that are added by `POST …/locations` are hashed by the job that inspects them.",
     ),
     Option(
         section="DEFAULT", name="http_retries", kind="integer", minimum=0, target="locations.http_retries",

@@ -57,6 +57,7 @@ COLUMNS = {
     " unique_key? S100, input LTXT, result? LTXT, message LTXT, steps LTXT, attempt I, generation I,"
     " claimed_by? S255, due_at? DOUBLE, cancel_requested B, bytes_done BI, bytes_total? BI, created_at DT,"
     " updated_at DT, ended_at? DT",
+    "glimpse_unverified_locations": "location_id I, image_id S36, refusal? LTXT, created_at DT",
 }
 
 #: Primary keys that are not the first column alone.
@@ -136,6 +137,7 @@ INDEXES = {
     "glimpse_jobs": {
         f"ix_glimpse_jobs_{column}": [column] for column in ("due_at", "image_id", "created_at", "ended_at")
     },
+    "glimpse_unverified_locations": {"ix_glimpse_unverified_locations_image_id": ["image_id"]},
 }
 
 #: What revisions glimpse_004 and glimpse_005 add for lists of images (section 10.3); :func:`list_indexes` has them by

@@ -16,6 +16,7 @@ from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Invalid, LeaseLost, NotFound
 from tests.contract.db.backends import Backend
 from tests.contract.db.examples import ADMIN, image, lease
+from tests.contract.db.test_jobs import draft
 
 URLS = ("web://a", "web://b", "web://c")
 
@@ -210,3 +211,57 @@ class TestRemoval:
         assert len(database.locations_being_removed(made.id)) == 1
         database.finish_location_removal(taken)
         assert database.locations_being_removed(made.id) == []
+
+
+def unverified(database: Database, made: Image) -> dict[str, str | None]:
+    marks = database.unverified_locations(made.id)
+    return {
+        one.url: marks[one.id] for one in database.get_image(made.id, ADMIN).locations if one.id and one.id in marks
+    }
+
+
+class TestUnverified:
+    def test_locations_are_trusted_unless_they_are_marked(self, database: Database) -> None:
+        made = active(database, "web://a")
+        database.update_image(made.id, ImageChange(add_locations=(Location(url="web://b"),)))
+        assert unverified(database, made) == {}
+        marked = ImageChange(add_locations=(Location(url="web://c"), Location(url="web://d")), mark_unverified=True)
+        database.update_image(made.id, marked)
+        assert unverified(database, made) == {"web://c": None, "web://d": None}
+        assert database.unverified_locations(image().id) == {}
+        assert database.unverified_locations("x" * 37) == {}
+
+    def test_they_are_verified_or_refused(self, database: Database) -> None:
+        made = active(database, "web://a")
+        database.update_image(
+            made.id,
+            ImageChange(add_locations=tuple(Location(url=url) for url in ("web://b", "web://c")), mark_unverified=True),
+        )
+        first, second = database.unverified_locations(made.id)
+        database.update_image(made.id, ImageChange(verified_locations=(first,), refused_locations=((second, "ä\x00"),)))
+        assert list(unverified(database, made).values()) == ["ä?"]
+        other = active(database, "web://a")
+        database.update_image(other.id, ImageChange(verified_locations=(second,)))
+        assert list(unverified(database, made).values()) == ["ä?"]
+
+    def test_with_a_job_in_one_transaction(self, database: Database) -> None:
+        made = active(database, "web://a")
+        change = ImageChange(add_locations=(Location(url="web://b"),), mark_unverified=True)
+        work = draft(image_id=made.id)
+        moment = database.add_job(work, change)
+        assert database.get_image(made.id, ADMIN).updated_at == moment
+        assert unverified(database, made) == {"web://b": None}
+        refused = msgspec.structs.replace(change, from_status=(Status.QUEUED,))
+        with pytest.raises(Conflict):
+            database.add_job(draft(image_id=made.id), refused)
+        assert unverified(database, made) == {"web://b": None}
+
+    def test_a_change_can_ask_for_what_the_image_is(self, database: Database) -> None:
+        made = active(database, "web://a", container_format="bare")
+        for expected in ({"container_format": "ovf"}, {"container_format": None}, {"checksum": "x"}):
+            with pytest.raises(Conflict, match="meanwhile"):
+                database.update_image(made.id, ImageChange(columns={"name": "new"}, if_columns=expected))
+        database.update_image(
+            made.id, ImageChange(columns={"name": "new"}, if_columns={"container_format": "bare", "checksum": None})
+        )
+        assert database.get_image(made.id, ADMIN).name == "new"

@@ -68,7 +68,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if origin in (list, Sequence, Collection):
         return st.lists(values(parts[0]), max_size=3)
     if origin is dict:
-        return st.dictionaries(TEXTS, values(parts[1]), max_size=3)
+        return st.dictionaries(values(parts[0]), values(parts[1]), max_size=3)
     if issubclass(hint, Enum):
         return st.sampled_from(list(hint))
     if issubclass(hint, msgspec.Struct):

@@ -58,12 +58,12 @@ class EncryptingDatabase(SqlDatabase):
         """See the protocol."""
         return list(self._opened(super().locations_being_removed(image_id)))
 
-    def add_job(self, job: Job, change: ImageChange | None = None) -> None:
+    def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
         """See the protocol."""
         if _JOB_URL in job.input:
             sealed = {**job.input, _JOB_URL: self._cipher.encrypt(job.input[_JOB_URL])}
             job = msgspec.structs.replace(job, input=sealed)
-        super().add_job(job, None if change is None else self._sealed_change(change))
+        return super().add_job(job, None if change is None else self._sealed_change(change))
 
     def save_job(self, job: Job, change: JobChange, image_change: ImageChange | None = None) -> datetime:
         """See the protocol."""

@@ -72,8 +72,11 @@ def create_image(connection: Connection, image: Image, ceiling: ImageCeiling | N
 
 
 @lru_cache(maxsize=256)
-def _update(columns: tuple[str, ...], *, conditional: bool) -> Any:
+def _update(columns: tuple[str, ...], unchanged: tuple[str, ...], *, conditional: bool) -> Any:
     statement = sa.update(images).where(_LIVE)
+    for name in unchanged:
+        column = images.c[name]
+        statement = statement.where(column.is_not_distinct_from(sa.bindparam(f"old_{name}", type_=column.type)))
     if conditional:
         statement = statement.where(images.c.status.in_(sa.bindparam("from_status", expanding=True)))
     names = ("updated_at", *columns)
@@ -96,13 +99,24 @@ def update_image(connection: Connection, image_id: str, change: ImageChange) -> 
         add_tags(connection, image_id, change.add_tags, moment)
     if change.within is not None:
         reserve(connection, change.within, change.takes, change.takes)
-    if change.add_locations or change.relabel_locations or change.drop_locations or change.if_location is not None:
+    if _is_about_locations(change):
         change_locations(connection, image_id, change, moment)
     return moment
 
 
+def _is_about_locations(change: ImageChange) -> bool:
+    return bool(
+        change.add_locations
+        or change.relabel_locations
+        or change.drop_locations
+        or change.if_location is not None
+        or change.verified_locations
+        or change.refused_locations
+    )
+
+
 def _update_row(connection: Connection, image_id: str, change: ImageChange, moment: datetime) -> None:
-    if not _CHANGEABLE.issuperset(change.columns):
+    if not _CHANGEABLE.issuperset((*change.columns, *change.if_columns)):
         raise Invalid(f"Not every attribute of these can be changed: {', '.join(sorted(change.columns))}.")
     columns = tuple(change.columns)
     parameters: dict[str, Any] = {f"new_{name}": value for name, value in change.columns.items()}
@@ -112,6 +126,10 @@ def _update_row(connection: Connection, image_id: str, change: ImageChange, mome
     parameters["image_id"] = image_id
     if change.from_status:
         parameters["from_status"] = change.from_status
-    if not connection.execute(_update(columns, conditional=bool(change.from_status)), parameters).rowcount:
+    parameters |= {f"old_{name}": value for name, value in change.if_columns.items()}
+    statement = _update(columns, tuple(change.if_columns), conditional=bool(change.from_status))
+    if not connection.execute(statement, parameters).rowcount:
         status, _ = status_and_protection(connection, image_id)
+        if not change.from_status or status in change.from_status:
+            raise Conflict("The image was changed meanwhile; look at it and try again.")
         raise Conflict(f"The image is {status}, which does not allow this change.")

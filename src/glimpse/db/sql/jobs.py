@@ -125,14 +125,16 @@ def require_job(job: Job) -> None:
         require_short(text, longest, f"The {name} of a job")
 
 
-def add_job(connection: Connection, job: Job, change: ImageChange | None) -> None:
+def add_job(connection: Connection, job: Job, change: ImageChange | None) -> datetime:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.add_job`."""
+    moment = stamp(connection)
     try:
-        connection.execute(_INSERT, _row(job, stamp(connection)))
+        connection.execute(_INSERT, _row(job, moment))
     except IntegrityError as error:
         raise Duplicate("An operation of this kind is under way already.") from error
     if change is not None and job.image_id is not None:
-        update_image(connection, job.image_id, change)
+        return update_image(connection, job.image_id, change)
+    return moment
 
 
 def due_jobs(connection: Connection, types: Collection[str], now: float, limit: int) -> list[Job]:
@@ -260,13 +262,13 @@ class Jobs:
 
     _engine: Engine
 
-    def add_job(self, job: Job, change: ImageChange | None = None) -> None:
+    def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
         """See the protocol: 1 statement, and those of the change."""
         require_job(job)
         if change is not None:
             require_image_id(job.image_id or "")
             require_change(change)
-        write(self._engine, add_job, job, change)
+        return write(self._engine, add_job, job, change)
 
     def due_jobs(self, types: Collection[str], now: float, *, limit: int) -> list[Job]:
         """See the protocol: 1 statement."""

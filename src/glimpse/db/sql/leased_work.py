@@ -28,6 +28,7 @@ from glimpse.db.sql.transaction import read, stamp, write
 from glimpse.db.sql.usage import reserve
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Location, StoredData
+from glimpse.domain.properties import FAILED_UPLOAD
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Gone, Invalid, LeaseLost
 
@@ -102,9 +103,6 @@ def drop_held(connection: Connection, lease: Lease) -> bool:
     """Drop the lease; False when it is not this owner's generation any more."""
     return connection.execute(_DROP_HELD, held(lease)).rowcount == 1
 
-
-#: The custom property that tells the user why an upload failed.
-FAILED_UPLOAD = "os_glance_failed_upload"
 
 _LARGEST = 2**63 - 1
 

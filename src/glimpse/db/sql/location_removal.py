@@ -1,4 +1,4 @@
-"""Taking single locations from an image under a lease; see ``db/base_locations.py``."""
+"""Single locations: taken from an image under a lease, and which are verified; see ``db/base_locations.py``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from glimpse.db.base_records import Lease
 from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.leased_work import drop_held, lease_row, require_lease
+from glimpse.db.sql.location_marks import find_marks
 from glimpse.db.sql.locations import ACTIVE_OF, read_metadata
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.reading import fits, require_image_id
@@ -91,7 +92,7 @@ def end(connection: Connection, lease: Lease, statement: Any) -> None:
 
 
 class LocationRemoval:
-    """The part of the database that removes single locations."""
+    """The part of the database that is about single locations."""
 
     _engine: Engine
 
@@ -104,6 +105,10 @@ class LocationRemoval:
     def locations_being_removed(self, image_id: str) -> list[Location]:
         """See the protocol: 1 statement."""
         return read(self._engine, find, image_id) if fits(image_id) else []
+
+    def unverified_locations(self, image_id: str) -> dict[int, str | None]:
+        """See the protocol: 1 statement."""
+        return read(self._engine, find_marks, image_id) if fits(image_id) else {}
 
     def finish_location_removal(self, lease: Lease) -> None:
         """See the protocol: 2 statements."""

@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from glimpse.db.sql.location_marks import change_marks, mark
 from glimpse.db.sql.tables import image_locations
 from glimpse.db.sql.texts import TEXT_BYTES, require_location
 from glimpse.domain.image import ImageChange, Location
@@ -119,5 +120,18 @@ def change_locations(connection: Connection, image_id: str, change: ImageChange,
         dropped = connection.execute(_DROP, {**of_image, "ids": list(change.drop_locations)}).rowcount
         if dropped != len(change.drop_locations):
             raise gone
-    if change.add_locations:
-        insert_locations(connection, [insertable(image_id, location, moment) for location in change.add_locations])
+    if change.verified_locations or change.refused_locations:
+        change_marks(connection, image_id, change)
+    rows = [insertable(image_id, location, moment) for location in change.add_locations]
+    if change.mark_unverified:
+        for row in rows:
+            mark(connection, image_id, _insert_one(connection, row), moment)
+    elif rows:
+        insert_locations(connection, rows)
+
+
+def _insert_one(connection: Connection, row: dict[str, Any]) -> int:
+    key = connection.execute(INSERT_LOCATIONS, row).inserted_primary_key
+    if key is None:
+        raise AssertionError("a single INSERT has a key")
+    return key[0]

@@ -82,3 +82,16 @@ jobs = sa.Table(
     sa.Index("ix_glimpse_jobs_ended_at", "ended_at"),
     **MYSQL_OPTIONS,
 )
+
+#: Locations that clients added and whose data nobody has checked yet (``refusal`` NULL), or that a check refused. A
+#: location without a row here is trusted: Glance recorded it, or the service wrote its data, or a check verified it.
+unverified_locations = sa.Table(
+    "glimpse_unverified_locations",
+    own_metadata,
+    sa.Column("location_id", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("image_id", sa.String(36), nullable=False),
+    sa.Column("refusal", LongText),
+    sa.Column("created_at", sa.DateTime(), nullable=False),
+    sa.Index("ix_glimpse_unverified_locations_image_id", "image_id"),
+    **MYSQL_OPTIONS,
+)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE, PurgedBatch
+from glimpse.db.sql.location_marks import forget
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.tables import (
     image_locations,
@@ -98,6 +99,8 @@ def purge_batch(
         return PurgedBatch(0, None)
     if table is tasks:
         connection.execute(_REMOVE_TASK_INFO, {"ids": ids})
+    if table is image_locations:
+        forget(connection, ids)
     remove = sa.delete(table).where(table.c.id.in_(_IDS), _own(table))
     try:
         removed = connection.execute(remove, {"ids": ids, "before": before}).rowcount
@@ -120,7 +123,7 @@ class Purge:
     def purge_batch(
         self, table: str, deleted_before: datetime, limit: int, *, after: int | str | None = None
     ) -> PurgedBatch:
-        """See the protocol: 2 statements, 3 for tasks."""
+        """See the protocol: 2 statements, 3 for tasks and for locations."""
         if not 1 <= limit <= LARGEST_BATCH:
             raise Invalid(f"A batch has 1 to {LARGEST_BATCH} rows.")
         return write(self._engine, purge_batch, _require_table(table), deleted_before, limit, after)

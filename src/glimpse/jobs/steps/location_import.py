@@ -15,15 +15,25 @@ from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import Job, JobStatus
 from glimpse.domain.location_data import Digest
-from glimpse.domain.properties import IMPORT_LOCK
+from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, DataNotFound, Invalid, LimitExceeded, NotFound, StoreUnavailable
+from glimpse.errors import (
+    Conflict,
+    DataNotFound,
+    Invalid,
+    LimitExceeded,
+    NotFound,
+    StoreUnavailable,
+    UnsupportedContent,
+)
 from glimpse.jobs.base import Outcome, Run, TryAgain
 from glimpse.jobs.runner import pause_after
-from glimpse.jobs.steps.hashing import hash_location
-from glimpse.settings.model import Locations
+from glimpse.jobs.steps.location_check import NO_DATA, USABLE, LocationCheck, refused
+from glimpse.jobs.steps.reading import read_location
+from glimpse.settings.model import Formats, Locations
 from glimpse.stores.multi import StoreSet
 from glimpse.stores.placing import place, store_of
+from glimpse.transfer.inspect import Inspection
 
 LOG = logging.getLogger(__name__)
 
@@ -31,8 +41,6 @@ TYPE = "location_import"
 
 _LOCATED = "located"
 _FAILURES = "failures"
-_NO_DATA = {"size": None, "virtual_size": None, "checksum": None, "os_hash_algo": None, "os_hash_value": None}
-_USABLE = (Status.ACTIVE, Status.DEACTIVATED)
 _ANYBODY = Viewer(None, is_admin=True)
 
 
@@ -42,9 +50,10 @@ def unique_key(image_id: str) -> str:
 
 
 class LocationImport:
-    """Adds the location, which makes the image active, and hashes the data.
+    """Adds the location, which makes the image active, then reads, inspects and hashes the data.
 
-    With a digest to compare with, the image is ``importing`` until the data have been found to have it.
+    Until that is done no data are served from the location. With a digest to compare with, the image is ``importing``
+    until the data have been found to have it.
     """
 
     type = TYPE
@@ -56,7 +65,7 @@ class LocationImport:
         digest_threads: Executor,
         *,
         settings: Locations,
-        hashing_algorithm: str,
+        formats: Formats,
         size_cap: int,
         allowance_of: Callable[[Image], Allowance | None] | None = None,
     ) -> None:
@@ -66,7 +75,8 @@ class LocationImport:
         self._digest_threads = digest_threads
         self._hashes = settings.do_secure_hash
         self._tries = max(1, settings.http_retries)
-        self._algorithm = hashing_algorithm
+        self._formats = formats
+        self._checks = LocationCheck(database, stores, digest_threads, settings=settings, formats=formats)
         self._size_cap = size_cap
         self._allowance_of = allowance_of
         #: failed readings are counted apart: these are for processes that ended
@@ -85,16 +95,16 @@ class LocationImport:
                 return self._failed(run.job, image, str(error))
             except StoreUnavailable as error:
                 return self._after_failure(run, image, error)
-            if not self._hashes and added.within is None:
-                return _done(image, run.job, added)
             try:
                 run.record(_LOCATED, True, added)  # noqa: FBT003 - the outcome of the step
             except LimitExceeded as error:
                 return self._failed(run.job, image, str(error))
             image = self._image(run.job)
-        if image is not None and not self._hashes and image.status is not Status.IMPORTING:
-            return _done(image, run.job, ImageChange())
-        return _gone() if image is None else self._hash(run, image, digest)
+        if image is None:
+            return _gone()
+        if image.status is Status.IMPORTING and digest is not None:
+            return self._compare(run, image, digest)
+        return self._check(run, image)
 
     def give_up(self, run: Run, reason: str) -> Outcome:
         """See :meth:`glimpse.jobs.base.JobHandler.give_up`."""
@@ -129,17 +139,19 @@ class LocationImport:
             raise Invalid("The image has no disk_format or no container_format yet.")
         url: str = job.input["loc_url"]
         placed = place(self._stores, url, size_cap=self._size_cap)
-        columns: dict[str, Any] = {**_NO_DATA, "size": placed.size, "status": Status.ACTIVE}
+        columns: dict[str, Any] = {**NO_DATA, "size": placed.size, "status": Status.ACTIVE}
         if not self._hashes:
             if digest is not None:
                 columns |= {"os_hash_algo": digest.algorithm, "os_hash_value": digest.value}
         elif digest is not None:
             columns["status"] = Status.IMPORTING
         else:
-            columns["os_hash_algo"] = self._algorithm
+            columns["os_hash_algo"] = self._formats.hashing_algorithm
         return ImageChange(
             columns=columns,
             add_locations=(Location(url=url, metadata=placed.metadata),),
+            mark_unverified=True,
+            drop_properties=(FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else (),
             # what a failed import left (spec 02, section 13, quirk 33)
             drop_locations=tuple(location.id for location in image.locations if location.id is not None),
             takes=placed.size,
@@ -147,23 +159,54 @@ class LocationImport:
             from_status=(Status.QUEUED,),
         )
 
-    def _hash(self, run: Run, image: Image, digest: Digest | None) -> Outcome:
+    def _check(self, run: Run, image: Image) -> Outcome:
+        """Verify the location of an image that is active already, or refuse it."""
         location = _location(image, run.job)
         if location is None:
             return self._failed(run.job, image, "The location was removed meanwhile.")
-        algorithm = self._algorithm if digest is None else digest.algorithm
+        verdict = self._checks.check(run, image, location)
+        if verdict.refusal is None or not verdict.unsafe:
+            # data that cannot be read leave the hashes unknown, and are a success (spec 02, section 5.4)
+            return _done(image, run.job, verdict.change)
+        return Outcome(
+            status=JobStatus.FAILED, message=verdict.refusal, change=_unlocked(image, run.job, verdict.change)
+        )
+
+    def _compare(self, run: Run, image: Image, digest: Digest) -> Outcome:
+        """Make the image active if its data have the digest that was given."""
+        location = _location(image, run.job)
+        if location is None:
+            return self._failed(run.job, image, "The location was removed meanwhile.")
         try:
-            store = self._stores.for_location(location)
-            found = hash_location(run, store, location.url, image.size, algorithm, self._digest_threads)
+            content = read_location(
+                run,
+                self._stores.for_location(location),
+                location.url,
+                image.size,
+                self._digest_threads,
+                algorithm=digest.algorithm,
+                inspection=Inspection(image.disk_format, image.container_format, self._formats),
+            )
+        except UnsupportedContent as error:
+            return self._failed(run.job, image, str(error))
         except (DataNotFound, StoreUnavailable) as error:
             return self._after_failure(run, image, error)
-        if digest is not None and found.hash_value != digest.value:
-            return self._failed(run.job, image, f"The data do not have the digest of {algorithm} that was given.")
-        columns: dict[str, Any] = {"checksum": found.checksum, "os_hash_value": found.hash_value}
-        if digest is None:
-            return _done(image, run.job, ImageChange(columns=columns, from_status=_USABLE, if_location=location.id))
-        columns |= {"os_hash_algo": algorithm, "status": Status.ACTIVE}
-        change = ImageChange(columns=columns, from_status=(Status.IMPORTING,), if_location=location.id)
+        if content.hash_value != digest.value:
+            return self._failed(
+                run.job, image, f"The data do not have the digest of {digest.algorithm} that was given."
+            )
+        change = ImageChange(
+            columns={
+                "checksum": content.checksum,
+                "os_hash_algo": digest.algorithm,
+                "os_hash_value": content.hash_value,
+                "virtual_size": content.virtual_size,
+                "status": Status.ACTIVE,
+            },
+            verified_locations=() if location.id is None else (location.id,),
+            from_status=(Status.IMPORTING,),
+            if_location=location.id,
+        )
         return _done(image, run.job, change)
 
     def _after_failure(self, run: Run, image: Image, error: DataNotFound | StoreUnavailable) -> Outcome:
@@ -180,13 +223,13 @@ class LocationImport:
     def _failed(self, job: Job, image: Image, reason: str) -> Outcome:
         """The end of an import that did not come to its own.
 
-        Without a digest an image that has its location stays active, and its hashes unknown: that is a success.
-        With one it is queued again. Its location goes, but one that no store can delete stays for the client to see;
-        it is no data of a queued image.
+        Without a digest an image that has its location stays active, and its hashes unknown: that is a success, but
+        the location is not served. With one it is queued again. Its location goes, but one that no store can delete
+        stays for the client to see; it is no data of a queued image.
         """
-        if image.status in _USABLE and _LOCATED in job.steps:
-            LOG.warning("The data of image %s could not be hashed: %s", image.id, reason)
-            return _done(image, job, ImageChange())
+        if image.status in USABLE and _LOCATED in job.steps:
+            location = _location(image, job)
+            return _done(image, job, ImageChange() if location is None else refused(image, location, reason).change)
         unlocked = _unlocked(image, job, ImageChange())
         if image.status is not Status.IMPORTING or _LOCATED not in job.steps:
             return Outcome(status=JobStatus.FAILED, message=reason, change=unlocked)
@@ -194,7 +237,8 @@ class LocationImport:
         deletable = location is not None and self._deletable(location)
         change = msgspec.structs.replace(
             unlocked,
-            columns={**_NO_DATA, "status": Status.QUEUED},
+            columns={**NO_DATA, "status": Status.QUEUED},
+            set_properties={FAILED_UPLOAD: reason},
             drop_locations=(location.id,) if deletable and location is not None and location.id is not None else (),
             from_status=(Status.IMPORTING,),
         )

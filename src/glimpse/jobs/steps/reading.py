@@ -1,0 +1,66 @@
+"""Reading the data of a location to their end: inspected, and hashed where digests are wanted."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+import msgspec
+
+from glimpse.errors import StoreUnavailable
+from glimpse.jobs.base import Run
+from glimpse.stores.base import Store
+from glimpse.transfer.inspect import Inspection
+from glimpse.transfer.pump import BATCH_BYTES, Digests
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What the data of a location turned out to be; the digests are None where they were not asked for."""
+
+    virtual_size: int | None
+    checksum: str | None = None
+    hash_value: str | None = None
+
+
+def read_location(
+    run: Run,
+    store: Store,
+    url: str,
+    size: int | None,
+    executor: Executor,
+    *,
+    algorithm: str | None,
+    inspection: Inspection | None,
+) -> Content:
+    """Read the data at ``url``, which must have ``size`` bytes; None: any number.
+
+    With an ``algorithm`` they are hashed with it and with MD5; ``inspection`` sees them all. The job is asked between
+    batches whether to go on, and told how far it is.
+
+    :raises UnsupportedContent: inspection refuses the data.
+    :raises DataNotFound: there are none any more.
+    :raises StoreUnavailable: they cannot be read to their end, or have another size by now.
+    """
+    digests = None if algorithm is None else Digests(algorithm, executor)
+    reader = store.reader(url)
+    done = 0
+    try:
+        if size is not None and reader.length != size:
+            raise StoreUnavailable(f"The location has {reader.length} bytes, the image has {size}.")
+        # two buffers: the digests may still read one while the other is filled
+        buffers = [memoryview(bytearray(BATCH_BYTES)) for _ in range(2)]
+        while count := reader.readinto(buffers[0]):
+            if inspection is not None:
+                inspection.feed(bytes(buffers[0][:count]))
+            if digests is not None:
+                digests.update(buffers[0][:count])
+            done += count
+            run.progress(done, reader.length)
+            buffers.reverse()
+        if digests is not None:
+            digests.wait()
+    finally:
+        reader.close()
+    virtual_size = None if inspection is None else inspection.finish(done)
+    if digests is None:
+        return Content(virtual_size)
+    return Content(virtual_size, digests.checksum, digests.hash_value)
