@@ -11,6 +11,7 @@ import pytest
 from glimpse.api.app import Application
 from glimpse.settings.model import Listen
 from tests.support.images import HOSTILE, VALID, Sample
+from tests.support.images.attacks import ATTACKS
 from tests.support.wire import OTHER, READER, Wire, settings_in, wired
 
 DATA = bytes(range(256)) * 41 + b"tail"
@@ -183,6 +184,21 @@ def test_hostile_images_are_refused_and_leave_nothing(wire: Wire, sample: Sample
     answer = wire.upload(image_id, sample.build())
     assert answer.status == 415, answer.body
     assert_clean(wire, image_id)
+
+
+@pytest.mark.parametrize("disk_format", ["raw", "vmdk", "qcow2", "iso"])
+@pytest.mark.parametrize(
+    "name", ["vmdk-text-beyond-ascii", "vmdk-capacity-0", "vmdk-hint-in-a-comment", "qcow2-shorter-than-a-sector"]
+)
+def test_images_that_name_another_file_are_refused_under_every_format(wire: Wire, name: str, disk_format: str) -> None:
+    image_id = wire.create(disk_format=disk_format)["id"]
+    answer = wire.upload(image_id, ATTACKS[name].build())
+    assert answer.status == 415, answer.body
+    if disk_format == "raw":
+        assert f"unsafe: {ATTACKS[name].check}: " in answer.body.decode()
+    assert_clean(wire, image_id)
+    good = {"raw": "raw", "vmdk": "vmdk-sparse", "qcow2": "qcow2-v3", "iso": "iso"}[disk_format]
+    assert wire.upload(image_id, VALID[good].build()).status == 204
 
 
 def test_a_refused_image_takes_other_data(wire: Wire) -> None:

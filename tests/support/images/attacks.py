@@ -170,7 +170,7 @@ _TEXTS: dict[str, bytes] = {
     "full-device": descriptor_text(front=b"").replace(b"monolithicFlat", b"fullDevice"),
     "title-only": b"\n# DISK DESCRIPTORFILE\nCID=1\n",
 }
-_FOLLOWED_TEXTS = {"plain", "without-title", "control-byte", "beyond-ascii", "in-utf-8"}
+_FOLLOWED_TEXTS = {"plain", "crlf", "blank-lines", "without-title", "control-byte", "beyond-ascii", "in-utf-8"}
 
 _DESCRIPTORS: dict[str, Attack] = {
     "capacity-0": _vmdk(partial(without_capacity, descriptor_text()), "capacity", followed=True),
@@ -268,6 +268,9 @@ _OTHERS: dict[str, Attack] = {
     ),
     "qcow2-many-extensions": Attack(
         check="qcow2 check header", build=lambda: patched(qcow2(DISK), 104, struct.pack(">II", 1, 0) * 100)
+    ),
+    "qcow2-encrypted-without-a-header": Attack(
+        check="qcow2 check header", build=lambda: patched(qcow2(DISK), 32, b"\0\0\0\2")
     ),
     "qcow2-l1-table": Attack(check="qcow2 check tables", build=lambda: patched(qcow2(DISK), 36, HUGE)),
     "qcow2-l1-table-beyond-the-end": Attack(

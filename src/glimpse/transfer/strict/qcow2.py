@@ -17,7 +17,7 @@ _MIN_CLUSTER_BITS: Final = 9
 _MAX_CLUSTER_BITS: Final = 21
 _HEADER_BYTES_2: Final = 72
 _HEADER_BYTES_3: Final = 104
-_MAX_CRYPT_METHOD: Final = 2
+_LUKS: Final = 2
 _MAX_REFCOUNT_ORDER: Final = 6
 _DATA_FILE_BIT: Final = 1 << 2
 #: Dirty, corrupt, data file, compression type, extended L2 entries.
@@ -83,13 +83,18 @@ def read_qcow2(front: bytes) -> Reading:
     if header.snapshots > _MAX_SNAPSHOTS:
         raise _bad_table("snapshot table", f"of {header.snapshots} snapshots is too long")
     tables.append(("snapshot table", header.snapshots_offset, header.snapshots * _MIN_SNAPSHOT_BYTES))
+    # QEMU 7.2 crashes when it looks for the encryption header of an image that has none.
+    lacks_key = header.crypt_method == _LUKS
     for kind, content in _extensions(header, front):
         if kind == _EXTENSION_DATA_FILE:
             raise Violation("qcow2", "data_file", "it names an external data file", _STAND_ALONE)
         if kind == _EXTENSION_BITMAPS:
             tables.append(_bitmaps(content))
         elif kind == _EXTENSION_ENCRYPTION:
+            lacks_key = False
             tables.append(("encryption header", *struct.unpack(">QQ", content[:16].ljust(16, b"\0"))))
+    if lacks_key:
+        raise Violation("qcow2", "header", "it is encrypted, but has no encryption header", _CHECK)
     return _Qcow2(1 << header.cluster_bits, tables)
 
 
@@ -103,7 +108,7 @@ def _check_header(header: _Header) -> None:
     longest = 1 << min(header.cluster_bits, _MAX_CLUSTER_BITS)
     if (
         not _MIN_CLUSTER_BITS <= header.cluster_bits <= _MAX_CLUSTER_BITS
-        or header.crypt_method > _MAX_CRYPT_METHOD
+        or header.crypt_method > _LUKS
         or header.refcount_order > _MAX_REFCOUNT_ORDER
         or (header.version > 2 and not _HEADER_BYTES_3 <= header.header_bytes <= longest)
     ):
