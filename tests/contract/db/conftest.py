@@ -20,6 +20,7 @@ from tests.contract.db.backends import (
     through_registry,
 )
 from tests.support.registry import Registry, certificates
+from tests.support.sqlite_plans import Plans
 
 
 @pytest.fixture(scope="session")
@@ -68,10 +69,25 @@ def open_backend(
     return of_kind
 
 
+@pytest.fixture(scope="session")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plans]:
+    made = Plans(tmp_path_factory.mktemp("plans"))
+    yield made
+    made.close()
+
+
 @pytest.fixture(params=[*available(), *through_registry()])
 def backend(request: pytest.FixtureRequest, open_backend: Callable[[str], Opener], tmp_path: Path) -> Iterator[Backend]:
+    """A database without rows. On SQLite every statement that a test has it run is explained as well: whatever was
+    analysed when, none of them may read all that there is."""
     with open_backend(request.param)(tmp_path) as opened:
-        yield opened
+        if opened.kind != "sqlite":
+            yield opened
+            return
+        plans: Plans = request.getfixturevalue("plans")
+        with plans.watched(opened.engine) as violations:
+            yield opened
+        assert violations == []
 
 
 @pytest.fixture

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import msgspec
 import pytest
 
+from glimpse.db.base import Database
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.listing import ListQuery
 from glimpse.domain.status import Status
-from tests.contract.db.backends import Backend
+from tests.contract.db.backends import Backend, Opener
 from tests.contract.db.examples import MOMENT, OWNER, STORED, image, lease
 
 
@@ -115,10 +117,13 @@ def test_statements_of_a_deletion(backend: Backend, statements: Callable[[Callab
     assert statements(lambda: database.finish_delete(stored.id, held)) <= 7
 
 
-def test_python_calls_of_reads(backend: Backend) -> None:
-    if backend.kind != "sqlite":
-        pytest.skip("the drivers of servers are partly written in Python")
-    database = backend.database
+def test_python_calls_of_reads(open_backend: Callable[[str], Opener], tmp_path: Path) -> None:
+    """On SQLite, as the drivers of servers are partly written in Python, and without anybody who listens."""
+    with open_backend("sqlite")(tmp_path) as backend:
+        check_python_calls(backend.database)
+
+
+def check_python_calls(database: Database) -> None:
     small = image(properties={f"p{number}": "v" for number in range(5)}, tags=("t",), locations=(Location(url="u"),))
     database.create_image(small)
     for _ in range(24):

@@ -16,6 +16,7 @@ from glimpse.db.sql.locations import mark_all_deleted
 from glimpse.db.sql.members import drop_all_members
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.properties import drop_all_properties
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.tags import drop_all_tags
 from glimpse.db.sql.transaction import stamp
@@ -23,7 +24,7 @@ from glimpse.domain.status import Status
 from glimpse.errors import Conflict
 
 _ID = sa.bindparam("image_id", type_=sa.String())
-_LIVE = sa.and_(images.c.id == _ID, images.c.deleted == sa.false())
+_LIVE = sa.and_(images.c.id == _ID, is_live(images))
 _MOMENT = sa.bindparam("moment", type_=sa.DateTime())
 
 # One statement, so that the image is still as it was when the lease appears.

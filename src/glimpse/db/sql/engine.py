@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from glimpse.db.sql.failures import ends_connection
+from glimpse.db.sql.index_hints import IndexNamingCompiler
 from glimpse.db.sql.patience import PATIENCE, patience_of
 from glimpse.db.sql.statement_log import STATEMENTS, log_statements, mark_statements
 from glimpse.db.sql.transaction import RESETS
@@ -64,6 +65,7 @@ def connect(settings: DatabaseSettings, connection: str | None = None) -> sa.Eng
     event.listen(engine, "reset", RESETS[backend])
     event.listen(engine, "handle_error", _leave_server)
     if backend == "sqlite":
+        engine.dialect.statement_compiler = IndexNamingCompiler
         _set_up_sqlite(engine, full=settings.sqlite_synchronous)
     elif backend == "postgresql" and "prepare_threshold" not in arguments:
         event.listen(engine, "connect", _notice_pooler)

@@ -62,6 +62,7 @@ _NO_ANSWER = "The database does not answer now."
 
 # an index that a statement names is not there
 _NO_SUCH_INDEX = 1176
+_NO_SUCH_INDEX_OF_SQLITE = ("no such index", "no query solution")
 
 # Where a connection was refused for a reason that waiting does not remove: no access, no such database, no such host,
 # a session variable that the server does not know. PostgreSQL's driver gives a text only.
@@ -106,8 +107,12 @@ def collided(error: SQLAlchemyError) -> bool:
 
 
 def misses_index(error: SQLAlchemyError) -> bool:
-    """Whether MySQL refused a statement because an index that it names is not there."""
-    return isinstance(error, DBAPIError) and code_of(error.orig) == _NO_SUCH_INDEX
+    """Whether a statement was refused because an index that it names is not there, or is none for it."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return str(error.orig).startswith(_NO_SUCH_INDEX_OF_SQLITE)
+    return code_of(error.orig) == _NO_SUCH_INDEX
 
 
 def lacks_rights(error: SQLAlchemyError) -> bool:

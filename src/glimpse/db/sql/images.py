@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from glimpse.db.sql.locations import change_locations, insert_locations, insertable
 from glimpse.db.sql.properties import drop_properties, insert_properties, set_properties
 from glimpse.db.sql.reading import IMAGE_COLUMNS, no_such_image
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.tags import add_tags, drop_tag, replace_tags
 from glimpse.db.sql.transaction import stamp, storable_time
@@ -23,7 +24,7 @@ from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Duplicate, Invalid
 
 _ID = sa.bindparam("image_id", type_=sa.String())
-_LIVE = sa.and_(images.c.id == _ID, images.c.deleted == sa.false())
+_LIVE = sa.and_(images.c.id == _ID, is_live(images))
 
 _INSERT = sa.insert(images)
 _STATUS = sa.select(images.c.status, images.c.protected).where(_LIVE)

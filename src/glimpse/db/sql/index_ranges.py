@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from glimpse.db.sql.index_hints import advise, use_index
 from glimpse.db.sql.keyset import marker_name, order_by
 from glimpse.db.sql.tables import images
 from glimpse.domain.listing import SortKey
@@ -128,12 +129,15 @@ def heads(
 ) -> list[Any]:
     """SELECTs of the keys of ``order`` that together hold the first rows of a range; they may overlap.
 
-    ``index`` is the one to use on MySQL, which otherwise chooses.
+    ``index`` is the one to use on MySQL and SQLite, which otherwise choose.
     """
 
     def rows(*more: Condition, columns: Sequence[sa.Column[Any]], hint: bool = True) -> sa.Select[Any]:
         found = sa.select(*columns).where(*conditions, *part.equal, *more)
-        return found.with_hint(images, f"USE INDEX ({index})", "mysql") if index and hint else found
+        if not index or not hint:
+            return found
+        # of two indexes MySQL takes the better one; SQLite would do so by its statistics
+        return advise(found, images, index) if "," in index else use_index(found, images, index)
 
     keys = [images.c[key.column] for key in order]
     first = part.order[0]

@@ -22,6 +22,7 @@ from glimpse.db.sql.locations import INSERT_LOCATIONS, NEW_LOCATION, mark_all_de
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.properties import drop_properties, set_properties
 from glimpse.db.sql.reading import fits, require_image_id
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.texts import TEXT_BYTES, UNSTORABLE, require_properties
 from glimpse.db.sql.transaction import read, stamp, write
@@ -113,7 +114,7 @@ DATA_COLUMNS = ("size", "virtual_size", "checksum", "os_hash_algo", "os_hash_val
 def _leave(status: str) -> Any:
     return sa.update(images).where(
         images.c.id == sa.bindparam("image_id", type_=sa.String()),
-        images.c.deleted == sa.false(),
+        is_live(images),
         images.c.status == sa.literal_column(f"'{status}'", sa.String()),
     )
 

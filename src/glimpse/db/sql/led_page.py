@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from glimpse.db.sql.index_hints import PRIMARY, use_index
 from glimpse.db.sql.index_ranges import Condition
 from glimpse.db.sql.list_statement import Shape, filters, first_of, heads_of, key_columns, lanes, marked, rows_of
 from glimpse.db.sql.tables import images
@@ -85,7 +86,7 @@ def _page_statement(
             still_there = [condition.is_(sa.true()) for condition in (*lane.conditions, *within)]
             led = sa.select(*keys).where(images.c.id.in_(_LED), *still_there, *filters(shape))
             # told that, MariaDB does not ask all other indexes how many rows they have
-            found.append(led.with_hint(images, "USE INDEX (PRIMARY)", "mysql"))
+            found.append(use_index(led, images, PRIMARY))
             continue
         asked = (*filters(shape), *within, *marked(shape, dialect, in_set=False, hints=hints))
         for part in heads_of(lane, (*lane.conditions, *asked), shape, dialect, hints=hints):

@@ -12,11 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.sql.operators import custom_op
 
 from glimpse.db.sql.exact_comparison import differs, equals, is_one_of
+from glimpse.db.sql.index_hints import PRIMARY, advise, order, use_index
 from glimpse.db.sql.index_ranges import LIMIT, Condition, heads, ranges
 from glimpse.db.sql.keyset import after_marker, order_by
 from glimpse.db.sql.marks import NO_LIMIT, Mark, Use
 from glimpse.db.sql.reading import IMAGE_COLUMNS
-from glimpse.db.sql.tables import images
+from glimpse.db.sql.row_state import is_hidden, is_live, is_shown
+from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.visibility import Lane, ListScope
 from glimpse.domain.listing import SortKey
 from glimpse.domain.status import UNLISTED
@@ -56,7 +58,7 @@ def page_statement(shape: Shape, dialect: str, *, hints: bool = True) -> sa.Sele
     ``marker_N``, ``limit``, ``last`` (one less) and those of ``marks.py`` and ``visibility.py``.
 
     The keys of the images on the page are found first, in indexes alone where the filters allow it. With ``hints``
-    MySQL is told by which, and refuses the statement where the index is not there.
+    MySQL and SQLite are told by which, and refuse the statement where the index is not there.
     """
     found: list[Any] = []
     for lane in lanes(shape, dialect):
@@ -87,7 +89,7 @@ def rows_of(found: Sequence[Any], shape: Shape, dialect: str) -> sa.Select[*tupl
     """The first images of all that these SELECTs of keys find, in order."""
     page = first_of(found, shape, dialect).subquery("page")
     return (
-        sa.select(*IMAGE_COLUMNS)
+        order(sa.select(*IMAGE_COLUMNS), images, PRIMARY)
         .select_from(page.join(images, images.c.id == page.c.id))
         .order_by(*order_by(shape.order, state_nulls=dialect == "postgresql"))
     )
@@ -155,22 +157,36 @@ def _gathered(
 ) -> sa.Select[*tuple[Any, ...]]:
     """The keys of the first images of a lane that is looked through."""
     by_name = _has_index_by_name(shape) and "name" in lane.indexes
-    hint = f"USE INDEX ({lane.indexes['name']})" if hints and by_name else ""
+    index = _index_to_gather(lane, by_name=by_name) if hints else None
     rows = sa.select(*[images.c[column] for column in key_columns(shape.order)])
     if shape.marks and by_name and dialect == "mysql":
         # it would read each image from the table before it asks for marks, while the index has all else that is asked
-        left = sa.select(images.c.id).with_hint(images, hint).where(*conditions).limit(NO_LIMIT).subquery("left_over")
-        rows = rows.select_from(left.join(images, images.c.id == left.c.id))
-        conditions, hint = (), ""
+        left = sa.select(images.c.id).where(*conditions).limit(NO_LIMIT)
+        left_over = (advise(left, images, index) if index else left).subquery("left_over")
+        rows = rows.select_from(left_over.join(images, images.c.id == left_over.c.id))
+        conditions, index = (), None
     else:
         rows = rows.select_from(lane.source)
     if shape.marker_nulls is not None:
         # before the others, as those for marks take longest and MariaDB asks them in the order of the text
         rows = rows.where(after_marker(shape.order, shape.marker_nulls))
-    rows = rows.where(*conditions).with_hint(images, hint, "mysql")
+    rows = rows.where(*conditions)
+    if index:
+        rows = use_index(rows, images, index) if by_name else order(rows, images, index)
+    if hints and lane.source is not images and shape.use.few is None:
+        rows = order(rows, image_members, "glimpse_image_members_member")
     if dialect == "sqlite" and (by_name or shape.order[0].column not in lane.indexes):
         return rows.order_by(*_as_expressions(shape.order)).limit(LIMIT)
     return rows.order_by(*order_by(shape.order, state_nulls=dialect == "postgresql")).limit(LIMIT)
+
+
+def _index_to_gather(lane: Lane, *, by_name: bool) -> str | None:
+    """The index that has all images of a lane, unless the database may know a better one."""
+    if by_name:
+        return lane.indexes["name"]
+    if lane.is_of_visibility:
+        return lane.indexes["created_at"]
+    return None if lane.source is images else PRIMARY
 
 
 def _as_expressions(order: Sequence[SortKey]) -> list[sa.ColumnElement[Any]]:
@@ -183,9 +199,9 @@ def _as_expressions(order: Sequence[SortKey]) -> list[sa.ColumnElement[Any]]:
 def filters(shape: Shape) -> list[Condition]:
     """What the list asks of every image, apart from marks."""
     return [
-        images.c.deleted == sa.false(),
+        is_live(images, by_index=True),
         *(images.c.status != sa.literal_column(f"'{status}'", sa.String()) for status in sorted(UNLISTED)),
-        images.c.os_hidden == (sa.true() if shape.os_hidden else sa.false()),
+        is_hidden(images) if shape.os_hidden else is_shown(images),
         *(_comparison(column, op, position) for position, (column, op) in enumerate(shape.comparisons)),
         *(
             _is_one_of(column, sa.bindparam(f"one_of_{position}", expanding=True))

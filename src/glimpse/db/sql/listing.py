@@ -22,6 +22,7 @@ from glimpse.db.sql.led_page import led_page
 from glimpse.db.sql.list_statement import Shape, page_statement
 from glimpse.db.sql.marks import Mark, estimate, marks_of, sample_of_all, use_of
 from glimpse.db.sql.reading import Children, build, children, gather, sees
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.texts import storable
 from glimpse.db.sql.visibility import PROJECT, ListScope
@@ -40,12 +41,12 @@ _MARKER: sa.Select[*tuple[Any, ...]] = sa.select(
     .where(
         image_members.c.image_id == images.c.id,
         equals(image_members.c.member, PROJECT),
-        image_members.c.deleted == sa.false(),
+        is_live(image_members),
     )
     .scalar_subquery()
     .label("membership"),
     *(images.c[column] for column in _SORT_COLUMNS),
-).where(images.c.id == sa.bindparam("marker"), images.c.deleted == sa.false())
+).where(images.c.id == sa.bindparam("marker"), is_live(images))
 
 
 def _on_page(image_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:

@@ -17,6 +17,7 @@ from glimpse.db.sql.location_marks import find_marks
 from glimpse.db.sql.locations import ACTIVE_OF, read_metadata
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.reading import fits, require_image_id
+from glimpse.db.sql.row_state import is_live, is_marked
 from glimpse.db.sql.tables import image_locations, images
 from glimpse.db.sql.transaction import read, stamp, write
 from glimpse.domain.image import Location
@@ -29,7 +30,7 @@ _IMAGE = sa.bindparam("of_image", type_=sa.String())
 
 _TOUCH = (
     sa.update(images)
-    .where(images.c.id == _IMAGE, images.c.deleted == sa.false(), images.c.status == Status.ACTIVE.value)
+    .where(images.c.id == _IMAGE, is_live(images), images.c.status == Status.ACTIVE.value)
     .values(updated_at=_MOMENT)
 )
 _TAKE = (
@@ -38,18 +39,16 @@ _TAKE = (
     .values(status="pending_delete", deleted=True, deleted_at=_MOMENT, updated_at=_MOMENT)
 )
 _REMAINING = sa.select(sa.func.count()).where(
-    _COLUMNS.image_id == _IMAGE, _COLUMNS.deleted == sa.false(), _COLUMNS.status == "active"
+    _COLUMNS.image_id == _IMAGE, is_live(image_locations), _COLUMNS.status == "active"
 )
 _RECORD = sa.insert(leases)
 
-_BEING_REMOVED = sa.and_(
-    _COLUMNS.image_id == _IMAGE, _COLUMNS.deleted == sa.true(), _COLUMNS.status == "pending_delete"
-)
+_BEING_REMOVED = sa.and_(_COLUMNS.image_id == _IMAGE, is_marked(image_locations), _COLUMNS.status == "pending_delete")
 _FIND = sa.select(_COLUMNS.id, _COLUMNS.value, _COLUMNS.meta_data).where(_BEING_REMOVED).order_by(_COLUMNS.id)
 _FINISH = sa.update(image_locations).where(_BEING_REMOVED).values(status="deleted", updated_at=_MOMENT)
 _RESTORE = (
     sa.update(image_locations)
-    .where(_BEING_REMOVED, sa.exists().where(images.c.id == _IMAGE, images.c.deleted == sa.false()))
+    .where(_BEING_REMOVED, sa.exists().where(images.c.id == _IMAGE, is_live(images)))
     .values(status="active", deleted=False, deleted_at=sa.null(), updated_at=_MOMENT)
 )
 _LOST = "Another process took the removal of a location over."

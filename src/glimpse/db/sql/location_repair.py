@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from glimpse.db.sql.locations import read_metadata, write_metadata
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations
 from glimpse.db.sql.transaction import write
 from glimpse.domain.image import Location
@@ -15,7 +16,7 @@ _COLUMNS = image_locations.c
 _LIVE = sa.and_(
     _COLUMNS.id == sa.bindparam("row_id", type_=sa.Integer()),
     _COLUMNS.image_id == sa.bindparam("of_image", type_=sa.String()),
-    _COLUMNS.deleted == sa.false(),
+    is_live(image_locations),
 )
 _READ = sa.select(_COLUMNS.meta_data).where(_LIVE).with_for_update()
 _WRITE = sa.update(image_locations).where(_LIVE).values(meta_data=sa.bindparam("new_metadata", type_=sa.Text()))

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from glimpse.db.sql.location_marks import change_marks, mark
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations
 from glimpse.db.sql.texts import TEXT_BYTES, require_location
 from glimpse.domain.image import ImageChange, Location
@@ -25,7 +26,7 @@ INSERT_LOCATIONS = sa.insert(image_locations)
 NEW_LOCATION: dict[str, Any] = {"status": "active", "deleted_at": None, "deleted": False}
 _MARK_ALL_DELETED = (
     sa.update(image_locations)
-    .where(image_locations.c.image_id == sa.bindparam("of_image"), image_locations.c.deleted == sa.false())
+    .where(image_locations.c.image_id == sa.bindparam("of_image"), is_live(image_locations))
     .values(status="deleted", deleted=True, deleted_at=sa.bindparam("moment"), updated_at=sa.bindparam("moment"))
 )
 
@@ -81,7 +82,7 @@ def mark_all_deleted(connection: Connection, image_id: str, moment: datetime) ->
 _COLUMNS = image_locations.c
 _ACTIVE = sa.and_(
     _COLUMNS.image_id == sa.bindparam("of_image"),
-    _COLUMNS.deleted == sa.false(),
+    is_live(image_locations),
     _COLUMNS.status == sa.literal_column("'active'", sa.String()),
 )
 #: Active locations of an image with one of several ids.

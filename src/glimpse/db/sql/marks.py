@@ -18,6 +18,8 @@ import msgspec
 import sqlalchemy as sa
 
 from glimpse.db.sql.exact_comparison import equals
+from glimpse.db.sql.index_hints import use_index
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_properties, image_tags, images
 from glimpse.domain.listing import ListQuery
 
@@ -51,13 +53,13 @@ class Mark(msgspec.Struct, frozen=True):
     def _rows(self, wanted: sa.ColumnElement[Any], dialect: str) -> sa.Select[Any]:
         if self.is_tag:
             return sa.select(wanted).where(
-                equals(image_tags.c.value, sa.bindparam(f"tag_{self.position}")), image_tags.c.deleted == sa.false()
+                equals(image_tags.c.value, sa.bindparam(f"tag_{self.position}")), is_live(image_tags, by_index=True)
             )
         value = image_properties.c.value
         rows = sa.select(wanted).where(
             equals(image_properties.c.name, sa.bindparam(f"property_{self.position}")),
             equals(value, sa.bindparam(f"value_{self.position}", type_=value.type)),
-            image_properties.c.deleted == sa.false(),
+            is_live(image_properties, by_index=True),
         )
         if not self.is_indexed or dialect == "mysql":
             return rows
@@ -68,12 +70,12 @@ class Mark(msgspec.Struct, frozen=True):
         return (image_tags if self.is_tag else image_properties).c.image_id
 
     def on_image(self, dialect: str, *, hints: bool) -> sa.ColumnElement[bool]:
-        """Whether the image has it, asked of the image; with ``hints`` MySQL is told by which index."""
+        """Whether the image has it, asked of the image; with ``hints`` the database is told by which index."""
         one = sa.literal_column("1", sa.Integer())
         rows = self._rows(one, dialect)
         if hints and self.is_indexed and not self.is_tag:
             # it would take the unique one, and has to look at the row then
-            rows = rows.with_hint(image_properties, "USE INDEX (glimpse_image_properties_value)", "mysql")
+            rows = use_index(rows, image_properties, "glimpse_image_properties_value")
         if self.is_tag or dialect != "sqlite":
             rows = rows.where(self._image_id == images.c.id)
         else:

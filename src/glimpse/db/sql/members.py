@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from glimpse.db.sql.exact_comparison import equals
+from glimpse.db.sql.row_state import is_live, is_marked
 from glimpse.db.sql.tables import image_members
 
 _COLUMNS = image_members.c
@@ -27,10 +28,10 @@ _KEY = (
 _DELETED_NOW = _COLUMNS.deleted_at == sa.bindparam("moment")
 _LIVE_OR_DELETED_NOW = (
     sa.select(_COLUMNS.id, _KEY, _COLUMNS.deleted)
-    .where(_COLUMNS.image_id == sa.bindparam("of_image"), sa.or_(_COLUMNS.deleted == sa.false(), _DELETED_NOW))
+    .where(_COLUMNS.image_id == sa.bindparam("of_image"), sa.or_(is_live(image_members), _DELETED_NOW))
     .order_by(_COLUMNS.deleted.desc(), _COLUMNS.id)
 )
-_LIVE_OR_DELETED_NOW_OF_MEMBER = _LIVE_OR_DELETED_NOW.where(sa.or_(_COLUMNS.deleted == sa.true(), OF_MEMBER))
+_LIVE_OR_DELETED_NOW_OF_MEMBER = _LIVE_OR_DELETED_NOW.where(sa.or_(is_marked(image_members), OF_MEMBER))
 _MARK_DELETED = (
     sa.update(image_members)
     .where(_IDS)

@@ -17,6 +17,7 @@ from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.members import OF_MEMBER, drop_member
 from glimpse.db.sql.reading import fits, no_such_image, require_image_id
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.texts import require_short, require_storable, storable
 from glimpse.db.sql.transaction import read, stamp, write
@@ -27,7 +28,7 @@ from glimpse.errors import Duplicate, Invalid, NotFound
 
 _COLUMNS = image_members.c
 _OF_IMAGE = _COLUMNS.image_id == sa.bindparam("of_image", type_=sa.String())
-_LIVE = sa.and_(_OF_IMAGE, _COLUMNS.deleted == sa.false())
+_LIVE = sa.and_(_OF_IMAGE, is_live(image_members))
 _PROJECT = sa.bindparam("project", type_=sa.String())
 _MOMENT = sa.bindparam("moment", type_=sa.DateTime())
 _STATUS = sa.bindparam("new_status", type_=sa.String())
@@ -35,19 +36,19 @@ _STATUS = sa.bindparam("new_status", type_=sa.String())
 _ALL = (
     sa.select(_COLUMNS.member, _COLUMNS.status, _COLUMNS.created_at, _COLUMNS.updated_at)
     .join(images, images.c.id == _COLUMNS.image_id)
-    .where(_LIVE, images.c.deleted == sa.false())
+    .where(_LIVE, is_live(images))
     .order_by(_COLUMNS.id)
 )
 _SEEN = _ALL.where(sa.or_(equals(images.c.owner, _PROJECT), equals(_COLUMNS.member, _PROJECT)))
 
 _LOCK_IMAGE = (
     sa.select(images.c.id)
-    .where(images.c.id == sa.bindparam("of_image", type_=sa.String()), images.c.deleted == sa.false())
+    .where(images.c.id == sa.bindparam("of_image", type_=sa.String()), is_live(images))
     .with_for_update()
 )
 _LIVE_OR_OWN = (
     sa.select(_COLUMNS.id, _COLUMNS.deleted, OF_MEMBER.label("same"), _COLUMNS.created_at)
-    .where(_OF_IMAGE, sa.or_(_COLUMNS.deleted == sa.false(), OF_MEMBER))
+    .where(_OF_IMAGE, sa.or_(is_live(image_members), OF_MEMBER))
     .order_by(_COLUMNS.id)
 )
 _INSERT = sa.insert(image_members)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from glimpse.db.sql.exact_comparison import equals, is_one_of
+from glimpse.db.sql.row_state import is_live, is_marked
 from glimpse.db.sql.tables import image_properties
 from glimpse.db.sql.texts import storable
 from glimpse.errors import Conflict
@@ -19,7 +20,7 @@ from glimpse.errors import Conflict
 IMPORT_LOCK = "os_glance_import_task"
 
 _COLUMNS = image_properties.c
-_OF_IMAGE = sa.and_(_COLUMNS.image_id == sa.bindparam("of_image"), _COLUMNS.deleted == sa.false())
+_OF_IMAGE = sa.and_(_COLUMNS.image_id == sa.bindparam("of_image"), is_live(image_properties))
 _NAMES: sa.BindParameter[Any] = sa.bindparam("names", expanding=True)
 _NAMED = sa.and_(_OF_IMAGE, is_one_of(_COLUMNS.name, _NAMES))
 
@@ -42,7 +43,7 @@ def _upsert_on_conflict(insert: Any) -> Any:
         index_elements=["image_id", "name"],
         set_={"value": new.value, "updated_at": new.updated_at, "deleted": False, "deleted_at": None},
         # a row whose value stays is not touched, and keeps its updated_at
-        where=sa.or_(_COLUMNS.value.is_distinct_from(new.value), _COLUMNS.deleted == sa.true()),
+        where=sa.or_(_COLUMNS.value.is_distinct_from(new.value), is_marked(image_properties)),
     )
 
 
@@ -51,13 +52,13 @@ def _upsert_on_duplicate_key() -> Any:
     new = insert.inserted
     same = sa.and_(
         sa.type_coerce(sa.func.binary(_COLUMNS.value), sa.Text).op("<=>")(sa.func.binary(new.value)),
-        _COLUMNS.deleted == sa.false(),
+        is_live(image_properties),
     )
     # In this order: each assignment sees the ones before it. A dead row takes the new spelling of its name.
     return insert.on_duplicate_key_update(
         [
             ("updated_at", sa.case((same, _COLUMNS.updated_at), else_=new.updated_at)),
-            ("name", sa.case((_COLUMNS.deleted == sa.true(), new.name), else_=_COLUMNS.name)),
+            ("name", sa.case((is_marked(image_properties), new.name), else_=_COLUMNS.name)),
             ("value", new.value),
             ("deleted", sa.false()),
             ("deleted_at", sa.null()),

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE, PurgedBatch
 from glimpse.db.sql.location_marks import forget
 from glimpse.db.sql.own_tables import leases
+from glimpse.db.sql.row_state import is_marked
 from glimpse.db.sql.tables import (
     image_locations,
     image_members,
@@ -39,7 +40,7 @@ _TABLES = {table.name: table for table in (*_CHILDREN, tasks, images)}
 
 def _own(table: sa.Table) -> sa.ColumnElement[bool]:
     """What a row says of itself."""
-    marked = sa.and_(table.c.deleted == sa.true(), table.c.deleted_at < _BEFORE)
+    marked = sa.and_(is_marked(table), table.c.deleted_at < _BEFORE)
     return sa.and_(marked, table.c.status != "pending_delete") if table in {image_locations, images} else marked
 
 

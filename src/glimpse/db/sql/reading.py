@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Engine
 
 from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
+from glimpse.db.sql.index_hints import PRIMARY, order
 from glimpse.db.sql.locations import read_metadata
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations, image_members, image_properties, image_tags, images
 from glimpse.db.sql.texts import UNSTORABLE
 from glimpse.db.sql.transaction import read
@@ -72,7 +74,9 @@ def children(
 
     def branch(table: sa.Table, kind: int, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
         head = (table.c.image_id, sa.literal_column(str(kind), sa.Integer).label("kind"), table.c.id.label("row_id"))
-        return sa.select(*head, *columns).where(of(table.c.image_id), table.c.deleted == sa.false())
+        # said for the sake of many ids: SQLite reads all of a table for them that it thinks is small
+        rows = order(sa.select(*head, *columns), table, f"ix_{table.name}_image_id")
+        return rows.where(of(table.c.image_id), is_live(table))
 
     properties = branch(
         image_properties, _PROPERTY, image_properties.c.name, image_properties.c.value.label("value"), no_metadata
@@ -146,12 +150,12 @@ def _of_image(image_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
 
 _parts = children(_of_image, PROJECT).subquery("parts")
 _GET_ANY = (
-    sa.select(*IMAGE_COLUMNS, *_parts.c)
+    order(sa.select(*IMAGE_COLUMNS, *_parts.c), images, PRIMARY)
     .select_from(images.outerjoin(_parts, sa.true()))
     .where(images.c.id == _ID)
     .order_by(_parts.c.row_id)
 )
-_GET_LIVE = _GET_ANY.where(images.c.deleted == sa.false())
+_GET_LIVE = _GET_ANY.where(is_live(images))
 
 
 def sees(viewer: Viewer, visibility: Visibility, owner: str | None, membership: str | None) -> bool:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from glimpse.db.sql.exact_comparison import equals, is_none_of
+from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_tags
 from glimpse.db.sql.texts import storable
 from glimpse.errors import NotFound
@@ -22,14 +23,14 @@ _COLUMNS = image_tags.c
 _IMAGE_ID = sa.bindparam("of_image", type_=sa.String())
 _VALUE = sa.bindparam("tag", type_=sa.String())
 _MOMENT = sa.bindparam("moment", type_=sa.DateTime())
-_OF_IMAGE = sa.and_(_COLUMNS.image_id == _IMAGE_ID, _COLUMNS.deleted == sa.false())
+_OF_IMAGE = sa.and_(_COLUMNS.image_id == _IMAGE_ID, is_live(image_tags))
 _TAG = sa.and_(_OF_IMAGE, equals(_COLUMNS.value, _VALUE))
 
 _live = image_tags.alias("live")
 _INSERT_MISSING = sa.insert(image_tags).from_select(
     ["image_id", "value", "created_at", "updated_at", "deleted"],
     sa.select(_IMAGE_ID, _VALUE, _MOMENT, _MOMENT, sa.false()).where(
-        ~sa.exists().where(_live.c.image_id == _IMAGE_ID, equals(_live.c.value, _VALUE), _live.c.deleted == sa.false())
+        ~sa.exists().where(_live.c.image_id == _IMAGE_ID, equals(_live.c.value, _VALUE), is_live(_live))
     ),
 )
 _MARK_DELETED: dict[str, Any] = {"deleted": True, "deleted_at": _MOMENT, "updated_at": _MOMENT}

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import mysql, postgresql
 
 from glimpse.db.base_usage import UsageFigures
 from glimpse.db.sql.exact_comparison import differs, equals
+from glimpse.db.sql.index_hints import SelectT, order
 from glimpse.db.sql.own_tables import leases, projects
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.db.sql.transaction import read
@@ -41,24 +42,30 @@ _IS_COPIED = sa.exists().where(
 )
 
 
+def _of_owner(select: SelectT) -> SelectT:
+    # SQLite would read all images where there were few when it looked
+    return order(select, images, "owner_image_idx")
+
+
 def _figures(owned: sa.ColumnElement[bool]) -> Any:
     unfinished = sa.or_(images.c.status.in_(_UNFINISHED), _IS_COPIED)
     staged = sa.or_(images.c.status.in_(_STAGED), _IS_COPIED)
-    return sa.select(
+    figures = sa.select(
         sa.func.sum(images.c.size * _COPIES),
         sa.func.sum(sa.case((staged, images.c.size), else_=0)),
         sa.func.count(),
         sa.func.sum(sa.case((unfinished, 1), else_=0)),
-    ).where(owned, _LIVE)
+    )
+    return _of_owner(figures).where(owned, _LIVE)
 
 
 _FIGURES = _figures(equals(images.c.owner, _PROJECT))
 _FIGURES_OF_NOBODY = _figures(images.c.owner.is_(None))
 
-_COUNT = sa.select(sa.func.count()).where(equals(images.c.owner, _PROJECT), _LIVE)
+_COUNT = _of_owner(sa.select(sa.func.count())).where(equals(images.c.owner, _PROJECT), _LIVE)
 
 _STORED = (
-    sa.select(sa.func.coalesce(sa.func.sum(images.c.size), 0))
+    _of_owner(sa.select(sa.func.coalesce(sa.func.sum(images.c.size), 0)))
     .select_from(images.join(image_locations, image_locations.c.image_id == images.c.id))
     .where(
         equals(images.c.owner, _PROJECT),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
+from glimpse.db.sql.row_state import is_live, is_of, literal_visibility
 from glimpse.db.sql.tables import image_members, images
 from glimpse.domain.listing import SORT_KEYS
 from glimpse.domain.status import MemberStatus, Visibility
@@ -44,6 +44,11 @@ class Lane(msgspec.Struct, frozen=True):
     conditions: tuple[sa.ColumnElement[bool], ...]
     indexes: Mapping[str, str] = {}
     source: sa.FromClause = images
+
+    @property
+    def is_of_visibility(self) -> bool:
+        """Whether it has the images of a visibility that few have."""
+        return self.indexes is _OF_VISIBILITY
 
     @property
     def is_of_owner(self) -> bool:
@@ -127,7 +132,7 @@ class ListScope(msgspec.Struct, frozen=True):
                 case "all":
                     return sa.true()
                 case None:
-                    return sa.or_(images.c.visibility != _literal("community"), own)
+                    return sa.or_(images.c.visibility != literal_visibility(images, "community"), own)
                 case visibility:
                     return _is(visibility)
         match self.visibility:
@@ -148,7 +153,7 @@ class ListScope(msgspec.Struct, frozen=True):
         return sa.and_(_is("shared"), sa.exists().where(image_members.c.image_id == images.c.id, *self._membership()))
 
     def _membership(self) -> list[sa.ColumnElement[bool]]:
-        of_project = [equals(image_members.c.member, PROJECT), image_members.c.deleted == sa.false()]
+        of_project = [equals(image_members.c.member, PROJECT), is_live(image_members, by_index=True)]
         return of_project if self.any_membership else [*of_project, image_members.c.status == MEMBER_STATUS]
 
 
@@ -157,9 +162,4 @@ def _lane_of(visibility: str) -> Lane:
 
 
 def _is(visibility: str) -> sa.ColumnElement[bool]:
-    return images.c.visibility == _literal(visibility)
-
-
-def _literal(visibility: str) -> sa.ColumnElement[Any]:
-    # in the text of the statement: the planner knows how rare each visibility is
-    return sa.literal_column(f"'{visibility}'", images.c.visibility.type)
+    return is_of(images, visibility)
