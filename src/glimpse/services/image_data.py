@@ -146,7 +146,7 @@ def _move(
         received = yield from receive_into(
             writer,
             Digests(deps.formats.hashing_algorithm, deps.digest_threads),
-            Inspection(image.disk_format, image.container_format, deps.formats),
+            Inspection(image.disk_format, image.container_format, deps.formats, image.id),
             declared_size=request.declared_size,
             size_cap=deps.limits.image_size_cap,
             progress=request.progress,

@@ -145,8 +145,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         section=SECTION, name="compress_lists", kind="boolean", target="api.compress_lists",
-        help="Lists and other answers in JSON of more than 64 KiB (some 60 images) go as gzip to clients that ask for "
-        "it; shorter answers and data of images never do.",
+        help="Lists and other answers in JSON of more than 1 KiB (a list of two images) go as gzip to clients that ask "
+        "for it; shorter answers and data of images never do.",
     ),
     Option(
         section=SECTION, name="signature_trusted_certificates", kind="list", target="signatures.trusted_certificates",

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from glimpse.errors import UnsupportedContent
 from glimpse.settings.model import Formats
+from glimpse.transfer.fixed_vhd import disk_bytes
+from glimpse.transfer.luks2 import LUKS2_FRONT, Luks2, Luks2Error
+from glimpse.transfer.partition_table import has_partition_table
+from glimpse.transfer.refusals import luks2_refusal, mismatch, unsafe, warn_of_mismatch, warn_of_tolerated
 
 if TYPE_CHECKING:
     from oslo_utils.imageutils.format_inspector import FileInspector
@@ -34,8 +39,9 @@ _READ_STRICTLY: Final = re.compile(
     rb"KDMV|COWD|QFI\xfb|QED\0|OOOM|MOOO|conectix|vhdxfile|LUKS\xba\xbe|WithoutFreeSpace|WithouFreSpacExt"
     rb"|Bochs Virtual HD Image|(?s:.{64})\x7f\x10\xda\xbe|\s*+(?:\xef\xbb\xbf\s*+)?(?:#|(?i:version))"
 )
-#: Checks of the library that the strict reading takes the place of: the library wants descriptors in ASCII.
-_READ_BETTER: Final = {"vmdk": frozenset({"descriptor"})}
+#: Checks of the library that the strict reading takes the place of: the library wants descriptors in ASCII, and knows
+#: no extended L2 entries.
+_READ_BETTER: Final = {"vmdk": ("descriptor",), "qcow2": ("unknown_features",)}
 #: The end of the stream, in which a VHD has its footer.
 _FOOTER_BYTES: Final = 1024
 
@@ -94,21 +100,26 @@ class Match:
             self._eat(self._rest)
         self._inspector.finish()
         try:
-            return self._inspector.format_match
+            matches = self._inspector.format_match
         except Exception as exc:
             raise self._unparsable() from exc
+        if matches and self.name == "gpt":
+            return has_partition_table(bytes(self._inspector.region("mbr").data))
+        return matches
 
-    def check_safety(self, tolerated: frozenset[str]) -> None:
-        """Evaluate the safety conditions but those named ``tolerated``.
+    def check_safety(self, tolerated: frozenset[str]) -> Mapping[str, object]:
+        """Evaluate the safety conditions; return the reasons of those violated that are ``tolerated``.
 
-        :raises UnsupportedContent: one is violated, or cannot be evaluated.
+        :raises UnsupportedContent: another one is violated, or one cannot be evaluated.
         """
         failures = self._violations()
-        if violated := sorted(failures.keys() - tolerated):
-            reasons = "; ".join(f"{self.name} check {name}: {failures[name]}" for name in violated)
-            raise UnsupportedContent(f"The content is refused as unsafe: {reasons}.")
+        for check in _READ_BETTER.get(self.name, ()):
+            failures.pop(check, None)
+        if violated := failures.keys() - tolerated:
+            raise unsafe(self.name, {check: failures[check] for check in violated})
         if self._broken is not None:
             raise self._unparsable() from self._broken
+        return failures
 
     def virtual_size(self, size: int) -> int:
         """Bytes of the disk inside a stream of ``size`` bytes; 0 where the format does not tell.
@@ -125,13 +136,13 @@ class Match:
             raise UnsupportedContent(f"The content is refused: its virtual size cannot be {virtual_size} bytes.")
         return virtual_size
 
-    def _violations(self) -> dict[str, Exception]:
+    def _violations(self) -> dict[str, object]:
         from oslo_utils.imageutils.format_inspector import SafetyCheckFailed  # noqa: PLC0415 - see inspectors()
 
         try:
             self._inspector.safety_check()
         except SafetyCheckFailed as exc:
-            return exc.failures
+            return dict(exc.failures)
         except Exception as exc:
             raise self._unparsable() from exc
         return {}
@@ -173,6 +184,40 @@ def _may_be_vmdk(head: bytes) -> bool:
     return head.startswith(b"KDMV") or (head[:512].isascii() and b'createtype="' in head.lower())
 
 
+class Luks2Match(Match):
+    """A LUKS container of version 2, which the library does not read."""
+
+    def __init__(self, front: bytes) -> None:
+        """``front`` is the front of the stream, which begins like such a container."""
+        super().__init__("luks", inspectors()["luks"]())
+        self.live = False
+        self._luks2: Luks2 | None = None
+        self._error = ""
+        try:
+            self._luks2 = Luks2(front)
+        except Luks2Error as exc:
+            self._error = str(exc)
+
+    def found(self) -> bool:
+        """It is one, or a damaged one."""
+        return True
+
+    def check_safety(self, tolerated: frozenset[str]) -> Mapping[str, object]:  # noqa: ARG002 - no check is tolerated
+        """See :class:`Match`."""
+        if self._luks2 is None:
+            raise luks2_refusal(self._error)
+        return {}
+
+    def virtual_size(self, size: int) -> int:
+        """See :class:`Match`."""
+        if self._luks2 is None:
+            raise luks2_refusal(self._error)
+        try:
+            return self._luks2.payload_bytes(size)
+        except Luks2Error as exc:
+            raise luks2_refusal(str(exc)) from exc
+
+
 class FormatDetector:
     """All inspectors on one stream. After its front, most streams cost one comparison a batch."""
 
@@ -181,12 +226,13 @@ class FormatDetector:
         self._live = self._matches
         self._head: list[bytes] | None = []
         self._head_bytes = 0
-        self._tail = b""
+        #: the last KiB of what came so far
+        self.tail = b""
         self._examiner: Examiner | None = None
 
     def feed(self, batch: bytes) -> None:
         """Look at the next bytes of the stream. Never raises."""
-        self._tail = batch[-_FOOTER_BYTES:] if len(batch) >= _FOOTER_BYTES else (self._tail + batch)[-_FOOTER_BYTES:]
+        self.tail = batch[-_FOOTER_BYTES:] if len(batch) >= _FOOTER_BYTES else (self.tail + batch)[-_FOOTER_BYTES:]
         if self._head is None:
             if self._live:
                 self._read_on(batch)
@@ -213,10 +259,10 @@ class FormatDetector:
         """
         if self._examiner is not None:
             self._examiner.finish()
-        elif b"conectix" in self._tail:
+        elif b"conectix" in self.tail:
             from glimpse.transfer.strict.examiner import check_last_footer  # noqa: PLC0415 - see _READ_STRICTLY
 
-            check_last_footer(self._tail)
+            check_last_footer(self.tail)
 
     @property
     def virtual_size(self) -> int | None:
@@ -228,6 +274,9 @@ class FormatDetector:
             return
         front = self._head[0] if len(self._head) == 1 else b"".join(self._head)
         self._head = None
+        if front.startswith(LUKS2_FRONT):
+            others = [match for match in self._matches if match.name != "luks"]
+            self._matches = [*others, Luks2Match(front[:HEAD_BYTES])]
         for match in self._matches:
             match.read_head(front[:HEAD_BYTES])
         self._live = [match for match in self._matches if match.live]
@@ -250,8 +299,17 @@ class Inspection:
     Only images of container format ``bare`` are inspected; for all others both methods do nothing.
     """
 
-    def __init__(self, disk_format: str | None, container_format: str | None, formats: Formats) -> None:
+    def __init__(
+        self,
+        disk_format: str | None,
+        container_format: str | None,
+        formats: Formats,
+        image_id: str | None = None,
+    ) -> None:
+        """``image_id`` is for the warnings about what is let in although a check fails."""
         self._disk_format = disk_format
+        self._image_id = image_id
+        self._disk_formats = formats.disk_formats
         self._detector = FormatDetector() if container_format == "bare" else None
         self._must_match = formats.require_image_format_match
         self._gpt_nonfatal = frozenset(formats.gpt_safety_checks_nonfatal)
@@ -270,7 +328,11 @@ class Inspection:
         if self._detector is None:
             return None
         matches = self._detector.finish()
-        if self._disk_format == "iso" and matches.keys() == {"iso", "gpt"}:
+        if self._disk_format == "vhd" and matches.keys() <= {"iso", "gpt"}:
+            disk = disk_bytes(self._detector.tail, size)
+            if disk is not None:
+                return self._of_fixed_vhd(matches, disk, self._detector)
+        if self._disk_format in {"iso", "raw"} and matches.keys() == {"iso", "gpt"}:
             del matches["gpt"]  # a disc that also boots from a stick
         if len(matches) > 1:
             return self._mismatch(sorted(matches), self._detector)
@@ -282,10 +344,17 @@ class Inspection:
         if self._disk_format not in {match.name, "raw"}:
             return self._mismatch([match.name], detector)
         detector.examine()
-        match.check_safety(self._gpt_nonfatal if match.name == "gpt" else _READ_BETTER.get(match.name, frozenset()))
+        self._check_safety(match)
         if self._disk_format == "raw":
             return size or None
         return detector.virtual_size or match.virtual_size(size) or None
+
+    def _of_fixed_vhd(self, matches: dict[str, Match], disk: int, detector: FormatDetector) -> int | None:
+        """``matches`` are what the disk inside looks like, which begins where the file does."""
+        detector.examine()
+        if matches.keys() == {"gpt"}:
+            self._check_safety(matches["gpt"])
+        return disk or None
 
     def _of_no_format(self, size: int, detector: FormatDetector) -> int | None:
         if self._disk_format in inspectors().keys() - {"raw"}:
@@ -293,9 +362,13 @@ class Inspection:
         detector.examine()
         return size or None if self._disk_format == "raw" else None
 
+    def _check_safety(self, match: Match) -> None:
+        tolerated = match.check_safety(self._gpt_nonfatal if match.name == "gpt" else frozenset())
+        if tolerated:
+            warn_of_tolerated(self._image_id, match.name, tolerated)
+
     def _mismatch(self, names: list[str], detector: FormatDetector) -> None:
         if self._must_match:
-            raise UnsupportedContent(
-                f"The content is refused: it is {' and '.join(names)}, but disk_format is {self._disk_format}."
-            )
+            raise mismatch(names, self._disk_format, self._disk_formats)
         detector.examine()
+        warn_of_mismatch(self._image_id, names, self._disk_format)

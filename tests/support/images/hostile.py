@@ -6,14 +6,11 @@ from functools import partial
 from tests.support.images.catalogue import DISK
 from tests.support.images.content import MIB, SECTOR, patched
 from tests.support.images.impostors import IMPOSTORS
-from tests.support.images.luks import luks2
 from tests.support.images.partitions import (
     TABLE_AT,
     TYPE_PROTECTIVE,
     Partition,
-    fat_volume,
     gpt_disk,
-    mbr_disk,
 )
 from tests.support.images.qcow2 import qcow2
 from tests.support.images.qed import qed
@@ -84,13 +81,6 @@ _QCOW2 = (
         "unknown_features",
         "sets an incompatible feature bit nobody defined",
         partial(qcow2, DISK, incompatible_features=1 << 9),
-    ),
-    _refused(
-        "qcow2-extended-l2",
-        "qcow2",
-        "unknown_features",
-        "sets the incompatible feature bit of extended L2 entries",
-        partial(qcow2, DISK, incompatible_features=1 << 4),
     ),
     _refused(
         "qcow2-version-1",
@@ -199,25 +189,11 @@ _VMDK = (
 
 _DISKS = (
     _refused(
-        "mbr-boot-flag",
+        "gpt-protective-flag",
         "gpt",
         "mbr",
-        "has an invalid boot flag",
-        lambda: patched(mbr_disk(), TABLE_AT, b"\x7f"),
-    ),
-    _refused(
-        "mbr-no-partitions",
-        "gpt",
-        "mbr",
-        "has a partition table without partitions",
-        partial(mbr_disk, partitions=()),
-    ),
-    _refused(
-        "fat-floppy",
-        "gpt",
-        "mbr",
-        "is a floppy: its boot sector counts as an empty partition table",
-        fat_volume,
+        "has an entry with an invalid boot flag beside the protective one",
+        lambda: patched(gpt_disk(), TABLE_AT + 16, b"\x7f"),
     ),
     _refused(
         "gpt-protective-start",
@@ -237,7 +213,6 @@ _DISKS = (
             Partition(start=64, sectors=64),
         ),
     ),
-    _refused("luks-version-2", "luks", "version", "has LUKS version 2", luks2),
 )
 
 HOSTILE: dict[str, Sample] = {sample.name: sample for sample in (*_QCOW2, *_VMDK, *_DISKS, *IMPOSTORS)}

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from tests.support.images.boot import boot_code
 from tests.support.images.catalogue import DISK
 from tests.support.images.content import KIB, MIB, SECTOR, noise, patched
 from tests.support.images.iso import iso
@@ -11,7 +10,7 @@ from tests.support.images.partitions import TABLE_AT, mbr_disk
 from tests.support.images.qcow2 import qcow2
 from tests.support.images.sample import Sample
 from tests.support.images.vdi import vdi
-from tests.support.images.vhd import vhd, vhd_fixed
+from tests.support.images.vhd import vhd
 from tests.support.images.vhdx import vhdx
 from tests.support.images.vmdk import vmdk_descriptor, vmdk_sparse
 
@@ -49,23 +48,6 @@ _OTHER_FORMAT = (
         detected="qcow2",
         build=partial(qcow2, DISK),
         reason="is a qcow2 image",
-        refusal="mismatch",
-    ),
-    Sample(
-        name="vhd-fixed",
-        disk_format="vhd",
-        detected="raw",
-        build=partial(vhd_fixed, DISK),
-        reason="is a fixed VHD, which has no header to recognise it by",
-        refusal="mismatch",
-    ),
-    Sample(
-        name="iso-hybrid-as-raw",
-        disk_format="raw",
-        detected="iso",
-        also=("gpt",),
-        build=lambda: iso(boot_code=boot_code(), hybrid=True),
-        reason="is a disc and a partitioned disk, registered as neither",
         refusal="mismatch",
     ),
     Sample(

@@ -11,6 +11,8 @@ MAGIC = b"QFI\xfb"
 HEADER_V2 = struct.Struct(">4sIQIIQIIQQIIQ")
 HEADER_V3 = struct.Struct(">QQQII")  # feature words, refcount order, header length
 INCOMPATIBLE_DATA_FILE = 1 << 2
+INCOMPATIBLE_EXTENDED_L2 = 1 << 4
+ALL_SUBCLUSTERS = 0xFFFFFFFF  # of 32, all with data
 EXTENSION_END = 0
 EXTENSION_BACKING_FORMAT = 0xE2792ACA
 EXTENSION_DATA_FILE = 0x44415441
@@ -26,13 +28,15 @@ def qcow2(
     backing_file: bytes | None = None,
     data_file: bytes | None = None,
     incompatible_features: int = 0,
+    extended_l2: bool = False,
 ) -> bytes:
     """An image of the disk `data`; clusters of zeros are left unallocated."""
     cluster_size = 1 << cluster_bits
-    entries_per_table = cluster_size // 8
+    words_per_entry = 2 if extended_l2 else 1
+    entries_per_table = cluster_size // (8 * words_per_entry)
     clusters = list(written_blocks(data, cluster_size))
     l2_count = max(1, units(units(len(data), cluster_size), entries_per_table))
-    l1_clusters = units(l2_count, entries_per_table)
+    l1_clusters = units(l2_count, cluster_size // 8)
     refcount_blocks = _refcount_blocks(2 + l1_clusters + l2_count + len(clusters), cluster_size)
     l1_at = 2 + refcount_blocks
     l2_at = l1_at + l1_clusters
@@ -42,6 +46,8 @@ def qcow2(
     header = _header(version, cluster_bits, len(data), l2_count, l1_at << cluster_bits)
     if data_file is not None:
         incompatible_features |= INCOMPATIBLE_DATA_FILE
+    if extended_l2:
+        incompatible_features |= INCOMPATIBLE_EXTENDED_L2
     if version >= 3:
         header += HEADER_V3.pack(incompatible_features, 0, 0, REFCOUNT_ORDER, HEADER_V2.size + HEADER_V3.size)
     if data_file is not None:
@@ -52,9 +58,11 @@ def qcow2(
     if backing_file is not None:  # its name follows the extensions; offset and length of it are at byte 8
         header = header[:8] + struct.pack(">QI", len(header), len(backing_file)) + header[20:] + backing_file
 
-    l2 = [0] * (l2_count * entries_per_table)
+    l2 = [0] * (l2_count * entries_per_table * words_per_entry)
     for position, (index, _) in enumerate(clusters):
-        l2[index] = (data_at + position << cluster_bits) | COPIED
+        l2[index * words_per_entry] = (data_at + position << cluster_bits) | COPIED
+        if extended_l2:
+            l2[index * words_per_entry + 1] = ALL_SUBCLUSTERS
     l1 = [(l2_at + index << cluster_bits) | COPIED for index in range(l2_count)]
     refcount_table = [2 + index << cluster_bits for index in range(refcount_blocks)]
     parts = [

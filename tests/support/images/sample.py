@@ -34,6 +34,9 @@ class Sample:
     strict: str = ""
     """The check of our own reading that refuses it where the library has no opinion, as "FORMAT check NAME"."""
 
+    beyond_library: bool = False
+    """Whether the service accepts it although the library's inspectors would not."""
+
     @property
     def matches(self) -> frozenset[str]:
         """All inspectors that recognise it."""

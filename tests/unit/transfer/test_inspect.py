@@ -69,7 +69,7 @@ def test_without_require_image_format_match_only_mismatches_pass(sample: Sample)
 def test_a_mismatch_that_may_pass_is_checked_by_our_own_reading_only() -> None:
     with pytest.raises(UnsupportedContent, match="qcow2 check backing_file"):
         inspect(HOSTILE["qcow2-backing-file"].build(), "vmdk", LENIENT)
-    assert inspect(HOSTILE["mbr-boot-flag"].build(), "vmdk", LENIENT) is None
+    assert inspect(HOSTILE["gpt-protective-start"].build(), "vmdk", LENIENT) is None
 
 
 @pytest.mark.parametrize("sample", HOSTILE.values(), ids=HOSTILE)
@@ -104,9 +104,10 @@ def test_formats_whose_virtual_size_is_that_of_the_stream(disk_format: str) -> N
     assert inspect(data, disk_format) == (sample.virtual_size or 0) + 3 * MIB
 
 
-def test_iso_hybrid_is_an_iso_only_as_iso() -> None:
+def test_iso_hybrid_is_an_iso_or_a_raw_disk() -> None:
     hybrid = VALID["iso-hybrid"].build()
     assert inspect(hybrid, "iso") == VALID["iso-hybrid"].virtual_size
+    assert inspect(hybrid, "raw") == len(hybrid)
     assert inspect(hybrid, "gpt", LENIENT) is None
     with pytest.raises(UnsupportedContent, match="gpt and iso"):
         inspect(hybrid, "gpt")

@@ -1,0 +1,32 @@
+"""Is the first sector of a disk a partition table, or a boot sector that only ends with the same signature?
+
+``55 AA`` at its end is that of every sector that a PC boots: floppies, FAT, NTFS and exFAT volumes, memtest, kernels.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+_ENTRY: Final = struct.Struct("<B3xB3xII")
+_TABLE_AT: Final = 446
+_ENTRIES: Final = 4
+_SECTOR: Final = 512
+_PROTECTIVE: Final = 0xEE
+_FLAGS: Final = frozenset({0x00, 0x80})
+
+
+def has_partition_table(sector: bytes) -> bool:
+    """Whether a boot ``sector`` of 512 bytes, whose signature was checked, holds what some reader takes for a table.
+
+    A table has the flags ``00`` or ``80`` in all four entries and at least one partition. Firmware and Linux follow a
+    protective entry for sector 1 to a GPT whatever the other entries say.
+    """
+    if len(sector) < _SECTOR:
+        return False
+    entries = [_ENTRY.unpack_from(sector, _TABLE_AT + number * _ENTRY.size) for number in range(_ENTRIES)]
+    if any(kind == _PROTECTIVE and start == 1 for _, kind, start, _ in entries):
+        return True
+    return all(flag in _FLAGS for flag, *_ in entries) and any(
+        kind == _PROTECTIVE or (kind and sectors) for _, kind, _, sectors in entries
+    )

@@ -1,0 +1,68 @@
+"""What inspection says of content that it refuses, or lets in with a warning: the check, and what would let it pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from glimpse.errors import UnsupportedContent
+
+LOG = logging.getLogger(__name__)
+
+_MATCH_OPTION: Final = "[image_format] require_image_format_match = false"
+_NONFATAL_OPTION: Final = "[image_format] gpt_safety_checks_nonfatal"
+
+#: What a user can do about an unsafe image of a format, after "…: ".
+_REMEDIES: Final[Mapping[str, str]] = {
+    "qcow2": "qemu-img convert -O qcow2 makes a file that needs no other one, with features that are known",
+    "qed": "qemu-img convert -O qcow2 makes a qcow2 image of it",
+    "vmdk": "qemu-img convert -O vmdk -o subformat=streamOptimized makes one file of it",
+    "luks": "cryptsetup repair or cryptsetup reencrypt can mend the header",
+}
+
+
+def unsafe(name: str, failures: Mapping[str, object]) -> UnsupportedContent:
+    """The refusal of content of the format ``name``; ``failures`` are reasons by check."""
+    reasons = "; ".join(f"{name} check {check}: {failures[check]}" for check in sorted(failures))
+    if name == "gpt":
+        remedy = f"The operator can allow it with {_NONFATAL_OPTION} = {','.join(sorted(failures))}."
+    else:
+        remedy = f"No option allows it{'; ' + _REMEDIES[name] if name in _REMEDIES else ''}."
+    return UnsupportedContent(f"The content is refused as unsafe: {reasons}. {remedy}")
+
+
+def luks2_refusal(reason: str) -> UnsupportedContent:
+    """The refusal of a LUKS container of version 2; ``reason`` begins with the name of the check."""
+    return UnsupportedContent(
+        f"The content is refused as unsafe: luks {reason}. No option allows it; {_REMEDIES['luks']}."
+    )
+
+
+def mismatch(names: list[str], disk_format: str | None, disk_formats: tuple[str, ...]) -> UnsupportedContent:
+    """The refusal of content that is of the formats ``names``; ``disk_formats`` are those that images may have."""
+    hybrid_disc = names == ["gpt", "iso"]
+    candidates = (*reversed(names), "raw") if len(names) == 1 or hybrid_disc else ()
+    fitting = next((name for name in candidates if name in disk_formats), None)
+    remedy = f"Set disk_format to {fitting} before the upload. " if fitting else ""
+    return UnsupportedContent(
+        f"The content is refused (check disk_format): it is {' and '.join(names)}, but disk_format is {disk_format}. "
+        f"{remedy}The operator can allow it with {_MATCH_OPTION}."
+    )
+
+
+def warn_of_tolerated(image_id: str | None, name: str, failures: Mapping[str, object]) -> None:
+    """Log that an image was let in although checks of the format ``name`` failed."""
+    reasons = "; ".join(f"{name} check {check}: {failures[check]}" for check in sorted(failures))
+    LOG.warning("Image %s is let in although it is unsafe, as %s says: %s.", image_id, _NONFATAL_OPTION, reasons)
+
+
+def warn_of_mismatch(image_id: str | None, names: list[str], disk_format: str | None) -> None:
+    """Log that an image was let in, and not checked any further, although it is not of its ``disk_format``."""
+    LOG.warning(
+        "Image %s is let in without safety checks, as %s says: check disk_format: it is %s, but disk_format is %s.",
+        image_id,
+        _MATCH_OPTION,
+        " and ".join(names),
+        disk_format,
+    )
