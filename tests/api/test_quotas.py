@@ -246,6 +246,47 @@ class TestStorageQuota:
             filled(wire, 10 * QUOTA)
 
 
+class TestImagesOfAProject:
+    """``max_images_per_project``: without Keystone's limits, images are counted all the same."""
+
+    LIMIT = Quotas(max_images_per_project=2)
+
+    def test_one_more_is_413(self, tmp_path: Path) -> None:
+        with wired(settings_in(tmp_path, quotas=self.LIMIT)) as wire:
+            first, _ = new(wire), filled(wire, 10)
+            refused = wire("POST", "/v2/images", json_body={})
+            assert refused.status == 413
+            assert "Project p1 has 2 images, and may have no more than 2." in refused.body.decode()
+            assert len(wire("GET", "/v2/images").json["images"]) == 2
+            assert wire.as_(OTHER)("POST", "/v2/images", json_body={}).status == 201
+            assert wire("DELETE", f"/v2/images/{first}").status == 204
+            assert wire("POST", "/v2/images", json_body={}).status == 201
+
+    def test_the_owner_counts_whoever_creates(self, tmp_path: Path) -> None:
+        with wired(settings_in(tmp_path, quotas=self.LIMIT)) as wire:
+            admin = wire.as_(ADMIN)
+            statuses = [admin("POST", "/v2/images", json_body={"owner": "p1"}).status for _ in range(3)]
+            assert statuses == [201, 201, 413]
+            assert admin("POST", "/v2/images", json_body={}).status == 201
+
+    def test_bytes_are_not_limited_with_it(self, tmp_path: Path) -> None:
+        with wired(settings_in(tmp_path, quotas=self.LIMIT)) as wire:
+            filled(wire, 10 * QUOTA)
+
+    def test_no_number_of_requests_at_the_same_time_gets_more(self, tmp_path: Path) -> None:
+        with wired(settings_in(tmp_path, quotas=Quotas(max_images_per_project=5))) as wire:
+            body = b'{"disk_format": "raw", "container_format": "bare"}'
+            fields = {**wire.caller.headers(), "Host": "x", "Content-Type": "application/json", "Content-Length": "50"}
+
+            async def creations() -> list[Answer]:
+                return await asyncio.gather(
+                    *(wire._run("POST", "/v2/images", fields, [body], cut=False) for _ in range(20))
+                )
+
+            statuses = [answer.status for answer in wire.loop.run_until_complete(creations())]
+            assert (statuses.count(201), statuses.count(413)) == (5, 15)
+
+
 def uploads_at_once(wire: Wire, sizes: list[int], *, chunked: bool) -> list[int]:
     """Statuses of uploads that run in one event loop, each in a thread of its own once it moves data."""
     images = [new(wire) for _ in sizes]

@@ -54,5 +54,5 @@ class ImageCeiling(msgspec.Struct, frozen=True):
         """
         if count + 1 > self.limit:
             raise LimitExceeded(
-                f"Project {self.project_id} has {count} images, and image_count_total allows {self.limit}."
+                f"Project {self.project_id} has {count} images, and may have no more than {self.limit}."
             )

@@ -17,8 +17,10 @@ Growth = Callable[[int], None]
 class Admission(Protocol):
     """The quota of this installation. Where none is configured there is no such object."""
 
-    def check_creation(self, context: Context) -> ImageCeiling | None:
-        """Let the caller create an image; the database is then given the ceiling, which other requests may reach first.
+    def check_creation(self, context: Context, owner: str | None) -> ImageCeiling | None:
+        """Let the caller create an image of the project ``owner``.
+
+        The database is then given the ceiling, which other requests may reach first.
 
         :raises LimitExceeded: the project has too many images.
         """

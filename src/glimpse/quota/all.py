@@ -1,4 +1,4 @@
-"""Which quota an installation has: that of Keystone, else ``user_storage_quota``, else none (spec 02, section 7)."""
+"""Which limits an installation has: those of Keystone, else those of options, else none (spec 02, section 7)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def build_limits(quotas: Quotas, figures_of: Callable[[str | None], UsageFigures
 
 
 def build_admission(quotas: Quotas, database: Database, limits: ProjectLimits | None) -> Admission | None:
-    """What is asked before a project gets more; ``user_storage_quota`` is ignored where there are ``limits``."""
+    """What is asked before a project gets more; the options are ignored where there are ``limits`` of Keystone."""
     if limits is not None:
         from glimpse.quota.unified import UnifiedLimits  # noqa: PLC0415 - for those alone who use it
 
         return UnifiedLimits(database, limits)
-    if quotas.user_storage_quota > 0:
-        from glimpse.quota.storage import StorageQuota  # noqa: PLC0415 - for those alone who use it
+    if quotas.user_storage_quota > 0 or quotas.max_images_per_project > 0:
+        from glimpse.quota.storage import ConfiguredQuota  # noqa: PLC0415 - for those alone who use it
 
-        return StorageQuota(database, quotas.user_storage_quota)
+        return ConfiguredQuota(database, storage=quotas.user_storage_quota, images=quotas.max_images_per_project)
     return None

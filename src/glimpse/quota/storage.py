@@ -1,7 +1,8 @@
-"""``user_storage_quota``: the bytes that all images of one project may have (spec 01, section 6.2).
+"""The limits that options set: ``user_storage_quota`` and ``max_images_per_project``, the bytes and the number of all
+images of one project (spec 01, section 6.2).
 
-The project is the one that owns the image, whoever uploads: it is the one whose images are counted. Images without an
-owner, which administrators alone can make, are not limited.
+The project is the one that owns the image, whoever uploads or creates: it is the one whose images are counted. Images
+without an owner, which administrators alone can make, are not limited.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from glimpse.quota.admission import Growth
 from glimpse.quota.reservation import claim_reserved
 
 
-class StorageQuota:
-    """Implements :class:`glimpse.quota.admission.Admission`; nothing can go beyond the quota, however many try."""
+class ConfiguredQuota:
+    """Implements :class:`glimpse.quota.admission.Admission`; nothing can go beyond the limits, however many try."""
 
-    def __init__(self, database: Database, limit: int) -> None:
-        """``limit`` in bytes, more than 0."""
+    def __init__(self, database: Database, *, storage: int, images: int) -> None:
+        """``storage`` in bytes and ``images``, both of each project; 0: no limit."""
         self._database = database
-        self._limit = limit
+        self._storage = storage
+        self._images = images
 
-    def check_creation(self, context: Context) -> ImageCeiling | None:  # noqa: ARG002 - the protocol's name
-        return None
+    def check_creation(self, context: Context, owner: str | None) -> ImageCeiling | None:  # noqa: ARG002
+        return None if owner is None or not self._images else ImageCeiling(owner, self._images)
 
     def check_upload(self, context: Context, size: int | None) -> None:
         """The quota is asked once the image is known: it is that of its owner."""
@@ -37,4 +39,6 @@ class StorageQuota:
         return claim_reserved(self._database, image, lease, allowance, size)
 
     def for_locations(self, image: Image) -> Allowance | None:
-        return None if image.owner is None else Allowance(project_id=image.owner, limit=self._limit)
+        return (
+            None if image.owner is None or not self._storage else Allowance(project_id=image.owner, limit=self._storage)
+        )

@@ -32,7 +32,7 @@ class UnifiedLimits:
         self._database = database
         self._limits = limits
 
-    def check_creation(self, context: Context) -> ImageCeiling | None:
+    def check_creation(self, context: Context, owner: str | None) -> ImageCeiling | None:  # noqa: ARG002
         project = context.project_id
         if project is None:
             return None

@@ -40,7 +40,7 @@ def create_image(deps: Deps, context: Context, document: Mapping[str, object]) -
     rule = _VISIBILITY_RULES.get(image.visibility)
     if rule is not None:
         deps.policy.require(context, rule, target)
-    ceiling = None if deps.admission is None else deps.admission.check_creation(context)
+    ceiling = None if deps.admission is None else deps.admission.check_creation(context, image.owner)
     if deps.protections is not None:
         for name in image.properties:
             deps.protections.require(context, "create", name)

@@ -195,6 +195,8 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     use_keystone_limits: bool = False
     #: bytes; 0: no limit. Without effect with ``use_keystone_limits``
     user_storage_quota: int = 0
+    #: 0: no limit. Without effect with ``use_keystone_limits``
+    max_images_per_project: int = 0
     #: ``[oslo_limit]``, and the section that its ``auth_section`` names
     oslo_limit: Sections = {}
 

@@ -113,6 +113,12 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "answered 503.",
     ),
     Option(
+        section=SECTION, name="max_images_per_project", kind="integer", minimum=0,
+        target="quotas.max_images_per_project",
+        help="Images that one project may have, with and without data; 0: no limit. One more is refused with 413. "
+        "Without effect with `use_keystone_limits`.",
+    ),
+    Option(
         section=SECTION, name="metrics_host", kind="string", target="metrics.host", check=checks.not_empty,
         help="Address of the metrics endpoint.",
     ),
