@@ -1,8 +1,8 @@
 """What slow senders cost the others: uploads of 1 KiB a second, and of one byte a second.
 
-    python -m bench.slow_senders [--senders N] [--seconds N] [--source DIRECTORY]
+    python -m bench.slow_senders [--senders N] [--seconds N] [--source DIRECTORY [--unlimited]]
 
-As ``bench.slow_parties`` does it for those who read: list, show, and upload and download of 1 MiB are timed beside them.
+As ``bench.slow_parties`` does it for those who read: list, show, and upload and download of 1 MiB are timed beside.
 Who is cut off comes again.
 """
 
@@ -55,9 +55,9 @@ class SlowSending(threading.Thread):
         return connection
 
 
-def slow_senders(source: str | None, seconds: float, number: int, rate: int) -> None:
+def slow_senders(source: str | None, options: str, seconds: float, number: int, rate: int) -> None:
     """Measure beside ``number`` senders of ``rate`` bytes a second."""
-    with service(source, f"[glimpse]\nmax_uploads_per_project = {number + 20}\n") as (port, pid):
+    with service(source, options) as (port, pid):
         image_id = image_with_data(port, MIB)
         measure(port, pid, 3, "nobody slow", image_id)
         before = resident_mib(pid)
@@ -74,9 +74,11 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=SENDERS)
     parser.add_argument("--seconds", type=float, default=90.0)
     parser.add_argument("--source", help="where another version of the package is, its directory src")
+    parser.add_argument("--unlimited", action="store_true", help="that version has no max_uploads_per_project")
     asked = parser.parse_args()
+    options = "" if asked.unlimited else f"[glimpse]\nmax_uploads_per_project = {asked.senders + 20}\n"
     for rate in (1024, 1):
-        slow_senders(asked.source, asked.seconds, asked.senders, rate)
+        slow_senders(asked.source, options, asked.seconds, asked.senders, rate)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from glimpse.jobs.queue import JobQueue
 from glimpse.jobs.recovery import Recovery
 from glimpse.jobs.runner import JobRunner
 from glimpse.notify.all import build_notifier
-from glimpse.opening import for_reading, open_database
+from glimpse.opening import embedded_directory, for_reading, open_database
 from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_admission, build_limits
@@ -116,6 +116,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         store_threads=FairThreads("store", settings.listen.transfer_threads),
         transfer=partial(counted_transfer, recorder),
         uploads=Counter(),
+        database_directory=embedded_directory(settings),
         downloads=Concurrency("downloads", settings.listen.max_downloads, settings.listen.max_downloads_per_project),
         part_memory=PartMemory(settings.listen.download_memory),
     )

@@ -27,6 +27,15 @@ def open_database(settings: Settings) -> Database:
     return open_sql(settings.database)
 
 
+def embedded_directory(settings: Settings) -> str | None:
+    """Directory of the SQLite database; None with any other."""
+    if is_registry(settings.database.connection):
+        return None
+    from glimpse.db.sql.opening import sqlite_directory  # noqa: PLC0415
+
+    return sqlite_directory(settings.database)
+
+
 def for_reading(settings: Settings, database: Database) -> Database:
     """The same database as GET requests see it; see ``db/sql/opening.py``."""
     if is_registry(settings.database.connection):

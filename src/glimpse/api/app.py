@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import time
 import uuid
@@ -30,7 +31,7 @@ from glimpse.api.unread_body import DRAIN_BYTES, drop
 from glimpse.api.versions import negotiate, versions_document
 from glimpse.auth.base import Authenticator, Credentials, Identity
 from glimpse.context import Context
-from glimpse.errors import BodyTimeout, GlimpseError
+from glimpse.errors import BodyTimeout, GlimpseError, Unavailable
 from glimpse.telemetry.formatters import CALLER
 from glimpse.telemetry.metrics import Answered, Recorder
 
@@ -53,6 +54,9 @@ KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 #: Methods that an identity without the right to write may use.
 READING = frozenset({"GET", "HEAD"})
 
+#: Methods that make the database larger.
+GROWING = frozenset({"POST", "PUT", "PATCH"})
+
 _WITHOUT_BODY = frozenset({204, 304})
 
 #: Methods that never take a request body; paths refuse it for others too.
@@ -67,11 +71,12 @@ _ACCEPT_VERSION = "application/vnd.openstack.images-"
 class Resource:
     """One path of the API with its methods; an ASGI application that the router calls."""
 
-    __slots__ = ("_allow", "_bodyless", "_handlers", "template")
+    __slots__ = ("_allow", "_bodyless", "_handlers", "_is_action", "template")
 
     def __init__(self, template: str, handlers: Mapping[str, Handler], bodyless: frozenset[str]) -> None:
         """``template`` names the path in metrics; ``bodyless`` are methods besides :data:`BODYLESS` without a body."""
         self.template = template
+        self._is_action = "/actions/" in template
         self._handlers = dict(handlers)
         self._bodyless = bodyless
         self._allow = ", ".join(sorted(handlers)).encode()
@@ -90,6 +95,8 @@ class Resource:
             raise Refusal(400, "This call takes no request body.")
         if exchange.context.read_only and method not in READING:
             raise Refusal(403, "This identity may only read.")
+        if method in GROWING and exchange.workshop.database_directory is not None and not self._is_action:
+            require_room(exchange.workshop.database_directory, exchange.workshop.settings.limits.database_reserve)
         reply = await handler(exchange)
         if reply is not None:
             if len(reply.body) > WORTH_BYTES and exchange.settings.api.compress_lists:
@@ -118,6 +125,19 @@ def not_found(method: str) -> Refusal:
     if method not in KNOWN_METHODS:
         return Refusal(501, f"The method {method} is not implemented.")
     return Refusal(404, "The resource could not be found.")
+
+
+def require_room(directory: str, reserve: int) -> None:
+    """Keep what an embedded database needs to delete: its file system may hold the images as well.
+
+    :raises Unavailable: less than ``reserve`` bytes are free there.
+    """
+    found = os.statvfs(directory)
+    if found.f_bavail * found.f_frsize < reserve:
+        LOG.warning(
+            "Less than database_reserve, %d bytes, is free in %s: only deletions are served", reserve, directory
+        )
+        raise Unavailable("The disk of the database is nearly full. Images can be deleted, and nothing can be added.")
 
 
 async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:

@@ -62,7 +62,8 @@ class Workshop:
     that wait for a store (deletions, changes of locations): of both, no project and no source takes more than its
     share. ``transfer`` counts a running transfer of the named direction while its block runs. ``uploads`` is
     the number of running uploads of each project, ``downloads`` limits those that run at the same time, and
-    ``part_memory`` what they hold for fast clients.
+    ``part_memory`` what they hold for fast clients. ``database_directory`` is that of an embedded database, whose file
+    system must keep its reserve.
     """
 
     deps: Deps
@@ -78,6 +79,7 @@ class Workshop:
     uploads: Counter[str | None]
     downloads: Concurrency
     part_memory: PartMemory
+    database_directory: str | None = None
 
 
 @dataclass(slots=True)

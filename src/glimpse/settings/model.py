@@ -187,6 +187,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_request_id_length: int = 64
     #: largest JSON body that is read, bytes
     max_json_body: int = 4 << 20
+    #: bytes that stay free beside an SQLite database
+    database_reserve: int = 64 << 20
 
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):

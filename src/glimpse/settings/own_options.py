@@ -234,4 +234,9 @@ OWN_OPTIONS: tuple[Option, ...] = (
         section=SECTION, name="max_json_body", kind="integer", minimum=1024, maximum=1 << 30,
         target="limits.max_json_body", help="Largest JSON request body that is read, in bytes.",
     ),
+    Option(
+        section=SECTION, name="database_reserve", kind="integer", minimum=0, target="limits.database_reserve",
+        help="Bytes that stay free on the file system of an SQLite database, so that images can always be deleted. "
+        "With less, requests that create, change or upload are answered 503. 0: none.",
+    ),
 )  # fmt: skip

@@ -1,8 +1,5 @@
 """The stores under contract. To put a driver under it, add a function to ``RIGS``."""
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.store import FilesystemStore
 from glimpse.stores.memory import MemoryOptions, MemoryStore
 from tests.contract.stores.rig import Rig, open_files_below
+from tests.support.small_disk import small_file_system
 
 
 def _filesystem(directories: list[Path], options: FilesystemOptions) -> Rig:
@@ -98,19 +96,5 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A real file system of 8 MiB, where mounting is allowed. It cannot be unmounted while a file on it is open."""
-    # not below tmp_path, which pytest could not remove should the test be killed
-    base = Path(tempfile.mkdtemp(prefix="glimpse-small-disk-"))
-    place = base / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=64", "tmpfs", place], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        shutil.rmtree(base)
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield place
-    unmounted = subprocess.run(["umount", place], capture_output=True, text=True, check=False)
-    if unmounted.returncode:
-        subprocess.run(["umount", "--lazy", place], check=True)
-    shutil.rmtree(base)
-    assert not unmounted.returncode, unmounted.stderr
+    with small_file_system("size=8m,nr_inodes=64") as place:
+        yield place

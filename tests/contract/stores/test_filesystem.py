@@ -208,7 +208,9 @@ def test_an_image_of_five_gibibytes_with_holes_takes_little_space(directory: Pat
 
 
 def test_a_file_system_that_becomes_read_only(small_disk: Path):
-    store = FilesystemStore("cheap", FilesystemOptions(filesystem_store_datadir=str(small_disk)))
+    store = FilesystemStore(
+        "cheap", FilesystemOptions(filesystem_store_datadir=str(small_disk), filesystem_store_reserve=0)
+    )
     url = _put(store, b"data")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(StoreUnavailable):
@@ -219,7 +221,9 @@ def test_a_file_system_that_becomes_read_only(small_disk: Path):
 
 
 def test_an_unmounted_directory_is_not_mistaken_for_an_empty_one(small_disk: Path):
-    store = FilesystemStore("cheap", FilesystemOptions(filesystem_store_datadir=f"{small_disk}/images"))
+    store = FilesystemStore(
+        "cheap", FilesystemOptions(filesystem_store_datadir=f"{small_disk}/images", filesystem_store_reserve=0)
+    )
     url = _put(store, b"data")
     other = small_disk.parent / "kept"
     other.mkdir()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from sqlalchemy import Engine
 
 from glimpse.db.base import Database
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
+from glimpse.db.sql.urls import engine_url
 from glimpse.settings.model import DatabaseSettings
 
 
@@ -20,6 +23,17 @@ def open_database(settings: DatabaseSettings) -> SqlDatabase:
         replica = _on(connect(settings, settings.slave_connection), settings)
         database.read_from(replica)
     return database
+
+
+def sqlite_directory(settings: DatabaseSettings) -> str | None:
+    """Directory of the database file; None with a server, and in memory.
+
+    :raises Invalid: the URL cannot be read.
+    """
+    url = engine_url(settings.connection)
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return os.path.dirname(os.path.abspath(url.database))
 
 
 def for_reading(database: Database) -> Database:

@@ -29,10 +29,15 @@ def foreign(store_id: str) -> Invalid:
     return Invalid(f"The location is not one of store {store_id}.")
 
 
+def full(store_id: str) -> StoreFull:
+    """The data do not fit, or only into the reserve."""
+    return StoreFull(f"Store {store_id} has no space left for the data.")
+
+
 def write_error(store_id: str, error: OSError) -> GlimpseError:
     """Of creating, writing or committing."""
     if error.errno in _FULL:
-        return StoreFull(f"Store {store_id} has no space left for the data.")
+        return full(store_id)
     if error.errno == errno.EFBIG:
         return StoreFull(f"Store {store_id} cannot hold an object of this size.")
     if error.errno == errno.ENOENT:

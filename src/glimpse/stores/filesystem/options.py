@@ -52,6 +52,14 @@ class FilesystemOptions(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="Leave holes in image files instead of writing blocks of zeros."),
     ] = False
+    filesystem_store_reserve: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Bytes that stay free on the file system of a directory. Uploads that would take them are "
+            "refused with 413, also in their middle. 0: images may fill it.",
+        ),
+    ] = 256 << 20
     filesystem_store_timeout: Annotated[
         int,
         Meta(ge=0, description="Give up on stat, unlink and free-space calls after this time. 0 waits forever."),

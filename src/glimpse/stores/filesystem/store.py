@@ -7,10 +7,10 @@ import os
 import stat
 from pathlib import Path
 
-from glimpse.errors import DataNotFound, GlimpseError, StoreFull, StoreUnavailable
+from glimpse.errors import DataNotFound, GlimpseError, StoreUnavailable
 from glimpse.stores.base import Capabilities
 from glimpse.stores.filesystem.directories import Prepared, configured_directories, configured_mode, prepare
-from glimpse.stores.filesystem.failures import delete_error, duplicate, foreign, read_error, write_error
+from glimpse.stores.filesystem.failures import delete_error, duplicate, foreign, full, read_error, write_error
 from glimpse.stores.filesystem.mountpoints import entry_above, read_mountpoints
 from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
@@ -38,10 +38,12 @@ _UNFINISHED = "{}/.{}.{}.partial"
 class DataDirectory:
     """One directory of image files."""
 
-    def __init__(self, store_id: str, prepared: Prepared, calls: TimedCalls) -> None:
+    def __init__(self, store_id: str, prepared: Prepared, calls: TimedCalls, reserve: int) -> None:
+        """``reserve``: bytes that are to stay free."""
         self.path = prepared.path
         self.priority = prepared.priority
         self._store_id = store_id
+        self._reserve = reserve
         self._identity = prepared.identity
         self._mount_point = prepared.mount_point
         self._stat = calls.bounded(os.stat)
@@ -66,7 +68,7 @@ class DataDirectory:
             self._identity = identity
 
     def free_bytes(self) -> int:
-        """Bytes that the service may still write here.
+        """Bytes that images may still take here, the reserve kept; not less than 0.
 
         :raises StoreUnavailable: the file system does not answer.
         """
@@ -74,7 +76,7 @@ class DataDirectory:
             found = self._statvfs(self.path)
         except OSError as error:
             raise self._absent() from error
-        return found.f_bavail * found.f_frsize
+        return max(0, found.f_bavail * found.f_frsize - self._reserve)
 
     def _absent(self) -> StoreUnavailable:
         return StoreUnavailable(f"A data directory of store {self._store_id} is not there; is it mounted?")
@@ -99,7 +101,7 @@ def choose_directory(
         if free > 0 and (fits or thin) and rank > best:
             chosen, best = directory, rank
     if chosen is None:
-        raise StoreFull(f"Store {store_id} has no space left for the data.")
+        raise full(store_id)
     return chosen
 
 
@@ -123,13 +125,14 @@ class FilesystemStore:
         configured = configured_directories(store_id, options)
         self._mode = configured_mode(store_id, options)
         self._mountpoints = read_mountpoints(store_id, options.filesystem_store_metadata_file)
+        self._reserve = options.filesystem_store_reserve
         block = min(max(options.filesystem_store_chunk_size, _SMALLEST_BLOCK), _LARGEST_BLOCK)
         self._zeros = bytes(block) if thin else b""
         calls = TimedCalls(store_id, options)
         self._lstat = calls.bounded(os.lstat)
         self._unlink = calls.bounded(os.unlink)
         self._directories = tuple(
-            DataDirectory(store_id, prepare(store_id, path, priority, self._mode), calls)
+            DataDirectory(store_id, prepare(store_id, path, priority, self._mode), calls, self._reserve)
             for path, priority in configured
         )
         self._by_path = {directory.path: directory for directory in self._directories}
@@ -217,6 +220,7 @@ class FilesystemStore:
             final=final,
             elsewhere=self._elsewhere[directory],
             mode=self._mode,
+            reserve=self._reserve,
             metadata=self._location_metadata(final) if self._mountpoints else {},
         )
 

@@ -16,12 +16,16 @@ from typing import Any
 import msgspec
 
 from glimpse.stores.base import Bytes, Placed
-from glimpse.stores.filesystem.failures import duplicate, write_error
+from glimpse.stores.filesystem.failures import duplicate, full, write_error
 
 LOG = logging.getLogger(__name__)
 
 #: After so many bytes the kernel is told to start writing them out, so that the sync at the end has little to do.
 _WRITE_OUT_EVERY = 64 << 20
+
+#: Of what is free a writer may take this part before it looks again: others write as well.
+_SHARE = 128
+_LONGEST_LOOK = 64 << 20
 
 _ATTEMPT_ATTRIBUTE = "user.glimpse.attempt"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,7 +35,8 @@ _NO_DIRECTORY_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of the bytes: the names of the file, its ``mode`` (0: leave it), the metadata of its location.
+    """What becomes of the bytes: the names of the file, its ``mode`` (0: leave it), the metadata of its location, and
+    the ``reserve``, the bytes that must stay free.
 
     ``directory`` is the data directory of both names, ``elsewhere`` are the others, which must not have the image.
     """
@@ -44,23 +49,26 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     final: str
     elsewhere: tuple[str, ...]
     mode: int
+    reserve: int
     metadata: dict[str, Any]
 
 
 class FilesystemWriter:
     """Implements ``stores.base.Writer``. Owns the unfinished file, open as ``fd``, until it ends."""
 
-    __slots__ = ("_fd", "_position", "_target", "_written_out")
+    __slots__ = ("_fd", "_position", "_room", "_target", "_written_out")
 
     def __init__(self, target: Target, fd: int) -> None:
         self._target = target
         self._fd = fd
         self._position: int = 0
         self._written_out: int = 0
+        self._room: int = 0
 
     def write(self, data: Bytes) -> None:
         size = len(data)
         try:
+            self._take_room(size)
             done = os.pwrite(self._fd, data, self._position)
             while done < size:
                 done += os.pwrite(self._fd, memoryview(data)[done:], self._position + done)
@@ -99,6 +107,17 @@ class FilesystemWriter:
         except OSError as error:
             LOG.warning("Store %s: unfinished data could not be removed: %s", self._target.store_id, error)
 
+    def _take_room(self, size: int) -> None:
+        """:raises StoreFull: ``size`` bytes more would take of the reserve."""
+        self._room -= size
+        if self._room >= 0 or not self._target.reserve:
+            return
+        found = os.fstatvfs(self._fd)
+        left = found.f_bavail * found.f_frsize - self._target.reserve - size
+        if left < 0:
+            raise full(self._target.store_id)
+        self._room = min(left // _SHARE, _LONGEST_LOOK)
+
     def _start_writing_out(self) -> None:
         # on Linux this starts writing and does not wait; it is advice, a file system without it loses nothing
         with contextlib.suppress(OSError):
@@ -128,7 +147,9 @@ class ThinWriter(FilesystemWriter):
     def write(self, data: Bytes) -> None:
         view = memoryview(data)
         try:
-            for start, end in data_runs(view, self._position, self._zeros):
+            runs = data_runs(view, self._position, self._zeros)
+            self._take_room(sum(end - start for start, end in runs))
+            for start, end in runs:
                 done = start
                 while done < end:
                     done += os.pwrite(self._fd, view[done:end], self._position + done)
