@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -109,7 +110,8 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         reading_deps=deps if reading is database else replace(deps, database=reading, metadefs=reading),
         settings=settings,
         documents=Documents(schemas.bodies, _image_view(settings, schemas, stores), _openapi(settings, schemas)),
-        identity_threads=_threads("identity", settings.listen.request_threads),
+        identity_threads=FairThreads("identity", _identity_threads(settings)),
+        returning_threads=FairThreads("returning", _identity_threads(settings)),
         threads=_threads("request", settings.listen.request_threads),
         transfer_threads=_threads("transfer", settings.listen.transfer_threads),
         reading_threads=FairThreads("reading", settings.listen.transfer_threads),
@@ -124,7 +126,6 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     runner = _runner(settings, deps, recorder)
     beats = _beats(settings, keeper, recovery)
     pools = (
-        workshop.identity_threads,
         workshop.threads,
         workshop.transfer_threads,
         deps.digest_threads,
@@ -147,6 +148,8 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         # what waits there closes the readers of downloads that ended: it must still run
         workshop.reading_threads.shutdown()
         workshop.store_threads.shutdown()
+        workshop.identity_threads.shutdown()
+        workshop.returning_threads.shutdown()
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
         if notifier is not None:
@@ -234,6 +237,11 @@ def _count_in(recorder: Recorder | None) -> Callable[[str, str], None]:
 
 def _threads(name: str, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix=name)
+
+
+def _identity_threads(settings: Settings) -> int:
+    """Deriving a hash takes a processor for itself, asking Keystone takes none."""
+    return min(os.cpu_count() or 1, 4) if settings.auth.kind == "basic" else settings.listen.request_threads
 
 
 def _image_view(settings: Settings, schemas: SchemaCatalog, stores: StoreSet) -> ImageView:

@@ -6,6 +6,7 @@
     │   ├── BodyIncomplete        the body did not end, its sender went away
     │   └── MarkerUnknown         the paging marker names no image
     ├── Unauthenticated         no identity could be established
+    ├── TooManyAttempts         too many wrong passwords, for now none is looked at
     ├── Forbidden               identity known, operation refused
     ├── NotFound                does not exist, or must look so to the caller
     │   └── DataNotFound          the store has no data at a location
@@ -65,12 +66,26 @@ class Unauthenticated(GlimpseError):
     """No identity could be established from the request (wire: 401)."""
 
 
+class TooManyAttempts(GlimpseError):
+    """Too many failed logins: this one was not looked at (wire: 429 with Retry-After)."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        """``retry_after`` in seconds."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class Forbidden(GlimpseError):
     """The caller is known and may not do this (wire: 403)."""
 
 
 class NotFound(GlimpseError):
     """The resource does not exist, or must look so to this caller (wire: 404)."""
+
+
+def no_such_image(image_id: str) -> NotFound:
+    """The one error for an image that is not there, and for one that is hidden from the caller."""
+    return NotFound(f"No image found with ID {image_id}")
 
 
 class DataNotFound(NotFound):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.support.registry_service import RegistryService
 from tests.system.launcher_service import Launched, eventually, read_all, request
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
@@ -33,7 +35,7 @@ def closed(connection: socket.socket) -> bool:
     connection.settimeout(0)
     try:
         return connection.recv(1) == b""
-    except BlockingIOError:
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
     except OSError:
         return True
@@ -109,3 +111,23 @@ def test_a_worker_full_of_running_requests_says_so_and_cuts_none(launch: Launch)
         for upload in uploads:
             upload.sendall(b"def")
             assert read_all(upload).endswith(b'{"total": 6}')
+
+
+def test_nodes_that_are_silent_make_room_at_the_registry(tmp_path: Path) -> None:
+    with (
+        RegistryService(tmp_path / "registry", options={"glimpse": {"connections": MOST}}) as registry,
+        ExitStack() as stack,
+    ):
+        context = registry.context()
+        known = registry.connect()
+        known.request("GET", "/healthcheck")
+        assert known.getresponse().read() == b"OK"
+        silent = [stack.enter_context(registry.private(context)) for _ in range(MOST)]
+        eventually(lambda: sum(map(closed, silent)) >= MOST // 4)
+        assert registry.answers()
+        # the same connection: nothing connects anew here
+        known.auto_open = 0
+        known.request("GET", "/healthcheck")
+        assert known.getresponse().read() == b"OK"
+        known.close()
+        assert f"holds {MOST} at most: closed" in registry.log

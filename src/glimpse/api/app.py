@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 import msgspec
 from starlette.datastructures import Headers
@@ -47,8 +47,6 @@ _SLASHES = re.compile("//+")
 
 Handler = Callable[[Exchange], Awaitable[Reply | None]]
 
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 
 #: Methods that an identity without the right to write may use.
@@ -322,20 +320,23 @@ class Application:
         policy = self._workshop.deps.policy
         is_admin = policy.recall_admin(caller)
         if is_admin is None:  # the rule asks another service
-            is_admin = await self._in_identity_thread(policy.is_admin, caller)
+            client = scope.get("client")
+            threads = self._workshop.identity_threads.lane(address=client[0] if client else "-")
+            is_admin = await asyncio.wrap_future(threads.submit(policy.is_admin, caller))
         return msgspec.structs.replace(caller, is_admin=True) if is_admin else caller
 
     async def _authenticate(self, scope: Scope, headers: Headers, below: str) -> Identity:
         # the address of the connection, whatever proxies say: trust in identity headers rests on it
         client = scope.get("client")
         credentials = Credentials(headers, client[0] if client else None, scope["method"], f"/v2{below}")
-        identity = self._authenticator.recall(credentials)
+        authenticator = self._authenticator
+        identity = authenticator.recall(credentials)
         if identity is None:
-            identity = await self._in_identity_thread(self._authenticator.verify, credentials)
+            seen = authenticator.seen(credentials)
+            threads = self._workshop.returning_threads if seen else self._workshop.identity_threads
+            lane = threads.lane(address=credentials.peer or "-")
+            identity = await asyncio.wrap_future(lane.submit(authenticator.verify, credentials))
         return identity
-
-    async def _in_identity_thread(self, work: Callable[[Asked], Answer], asked: Asked) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._workshop.identity_threads, work, asked)
 
     async def _refuse(
         self, error: GlimpseError | Refusal | None, scope: Scope, observed: Observed, headers: Headers

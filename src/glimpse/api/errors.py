@@ -13,6 +13,7 @@ STATUS: dict[type[errors.GlimpseError], int] = {
     errors.Conflict: 409,
     errors.Gone: 410,
     errors.LimitExceeded: 413,
+    errors.TooManyAttempts: 429,
     errors.UnsupportedContent: 415,
     errors.RangeNotSatisfiable: 416,
     errors.Unavailable: 503,

@@ -56,8 +56,9 @@ def json_reply(body: bytes, status: int = 200, *headers: tuple[bytes, bytes]) ->
 class Workshop:
     """What all handlers share.
 
-    ``reading_deps`` serve requests that only read. ``identity_threads`` verify who asks, so that a slow identity
-    service holds up no other work; ``threads`` run metadata use cases, ``transfer_threads`` store uploads,
+    ``reading_deps`` serve requests that only read. ``identity_threads`` verify who asks, of which no address takes more
+    than its share; ``returning_threads`` do so for credentials that were right before. ``threads`` run metadata use
+    cases, ``transfer_threads`` store uploads,
     ``reading_threads`` read for downloads, so that these never wait for uploads, and ``store_threads`` run use cases
     that wait for a store (deletions, changes of locations): of both, no project and no source takes more than its
     share. ``transfer`` counts a running transfer of the named direction while its block runs. ``uploads`` is
@@ -70,7 +71,8 @@ class Workshop:
     reading_deps: Deps
     settings: Settings
     documents: Documents
-    identity_threads: Executor
+    identity_threads: FairThreads
+    returning_threads: FairThreads
     threads: Executor
     transfer_threads: Executor
     reading_threads: FairThreads

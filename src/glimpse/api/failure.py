@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from glimpse.api.error_body import error_body
 from glimpse.api.errors import Refusal, status_of
 from glimpse.api.exchange import Reply
-from glimpse.errors import Busy, GlimpseError, RangeNotSatisfiable
+from glimpse.errors import Busy, GlimpseError, RangeNotSatisfiable, TooManyAttempts
 
 _INTERNAL = "The service failed to handle the request; its log has the reason under the request id."
 
@@ -37,6 +39,8 @@ class FailureReply:
                 headers.append((b"content-range", f"bytes */{error.size}".encode()))
             case Busy():
                 headers.append((b"retry-after", str(error.retry_seconds).encode()))
+            case TooManyAttempts():
+                headers.append((b"retry-after", str(math.ceil(error.retry_after)).encode()))
             case _:
                 pass
         if status == 401 and self._challenge:

@@ -29,7 +29,11 @@ def _of_kind(settings: Auth) -> Authenticator:
         case "basic":
             if settings.htpasswd_file is None:
                 raise AuthSettingsError("auth basic needs htpasswd_file in [glimpse]")
-            return BasicAuth(settings.htpasswd_file, settings.users_file)
+            return BasicAuth(
+                settings.htpasswd_file,
+                settings.users_file,
+                failures_per_address=settings.failures_per_address,
+            )
         case "headers":
             return HeaderAuth(settings.trusted_proxies)
         case "keystone":

@@ -34,6 +34,10 @@ class OrAnonymous:
         except Unauthenticated:
             return ANONYMOUS
 
+    def seen(self, credentials: Credentials) -> bool:
+        """What the inner authenticator says."""
+        return self._inner.seen(credentials)
+
     def verify(self, credentials: Credentials) -> Identity:
         """The inner answer for requests that show an identity.
 

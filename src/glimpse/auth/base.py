@@ -59,10 +59,15 @@ class Authenticator(Protocol):
         """
         ...
 
+    def seen(self, credentials: Credentials) -> bool:
+        """Whether these credentials were right some time ago. Waits for nothing; called after :meth:`recall`."""
+        ...
+
     def verify(self, credentials: Credentials) -> Identity:
         """The identity, found with whatever it takes; runs in a worker thread.
 
         :raises Unauthenticated: there is none.
+        :raises TooManyAttempts: too many were wrong; these were not looked at.
         :raises Unavailable: the identity service does not answer.
         """
         ...

@@ -19,6 +19,7 @@ import msgspec
 from glimpse.auth.base import Credentials, Identity
 from glimpse.auth.faults import AuthSettingsError
 from glimpse.auth.htpasswd import MAX_PASSWORD_BYTES, name_fault, read_htpasswd
+from glimpse.auth.throttle import LoginThrottle
 from glimpse.auth.users import Users, read_users
 from glimpse.errors import Unauthenticated
 
@@ -39,7 +40,7 @@ class _Accounts(msgspec.Struct, frozen=True):
 
 
 class BasicAuth:
-    """Checks passwords against an htpasswd file, and remembers those that were right for a while.
+    """Checks passwords against an htpasswd file, and remembers for a while which were right, and which were wrong.
 
     What is remembered is a keyed digest of the header under a key that lives and dies with the process. Changed
     files count after ``reload_interval`` seconds at most, and empty the memory. Threads may share one object.
@@ -55,9 +56,12 @@ class BasicAuth:
         realm: str = "glimpse",
         remembered: int = 1024,
         lifetime: float = 300.0,
+        failures_per_address: int = 30,
         reload_interval: float = 2.0,
     ) -> None:
         """``remembered`` counts passwords, ``lifetime`` and ``reload_interval`` are seconds.
+
+        ``failures_per_address`` are wrong passwords a minute that are looked at, see :class:`LoginThrottle`.
 
         :raises AuthSettingsError: one of the files cannot be used.
         """
@@ -68,6 +72,9 @@ class BasicAuth:
         self._reload_interval = reload_interval
         self._key: Final = secrets.token_bytes(32)
         self._memory: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
+        # a client that sends the same wrong password again and again costs one derivation, and guesses nothing
+        self._wrong: OrderedDict[bytes, float] = OrderedDict()
+        self._throttle = LoginThrottle(failures_per_address)
         self._lock = threading.Lock()
         # One password is worked on by one thread at a time: a client that opens many connections at once costs
         # one derivation. The stripe is chosen by the digest.
@@ -94,10 +101,16 @@ class BasicAuth:
         _split(header)
         return None
 
+    def seen(self, credentials: Credentials) -> bool:
+        """Whether this name and password were right before, and the files have not changed since."""
+        header = credentials.headers.get("authorization")
+        return header is not None and self._digest(header) in self._memory
+
     def verify(self, credentials: Credentials) -> Identity:
         """The identity of a name and a password; takes some tenths of a second for one not seen before.
 
         :raises Unauthenticated: name or password are wrong; which one is not told, nor to be seen from the time taken.
+        :raises TooManyAttempts: see :class:`LoginThrottle`; the password was not looked at.
         """
         header = _header_of(credentials)
         name, password = _split(header)
@@ -107,10 +120,15 @@ class BasicAuth:
             identity = self._known(digest)
             if identity is not None:
                 return identity
+            self._refuse_known_wrong(digest)
             accounts = self._accounts
+            if digest not in self._memory:  # what was right before is no guess
+                self._throttle.begin(credentials.peer, name)
             right = bcrypt.checkpw(password[:MAX_PASSWORD_BYTES], accounts.hashes.get(name, accounts.nobody))
             if not right or name not in accounts.hashes:
-                raise Unauthenticated("The user name or the password is wrong.")
+                self._remember_wrong(digest, accounts)
+                raise _wrong()
+            self._throttle.succeeded(credentials.peer, name)
             identity = accounts.users.identity(name)
             self._remember(digest, identity, accounts)
         return identity
@@ -121,6 +139,18 @@ class BasicAuth:
     def _known(self, digest: bytes) -> Identity | None:
         remembered = self._memory.get(digest)
         return remembered[0] if remembered is not None and time.monotonic() < remembered[1] else None
+
+    def _refuse_known_wrong(self, digest: bytes) -> None:
+        until = self._wrong.get(digest)
+        if until is not None and time.monotonic() < until:
+            raise _wrong()
+
+    def _remember_wrong(self, digest: bytes, accounts: _Accounts) -> None:
+        with self._lock:
+            if accounts is self._accounts:
+                self._wrong[digest] = time.monotonic() + self._lifetime
+                while len(self._wrong) > self._remembered:
+                    self._wrong.popitem(last=False)
 
     def _remember(self, digest: bytes, identity: Identity, accounts: _Accounts) -> None:
         with self._lock:
@@ -146,6 +176,7 @@ class BasicAuth:
                 LOG.error("Users and passwords stay as they were: %s", error)  # noqa: TRY400 - one line says all
                 return
             self._memory.clear()
+            self._wrong.clear()
             LOG.info("Users and passwords have changed and are in force.")
 
     def _look(self) -> tuple[_Mark, ...]:
@@ -160,6 +191,10 @@ class BasicAuth:
             LOG.warning("Users without a password, who cannot log in: %s", ", ".join(without))
         cost = max((int(value[4:6]) for value in hashes.values()), default=12)
         return _Accounts(hashes, users, bcrypt.gensalt(cost) + b"." * 31)
+
+
+def _wrong() -> Unauthenticated:
+    return Unauthenticated("The user name or the password is wrong.")
 
 
 def _mark(path: Path | None) -> _Mark:

@@ -56,6 +56,10 @@ class KeystoneAuth:
         identity = self._memory.get(_digest(token, service_token))
         return None if identity is None else _with_token(identity, token)
 
+    def seen(self, credentials: Credentials) -> bool:
+        """Whether Keystone has confirmed these tokens before; its middleware may know them still."""
+        return self._memory.has(_digest(*_tokens_in(credentials.headers)))
+
     def verify(self, credentials: Credentials) -> Identity:
         """The identity that Keystone confirms.
 

@@ -27,6 +27,10 @@ class TokenMemory:
         known = self._known.get(digest)
         return known[0] if known is not None and time.monotonic() < known[1] else None
 
+    def has(self, digest: bytes) -> bool:
+        """Whether the identity was known, also when its time is up."""
+        return digest in self._known
+
     def put(self, digest: bytes, identity: Identity, seconds: float) -> None:
         """Remember ``identity`` for ``seconds``; with none left, do not."""
         if seconds <= 0:

@@ -77,12 +77,16 @@ class ImageEdit:
             return None
         exists = name in self._present
         if operation.op == "add":
-            if exists and operation.must_be_new:
+            if exists and operation.must_be_new and (name not in self._hidden or name in self._touched):
                 raise Conflict(f"The property {label(name)} exists already.")
             return "update" if exists else "create"
         if not exists or (name in self._hidden and name not in self._touched):
             raise Conflict(f"The property {label(name)} does not exist.")
         return "update" if operation.op == "replace" else "delete"
+
+    def wrote(self, name: str) -> bool:
+        """Whether an operation before has written or removed the property."""
+        return name in self._touched
 
     def apply(self, operation: Operation) -> None:
         """Make one step of the change.

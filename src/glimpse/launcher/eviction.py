@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from glimpse.launcher.descriptors import raise_soft_limit
@@ -41,6 +42,27 @@ class Traffic(Protocol):
 
     @property
     def served(self) -> dict[tuple[str, int], None]: ...
+
+
+@dataclass(slots=True)
+class _Survey:
+    """The connections by what they are worth; those in lists with the negative of the seconds without data.
+
+    ``silent`` never sent a request, ``late`` neither and had long enough, ``fresh`` are those too young to tell.
+    ``idle`` served one before. ``busy`` serve one now.
+    """
+
+    busy: int
+    fresh: int = 0
+    late: set[Peer] = field(default_factory=set[Peer])
+    silent: list[tuple[float, Peer]] = field(default_factory=list[tuple[float, Peer]])
+    idle: list[tuple[float, Peer]] = field(default_factory=list[tuple[float, Peer]])
+
+    def longest_idle(self, count: int) -> set[Peer]:
+        """At most ``count`` connections to close; those that served a request only when no others will do soon."""
+        silent = sorted(self.silent)[: max(0, count)]
+        idle = sorted(self.idle)[: max(0, count - len(silent) - self.fresh)]
+        return {peer for _, peer in (*silent, *idle)}
 
 
 class IdleEviction:
@@ -97,38 +119,46 @@ class IdleEviction:
         return crowded
 
     def _evict(self, *, no_descriptor_left: bool) -> None:
-        now = time.monotonic()
-        busy = {normal_peer(*peer) for peer in list(self._traffic.busy)}
-        served = {normal_peer(*peer) for peer in list(self._traffic.served)}
-        since: dict[Peer, float] = {}
-        idle: list[tuple[bool, float, Peer]] = []
-        late: set[Peer] = set()
-        for connection in open_connections(self._port):
-            peer = connection.peer
-            began = since[peer] = self._since.get(peer, now - connection.quiet_seconds)
-            if peer in busy:
-                continue
-            if peer not in served and now - began >= HEAD_SECONDS:
-                late.add(peer)
-            elif connection.quiet_seconds >= QUIET_SECONDS and not connection.waiting:
-                # those that never asked for anything go first
-                idle.append((peer in served, -connection.quiet_seconds, peer))
-        self._since = since
-        self._forget_served(since)
-        count = len(since)
-        chosen = late if count * 2 > self._most else set[Peer]()
+        seen = self._survey()
+        count = len(self._since)
+        chosen = seen.late if count * 2 > self._most else set[Peer]()
         if count >= self._nearly_full or no_descriptor_left:
             goal = count - min(self._kept, count * 3 // 4)
-            idle.sort()
-            chosen |= {peer for _, _, peer in idle[: max(0, goal - len(chosen))]}
-            if len(busy) >= self._nearly_full:
+            chosen |= seen.longest_idle(goal - len(chosen))
+            if seen.busy >= self._nearly_full:
                 self._warn("All %d connections of this worker are in use, so that new ones wait.", count)
         if chosen:
-            closed = self._close(chosen, late)
+            closed = self._close(chosen, seen.late)
             self._warn(
                 "%d connections are open in this worker, which holds %d at most: closed %d that serve no request, "
                 "first those that never sent one, then the longest idle.", count, self._most, closed,
             )  # fmt: skip
+
+    def _survey(self) -> _Survey:
+        """Look at every connection; remembers since when each is there."""
+        now = time.monotonic()
+        busy = {normal_peer(*peer) for peer in list(self._traffic.busy)}
+        served = {normal_peer(*peer) for peer in list(self._traffic.served)}
+        since: dict[Peer, float] = {}
+        seen = _Survey(busy=len(busy))
+        for connection in open_connections(self._port):
+            peer = connection.peer
+            began = since[peer] = self._since.get(peer, now - connection.quiet_seconds)
+            quiet = connection.quiet_seconds >= QUIET_SECONDS and not connection.waiting
+            if peer in busy:
+                continue
+            if peer in served:
+                if quiet:
+                    seen.idle.append((-connection.quiet_seconds, peer))
+            elif now - began >= HEAD_SECONDS:
+                seen.late.add(peer)
+            elif quiet:
+                seen.silent.append((-connection.quiet_seconds, peer))
+            else:
+                seen.fresh += 1
+        self._since = since
+        self._forget_served(since)
+        return seen
 
     def _close(self, chosen: set[Peer], late: set[Peer]) -> int:
         """Close those of ``chosen`` that got no request meanwhile; ``late`` are those that send, but no whole head."""

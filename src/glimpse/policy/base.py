@@ -47,6 +47,11 @@ class Policy(Protocol):
         """
         ...
 
+    @property
+    def hides_visible_images(self) -> bool:
+        """Whether ``get_image`` may refuse a reader an image that sharing and visibility let them see."""
+        ...
+
     def visible(self, context: Context, images: Iterable[Image]) -> list[Image]:
         """Those images that ``get_image`` allows, deciding once for images that look alike to the rule."""
         ...

@@ -10,7 +10,7 @@ from typing import Final
 
 from glimpse.context import Context
 from glimpse.domain.image import Image
-from glimpse.errors import Forbidden, NotFound
+from glimpse.errors import Forbidden, no_such_image
 from glimpse.policy.conditions import Condition
 from glimpse.policy.files import Fingerprint, PolicyError, PolicyFiles
 from glimpse.policy.foreign import ForeignChecks
@@ -128,7 +128,12 @@ class OsloPolicy:
                 action = ACTIONS.get(rule, "do this")
                 raise Forbidden(f"Only the project that owns this image, or an administrator, may {action}.")
             raise _refusal(context, rule)
-        raise NotFound(f"There is no image with the ID {image.id}.")
+        raise no_such_image(image.id)
+
+    @property
+    def hides_visible_images(self) -> bool:
+        """Whether files have a rule ``get_image`` of their own."""
+        return "get_image" in self._ruleset().overridden
 
     def visible(self, context: Context, images: Iterable[Image]) -> list[Image]:
         """Those images that ``get_image`` allows, deciding once for images that look alike to the rule."""
@@ -182,7 +187,8 @@ class OsloPolicy:
         overrides = self._files.read(fingerprint)
         checks = checks_of(self._defaults, overrides, new_defaults=self._settings.enforce_new_defaults)
         default_rule = self._settings.policy_default_rule
-        rules = build_ruleset(checks, default_rule, ForeignChecks(checks, default_rule, self._remote_options).decider)
+        foreign = ForeignChecks(checks, default_rule, self._remote_options).decider
+        rules = build_ruleset(checks, default_rule, foreign, overridden=overrides.keys())
         warn_of_unknown_references(checks, default_rule)
         return rules
 

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -64,7 +65,11 @@ class PropertyProtection:
     def require(self, context: Context, action: str, name: str) -> None:
         """:raises Forbidden: the caller may not do ``action`` to the property ``name``."""
         if not self.allows(context, action, name):
-            raise Forbidden(f"You are not allowed to {action} the property {label(name)}.")
+            self.refuse(action, name)
+
+    def refuse(self, action: str, name: str) -> NoReturn:
+        """:raises Forbidden: in all cases, as :meth:`require` does."""
+        raise Forbidden(f"You are not allowed to {action} the property {label(name)}.")
 
     def unreadable(self, context: Context, images: Iterable[Image]) -> frozenset[str]:
         """Names among the properties of ``images`` that the caller may not read; each name is decided once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import cast
 
@@ -24,6 +24,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     """All rules at one time. ``fallback`` is the default rule, ``likeness`` that of images for ``get_image``.
 
     ``admin`` is ``context_is_admin``, which every request asks first.
+    ``overridden`` are the names of those that files have,
     ``verdicts`` are decisions made by these rules that need not be made again.
     """
 
@@ -31,6 +32,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     fallback: Condition
     admin: Condition
     likeness: Callable[[Image], Hashable]
+    overridden: frozenset[str] = frozenset()
     verdicts: dict[Hashable, bool] = msgspec.field(default_factory=dict[Hashable, bool])
 
     def find(self, name: str) -> Condition:
@@ -52,7 +54,9 @@ def checks_of(
     return checks
 
 
-def build_ruleset(checks: Mapping[str, nodes.BaseCheck], default_rule: str, foreign: Foreign) -> Ruleset:
+def build_ruleset(
+    checks: Mapping[str, nodes.BaseCheck], default_rule: str, foreign: Foreign, *, overridden: Iterable[str] = ()
+) -> Ruleset:
     """Translate the trees of all rules.
 
     :raises PolicyError: a rule refers to itself, or uses a substitution that cannot work.
@@ -62,7 +66,13 @@ def build_ruleset(checks: Mapping[str, nodes.BaseCheck], default_rule: str, fore
     fallback = translator.rule(default_rule)
     seen = conditions.get("get_image", fallback)
     admin = conditions.get("context_is_admin", fallback)
-    return Ruleset(conditions=conditions, fallback=fallback, admin=admin, likeness=likeness(seen.names))
+    return Ruleset(
+        conditions=conditions,
+        fallback=fallback,
+        admin=admin,
+        likeness=likeness(seen.names),
+        overridden=frozenset(overridden),
+    )
 
 
 def warn_of_unknown_references(checks: Mapping[str, nodes.BaseCheck], default_rule: str) -> None:

@@ -72,6 +72,8 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
     """
     image = deps.database.get_image(image_id, Viewer(context.project_id, context.is_admin))
     if image.status is Status.DEACTIVATED and not context.is_admin:
+        # who may not see the image learns nothing of it
+        deps.policy.require_image(context, "get_image", image)
         raise Forbidden(f"Image {image.id} is deactivated; its data cannot be downloaded.")
     deps.policy.require_image(context, "download_image", image)
     if prefer:

@@ -15,8 +15,9 @@ from glimpse.domain.listing import ListQuery
 from glimpse.domain.patch import Operation
 from glimpse.domain.status import Visibility
 from glimpse.domain.update import ImageEdit, changed
-from glimpse.errors import Forbidden
+from glimpse.errors import Forbidden, NotFound
 from glimpse.notify import events
+from glimpse.policy.property_protection import PropertyProtection
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.locations import finish_location_edit, location_edit, save_with_check
 from glimpse.services.stores import with_stores_named
@@ -107,12 +108,46 @@ def list_images(deps: Deps, context: Context, query: ListQuery) -> tuple[list[Im
     if protections is not None and not all(protections.may_filter(context, name) for name, _ in query.properties):
         # whether such an image is listed would tell the value of a property that the caller may not read
         return [], None
+    if query.marker is not None and deps.policy.hides_visible_images:
+        _require_marker(deps, context, query.marker)
     found = deps.database.list_images(query, viewer_of(context))
     allowed = deps.policy.visible(context, found)
     if protections is not None:
         allowed = protections.readable(context, allowed)
     full = 0 < query.limit == len(found)
     return allowed, found[-1].id if full and allowed else None
+
+
+def _require_property(protections: PropertyProtection, context: Context, edit: ImageEdit, operation: Operation) -> None:
+    """Ask for the right to do to a custom property what an operation does; nothing for base attributes.
+
+    A caller who may not read a property needs the rights to create and to update it for an add: with one of them the
+    answer would tell whether the image has it.
+
+    :raises Forbidden: a right is missing.
+    :raises Conflict: see :meth:`ImageEdit.property_action`.
+    """
+    action = edit.property_action(operation)
+    if action is None:
+        return
+    name = operation.name
+    if operation.op != "add" or edit.wrote(name) or protections.allows(context, "read", name):
+        protections.require(context, action, name)
+    elif not (protections.allows(context, "create", name) and protections.allows(context, "update", name)):
+        protections.refuse("create", name)
+
+
+def _require_marker(deps: Deps, context: Context, marker: str) -> None:
+    """Refuse a marker that policy hides: where it stands among others would tell its attributes.
+
+    :raises Forbidden: as for an image that the caller does not see.
+    """
+    try:
+        image = deps.database.get_image(marker, viewer_of(context))
+    except NotFound:
+        return  # the list says what is wrong with it
+    if not deps.policy.allows_image(context, "get_image", image):
+        raise Forbidden("The marker names an image that is not visible to you.")
 
 
 def update_image(deps: Deps, context: Context, image_id: str, operations: Sequence[Operation]) -> Image:
@@ -138,8 +173,8 @@ def update_image(deps: Deps, context: Context, image_id: str, operations: Sequen
             deps.policy.require_image(context, rule, image)
         if operation.sets_owner and not context.is_admin:
             raise Forbidden("Only an administrator can give an image to another project.")
-        if protections is not None and (action := edit.property_action(operation)) is not None:
-            protections.require(context, action, operation.name)
+        if protections is not None:
+            _require_property(protections, context, edit, operation)
         edit.apply(operation)
     change = edit.change()
     if change is None:

@@ -115,6 +115,8 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "none"
     htpasswd_file: Path | None = None
     users_file: Path | None = None
+    #: wrong passwords a minute from one address that are looked at, for ``basic``; 0: any number
+    failures_per_address: int = 30
     #: networks (CIDR) whose identity headers are believed, for ``headers``
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     allow_anonymous_access: bool = False

@@ -30,6 +30,12 @@ OWN_OPTIONS: tuple[Option, ...] = (
         help="Projects and roles of the users of auth `basic`.",
     ),
     Option(
+        section=SECTION, name="failed_logins_per_address", kind="integer", minimum=0, maximum=100000,
+        target="auth.failures_per_address",
+        help="Wrong passwords a minute that each worker looks at from one address, for auth `basic`; further ones are "
+        "answered 429. 0: any number, for a service behind a proxy, where all clients have the proxy's address.",
+    ),
+    Option(
         section=SECTION, name="trusted_proxies", kind="list", target="auth.trusted_proxies", check=checks.networks,
         help="Networks (CIDR) whose identity headers are believed, for auth `headers`.",
     ),

@@ -53,13 +53,14 @@ REFUSALS: Mapping[int, str] = {
     413: "A quota or a limit is reached.",
     415: "The media type, or the content of the image, is not taken.",
     416: "The range lies outside the data.",
+    429: "Too many failed logins; `Retry-After` says when to try again.",
     431: "The request id is too long.",
     503: "A part that is needed does not answer now.",
 }
 
 #: Refusals of every operation, of those with a variable path, and of those with a body. A variable part may hold an
 #: encoded slash, and lead to another path with other methods.
-ALWAYS = (400, 401, 431, 503)
+ALWAYS = (400, 401, 429, 431, 503)
 OF_VARIABLE_PATHS = (404, 405)
 OF_BODIES = (408, 413)
 
@@ -88,6 +89,7 @@ REFUSAL_HEADERS: Mapping[int, tuple[str, ...]] = {
     405: ("Allow",),
     415: ("Accept-Patch",),
     416: ("Content-Range",),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }
 

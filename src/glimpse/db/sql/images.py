@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.sql.locations import change_locations, insert_locations, insertable
 from glimpse.db.sql.properties import drop_properties, insert_properties, set_properties
-from glimpse.db.sql.reading import IMAGE_COLUMNS, no_such_image
+from glimpse.db.sql.reading import IMAGE_COLUMNS
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.tags import add_tags, drop_tag, replace_tags
@@ -21,7 +21,7 @@ from glimpse.db.sql.usage import check_ceiling, reserve
 from glimpse.domain.allowance import ImageCeiling
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, Duplicate, Invalid
+from glimpse.errors import Conflict, Duplicate, Invalid, no_such_image
 
 _ID = sa.bindparam("image_id", type_=sa.String())
 _LIVE = sa.and_(images.c.id == _ID, is_live(images))

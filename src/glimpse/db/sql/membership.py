@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.members import OF_MEMBER, drop_member
-from glimpse.db.sql.reading import fits, no_such_image, require_image_id
+from glimpse.db.sql.reading import fits, require_image_id
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.texts import require_short, require_storable, storable
@@ -24,7 +24,7 @@ from glimpse.db.sql.transaction import read, stamp, write
 from glimpse.domain.limits import check_count
 from glimpse.domain.member import MEMBER_LENGTH, Member
 from glimpse.domain.status import MemberStatus
-from glimpse.errors import Duplicate, Invalid, NotFound
+from glimpse.errors import Duplicate, Invalid, NotFound, no_such_image
 
 _COLUMNS = image_members.c
 _OF_IMAGE = _COLUMNS.image_id == sa.bindparam("of_image", type_=sa.String())

@@ -20,7 +20,7 @@ from glimpse.db.sql.transaction import read
 from glimpse.db.sql.visibility import PROJECT
 from glimpse.domain.image import Image, Location
 from glimpse.domain.status import Status, Visibility
-from glimpse.errors import NotFound
+from glimpse.errors import no_such_image
 
 #: The columns that :func:`build` takes, in its order.
 IMAGE_COLUMNS = (
@@ -169,11 +169,6 @@ def sees(viewer: Viewer, visibility: Visibility, owner: str | None, membership: 
     if owner is not None and owner == viewer.project_id:
         return True
     return visibility is Visibility.SHARED and (owner is None or membership is not None)
-
-
-def no_such_image(image_id: str) -> NotFound:
-    """The error for an image that is not there, or must look so."""
-    return NotFound(f"No image found with ID {image_id}")
 
 
 def fits(image_id: str) -> bool:
