@@ -229,6 +229,8 @@ class FormatDetector:
         #: the last KiB of what came so far
         self.tail = b""
         self._examiner: Examiner | None = None
+        #: whether a program that is told that the stream is a VMDK would read it as a descriptor
+        self._describes = False
 
     def feed(self, batch: bytes) -> None:
         """Look at the next bytes of the stream. Never raises."""
@@ -252,8 +254,10 @@ class FormatDetector:
         self._read_head()
         return {match.name: match for match in self._matches if match.found()}
 
-    def examine(self) -> None:
+    def examine(self, told: str | None = None) -> None:
         """Apply the checks of ``glimpse.transfer.strict`` to the stream, which has ended.
+
+        ``told`` is the format that readers are told, where it is not what the stream looks like.
 
         :raises UnsupportedContent: the stream is what no image may be, whatever its ``disk_format`` is.
         """
@@ -263,6 +267,10 @@ class FormatDetector:
             from glimpse.transfer.strict.examiner import check_last_footer  # noqa: PLC0415 - see _READ_STRICTLY
 
             check_last_footer(self.tail)
+        if told == "vmdk" and self._describes:
+            from glimpse.transfer.strict.examiner import refuse_told_descriptor  # noqa: PLC0415 - see _READ_STRICTLY
+
+            refuse_told_descriptor()
 
     @property
     def virtual_size(self) -> int | None:
@@ -277,6 +285,8 @@ class FormatDetector:
         if front.startswith(LUKS2_FRONT):
             others = [match for match in self._matches if match.name != "luks"]
             self._matches = [*others, Luks2Match(front[:HEAD_BYTES])]
+        # QEMU takes such a text up to its first NUL, and wants nothing but this word in it.
+        self._describes = b"createtype" in front[:HEAD_BYTES].partition(b"\0")[0].lower()
         for match in self._matches:
             match.read_head(front[:HEAD_BYTES])
         self._live = [match for match in self._matches if match.live]
@@ -370,5 +380,5 @@ class Inspection:
     def _mismatch(self, names: list[str], detector: FormatDetector) -> None:
         if self._must_match:
             raise mismatch(names, self._disk_format, self._disk_formats)
-        detector.examine()
+        detector.examine(self._disk_format)
         warn_of_mismatch(self._image_id, names, self._disk_format)

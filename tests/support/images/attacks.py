@@ -48,6 +48,11 @@ def descriptor_text(*extra: str | bytes, front: bytes = b"# Disk DescriptorFile\
     return front + _lines(*fields, *extra, end=end)
 
 
+def descriptor_when_told() -> bytes:
+    """A text that nobody takes for a VMDK unless told so, as `qemu-img -f vmdk` is."""
+    return b"\xff\n" + descriptor_text(front=b"").replace(b"version=1\n", b"")
+
+
 def without_capacity(descriptor: bytes, **header: int) -> bytes:
     """A sparse file of capacity 0: QEMU reads what its descriptor says instead."""
     return SparseHeader(capacity=0, **header).pack() + descriptor.ljust(20 * SECTOR, b"\0")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from glimpse.errors import UnsupportedContent
 from tests.support.images import VALID, patched, sparse_disk, vmdk_descriptor, vmdk_sparse, vmdk_stream
-from tests.support.images.attacks import ATTACKS, HINT, Attack, descriptor_text, sparse_with
+from tests.support.images.attacks import ATTACKS, HINT, Attack, descriptor_text, descriptor_when_told, sparse_with
 from tests.support.images.catalogue import DISK
 from tests.unit.transfer.test_inspect import LENIENT, STRICT, inspect
 
@@ -35,6 +36,16 @@ def test_every_attack_is_refused_whatever_the_disk_format_is(attack: Attack) -> 
         for formats in (STRICT, LENIENT):
             with pytest.raises(UnsupportedContent):
                 inspect(data, disk_format, formats)
+
+
+@pytest.mark.parametrize("change", [lambda text: text, lambda text: text.replace(b"createType=", b"createType: ")])
+def test_a_text_that_is_a_descriptor_to_who_is_told_so_is_refused_as_vmdk(change: Callable[[bytes], bytes]) -> None:
+    text = change(descriptor_when_told())
+    with pytest.raises(UnsupportedContent, match="vmdk check descriptor"):
+        inspect(text, "vmdk", LENIENT)
+    with pytest.raises(UnsupportedContent, match="it is raw, but disk_format is vmdk"):
+        inspect(text, "vmdk")
+    assert inspect(text, "raw") == len(text)
 
 
 def test_the_refusal_says_what_to_do() -> None:

@@ -8,6 +8,7 @@ from glimpse.transfer.strict.qcow2 import read_qcow2
 from glimpse.transfer.strict.reading import TAIL_BYTES, End, Reading, Violation
 from glimpse.transfer.strict.vhdx import read_vhdx
 from glimpse.transfer.strict.vmdk import read_vmdk
+from glimpse.transfer.strict.vmdk_descriptor import refuse_descriptor
 
 
 class Examiner:
@@ -68,6 +69,14 @@ def check_last_footer(tail: bytes) -> None:
         vhd.check_last_footer(tail)
     except Violation as exc:
         raise _refusal(exc) from exc
+
+
+def refuse_told_descriptor() -> None:
+    """Refuse a text that readers take for a descriptor once they are told that it is a VMDK.
+
+    :raises UnsupportedContent: always.
+    """
+    raise _refusal(refuse_descriptor())
 
 
 def _refusal(violation: Violation) -> UnsupportedContent:
