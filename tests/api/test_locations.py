@@ -17,7 +17,7 @@ from glimpse.db.base_records import Viewer
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.status import Status
-from glimpse.settings.model import Formats, Limits, Locations, UriFilter
+from glimpse.settings.model import DataSources, Formats, Limits, Locations, UriFilter
 from tests.support.located import DATA, SERVICE, Located, located
 from tests.support.wire import ADMIN, OTHER, READER, Caller
 
@@ -255,6 +255,16 @@ class TestWithoutADigest:
 
 
 class TestWithADigest:
+    def test_a_server_that_opens_nothing_ends_the_job_with_the_reason(self, tmp_path: Path) -> None:
+        slow = {"data_sources": DataSources(open_timeout=0.2), "locations": Locations(http_retries=1)}
+        with located(tmp_path, **slow) as at:
+            image_id = at.wire.create()["id"]
+            at.post(image_id, at.web.url("silent", "a"), validation_data=SHA256)
+            at.run_jobs()
+            job = only_job(at)
+            assert (job.status, at.show(image_id)["status"]) == (JobStatus.FAILED, "queued")
+            assert "does not answer" in job.message
+
     def test_the_right_one(self, at: Located) -> None:
         image_id = at.wire.create()["id"]
         upper = {**SHA256, "os_hash_value": SHA256["os_hash_value"].upper()}
@@ -373,7 +383,7 @@ class TestLocationsThatCannotBe:
         assert at.post(image_id, at.url).status == 202
         store = at.wire.service.deps.stores.by_id("web")
         assert isinstance(store, HttpStore)
-        rebound = HttpStore("web", HttpOptions(), UriFilter(), UrlRules(UriFilter(allowed_ports=())))
+        rebound = HttpStore("web", HttpOptions(), UriFilter(), rules=UrlRules(UriFilter(allowed_ports=())))
         monkeypatch.setattr(store, "_fetcher", rebound._fetcher, raising=False)
         at.run_jobs()
         assert only_job(at).status is JobStatus.FAILED

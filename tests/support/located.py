@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from glimpse.settings.model import Api, Stores, StoreSettings, UriFilter
+from glimpse.settings.model import Api, DataSources, Stores, StoreSettings, UriFilter
 from glimpse.stores.http import HttpOptions
 from glimpse.stores.memory import MemoryOptions
 from tests.support.images.content import noise
@@ -98,7 +98,13 @@ def located(directory: Path, *, named: bool = True, **parts: Any) -> Iterator[Lo
         StoreSettings(id="spare", kind="memory", options=MemoryOptions()),
     )
     sections: dict[str, Any] = {
-        "stores": Stores(default="ram", stores=entries, named=named, uri_filter=uri_filter),
+        "stores": Stores(
+            default="ram",
+            stores=entries,
+            named=named,
+            uri_filter=uri_filter,
+            data_sources=parts.get("data_sources", DataSources()),
+        ),
         "uri_filter": uri_filter,
         "api": Api(show_multiple_locations=True, show_image_direct_url=True),
     }

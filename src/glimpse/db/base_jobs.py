@@ -26,8 +26,12 @@ class JobDatabase(Protocol):
         """
         ...
 
-    def due_jobs(self, types: Collection[str], now: float, *, limit: int) -> list[Job]:
+    def due_jobs(
+        self, types: Collection[str], now: float, *, limit: int, without_owners: Collection[str] = ()
+    ) -> list[Job]:
         """Unfinished jobs of ``types`` whose ``due_at`` is not after ``now``, the longest due first.
+
+        Jobs of the projects ``without_owners`` are left out; those of no project never are.
 
         One read by an index: this is what an idle process asks again and again.
         """

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import base64
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote_to_bytes, urljoin
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
-import httpx2
+import httpcore2
 import msgspec
 
 from glimpse.errors import Invalid, Unavailable
 from glimpse.fetch.address import Address
+from glimpse.fetch.limited_connection import TooSlow, Watch, WatchedBackend
 from glimpse.fetch.rules import DEFAULT_PORTS, Target, UrlRules
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: Bytes that are taken from a connection at a time.
-CHUNK = 256 << 10
+
+_FAILURES = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError)
 
 
 class RedirectRefused(Invalid):
@@ -31,14 +33,19 @@ class RedirectRefused(Invalid):
 
 
 class FetchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to fetch. Times in seconds: to connect, and without a byte of an answer.
+    """How to fetch. Times in seconds: to connect to one address, without a byte of an answer, and for everything up to
+    the head of the last answer, redirects and names included. ``least_rate``: bytes a second that a body must bring on
+    average of ``rate_window`` seconds of waiting for it; 0: any.
 
     ``proxies`` are URLs of proxies by the scheme of what is fetched. ``ca_file`` holds the certificates of
     authorities to trust, None those of the system; ``verify`` is whether certificates are looked at at all.
     """
 
     connect_timeout: float = 10.0
-    read_timeout: float = 60.0
+    read_timeout: float = 30.0
+    open_timeout: float = 30.0
+    least_rate: float = 1024.0
+    rate_window: float = 60.0
     redirects: int = 10
     proxies: Mapping[str, str] = {}
     verify: bool = True
@@ -48,11 +55,15 @@ class FetchOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Fetched:
     """One answer. Its body is read once, or not at all; ``with`` closes the connection."""
 
-    def __init__(self, response: httpx2.Response, transport: httpx2.HTTPTransport) -> None:
+    def __init__(self, response: httpcore2.Response, pool: httpcore2.ConnectionPool) -> None:
         self._response = response
-        self._transport = transport
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
+        self._pool = pool
+        self.status = response.status
+        fields: dict[str, str] = {}
+        for name, value in response.headers:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            fields[key] = f"{fields[key]}, {text}" if key in fields else text
+        self.headers: Mapping[str, str] = fields
 
     def __enter__(self) -> Self:
         return self
@@ -63,19 +74,19 @@ class Fetched:
         self.close()
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it was sent; nothing is decoded.
+        """The body as it was sent and as it comes; nothing is decoded.
 
-        :raises Unavailable: the connection broke, or fell silent for too long.
+        :raises Unavailable: the connection broke, fell silent for too long, or brings less than the least rate.
         """
         try:
-            yield from self._response.iter_raw(CHUNK)
-        except httpx2.TransportError as error:
+            yield from self._response.iter_stream()
+        except _FAILURES as error:
             raise Unavailable(f"The server broke off: {_reason(error)}.") from error
 
     def close(self) -> None:
         """End the connection; safe to call twice."""
         self._response.close()
-        self._transport.close()
+        self._pool.close()
 
 
 class Fetcher:
@@ -86,7 +97,9 @@ class Fetcher:
         self._rules = rules
         self._options = options
         self._ssl = _ssl_context(options)
-        self._timeout = httpx2.Timeout(options.read_timeout, connect=options.connect_timeout)
+        self._timeout = {
+            "connect": options.connect_timeout, "read": options.read_timeout, "write": options.read_timeout,
+        }  # fmt: skip
 
     def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
         """Send a request without a body, follow redirects, and return the first answer that is none.
@@ -95,15 +108,16 @@ class Fetcher:
 
         :raises Invalid: the rules refuse ``url``.
         :raises RedirectRefused: they refuse a URL on the way, or there are too many.
-        :raises Unavailable: a server cannot be reached, or does not speak HTTP.
+        :raises Unavailable: a server cannot be reached, does not speak HTTP, or takes longer than ``open_timeout``.
         """
+        deadline = time.monotonic() + self._options.open_timeout
         target = self._rules.check(url)
         credentials, origin = target.credentials, target.origin
         for _ in range(self._options.redirects + 1):
             fields = dict(headers or {})
             if credentials is not None and target.origin == origin:
                 fields["Authorization"] = _basic(credentials)
-            answer = self._send(method, target, fields)
+            answer = self._send(method, target, fields, deadline)
             if answer.status not in REDIRECTS or "location" not in answer.headers:
                 return answer
             answer.close()
@@ -114,34 +128,55 @@ class Fetcher:
                 raise RedirectRefused(f"The server sends on to a URL that is refused. {error}") from error
         raise RedirectRefused(f"The server sends on more than {self._options.redirects} times.")
 
-    def _send(self, method: str, target: Target, headers: Mapping[str, str]) -> Fetched:
-        failure: httpx2.TransportError | None = None
+    def _send(self, method: str, target: Target, headers: Mapping[str, str], deadline: float) -> Fetched:
+        failure: Exception | None = None
         for address in target.addresses:
+            if time.monotonic() >= deadline:
+                raise Unavailable(f"The server {target.host} does not answer in time.") from failure
             try:
-                return self._send_to(address, method, target, headers)
-            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+                return self._send_to(address, method, target, headers, deadline)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
-            except httpx2.TransportError as error:
+            except _FAILURES as error:
                 raise Unavailable(f"The server {target.host} does not answer: {_reason(error)}.") from error
         raise Unavailable(f"The server {target.host} cannot be reached.") from failure
 
-    def _send_to(self, address: Address, method: str, target: Target, headers: Mapping[str, str]) -> Fetched:
+    def _send_to(
+        self, address: Address, method: str, target: Target, headers: Mapping[str, str], deadline: float
+    ) -> Fetched:
+        watch = Watch(deadline, self._options.least_rate, self._options.rate_window)
         # made for this request, and closed with it
-        transport = httpx2.HTTPTransport(verify=self._ssl, trust_env=False, proxy=self._proxy(target.scheme))
-        url = httpx2.URL(
-            scheme=target.scheme, host=str(address), port=target.port, raw_path=target.path.encode("ascii")
+        pool = self._pool(target.scheme, WatchedBackend(watch))
+        url = httpcore2.URL(
+            scheme=target.scheme.encode("ascii"),
+            host=str(address).encode("ascii"),
+            port=target.port,
+            target=target.path.encode("ascii"),
         )
-        request = httpx2.Request(
+        request = httpcore2.Request(
             method,
             url,
             headers={"Host": _host_field(target), "Accept-Encoding": "identity", "User-Agent": "glimpse", **headers},
-            extensions={"timeout": self._timeout.as_dict(), "sni_hostname": target.host},
+            extensions={"timeout": self._timeout, "sni_hostname": target.host},
         )
         try:
-            return Fetched(transport.handle_request(request), transport)
+            answer = Fetched(pool.handle_request(request), pool)
         except BaseException:
-            transport.close()
+            pool.close()
             raise
+        watch.body()
+        return answer
+
+    def _pool(self, scheme: str, backend: WatchedBackend) -> httpcore2.ConnectionPool:
+        proxy = self._proxy(scheme)
+        if proxy is None:
+            return httpcore2.ConnectionPool(ssl_context=self._ssl, network_backend=backend)
+        parts = urlsplit(proxy)
+        credentials = None
+        if parts.username is not None:
+            credentials = (unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or ""))
+        address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return httpcore2.HTTPProxy(address, proxy_auth=credentials, ssl_context=self._ssl, network_backend=backend)
 
     def _proxy(self, scheme: str) -> str | None:
         proxy = self._options.proxies.get(scheme)
@@ -174,6 +209,12 @@ def _ssl_context(options: FetchOptions) -> ssl.SSLContext:
     return context
 
 
-def _reason(error: httpx2.TransportError) -> str:
+def _reason(error: Exception) -> str:
     """A word on a failure; the text of the library may name addresses."""
-    return "it was silent for too long" if isinstance(error, httpx2.TimeoutException) else "the connection was lost"
+    match error:
+        case TooSlow():
+            return "it sends too slowly"
+        case httpcore2.TimeoutException():
+            return "it was silent for too long"
+        case _:
+            return "the connection was lost"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -134,14 +135,28 @@ class JobRunner:
             self._bell.wait(self._settings.interval)
 
     def _start_due(self) -> None:
-        with self._lock:
-            free = self._settings.threads - len(self._running)
-        if free <= 0:
-            return
-        for job in self._database.due_jobs(self._handlers.keys(), time.time(), limit=free):
-            claimed = self._claim(job)
-            if claimed is not None:
-                self._start(ClaimedRun(self._database, claimed, self._ending, self._notifier))
+        """Start what is due while threads are free; no project has more than half of them (one at least)."""
+        most = max(1, self._settings.threads // 2)
+        while True:
+            with self._lock:
+                owners = Counter(run.job.owner for run, _ in self._running.values())
+            free = self._settings.threads - owners.total()
+            if free <= 0:
+                return
+            full = {owner for owner, count in owners.items() if owner is not None and count >= most}
+            due = self._database.due_jobs(self._handlers.keys(), time.time(), limit=free, without_owners=full)
+            started = 0
+            for job in due:
+                if job.owner is not None and owners[job.owner] >= most:
+                    continue
+                claimed = self._claim(job)
+                if claimed is not None:
+                    owners[job.owner] += 1
+                    started += 1
+                    self._start(ClaimedRun(self._database, claimed, self._ending, self._notifier))
+            if not started or started == len(due):
+                # what was left out is of projects that were not full before: others may be due behind it
+                return
 
     def _start(self, run: ClaimedRun) -> None:
         thread = threading.Thread(target=self._work_and_forget, args=(run,), name=f"job-{run.job.type}", daemon=True)

@@ -26,6 +26,7 @@ from glimpse.settings.model import (
     Api,
     Cors,
     DatabaseSettings,
+    DataSources,
     Formats,
     Jobs,
     Leases,
@@ -119,6 +120,7 @@ def _settings(
         limits = msgspec.structs.replace(limits, limit_param_default=limits.api_limit_max)
     listen = from_text(fields["listen"], Listen)
     uri_filter = from_text(fields["uri_filter"], UriFilter)
+    data_sources = from_text(fields["data_sources"], DataSources)
     settings = Settings(
         data_dir=data_dir,
         listen=msgspec.structs.replace(listen, workers=max(listen.workers, 1)),
@@ -127,7 +129,7 @@ def _settings(
         database=_database(fields["database"], values, data_dir),
         auth=build_auth(fields["auth"], str(values.get(("paste_deploy", "flavor"), ""))),
         policy=from_text({**fields["policy"], "config_dirs": [str(path) for path in found_in]}, PolicySettings),
-        stores=msgspec.structs.replace(stores, uri_filter=uri_filter),
+        stores=msgspec.structs.replace(stores, uri_filter=uri_filter, data_sources=data_sources),
         limits=limits,
         formats=from_text(fields["formats"], Formats),
         api=from_text(fields["api"], Api),
@@ -136,6 +138,7 @@ def _settings(
         jobs=from_text(fields["jobs"], Jobs),
         locations=from_text(fields["locations"], Locations),
         uri_filter=uri_filter,
+        data_sources=data_sources,
         cors=from_text(fields["cors"], Cors),
         notifications=from_text(fields["notifications"], NotificationOptions),
         signatures=from_text(fields["signatures"], SignatureOptions),

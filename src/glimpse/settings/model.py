@@ -53,8 +53,6 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     max_uploads_per_project: int = 128
     #: seconds in which a client takes nothing of an answer before its connection is cut
     write_timeout: float = 120.0
-    #: seconds until a store has opened the data of a download, everything included
-    store_open_timeout: float = 30.0
     #: downloads that run at the same time in each worker, in all and of one project
     max_downloads: int = 1000
     max_downloads_per_project: int = 500
@@ -166,6 +164,15 @@ class UriFilter(msgspec.Struct, frozen=True, kw_only=True):
     disallowed_ports: tuple[str, ...] = ()
 
 
+class DataSources(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of those that data are read from."""
+
+    #: seconds until the data are open, everything included
+    open_timeout: float = 30.0
+    #: bytes a second that a web server must send, on average of a minute of waiting for it; 0: any
+    least_rate: int = 1024
+
+
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """The configured stores; ``named`` is true with ``enabled_backends`` (several stores)."""
 
@@ -174,6 +181,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     named: bool = False
     #: for stores that fetch URLs of users
     uri_filter: UriFilter = UriFilter()
+    data_sources: DataSources = DataSources()
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,8 +264,8 @@ class Leases(msgspec.Struct, frozen=True, kw_only=True):
 class Jobs(msgspec.Struct, frozen=True, kw_only=True):
     """Work behind requests: how much of it each process does, and how long its records are kept."""
 
-    #: jobs that a process runs at the same time; 0: none
-    threads: int = 2
+    #: jobs that a process runs at the same time, of one project half of them at most; 0: none
+    threads: int = 4
     #: seconds between looks for jobs of other processes
     interval: float = 2.0
     #: hours that an ended job is kept
@@ -307,6 +315,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Jobs = Jobs()
     locations: Locations = Locations()
     uri_filter: UriFilter = UriFilter()
+    data_sources: DataSources = DataSources()
     cors: Cors = Cors()
     #: ``[cors.NAME]`` by section: other rules for other origins
     more_cors: Mapping[str, Cors] = {}

@@ -113,7 +113,7 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "download holds less than 1 MiB, also of a fast client.",
     ),
     Option(
-        section=SECTION, name="store_open_timeout", kind="number", target="listen.store_open_timeout",
+        section=SECTION, name="store_open_timeout", kind="number", target="data_sources.open_timeout",
         check=checks.more_than_zero,
         help="Seconds until a store has opened the data of a download, everything included; after them the download is "
         "answered 503.",
@@ -123,6 +123,12 @@ OWN_OPTIONS: tuple[Option, ...] = (
         target="quotas.max_images_per_project",
         help="Images that one project may have, with and without data; 0: no limit. One more is refused with 413. "
         "Without effect with `use_keystone_limits`.",
+    ),
+    Option(
+        section=SECTION, name="least_source_rate", kind="integer", minimum=0, maximum=1 << 30,
+        target="data_sources.least_rate",
+        help="Bytes a second that a web server must send of the data of a location, on average of a minute of waiting "
+        "for it. A download or a job that gets less ends with the reason; 0: any rate will do.",
     ),
     Option(
         section=SECTION, name="metrics_host", kind="string", target="metrics.host", check=checks.not_empty,
@@ -148,7 +154,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         section=SECTION, name="job_threads", kind="integer", minimum=0, maximum=256, target="jobs.threads",
-        help="Jobs that each worker of `glimpse serve`, and each `glimpse worker`, runs at the same time. "
+        help="Jobs that each worker of `glimpse serve`, and each `glimpse worker`, runs at the same time, of one "
+        "project half of them at most. "
         "0: `glimpse serve` runs none, which leaves them to `glimpse worker`.",
     ),
     Option(

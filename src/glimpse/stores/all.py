@@ -30,8 +30,8 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
 
     ``schemes`` are those of the locations that it reads. ``build`` takes the id of a store and its options, an
     object of ``options``, and imports there what is heavy or optional; it raises ``StoreMisconfigured``. One that
-    ``fetches`` URLs of users also takes the rules on these. ``details`` makes of the options what store discovery
-    tells administrators (spec 02, section 1.4): no credentials, hosts or addresses.
+    ``fetches`` URLs of users also takes the rules on these, and what is asked of their servers. ``details`` makes of
+    the options what store discovery tells administrators (spec 02, section 1.4): no credentials, hosts or addresses.
     """
 
     kind: str

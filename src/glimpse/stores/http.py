@@ -22,7 +22,7 @@ from glimpse.errors import (
     Unavailable,
 )
 from glimpse.fetch.rules import UrlRules
-from glimpse.settings.model import UriFilter
+from glimpse.settings.model import DataSources, UriFilter
 from glimpse.stores.base import Capabilities
 from glimpse.stores.errors import StoreMisconfigured
 from glimpse.stores.uri import after_scheme
@@ -66,7 +66,12 @@ class HttpStore:
     capabilities = Capabilities(writable=False)
 
     def __init__(
-        self, store_id: str, options: HttpOptions, uri_filter: UriFilter, rules: UrlRules | None = None
+        self,
+        store_id: str,
+        options: HttpOptions,
+        uri_filter: UriFilter,
+        sources: DataSources = DataSources(),  # noqa: B008 - it cannot be changed
+        rules: UrlRules | None = None,
     ) -> None:
         """``rules`` take the place of those that ``uri_filter`` makes.
 
@@ -74,6 +79,7 @@ class HttpStore:
         """
         self.id = store_id
         self._options = options
+        self._sources = sources
         self._rules = rules or UrlRules(uri_filter)
         certificates = options.https_ca_certificates_file
         if certificates and not Path(certificates).is_file():
@@ -130,6 +136,8 @@ class HttpStore:
 
         certificates = self._options.https_ca_certificates_file or None
         options = FetchOptions(
+            open_timeout=self._sources.open_timeout,
+            least_rate=self._sources.least_rate,
             redirects=REDIRECTS,
             proxies=self._options.http_proxy_information,
             ca_file=certificates,

@@ -9,7 +9,7 @@ import msgspec
 
 from glimpse.domain.image import Location
 from glimpse.errors import Invalid, StoreUnavailable
-from glimpse.settings.model import Stores, StoreSettings, UriFilter
+from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.all import DRIVERS
 from glimpse.stores.base import Store
 from glimpse.stores.errors import StoreMisconfigured
@@ -40,7 +40,7 @@ class StoreSet:
         for entry in settings.stores:
             if entry.id in self._by_id:
                 raise StoreMisconfigured(entry.id, "is configured twice")
-            self._add(entry, _build(entry, settings.uri_filter))
+            self._add(entry, _build(entry, settings))
         if settings.default not in self._by_id:
             raise StoreMisconfigured(settings.default, "is the default store, but not configured")
         self.default = self._by_id[settings.default]
@@ -115,7 +115,7 @@ class StoreSet:
             served.sort(key=lambda pair: -len(pair[0]))
 
 
-def _build(entry: StoreSettings, uri_filter: UriFilter) -> Store:
+def _build(entry: StoreSettings, settings: Stores) -> Store:
     driver = DRIVERS.get(entry.kind)
     if driver is None:
         raise StoreMisconfigured(entry.id, f"there is no driver {entry.kind!r}; known are {', '.join(DRIVERS)}")
@@ -125,5 +125,5 @@ def _build(entry: StoreSettings, uri_filter: UriFilter) -> Store:
         msgspec.convert(msgspec.structs.asdict(entry.options), driver.options)
     except msgspec.ValidationError as error:
         raise StoreMisconfigured(entry.id, str(error)) from error
-    arguments = (uri_filter,) if driver.fetches else ()
+    arguments = (settings.uri_filter, settings.data_sources) if driver.fetches else ()
     return driver.build(entry.id, entry.options, *arguments)

@@ -95,6 +95,20 @@ def test_jobs_come_when_they_are_due_the_longest_first(database: Database) -> No
     assert database.due_jobs((), 100.0, limit=9) == []
 
 
+def test_jobs_of_projects_that_have_enough_are_left_out(database: Database) -> None:
+    owners = ("lab", "Lab", "web", None, "lab")
+    ids = [added(database, owner=owner, due_at=float(due_at)).id for due_at, owner in enumerate(owners)]
+
+    def due(limit: int, *without: str) -> list[str]:
+        found = database.due_jobs(KINDS, 100.0, limit=limit, without_owners=without)
+        return [job.id for job in found]
+
+    assert due(9, "lab") == [ids[1], ids[2], ids[3]]
+    assert due(1, "lab") == [ids[1]]
+    assert due(9, "lab", "Lab", "web", "nobody") == [ids[3]]
+    assert due(9) == ids
+
+
 def test_looking_for_due_jobs_reads_an_index(backend: Backend) -> None:
     if backend.kind != "sqlite":
         pytest.skip("SQLite says it in one line")

@@ -6,6 +6,7 @@ import http.server
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -234,3 +235,45 @@ def test_the_environment_names_no_proxy(server: WebServer, monkeypatch: pytest.M
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert body(fetcher().open("GET", server.url("files", "a"))) == BODY
+
+
+class TestSlowServers:
+    """Total times, with limits that are far below what the servers would take: minutes."""
+
+    def test_a_server_that_stays_silent_ends_with_the_time_to_open(self, server: WebServer) -> None:
+        with pytest.raises(Unavailable, match="silent for too long"):
+            fetcher(open_timeout=0.3).open("GET", server.url("mute", "a"))
+
+    def test_a_head_in_drips_ends_with_the_time_to_open(self, server: WebServer) -> None:
+        server.pause = 0.1
+        with pytest.raises(Unavailable, match="silent for too long"):
+            fetcher(open_timeout=0.5).open("GET", server.url("drophead", "a"))
+
+    def test_redirects_take_no_time_of_their_own(self, server: WebServer) -> None:
+        url = server.url("redirect", "302") + "?to=" + quote(server.url("mute", "a"))
+        with pytest.raises(Unavailable, match=r"silent for too long|in time"):
+            fetcher(open_timeout=0.3).open("GET", url)
+
+    def test_addresses_take_no_time_of_their_own(self, server: WebServer) -> None:
+        with pytest.raises(Unavailable, match="in time"):
+            fetcher(open_timeout=0.0).open("GET", server.url("files", "a"))
+
+    def test_a_body_in_drips_ends_with_the_window_of_the_least_rate(self, server: WebServer) -> None:
+        server.pause = 0.05
+        answer = fetcher(least_rate=1024.0, rate_window=0.3).open("GET", server.url("drip", "a"))
+        with pytest.raises(Unavailable, match="sends too slowly"):
+            body(answer)
+
+    def test_a_body_in_drips_may_take_its_time_without_a_least_rate(self, server: WebServer) -> None:
+        server.pause = 0.001
+        assert body(fetcher(least_rate=0.0, rate_window=0.01).open("GET", server.url("drip", "a"))) == BODY
+
+    def test_a_reader_that_is_slow_itself_is_no_slow_server(self, server: WebServer) -> None:
+        with fetcher(least_rate=1e6, rate_window=0.2).open("GET", server.url("files", "a")) as answer:
+            time.sleep(0.5)
+            assert b"".join(answer.chunks()) == BODY
+
+    def test_the_time_to_open_is_not_that_of_the_body(self, server: WebServer) -> None:
+        server.slow_part, server.pause = 100, 0.1
+        with fetcher(open_timeout=0.5, least_rate=100.0).open("GET", server.url("slow", "a")) as answer:
+            assert b"".join(answer.chunks()) == BODY

@@ -152,6 +152,35 @@ def test_a_started_engine_finds_jobs_of_other_processes(database: SqlDatabase) -
         engine.stop()
 
 
+@pytest.mark.parametrize(("threads", "most"), [(2, 1), (4, 2)])
+def test_jobs_of_one_project_that_do_not_end_leave_threads_to_others(
+    database: SqlDatabase, threads: int, most: int
+) -> None:
+    go_on = threading.Event()
+    begun: list[str] = []
+
+    def work(run: Run) -> Outcome:
+        begun.append(run.job.id)
+        if run.job.owner == "slow":
+            assert go_on.wait(SECONDS)
+        return DONE
+
+    slow = [added(database, owner="slow") for _ in range(20)]
+    engine = runner(database, Kind(work), threads=threads)
+    engine.start()
+    try:
+        wait_for(lambda: len(begun) == most)
+        for other in ("a", "b", "a"):
+            job_id = added(database, owner=other)
+            wait_for(lambda job_id=job_id: ended(database, job_id))
+        assert len(set(begun) & set(slow)) == most
+        go_on.set()
+        wait_for(lambda: all(ended(database, job_id) for job_id in slow))
+    finally:
+        go_on.set()
+        engine.stop()
+
+
 def test_no_more_at_once_than_there_are_threads(database: SqlDatabase) -> None:
     running: list[str] = []
     most: list[int] = []
@@ -166,7 +195,7 @@ def test_no_more_at_once_than_there_are_threads(database: SqlDatabase) -> None:
             running.remove(run.job.id)
         return DONE
 
-    ids = [added(database) for _ in range(8)]
+    ids = [added(database, owner=f"p{number}") for number in range(8)]
     engine = runner(database, Kind(work), threads=3)
     engine.start()
     try:

@@ -24,6 +24,9 @@ from glimpse.transfer.send import send_reader
 
 T = TypeVar("T")
 
+#: So much longer than a store is waited for, since one that keeps to its time itself can say what it waited for.
+_OWN_REASON_SECONDS = 1.0
+
 _OCTETS = (b"content-type", b"application/octet-stream")
 
 
@@ -111,11 +114,11 @@ async def _from_store(exchange: Exchange, lane: Lane, ask: Callable[[], T], drop
 
     :raises Busy: it takes longer than ``store_open_timeout``.
     """
-    seconds = exchange.settings.listen.store_open_timeout
+    seconds = exchange.settings.data_sources.open_timeout
     context = copy_context()  # log lines of the thread bear the caller
     future = lane.submit(lambda: context.run(ask))
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds + _OWN_REASON_SECONDS):
             return await asyncio.wrap_future(future)
     except BaseException as error:
         future.add_done_callback(partial(_drop_late, drop))

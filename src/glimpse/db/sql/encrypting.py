@@ -69,9 +69,12 @@ class EncryptingDatabase(SqlDatabase):
         """See the protocol."""
         return super().save_job(job, change, None if image_change is None else self._sealed_change(image_change))
 
-    def due_jobs(self, types: Collection[str], now: float, *, limit: int) -> list[Job]:
+    def due_jobs(
+        self, types: Collection[str], now: float, *, limit: int, without_owners: Collection[str] = ()
+    ) -> list[Job]:
         """See the protocol."""
-        return [self._opened_job(job) for job in super().due_jobs(types, now, limit=limit)]
+        found = super().due_jobs(types, now, limit=limit, without_owners=without_owners)
+        return [self._opened_job(job) for job in found]
 
     def cancel_job(self, job_id: str) -> Job:
         """See the protocol."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from glimpse.db.sql.exact_comparison import equals
+from glimpse.db.sql.exact_comparison import equals, is_one_of
 from glimpse.db.sql.images import update_image
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.reading import require_image_id
@@ -45,6 +45,12 @@ _DUE = (
     .where(_COLUMNS.due_at <= sa.bindparam("now"), _COLUMNS.type.in_(sa.bindparam("types", expanding=True)))
     .order_by(_COLUMNS.due_at, _COLUMNS.id)
     .limit(sa.bindparam("at_most", type_=sa.Integer()))
+)
+_DUE_OF_OTHERS = _DUE.where(
+    sa.or_(
+        _COLUMNS.owner.is_(None),
+        sa.not_(is_one_of(_COLUMNS.owner, sa.bindparam("without_owners", type_=sa.String(), expanding=True))),
+    )
 )
 _CLAIM = (
     sa.update(jobs)
@@ -137,9 +143,16 @@ def add_job(connection: Connection, job: Job, change: ImageChange | None) -> dat
     return moment
 
 
-def due_jobs(connection: Connection, types: Collection[str], now: float, limit: int) -> list[Job]:
+def due_jobs(
+    connection: Connection, types: Collection[str], now: float, limit: int, without_owners: Collection[str]
+) -> list[Job]:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.due_jobs`."""
-    return [_job(row) for row in connection.execute(_DUE, {"types": sorted(types), "now": now, "at_most": limit})]
+    parameters: dict[str, Any] = {"types": sorted(types), "now": now, "at_most": limit}
+    statement = _DUE
+    if without_owners:
+        statement = _DUE_OF_OTHERS
+        parameters["without_owners"] = sorted(without_owners)
+    return [_job(row) for row in connection.execute(statement, parameters)]
 
 
 def claim_job(connection: Connection, job: Job, owner: str, expires_at: float) -> Job | None:
@@ -270,9 +283,11 @@ class Jobs:
             require_change(change)
         return write(self._engine, add_job, job, change)
 
-    def due_jobs(self, types: Collection[str], now: float, *, limit: int) -> list[Job]:
+    def due_jobs(
+        self, types: Collection[str], now: float, *, limit: int, without_owners: Collection[str] = ()
+    ) -> list[Job]:
         """See the protocol: 1 statement."""
-        return read(self._engine, due_jobs, types, now, limit)
+        return read(self._engine, due_jobs, types, now, limit, without_owners)
 
     def claim_job(self, job: Job, owner: str, expires_at: float) -> Job | None:
         """See the protocol: 1 statement."""
