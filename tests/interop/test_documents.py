@@ -32,9 +32,9 @@ def answers(port: int) -> bool:
         connection.close()
 
 
-def run_document(name: str, programs: Path, home: Path) -> None:
+def run_document(name: str, programs: Path, home: Path, *, least: int = 16) -> None:
     document = DOCUMENTS / name
-    assert len(list(examples(document))) > 15
+    assert len(list(examples(document))) >= least
     port = free_port()
     search = [str(Path(sys.executable).parent), str(programs), os.environ["PATH"]]
     environment = clean_environment(
@@ -49,6 +49,15 @@ def test_first_image(programs: Path, tmp_path: Path) -> None:
     if shutil.which("qemu-img") is None:
         unavailable("qemu-img not found: install qemu-utils")
     run_document("first-image.md", programs, tmp_path)
+
+
+@pytest.mark.timeout(240)
+def test_downloads(programs: Path, tmp_path: Path) -> None:
+    tools = ("curl", "wget", "aria2c", "nbdkit", "qemu-img")
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        unavailable(f"{', '.join(missing)} not found: install wget, aria2, nbdkit, qemu-utils and qemu-block-extra")
+    run_document("downloads.md", programs, tmp_path, least=20)
 
 
 @pytest.mark.timeout(240)

@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 #: Every download begins with parts of this size, and goes no lower.
-SMALL_PART: Final = 32 << 10
+SMALL_PART: Final = 16 << 10
 LARGE_PART: Final = 512 << 10
 
 #: A larger part is taken when so many were sent, each faster than FAST seconds; one slower than SLOW ends that.
