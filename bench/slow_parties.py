@@ -32,10 +32,11 @@ READERS, IDLE, SILENT = 300, 100, 8
 
 
 class SilentServer(ThreadingHTTPServer):
-    """Answers HEAD, and a GET never."""
+    """Answers HEAD, and a GET until it is told to be silent."""
 
     daemon_threads = True
     request_queue_size = 1024
+    silent = False
 
 
 class _Silent(BaseHTTPRequestHandler):
@@ -45,7 +46,11 @@ class _Silent(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self) -> None:
-        time.sleep(3600)
+        assert isinstance(self.server, SilentServer)
+        if self.server.silent:
+            time.sleep(3600)
+        self.do_HEAD()
+        self.wfile.write(bytes(MIB))
 
     def log_message(self, *_: object) -> None:
         """Be silent here, too."""
@@ -167,11 +172,13 @@ def resident_mib(pid: int) -> float:
 
 def measure(port: int, pid: int, seconds: float, title: str, image_id: str) -> None:
     """Ask in turns, and print what the answers took."""
-    took: dict[str, list[float]] = {"list": [], "show": [], "upload": [], "download": []}
+    took: dict[str, list[float]] = {kind: [] for kind in ("create", "list", "show", "upload", "download")}
     most, failed, until = 0.0, 0, time.monotonic() + seconds
     octets = {"Content-Type": "application/octet-stream"}
     while time.monotonic() < until or not took["download"]:
+        began = time.monotonic()
         queued = new_image(port)
+        took["create"].append((time.monotonic() - began) * 1000)
         for kind, request in (
             ("list", ("GET", "/v2/images", None, None)),
             ("show", ("GET", f"/v2/images/{image_id}", None, None)),
@@ -227,12 +234,18 @@ def silent_stores(source: str | None, seconds: float, count: int) -> None:
             ]
         ).encode()
         headers = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
-        held: list[socket.socket] = []
+        images: list[str] = []
         for _ in range(count):
             silent = new_image(port)
             status, told = call(port, "PATCH", f"/v2/images/{silent}", operation, headers)
             assert status == 200, told
-            held.append(start_download(port, silent))
+            images.append(silent)
+        for silent in images:
+            # what clients name is read and checked before it is served
+            while call(port, "GET", f"/v2/images/{silent}/file")[0] != 200:
+                time.sleep(0.2)
+        web.silent = True
+        held = [start_download(port, silent) for silent in images]
         time.sleep(1)
         measure(port, pid, seconds, f"{count} silent stores", image_id)
         for connection in held:

@@ -127,6 +127,7 @@ class TestUnknownSize:
 
     def forgotten(self, at: Located, url: str) -> str:
         image_id = at.with_locations(url)
+        at.run_jobs()
         with at.wire.rows() as connection:
             connection.execute(images.update().where(images.c.id == image_id).values(size=None))
         return image_id
@@ -151,8 +152,11 @@ class TestUnknownSize:
 
 
 def silent(at: Located, kind: str, count: int) -> list[str]:
-    """Images at addresses of which no data come until the server speaks."""
-    return [at.with_locations(at.web.url(kind, "a")) for _ in range(count)]
+    """Images whose data were looked at, and of which no more come until the server speaks."""
+    image_ids = [at.with_locations(at.web.url(kind, "a")) for _ in range(count)]
+    at.run_jobs()
+    at.web.hush()
+    return image_ids
 
 
 def meanwhile(at: Located, held: list[Awaitable[Answer]], ask: Callable[[], Awaitable[list[Answer]]]) -> list[Answer]:
@@ -162,6 +166,7 @@ def meanwhile(at: Located, held: list[Awaitable[Answer]], ask: Callable[[], Awai
         before = len(at.web.requests)
         waiting = [asyncio.ensure_future(one) for one in held]
         while len(at.web.requests) == before:
+            assert not all(one.done() for one in waiting), [one.result() for one in waiting]
             await asyncio.sleep(0.01)
         answers = await ask()
         assert not any(one.done() for one in waiting[:1])
@@ -203,6 +208,7 @@ class TestSilentStores:
 
     def test_changes_of_locations_that_wait_hold_up_no_metadata(self, at: Located) -> None:
         created = [str(at.wire.create()["id"]) for _ in range(4)]
+        at.web.hush()
         operation = [{"op": "add", "path": "/locations/-", "value": {"url": at.web.url("mute", "a"), "metadata": {}}}]
         headers = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
         waiting: list[Awaitable[Answer]] = [

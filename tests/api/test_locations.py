@@ -259,6 +259,7 @@ class TestWithADigest:
         slow = {"data_sources": DataSources(open_timeout=0.2), "locations": Locations(http_retries=1)}
         with located(tmp_path, **slow) as at:
             image_id = at.wire.create()["id"]
+            at.web.hush()
             at.post(image_id, at.web.url("silent", "a"), validation_data=SHA256)
             at.run_jobs()
             job = only_job(at)

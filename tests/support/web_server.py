@@ -22,9 +22,10 @@ class WebServer:
 
     ``files`` with ranges; ``norange`` always whole; ``chunked`` whole and without a length; ``nohead`` with 405 for
     HEAD; ``cut`` with half of the bytes announced; ``secret`` only with basic credentials user:secret; ``slow`` in
-    pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for; ``silent`` answers HEAD, and
-    nothing else until :meth:`speak`, ``mute`` nothing at all until then; ``drip`` one byte of the body each ``pause``
-    seconds, ``drophead`` one byte of the head. ``/redirect/CODE?to=URL`` sends on, ``/status/CODE`` answers so.
+    pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for; from :meth:`hush` to
+    :meth:`speak`, ``silent`` answers nothing but HEAD, and ``mute`` nothing at all; ``drip`` one byte of the body each
+    ``pause`` seconds, ``drophead`` one byte of the head. ``/redirect/CODE?to=URL`` sends on, ``/status/CODE`` answers
+    so.
     """
 
     def __init__(self, *, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
@@ -32,7 +33,8 @@ class WebServer:
         #: method, path, Host and the header Authorization of each request
         self.requests: list[tuple[str, str, str, str | None]] = []
         self.pause = 0.05
-        self._silence = threading.Event()
+        self._speaks = threading.Event()
+        self._speaks.set()
         self.slow_part = 64 << 10
         self._server = ThreadingHTTPServer((address, 0), _handler_for(self))
         self._server.daemon_threads = True
@@ -47,13 +49,17 @@ class WebServer:
         """The address of a file."""
         return f"{self.scheme}://{host}:{self.port}/{kind}/{name}"
 
+    def hush(self) -> None:
+        """Let ``silent`` and ``mute`` answers wait."""
+        self._speaks.clear()
+
     def speak(self) -> None:
-        """Let the silent answers go on."""
-        self._silence.set()
+        """Let them go on."""
+        self._speaks.set()
 
     def wait_for_speech(self) -> None:
-        """Return after :meth:`speak`."""
-        self._silence.wait(60)
+        """Return at once, but after :meth:`hush` only when it speaks again."""
+        self._speaks.wait(60)
 
     def close(self) -> None:
         self.speak()

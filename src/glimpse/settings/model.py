@@ -167,7 +167,7 @@ class UriFilter(msgspec.Struct, frozen=True, kw_only=True):
 class DataSources(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of those that data are read from."""
 
-    #: seconds until the data are open, everything included
+    #: seconds until the data at one location are open, everything included
     open_timeout: float = 30.0
     #: bytes a second that a web server must send, on average of a minute of waiting for it; 0: any
     least_rate: int = 1024

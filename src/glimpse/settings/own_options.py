@@ -115,8 +115,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     Option(
         section=SECTION, name="store_open_timeout", kind="number", target="data_sources.open_timeout",
         check=checks.more_than_zero,
-        help="Seconds until a store has opened the data of a download, everything included; after them the download is "
-        "answered 503.",
+        help="Seconds until a store has opened the data at one location, everything included; after them the next "
+        "location is tried, and after the last one a download is answered 503.",
     ),
     Option(
         section=SECTION, name="max_images_per_project", kind="integer", minimum=0,

@@ -53,7 +53,9 @@ async def download(exchange: Exchange) -> Reply | None:
     workshop = exchange.workshop
     with workshop.downloads.place(exchange.party), workshop.transfer("download"):
         lane = _lane(exchange, found)
-        opened = await _from_store(exchange, lane, partial(open_data, exchange.deps.stores, found, range_of), _close)
+        opened = await _from_store(
+            exchange, found, lane, partial(open_data, exchange.deps.stores, found, range_of), _close
+        )
         await _send(exchange, lane, opened)
     return None
 
@@ -69,7 +71,7 @@ async def head(exchange: Exchange) -> Reply | None:
     if size is None:
         asked = partial(data_size, exchange.deps.stores, found)
         with exchange.workshop.downloads.place(exchange.party):
-            size = await _from_store(exchange, _lane(exchange, found), asked, lambda _: None)
+            size = await _from_store(exchange, found, _lane(exchange, found), asked, lambda _: None)
     await exchange.send({"type": "http.response.start", "status": 200, "headers": _data_headers(found.image, size)})
     await exchange.send({"type": "http.response.body", "body": b""})
     return None
@@ -107,14 +109,16 @@ def _lane(exchange: Exchange, found: DataFound) -> Lane:
     return exchange.workshop.reading_threads.lane(project=exchange.party, source=source)
 
 
-async def _from_store(exchange: Exchange, lane: Lane, ask: Callable[[], T], drop: Callable[[T], None]) -> T:
+async def _from_store(
+    exchange: Exchange, found: DataFound, lane: Lane, ask: Callable[[], T], drop: Callable[[T], None]
+) -> T:
     """What ``ask`` returns, which waits for a store in a thread of ``lane``.
 
     What comes too late, or when the client has gone, is handed to ``drop``.
 
-    :raises Busy: it takes longer than ``store_open_timeout``.
+    :raises Busy: it takes longer than ``store_open_timeout`` for each location.
     """
-    seconds = exchange.settings.data_sources.open_timeout
+    seconds = exchange.settings.data_sources.open_timeout * len(found.locations)
     context = copy_context()  # log lines of the thread bear the caller
     future = lane.submit(lambda: context.run(ask))
     try:
