@@ -29,6 +29,11 @@ def names(value: object) -> str | None:
     return None if len(set(items)) == len(items) else "must not name a format twice"
 
 
+def containers(value: object) -> str | None:
+    """A list of container formats that may go uninspected."""
+    return "must not name bare: bare images are always inspected" if "bare" in cast("list[str]", value) else None
+
+
 def networks(value: object) -> str | None:
     """A list of IP networks."""
     for item in cast("list[str]", value):

@@ -222,6 +222,8 @@ class Formats(msgspec.Struct, frozen=True, kw_only=True):
     )  # fmt: skip
     require_image_format_match: bool = True
     gpt_safety_checks_nonfatal: tuple[str, ...] = ()
+    #: container formats whose content is not looked into; never ``bare``
+    uninspected_containers: tuple[str, ...] = ()
     hashing_algorithm: str = "sha512"
 
 

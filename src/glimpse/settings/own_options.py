@@ -244,6 +244,12 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "certificates; whoever is not named may call nothing.",
     ),
     Option(
+        section=SECTION, name="uninspected_containers", kind="list", target="formats.uninspected_containers",
+        check=checks.containers,
+        help="Container formats other than `bare` whose data are taken without inspection, also when they hold disks "
+        "that name other files.",
+    ),
+    Option(
         section=SECTION, name="max_json_body", kind="integer", minimum=1024, maximum=1 << 30,
         target="limits.max_json_body", help="Largest JSON request body that is read, in bytes.",
     ),

@@ -22,6 +22,7 @@ from glimpse.transfer.refusals import luks2_refusal, mismatch, unsafe, warn_of_m
 if TYPE_CHECKING:
     from oslo_utils.imageutils.format_inspector import FileInspector
 
+    from glimpse.transfer.containers.inspection import ContainerInspection
     from glimpse.transfer.strict.examiner import Examiner
 
 #: The front of the stream, gathered before anything is decided, so that what is found never depends on how the
@@ -35,7 +36,7 @@ _MAX_VIRTUAL_SIZE: Final = (1 << 63) - 1
 _SIZED_BY_STREAM: Final = frozenset({"gpt", "luks"})
 #: The front of all that glimpse.transfer.strict reads, which raw data do not pass through: what QEMU's probe knows,
 #: and texts that may be descriptors.
-_READ_STRICTLY: Final = re.compile(
+READ_STRICTLY: Final = re.compile(
     rb"KDMV|COWD|QFI\xfb|QED\0|OOOM|MOOO|conectix|vhdxfile|LUKS\xba\xbe|WithoutFreeSpace|WithouFreSpacExt"
     rb"|Bochs Virtual HD Image|(?s:.{64})\x7f\x10\xda\xbe|\s*+(?:\xef\xbb\xbf\s*+)?(?:#|(?i:version))"
 )
@@ -264,7 +265,7 @@ class FormatDetector:
         if self._examiner is not None:
             self._examiner.finish()
         elif b"conectix" in self.tail:
-            from glimpse.transfer.strict.examiner import check_last_footer  # noqa: PLC0415 - see _READ_STRICTLY
+            from glimpse.transfer.strict.examiner import check_last_footer  # noqa: PLC0415 - see READ_STRICTLY
 
             check_last_footer(self.tail)
         if told == "vmdk" and self._describes:
@@ -290,8 +291,8 @@ class FormatDetector:
         for match in self._matches:
             match.read_head(front[:HEAD_BYTES])
         self._live = [match for match in self._matches if match.live]
-        if _READ_STRICTLY.match(front) or any(match.name == "vmdk" and match.suits for match in self._matches):
-            from glimpse.transfer.strict.examiner import Examiner  # noqa: PLC0415 - see _READ_STRICTLY
+        if READ_STRICTLY.match(front) or any(match.name == "vmdk" and match.suits for match in self._matches):
+            from glimpse.transfer.strict.examiner import Examiner  # noqa: PLC0415 - see READ_STRICTLY
 
             self._examiner = Examiner(front)
         if len(front) > HEAD_BYTES:
@@ -306,7 +307,7 @@ class FormatDetector:
 class Inspection:
     """The inspection of one stream, for every path that brings data in (spec 01, section 4.5).
 
-    Only images of container format ``bare`` are inspected; for all others both methods do nothing.
+    In containers other than ``bare`` only what is unsafe is looked for, and nothing in ``uninspected_containers``.
     """
 
     def __init__(
@@ -321,6 +322,7 @@ class Inspection:
         self._image_id = image_id
         self._disk_formats = formats.disk_formats
         self._detector = FormatDetector() if container_format == "bare" else None
+        self._container = None if self._detector is not None else _of_container(container_format, formats)
         self._must_match = formats.require_image_format_match
         self._gpt_nonfatal = frozenset(formats.gpt_safety_checks_nonfatal)
 
@@ -328,6 +330,8 @@ class Inspection:
         """Look at the next bytes. Never raises: what they mean shows at the end."""
         if self._detector is not None:
             self._detector.feed(batch)
+        elif self._container is not None:
+            self._container.feed(batch)
 
     def finish(self, size: int) -> int | None:
         """End the stream of ``size`` bytes; return ``virtual_size`` in bytes, None where it is unknown or 0.
@@ -336,6 +340,8 @@ class Inspection:
             parsed.
         """
         if self._detector is None:
+            if self._container is not None:
+                self._container.finish()
             return None
         matches = self._detector.finish()
         if self._disk_format == "vhd" and matches.keys() <= {"iso", "gpt"}:
@@ -382,3 +388,11 @@ class Inspection:
             raise mismatch(names, self._disk_format, self._disk_formats)
         detector.examine(self._disk_format)
         warn_of_mismatch(self._image_id, names, self._disk_format)
+
+
+def _of_container(container_format: str | None, formats: Formats) -> ContainerInspection | None:
+    if container_format is None or container_format in formats.uninspected_containers:
+        return None
+    from glimpse.transfer.containers.inspection import ContainerInspection  # noqa: PLC0415 - not for bare images
+
+    return ContainerInspection(container_format)

@@ -73,8 +73,15 @@ def test_a_mismatch_that_may_pass_is_checked_by_our_own_reading_only() -> None:
 
 
 @pytest.mark.parametrize("sample", HOSTILE.values(), ids=HOSTILE)
-def test_other_containers_are_not_inspected(sample: Sample) -> None:
-    assert inspect(sample.build(), sample.disk_format, container_format="ovf") is None
+def test_other_containers_are_inspected_by_our_own_reading_only(sample: Sample) -> None:
+    of_the_library = sample.detected in {"gpt", "luks"} or sample.name == "qcow2-extended-l2"
+    if sample.strict or (sample.refusal == "safety" and not of_the_library):
+        with pytest.raises(UnsupportedContent, match=sample.strict or "unsafe"):
+            inspect(sample.build(), sample.disk_format, container_format="ovf")
+    else:
+        assert inspect(sample.build(), sample.disk_format, container_format="ovf") is None
+    unlooked = Formats(uninspected_containers=("ovf",))
+    assert inspect(sample.build(), sample.disk_format, unlooked, container_format="ovf") is None
 
 
 @pytest.mark.parametrize("sample", [s for s in HOSTILE.values() if s.refusal == "safety"], ids=lambda s: s.name)

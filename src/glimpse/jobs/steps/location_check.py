@@ -96,7 +96,7 @@ class LocationCheck:
         marks = self._database.unverified_locations(image.id)
         try:
             reference = self._reference(run, image, marks)
-            inspection = Inspection(image.disk_format, image.container_format, self._formats)
+            inspection = Inspection(image.disk_format, image.container_format, self._formats, image.id)
             content = self._read(run, reference, location, inspection)
             return Verdict(self._verified(reference, location, content))
         except UnsupportedContent as error:

@@ -185,7 +185,7 @@ class LocationImport:
                 image.size,
                 self._digest_threads,
                 algorithm=digest.algorithm,
-                inspection=Inspection(image.disk_format, image.container_format, self._formats),
+                inspection=Inspection(image.disk_format, image.container_format, self._formats, image.id),
             )
         except UnsupportedContent as error:
             return self._failed(run.job, image, str(error))

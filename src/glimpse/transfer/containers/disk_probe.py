@@ -1,0 +1,57 @@
+"""The strict reading of a stream that may or may not be a disk."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from glimpse.transfer.inspect import HEAD_BYTES, READ_STRICTLY
+from glimpse.transfer.strict.examiner import Examiner, check_last_footer
+
+_FOOTER_BYTES: Final = 1024
+_WORDS: Final = re.compile(rb"createtype|parentfilenamehint", re.IGNORECASE)
+
+
+class DiskProbe:
+    """Refuses a stream that names another file, or makes a reader allocate or loop beyond reason.
+
+    A stream that is no disk costs one comparison a piece, once its first MiB has passed.
+    """
+
+    def __init__(self) -> None:
+        self._head: bytearray | None = bytearray()
+        self._tail = b""
+        self._examiner: Examiner | None = None
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether what follows can matter, the last bytes of the stream apart."""
+        return self._head is not None or self._examiner is not None
+
+    def feed(self, data: bytes) -> None:
+        """Look at the next bytes. Never raises."""
+        self._tail = data[-_FOOTER_BYTES:] if len(data) >= _FOOTER_BYTES else (self._tail + data)[-_FOOTER_BYTES:]
+        if self._examiner is not None:
+            self._examiner.feed(data)
+        elif self._head is not None:
+            self._head += data
+            if len(self._head) >= HEAD_BYTES:
+                self._read_head()
+
+    def end(self) -> None:
+        """End the stream.
+
+        :raises UnsupportedContent: it is a disk that no image may be.
+        """
+        self._read_head()
+        if self._examiner is not None:
+            self._examiner.finish()
+        elif b"conectix" in self._tail:
+            check_last_footer(self._tail)
+
+    def _read_head(self) -> None:
+        if self._head is None:
+            return
+        head, self._head = bytes(self._head), None
+        if READ_STRICTLY.match(head) or _WORDS.search(head):
+            self._examiner = Examiner(head)
