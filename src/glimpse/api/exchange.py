@@ -32,6 +32,10 @@ Send = Callable[[Message], Awaitable[None]]
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")
 
+#: Bodies of up to this many bytes are decoded and checked on the event loop, which takes less than a millisecond or
+#: two; longer ones in a thread, so that other requests are answered meanwhile.
+LOOP_BYTES = 64 << 10
+
 JSON = (b"content-type", b"application/json")
 
 
@@ -135,6 +139,17 @@ class Exchange:
                 return await self._read_body()
         except TimeoutError:
             raise BodyTimeout(f"The body did not arrive within {patience:g} seconds.") from None
+
+    async def read(self, decode: Callable[[bytes], T]) -> T:
+        """What ``decode`` makes of the whole body: decoded, checked and converted, on the loop only when it is short.
+
+        Errors as of :meth:`body`, and what ``decode`` raises.
+        """
+        return await self.decoded(await self.body(), decode)
+
+    async def decoded(self, body: bytes, decode: Callable[[bytes], T]) -> T:
+        """As :meth:`read`, of a body that was received already."""
+        return decode(body) if len(body) <= LOOP_BYTES else await self.blocking(decode, body)
 
     async def _read_body(self) -> bytes:
         limit = self.settings.limits.max_json_body

@@ -24,6 +24,9 @@ READ_ONLY = frozenset({
 
 _OPERATIONS = ("add", "replace", "remove")
 
+#: The policy rules of which every operation asks at least one.
+CHANGING_RULES = ("modify_image", "set_image_location", "delete_image_location")
+
 #: Number of pointer parts of an operation on locations; everything else has one.
 _LOCATIONS_DEPTH = {"add": 2, "replace": 1, "remove": 2}
 

@@ -12,7 +12,7 @@ from glimpse.domain.clock import now
 from glimpse.domain.creation import check_document, check_limits, draft_image
 from glimpse.domain.image import Image
 from glimpse.domain.listing import ListQuery
-from glimpse.domain.patch import Operation
+from glimpse.domain.patch import CHANGING_RULES, Operation
 from glimpse.domain.status import Visibility
 from glimpse.domain.update import ImageEdit, changed
 from glimpse.errors import Forbidden, NotFound
@@ -148,6 +148,17 @@ def _require_marker(deps: Deps, context: Context, marker: str) -> None:
         return  # the list says what is wrong with it
     if not deps.policy.allows_image(context, "get_image", image):
         raise Forbidden("The marker names an image that is not visible to you.")
+
+
+def check_update_allowed(deps: Deps, context: Context, image_id: str) -> None:
+    """Refuse a caller who may change nothing of an image, before a long PATCH is read.
+
+    :raises NotFound: unknown or invisible image.
+    :raises Forbidden: none of the policies that any operation asks for.
+    """
+    image = deps.database.get_image(image_id, viewer_of(context))
+    if not any(deps.policy.allows_image(context, rule, image) for rule in CHANGING_RULES):
+        deps.policy.require_image(context, "modify_image", image)
 
 
 def update_image(deps: Deps, context: Context, image_id: str, operations: Sequence[Operation]) -> Image:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, json_reply
+from glimpse.api.exchange import LOOP_BYTES, NO_CONTENT, Exchange, Reply, json_reply
 from glimpse.api.json_body import json_object, json_value
 from glimpse.api.v2.query import parse_list_request
 from glimpse.api.v2.views import image_body, image_document, image_list_body
 from glimpse.domain.image import Image
-from glimpse.domain.patch import ACCEPT_PATCH, draft_of, parse_patch
+from glimpse.domain.patch import ACCEPT_PATCH, Draft, Operation, draft_of, parse_patch
 from glimpse.errors import UnsupportedContent
 from glimpse.services.deletion import delete_image
-from glimpse.services.images import create_image, list_images, show_image, update_image
+from glimpse.services.images import check_update_allowed, create_image, list_images, show_image, update_image
 
 
 async def create(exchange: Exchange) -> Reply:
     """POST: 201 with the image, its absolute Location, and the ids of the named stores."""
-    document = json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
+    document = await exchange.read(partial(json_object, max_bytes=exchange.settings.limits.max_json_body))
     image = await exchange.blocking(create_image, exchange.deps, exchange.context, document)
     location = f"{exchange.origin()}/v2/images/{image.id}".encode("latin-1", "replace")
     headers = [(b"location", location)]
@@ -47,9 +49,12 @@ async def update(exchange: Exchange) -> Reply:
         draft = draft_of(exchange.headers.get("content-type"))
     except UnsupportedContent as error:
         raise Refusal(415, str(error), ((b"accept-patch", ACCEPT_PATCH.encode()),)) from None
-    body = json_value(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
-    operations = parse_patch(body, draft, exchange.deps.checker)
+    body = await exchange.body()
     image_id = exchange.params["image_id"]
+    if len(body) > LOOP_BYTES:
+        # the peer names what is malformed before it looks an image up; a long body is worth that only to its owner
+        await exchange.blocking(check_update_allowed, exchange.deps, exchange.context, image_id)
+    operations = await exchange.decoded(body, partial(_operations, exchange, draft))
     # stores are asked about new locations, and data of removed ones deleted
     run = exchange.storing if any(operation.on_locations for operation in operations) else exchange.blocking
     image = await run(update_image, exchange.deps, exchange.context, image_id, operations)
@@ -60,6 +65,11 @@ async def delete(exchange: Exchange) -> Reply:
     """DELETE: 204."""
     await exchange.storing(delete_image, exchange.deps, exchange.context, exchange.params["image_id"])
     return NO_CONTENT
+
+
+def _operations(exchange: Exchange, draft: Draft, body: bytes) -> tuple[Operation, ...]:
+    document = json_value(body, max_bytes=exchange.settings.limits.max_json_body)
+    return parse_patch(document, draft, exchange.deps.checker)
 
 
 def _body(exchange: Exchange, image: Image) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from glimpse.api.exchange import Exchange, Reply, json_reply
@@ -12,7 +14,7 @@ from glimpse.services.locations import add_location, list_locations
 
 async def add(exchange: Exchange) -> Reply:
     """POST: 202 and no body once the job is recorded."""
-    document = json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
+    document = await exchange.read(partial(json_object, max_bytes=exchange.settings.limits.max_json_body))
     # the name of a server is looked up, which may take long
     await exchange.storing(add_location, exchange.deps, exchange.context, exchange.params["image_id"], document)
     return Reply(202)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -78,7 +79,7 @@ def _names(exchange: Exchange) -> tuple[str, str]:
 
 
 async def _document(exchange: Exchange) -> Mapping[str, object]:
-    return json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
+    return await exchange.read(partial(json_object, max_bytes=exchange.settings.limits.max_json_body))
 
 
 def _member_id(document: Mapping[str, object]) -> str:

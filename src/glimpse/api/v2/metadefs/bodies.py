@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from glimpse.api.exchange import Exchange
 from glimpse.api.json_body import json_object
@@ -20,6 +20,7 @@ from glimpse.domain.metadef import (
 from glimpse.domain.metadef_definitions import normalised
 
 Document = Mapping[str, Any]
+T = TypeVar("T")
 
 _TIMES = ("created_at", "updated_at")
 _LINKED = ("self", "schema", *_TIMES)
@@ -40,9 +41,20 @@ async def document_of(exchange: Exchange, checker: BodyChecker) -> Document:
     :raises Invalid: it is no JSON object, or breaks the schema.
     :raises Forbidden: it has a read-only key.
     """
-    document = json_object(await exchange.body(), max_bytes=exchange.settings.limits.max_json_body)
-    checker.check(document)
+    document, _ = await read_body(exchange, checker, lambda document: document)
     return document
+
+
+async def read_body(exchange: Exchange, checker: BodyChecker, make: Callable[[Document], T]) -> tuple[Document, T]:
+    """The body of a request, and what ``make`` makes of it; errors as of :func:`document_of` and those of ``make``."""
+    limit = exchange.settings.limits.max_json_body
+
+    def read(body: bytes) -> tuple[Document, T]:
+        document = json_object(body, max_bytes=limit)
+        checker.check(document)
+        return document, make(document)
+
+    return await exchange.read(read)
 
 
 def namespace_from(document: Document, project_id: str | None) -> Namespace:

@@ -44,8 +44,10 @@ async def list_(exchange: Exchange) -> Reply:
 
 async def create(exchange: Exchange) -> Reply:
     """POST: 201 with the namespace and its absolute Location."""
-    document = await bodies.document_of(exchange, bodies.NAMESPACE_CREATION)
-    content = bodies.content_from(document, exchange.context.project_id)
+    project_id = exchange.context.project_id
+    document, content = await bodies.read_body(
+        exchange, bodies.NAMESPACE_CREATION, lambda document: bodies.content_from(document, project_id)
+    )
     created = await exchange.blocking(create_namespace, exchange.deps, exchange.context, content)
     location = f"{exchange.origin()}{NAMESPACES}/{quote(created.namespace.namespace, safe=_PLAIN)}"
     headers = (b"location", location.encode("latin-1", "replace"))

@@ -26,9 +26,8 @@ async def list_(exchange: Exchange) -> Reply:
 
 async def create(exchange: Exchange) -> Reply:
     """POST: 201 with what was sent, times and links."""
-    document = await bodies.document_of(exchange, bodies.OBJECT_CREATION)
+    document, item = await bodies.read_body(exchange, bodies.OBJECT_CREATION, bodies.object_from)
     namespace = exchange.params["namespace"]
-    item = bodies.object_from(document)
     added = await exchange.blocking(add_item, exchange.deps, exchange.context, namespace, item)
     return json_reply(_encode(object_echo(added, namespace, document)), 201)
 
@@ -42,9 +41,8 @@ async def show(exchange: Exchange) -> Reply:
 
 async def update(exchange: Exchange) -> Reply:
     """PUT: 200 with what was sent; ``updated_at`` is still that of before (spec 03, section 14.9)."""
-    document = await bodies.document_of(exchange, bodies.OBJECT_UPDATE)
+    document, item = await bodies.read_body(exchange, bodies.OBJECT_UPDATE, bodies.object_from)
     namespace, name = _names(exchange)
-    item = bodies.object_from(document)
     before, after = await exchange.blocking(replace_item, exchange.deps, exchange.context, namespace, name, item)
     shown = msgspec.structs.replace(after, updated_at=before.updated_at)
     return json_reply(_encode(object_echo(shown, namespace, document)))

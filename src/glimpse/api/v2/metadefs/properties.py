@@ -24,7 +24,7 @@ async def list_(exchange: Exchange) -> Reply:
 
 async def create(exchange: Exchange) -> Reply:
     """POST: 201 with the property."""
-    item = bodies.property_from(await bodies.document_of(exchange, bodies.PROPERTY))
+    _, item = await bodies.read_body(exchange, bodies.PROPERTY, bodies.property_from)
     namespace = exchange.params["namespace"]
     added = await exchange.blocking(add_item, exchange.deps, exchange.context, namespace, item)
     return json_reply(_encode(property_document(added)), 201)
@@ -40,7 +40,7 @@ async def show(exchange: Exchange) -> Reply:
 
 async def update(exchange: Exchange) -> Reply:
     """PUT: 200 with the property."""
-    item = bodies.property_from(await bodies.document_of(exchange, bodies.PROPERTY))
+    _, item = await bodies.read_body(exchange, bodies.PROPERTY, bodies.property_from)
     namespace, name = _names(exchange)
     _, after = await exchange.blocking(replace_item, exchange.deps, exchange.context, namespace, name, item)
     return json_reply(_encode(property_document(after)))

@@ -27,7 +27,7 @@ async def list_(exchange: Exchange) -> Reply:
 
 async def create(exchange: Exchange) -> Reply:
     """POST: 201 with the association."""
-    association = bodies.association_from(await bodies.document_of(exchange, bodies.ASSOCIATION))
+    _, association = await bodies.read_body(exchange, bodies.ASSOCIATION, bodies.association_from)
     namespace = exchange.params["namespace"]
     added = await exchange.blocking(associate, exchange.deps, exchange.context, namespace, association)
     return json_reply(_encode(association_document(added)), 201)
