@@ -211,7 +211,11 @@ def clean_up(service: Service, directory: Path, image_ids: list[str]) -> None:
     for image_id in image_ids:
         service.call("DELETE", f"/v2/images/{image_id}")
     expect("no image is left", json.loads(service.call("GET", "/v2/images")[1])["images"], [])
-    left = [path.name for path in (directory / "data" / "images").rglob("*") if path.is_file()]
+    left = [
+        path.name
+        for path in (directory / "data" / "images").rglob("*")
+        if path.is_file() and path.name != ".glimpse-store"
+    ]
     expect("no data are left in the store", left, [])
 
 

@@ -35,6 +35,7 @@ from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_admission, build_limits
 from glimpse.services.deps import Deps
+from glimpse.services.store_markers import check_markers
 from glimpse.settings.model import Settings
 from glimpse.signature.all import LazyVerifiers
 from glimpse.stores.multi import StoreSet
@@ -132,6 +133,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     )
 
     def start() -> None:
+        check_markers(stores, database)
         for beat in beats:
             beat.start()
         if settings.jobs.threads:
@@ -204,6 +206,7 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
     beat = Periodic("The recovery of leases", settings.leases.heartbeat, recovery.run)
 
     def start() -> None:
+        check_markers(stores, database)
         beat.start()
         runner.start()
 

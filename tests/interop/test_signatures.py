@@ -131,7 +131,7 @@ def running(cloud: Cloud, place: Path, barbican: str) -> Iterator[Service]:
 def assert_clean(user: Uploader, service: Service, image_id: str) -> None:
     shown = user.show(image_id)
     assert (shown["status"], shown["size"], shown["checksum"], shown["os_hash_value"]) == ("queued", None, None, None)
-    assert not [path for path in service.images_dir.rglob("*") if path.is_file()]
+    assert [path.name for path in service.images_dir.rglob("*") if path.is_file()] == [".glimpse-store"]
 
 
 def test_uploads_of_signed_images(cloud: Cloud, store: Store, tmp_path: Path) -> None:

@@ -105,5 +105,5 @@ def check_rows(engine: sa.Engine, store: Path, there: dict[str, str | None]) -> 
         located = sorted(locations)
     assert live == {image_id: ("active" if digest else "queued", digest) for image_id, digest in there.items()}
     assert located == sorted(active)
-    files = {path.name for path in store.rglob("*") if not path.is_dir()}
+    files = {path.name for path in store.rglob("*") if not path.is_dir()} - {".glimpse-store"}
     assert files == active, files ^ active

@@ -16,9 +16,10 @@ LEFT_EMPTY = ("size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value
 
 
 def stored_files(service: Service) -> set[str]:
-    """Names of all files below the store's directory, unfinished ones too, relative to it."""
+    """Names of all files below the store's directory, unfinished ones too, relative to it; not its marker."""
     root = service.images_dir
-    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+    found = {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+    return found - {".glimpse-store"}
 
 
 def rows(service: Service, statement: str, *parameters: object) -> list[tuple[Any, ...]]:

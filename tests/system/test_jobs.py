@@ -18,7 +18,7 @@ import pytest
 from glimpse.db.base_records import Lease, Viewer
 from glimpse.db.sql.opening import open_database
 from glimpse.settings.model import DatabaseSettings, Secret
-from tests.support.footprint import eventually, rows
+from tests.support.footprint import eventually, rows, stored_files
 from tests.support.images.content import noise
 from tests.support.raw_http import Api
 from tests.support.service import Service, clean_environment, run_to_the_end, script
@@ -199,7 +199,7 @@ def test_locations_that_were_being_removed(start_service: StartService, web: Web
     database.begin_location_removal(image_id, [stored.id or 0], lease)
     database.close()
     service.start()
-    assert eventually(lambda: not list(service.images_dir.iterdir()), 20), service.log
+    assert eventually(lambda: not stored_files(service), 20), service.log
     assert eventually(lambda: rows(service, "SELECT * FROM glimpse_leases") == [])
     assert [one["url"] for one in api.show(image_id)["locations"]] == [web.url("files", "a")]
     assert api.download(image_id).body == DATA

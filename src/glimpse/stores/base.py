@@ -7,8 +7,9 @@ All calls block and may run in any thread, different objects at the same time.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -140,6 +141,19 @@ class Store(Protocol):
     def sweep(self, image_id: str, attempt: str) -> bool:
         """Remove whatever a dead writer of this attempt left: its unfinished data, and the object that it may
         have committed. Returns whether there was anything. Never called while the image has a known location.
+        """
+        ...
+
+
+@runtime_checkable
+class MarkedStore(Protocol):
+    """Of stores that can tell a place of data that is not there from one that is empty."""
+
+    def check_markers(self, recorded: Callable[[str], Sequence[str]]) -> None:
+        """Look for the marker of each place, and write it at first use; to be called once, at start.
+
+        ``recorded`` gives URIs of images that begin with a text, as the database has them. From then on a place whose
+        marker is missing is unavailable.
         """
         ...
 

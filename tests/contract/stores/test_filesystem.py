@@ -220,6 +220,17 @@ def test_a_file_system_that_becomes_read_only(small_disk: Path):
     assert store.size(url) == 4
 
 
+def test_a_read_only_file_system_serves_with_a_marker_and_without(small_disk: Path):
+    options = FilesystemOptions(filesystem_store_datadir=str(small_disk), filesystem_store_reserve=0)
+    url = _put(FilesystemStore("cheap", options), b"data")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    store = FilesystemStore("cheap", options)
+    store.check_markers(lambda _: [url])
+    assert store.size(url) == 4
+    with pytest.raises(StoreUnavailable):
+        store.writer(new_id(), 5, "try1")
+
+
 def test_an_unmounted_directory_is_not_mistaken_for_an_empty_one(small_disk: Path):
     store = FilesystemStore(
         "cheap", FilesystemOptions(filesystem_store_datadir=f"{small_disk}/images", filesystem_store_reserve=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -64,7 +65,7 @@ def configured_mode(store_id: str, options: FilesystemOptions) -> int:
 def prepare(store_id: str, path: str, priority: int, mode: int) -> Prepared:
     """Create the directory ``path``, let those pass through that may read files of ``mode``, and try to write.
 
-    :raises StoreMisconfigured: one of it is not possible.
+    :raises StoreMisconfigured: one of it is not possible. A read-only file system is taken as it is.
     """
     try:
         os.makedirs(path, exist_ok=True)
@@ -72,7 +73,10 @@ def prepare(store_id: str, path: str, priority: int, mode: int) -> Prepared:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise StoreMisconfigured(store_id, f"data directory {path} cannot be used: {error.strerror}") from error
+        if error.errno == errno.EROFS and os.path.isdir(path):
+            LOG.warning("Store %s: %s is read-only: images are read there, and uploads are refused", store_id, path)
+        else:
+            raise StoreMisconfigured(store_id, f"data directory {path} cannot be used: {error.strerror}") from error
     found = os.stat(path)
     return Prepared(path, priority, (found.st_dev, found.st_ino), _mount_point(path))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from glimpse.errors import DataNotFound, GlimpseError, StoreUnavailable
 from glimpse.stores.base import Capabilities
 from glimpse.stores.filesystem.directories import Prepared, configured_directories, configured_mode, prepare
 from glimpse.stores.filesystem.failures import delete_error, duplicate, foreign, full, read_error, write_error
+from glimpse.stores.filesystem.marker import MARKER, expects_marker
 from glimpse.stores.filesystem.mountpoints import entry_above, read_mountpoints
 from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
@@ -45,6 +47,7 @@ class DataDirectory:
         self._store_id = store_id
         self._reserve = reserve
         self._identity = prepared.identity
+        self._marker: str | None = None
         self._mount_point = prepared.mount_point
         self._stat = calls.bounded(os.stat)
         self._statvfs = calls.bounded(os.statvfs)
@@ -53,7 +56,8 @@ class DataDirectory:
         """Tell a directory that is not mounted from one without the file looked for (spec 05, section 14, 7).
 
         The directory is the one of the start, or another on the same mount point. A mount point that was there at
-        the start and is not now makes the directory absent, though its name may still exist.
+        the start and is not now makes the directory absent, though its name may still exist. So does a missing
+        marker, once :meth:`check_marker` was called.
 
         :raises StoreUnavailable: the directory is absent.
         """
@@ -66,6 +70,23 @@ class DataDirectory:
             if not os.path.ismount(self._mount_point):
                 raise self._absent()
             self._identity = identity
+        if self._marker is not None:
+            try:
+                self._stat(self._marker)
+            except OSError as error:
+                raise StoreUnavailable(
+                    f"A data directory of store {self._store_id} has not got its marker file; is it mounted?"
+                ) from error
+
+    def check_marker(self, recorded: Callable[[str], Sequence[str]]) -> None:
+        """See :meth:`glimpse.stores.base.MarkedStore.check_markers`."""
+
+        def paths() -> Iterator[str]:
+            for url in recorded(f"file://{self.path}/"):
+                yield url.removeprefix("file://")
+
+        if expects_marker(self._store_id, self.path, paths()):
+            self._marker = f"{self.path}/{MARKER}"
 
     def free_bytes(self) -> int:
         """Bytes that images may still take here, the reserve kept; not less than 0.
@@ -138,6 +159,10 @@ class FilesystemStore:
         self._by_path = {directory.path: directory for directory in self._directories}
         self._elsewhere = {path: tuple(other for other in self._by_path if other != path) for path in self._by_path}
         self.url_prefixes = tuple(f"file://{path}/" for path in self._by_path)
+
+    def check_markers(self, recorded: Callable[[str], Sequence[str]]) -> None:
+        for directory in self._directories:
+            directory.check_marker(recorded)
 
     def writer(self, image_id: str, size: int | None, attempt: str) -> FilesystemWriter:
         if not (is_object_name(image_id) and is_attempt_name(attempt)):

@@ -1,0 +1,35 @@
+"""At start: whether the places of the stores are those that have the images which the database records."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from glimpse.db.base import Database
+from glimpse.db.base_records import Viewer
+from glimpse.domain.listing import Comparison, ListQuery
+from glimpse.errors import Unavailable
+from glimpse.stores.base import MarkedStore
+from glimpse.stores.multi import StoreSet
+
+LOG = logging.getLogger(__name__)
+
+#: The newest active images are looked at, where a place has no marker yet.
+SAMPLE = 1000
+
+
+def check_markers(stores: StoreSet, database: Database) -> None:
+    """Have every store that can do it look for its markers."""
+
+    def recorded(beginning: str) -> Sequence[str]:
+        query = ListQuery(visibility="all", comparisons=(Comparison("status", "eq", "active"),), limit=SAMPLE)
+        images = database.list_images(query, Viewer(None, is_admin=True))
+        return [location.url for image in images for location in image.locations if location.url.startswith(beginning)]
+
+    for store_id in stores.ids():
+        store = stores.by_id(store_id)
+        if isinstance(store, MarkedStore):
+            try:
+                store.check_markers(recorded)
+            except Unavailable as error:
+                LOG.warning("Store %s: its markers could not be checked: %s", store_id, error)

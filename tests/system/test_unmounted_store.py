@@ -1,0 +1,62 @@
+"""A store whose directory is not the one with its images: nothing goes into it, and nothing is called missing."""
+
+from __future__ import annotations
+
+from tests.support.footprint import eventually, stored_files
+from tests.support.raw_http import Api
+from tests.support.service import Service
+from tests.system.conftest import StartService
+
+DATA = b"data" * 1000
+
+
+def assert_unavailable(service: Service, api: Api, image_id: str) -> None:
+    for answer in (
+        api.upload(api.new(), DATA),
+        api.download(image_id),
+        api.delete(image_id),
+    ):
+        assert answer.status == 503, answer.text
+    assert stored_files(service) == set()
+
+
+def test_an_empty_directory_in_its_place_is_noticed_while_the_service_runs(start_service: StartService) -> None:
+    service = start_service()
+    api = Api(service.port)
+    kept, deleted = api.new(), api.new()
+    for image_id in (kept, deleted):
+        assert api.upload(image_id, DATA).status == 204
+    away = service.data_dir / "away"
+    service.images_dir.rename(away)
+    service.images_dir.mkdir()
+    assert_unavailable(service, api, deleted)
+    assert "has not got its marker file; is it mounted?" in api.upload(api.new(), DATA).text
+    service.images_dir.rmdir()
+    away.rename(service.images_dir)
+    assert api.download(kept).body == DATA
+    assert eventually(lambda: stored_files(service) == {kept}, 60), "the deletion left an orphan"
+
+
+def test_an_empty_directory_is_noticed_at_start_with_a_marker_or_without(start_service: StartService) -> None:
+    service = start_service(options={"glimpse": {"lease_time": 1, "lease_heartbeat": 0.2}})
+    api = Api(service.port)
+    kept, deleted = api.new(), api.new()
+    for image_id in (kept, deleted):
+        assert api.upload(image_id, DATA).status == 204
+    marker = service.images_dir / ".glimpse-store"
+    assert marker.exists()
+    service.stop()
+    away = service.data_dir / "away"
+    service.images_dir.rename(away)
+    service.start()
+    assert "nor one of 2 images that are recorded there, so it is not used" in service.log
+    assert not marker.exists()
+    assert_unavailable(service, api, deleted)
+    service.stop()
+    service.images_dir.rmdir()
+    away.rename(service.images_dir)
+    marker.unlink()
+    service.start()
+    assert marker.exists(), "a directory with recorded images is taken over"
+    assert api.download(kept).body == DATA
+    assert eventually(lambda: stored_files(service) == {kept}, 60), "the deletion left an orphan"
