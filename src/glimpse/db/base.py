@@ -49,7 +49,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
 
         NULL sorts as the smallest value in every database, and paging over it neither loses nor repeats rows.
 
-        :raises MarkerUnknown: the marker names no live image.
+        :raises MarkerUnknown: the marker names no image, or a deleted one and the viewer is no administrator.
         :raises Forbidden: the marker names an image that the viewer does not see.
         """
         ...

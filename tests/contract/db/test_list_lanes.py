@@ -359,6 +359,26 @@ def test_a_marker_that_is_deleted_between_two_pages(filled: tuple[Backend, list[
         backend.database.list_images(ListQuery(limit=3, marker=last.id), OWNER)
 
 
+@pytest.mark.parametrize("viewer", ["admin", "admin of a project"])
+@pytest.mark.parametrize("column", ["created_at", "name", "size"])
+def test_an_administrators_list_goes_on_behind_a_marker_that_was_deleted(
+    filled: tuple[Backend, list[Image]], column: str, viewer: str
+) -> None:
+    database = filled[0].database
+    order = tuple(SortKey(key, descending=False) for key in dict.fromkeys((column, "created_at", "id")))
+    everything = [one.id for one in database.list_images(ListQuery(order=order, limit=100), VIEWERS[viewer])]
+    for position in (0, 5, len(everything) - 1):
+        marker = everything[position]
+        database.finish_delete(marker, None)
+        behind = database.list_images(ListQuery(order=order, limit=100, marker=marker), VIEWERS[viewer])
+        assert [one.id for one in behind] == everything[position + 1 :]
+
+
+def test_a_marker_that_no_image_ever_had_is_unknown_to_an_administrator_too(backend: Backend) -> None:
+    with pytest.raises(MarkerUnknown):
+        backend.database.list_images(ListQuery(marker="none"), ADMIN)
+
+
 ORDERS = [
     (SortKey("created_at"), SortKey("id")),
     (SortKey("created_at", False), SortKey("id")),

@@ -143,6 +143,7 @@ def test_markers_follow_single_reads(filled: Backend) -> None:
 def test_markers_that_name_nothing(filled: Backend) -> None:
     filled.database.finish_delete(CASES[0].id, None)
     for viewer in VIEWERS:
-        for marker in (CASES[0].id, "nothing", "x" * 37, "\U0001f600", "\x00", ""):
+        deleted = () if viewer.is_admin else (CASES[0].id,)
+        for marker in (*deleted, "nothing", "x" * 37, "\U0001f600", "\x00", ""):
             with pytest.raises(MarkerUnknown):
                 filled.database.list_images(ListQuery(marker=marker), viewer)

@@ -34,7 +34,8 @@ from glimpse.errors import Forbidden, MarkerUnknown
 _SORT_COLUMNS = sorted(SORT_KEYS)
 _LARGEST = 2**63 - 1
 
-_MARKER: sa.Select[*tuple[Any, ...]] = sa.select(
+# deleted ones, too, whose rows stay until they are purged
+_ANY_MARKER: sa.Select[*tuple[Any, ...]] = sa.select(
     sa.type_coerce(images.c.visibility, sa.String).label("visibility"),
     images.c.owner,
     sa.select(sa.func.min(image_members.c.status))
@@ -46,7 +47,8 @@ _MARKER: sa.Select[*tuple[Any, ...]] = sa.select(
     .scalar_subquery()
     .label("membership"),
     *(images.c[column] for column in _SORT_COLUMNS),
-).where(images.c.id == sa.bindparam("marker"), is_live(images))
+).where(images.c.id == sa.bindparam("marker"))
+_MARKER = _ANY_MARKER.where(is_live(images))
 
 
 def _on_page(image_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
@@ -150,14 +152,16 @@ def _in_range(value: Any) -> Any:
 def _marker(connection: Connection, query: ListQuery, viewer: Viewer) -> dict[str, Any] | None:
     """The marker's values of the keys.
 
-    :raises MarkerUnknown: the marker names no live image.
+    :raises MarkerUnknown: the marker names no image, or one that is deleted and the viewer is no administrator.
     :raises Forbidden: the viewer does not see it.
     """
     if query.marker is None:
         return None
     row: Any = None
     if len(query.marker) <= 36 and storable(query.marker):
-        row = connection.execute(_MARKER, {"marker": query.marker, "project": viewer.project_id}).fetchone()
+        # as in Glance, an administrator's list goes on behind an image that was deleted (spec 01, section 3.4.1)
+        statement = _ANY_MARKER if viewer.is_admin else _MARKER
+        row = connection.execute(statement, {"marker": query.marker, "project": viewer.project_id}).fetchone()
     if row is None:
         raise MarkerUnknown(f"The marker {query.marker} names no image.")
     visibility, owner, membership = row[:3]
