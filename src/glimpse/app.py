@@ -37,6 +37,7 @@ from glimpse.quota.all import build_admission, build_limits
 from glimpse.services.deps import Deps
 from glimpse.services.store_markers import check_markers
 from glimpse.settings.model import Settings
+from glimpse.settings.pool_size import pool_of_jobs
 from glimpse.signature.all import LazyVerifiers
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import ProcessMetrics, Recorder
@@ -81,7 +82,8 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         disk_formats=settings.formats.disk_formats,
         custom=settings.custom_schema,
     )
-    database = database or open_database(settings)
+    connected = None if recorder is None else recorder.database_connected
+    database = database or open_database(settings, on_connect=connected)
     keeper = LeaseKeeper(database, settings.leases)
     policy = OsloPolicy(settings.policy)
     limits = build_limits(settings.quotas, database.usage)
@@ -189,7 +191,7 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
     :raises StoreMisconfigured: a store cannot work as configured.
     """
     stores = StoreSet(settings.stores)
-    database = open_database(settings)
+    database = open_database(settings, pool=pool_of_jobs(threads))
     keeper = LeaseKeeper(database, settings.leases)
     notifier = build_notifier(settings.notifications, None)
     digest_threads = _threads("digest", threads)

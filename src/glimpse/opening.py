@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from glimpse.db.base import Database
 from glimpse.registry.options import addresses, is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import Settings
+from glimpse.settings.pool_size import pool_of_service, with_pool
 from glimpse.telemetry.formatters import CALLER
 
 if TYPE_CHECKING:
     from glimpse.registry.client import RegistryDatabase
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(
+    settings: Settings, *, pool: int | None = None, on_connect: Callable[[], None] | None = None
+) -> Database:
     """Make the object; nothing is connected yet.
+
+    ``pool`` connections are kept open where the settings say no number; by default those of `glimpse serve`.
+    ``on_connect`` is called for each connection to a database that is made.
 
     :raises Invalid: the URL cannot be read.
     :raises SettingsError: a certificate or key for the registry cannot be used.
@@ -24,7 +31,8 @@ def open_database(settings: Settings) -> Database:
         return open_registry(settings)
     from glimpse.db.sql.opening import open_database as open_sql  # noqa: PLC0415
 
-    return open_sql(settings.database)
+    size = pool_of_service(settings) if pool is None else pool
+    return open_sql(with_pool(settings.database, size), on_connect)
 
 
 def embedded_directory(settings: Settings) -> str | None:

@@ -24,6 +24,7 @@ from glimpse.registry.server import RegistryApplication
 from glimpse.registry.tls import ServerTls, TlsError, TlsFiles
 from glimpse.registry.wire import SERVER_KEEPS_IDLE, Role
 from glimpse.settings.model import RegistryServer, Settings
+from glimpse.settings.pool_size import with_pool
 from glimpse.telemetry import exposition, log
 from glimpse.telemetry.registry_metrics import RegistryMetrics
 
@@ -145,11 +146,12 @@ def _load(settings: Settings, tls: ServerTls) -> ASGIApp:
     """The application of one worker, which runs this after the fork."""
     log.write_in_background()
     server = settings.registry_server
-    database = open_database(settings.database)
+    recorder = RegistryMetrics() if settings.metrics.port is not None else None
+    database = open_database(
+        with_pool(settings.database, server.threads), None if recorder is None else recorder.database_connected
+    )
     calls = Calls(database, threads=server.threads, queue=server.queue)
-    recorder = None
-    if settings.metrics.port is not None:
-        recorder = RegistryMetrics()
+    if recorder is not None:
         calls.on_change = recorder.calls_inside
         tls.on_refusal = recorder.connection_refused
 

@@ -83,8 +83,8 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     #: a replica, for reads while ``synchronous_reader`` is false
     slave_connection: Secret | None = None
     synchronous_reader: bool = True
-    #: 0: no limit
-    max_pool_size: int = 5
+    #: 0: no limit; None: see ``pool_size.py``
+    max_pool_size: int | None = None
     max_overflow: int = 50
     pool_timeout: int | None = None
     connection_recycle_time: int = 3600

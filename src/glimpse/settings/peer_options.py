@@ -209,7 +209,9 @@ _DATABASE = (
     ),
     Option(
         section="database", name="max_pool_size", kind="integer", minimum=0, target="database.max_pool_size",
-        help="Connections that are kept open, in each worker; 0: no limit.",
+        default_text="the threads that use them",
+        help="Connections that are kept open, in each worker; 0: no limit. Not set: one for each of `request_threads` "
+        "and `job_threads`, and two more; in `glimpse registry` one for each of `registry_threads`.",
         moved_from=(("DEFAULT", "sql_max_pool_size"), ("database", "sql_max_pool_size")),
     ),
     Option(

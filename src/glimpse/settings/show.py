@@ -13,6 +13,7 @@ from glimpse.settings.inventory import OPTIONS
 from glimpse.settings.known_names import LIBRARY_SECRETS, OF_LIBRARIES
 from glimpse.settings.masking import MASK, masked_url
 from glimpse.settings.model import Secret, Settings, StoreSettings
+from glimpse.settings.pool_size import pool_of_service
 from glimpse.settings.store_options import OCTAL, REPEATED, driver_options
 from glimpse.settings.stores import SINGLE
 
@@ -41,6 +42,8 @@ def shown(settings: Settings) -> Shown:
         "slave_connection": None if replica is None else masked_url(replica),
         **sections["database"],
     }
+    if settings.database.max_pool_size is None:
+        sections["database"]["max_pool_size"] = pool_of_service(settings)
     for section, group in settings.more_cors.items():
         sections[section] = {name: _plain(value) for name, value in msgspec.structs.asdict(group).items()}
     _add_stores(settings, sections)

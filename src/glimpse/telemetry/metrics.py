@@ -58,6 +58,10 @@ class Recorder(Protocol):
         """A notification was ``sent``, given up (``failed``) or ``dropped`` by a driver."""
         ...
 
+    def database_connected(self) -> None:
+        """A connection to the database was made."""
+        ...
+
     def work(self, purpose: str, outcome: str) -> None:
         """A piece of leased work ended, for instance ``upload`` with ``taken over``."""
         ...
@@ -87,6 +91,9 @@ class ProcessMetrics:
         self._work = Counter(
             "glimpse_leased_work", "Ends of work that a lease protects.", ("purpose", "outcome"), registry=own
         )
+        self._connections = Counter(
+            "glimpse_database_connections", "Connections to the database that were made.", registry=own
+        )
         self._notifications = Counter(
             "glimpse_notifications", "Notifications by what became of them.", ("driver", "outcome"), registry=own
         )
@@ -111,6 +118,9 @@ class ProcessMetrics:
 
     def transfer_ended(self, direction: str) -> None:
         self._transfers[direction].dec()
+
+    def database_connected(self) -> None:
+        self._connections.inc()
 
     def work(self, purpose: str, outcome: str) -> None:
         self._work.labels(purpose, outcome).inc()

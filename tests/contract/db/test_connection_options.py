@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -14,13 +15,15 @@ import sqlalchemy as sa
 from glimpse.db import schema
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
+from glimpse.db.sql.mysql_tls import with_one_context
 from glimpse.db.sql.opening import for_reading, open_database
 from glimpse.db.sql.waiting import wait_for_database
 from glimpse.domain.image import ImageChange
 from glimpse.errors import DatabaseUnavailable
 from glimpse.settings.model import DatabaseSettings, Secret
-from tests.contract.db.backends import Backend, available, directly, with_options
+from tests.contract.db.backends import Backend, available, directly, only_on, with_options
 from tests.contract.db.examples import ADMIN, OWNER, image
+from tests.support.private_ca import authority
 from tests.support.relay import Relay
 
 SERVERS = [kind for kind in available() if kind != "sqlite"]
@@ -40,6 +43,46 @@ def test_the_size_of_the_pool(backend: Backend, size: int, overflow: int, most: 
         connection.close()
     assert SqlDatabase(engine).count_leases() == {}
     engine.dispose()
+
+
+@directly()
+def test_connections_are_counted_and_those_of_the_pool_made_once(backend: Backend) -> None:
+    made: list[None] = []
+    settings = DatabaseSettings(connection=Secret(backend.url), max_pool_size=3)
+    database = open_database(settings, lambda: made.append(None))
+    engine = database._engine
+    for connections, expected in ((3, 3), (3, 3), (5, 5), (5, 7)):
+        held = [engine.connect() for _ in range(connections)]
+        for connection in held:
+            connection.close()
+        # beyond the pool each is made for one use
+        assert len(made) == expected
+    database.close()
+
+
+@only_on("mysql")
+def test_connections_to_mysql_share_one_tls_context(backend: Backend) -> None:
+    engine = with_options(backend)
+    held = [engine.connect() for _ in range(3)]
+    contexts: list[Any] = [cast("Any", one.connection.dbapi_connection).ctx for one in held]
+    assert all(context is contexts[0] for context in contexts)
+    for one in held:
+        one.close()
+    engine.dispose()
+
+
+def test_a_tls_context_is_made_anew_when_a_file_of_it_changes(tmp_path: Path) -> None:
+    pymysql = pytest.importorskip("pymysql")
+    file = authority(tmp_path) / "ca.crt"
+    kind = with_one_context(pymysql.connections.Connection)
+
+    def context() -> Any:
+        return kind(defer_connect=True, ssl={"ca": str(file)}).ctx
+
+    first = context()
+    assert context() is first
+    os.utime(file, (1, 1))
+    assert context() is not first
 
 
 @directly()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from glimpse.settings.show import as_text
+from glimpse.settings.pool_size import pool_of_jobs, pool_of_service, with_pool
+from glimpse.settings.show import as_text, shown
 from tests.unit.settings.conftest import Loader
 
 ALL = """
@@ -108,3 +109,18 @@ def test_options_without_effect_are_told(loaded: Loader, name: str) -> None:
 
 def test_an_empty_replica_is_none(loaded: Loader) -> None:
     assert loaded("[database]\nslave_connection =\n").settings.database.slave_connection is None
+
+
+def test_an_unset_pool_is_as_large_as_the_threads_that_use_it(loaded: Loader) -> None:
+    settings = loaded("[glimpse]\nrequest_threads = 20\njob_threads = 3\n").settings
+    assert settings.database.max_pool_size is None
+    assert shown(settings)["database"]["max_pool_size"] == pool_of_service(settings) == 25
+    assert with_pool(settings.database, 25).max_pool_size == 25
+    assert pool_of_jobs(4) == 6
+
+
+def test_a_pool_that_is_set_stays_so(loaded: Loader) -> None:
+    for size in (0, 5):
+        settings = loaded(f"[glimpse]\nrequest_threads = 20\n[database]\nmax_pool_size = {size}\n").settings
+        assert shown(settings)["database"]["max_pool_size"] == size
+        assert with_pool(settings.database, 25).max_pool_size == size

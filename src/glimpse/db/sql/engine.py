@@ -18,12 +18,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from glimpse.db.sql.failures import ends_connection
 from glimpse.db.sql.index_hints import IndexNamingCompiler
+from glimpse.db.sql.mysql_tls import with_one_context
 from glimpse.db.sql.patience import PATIENCE, patience_of
 from glimpse.db.sql.statement_log import STATEMENTS, log_statements, mark_statements
 from glimpse.db.sql.transaction import RESETS
 from glimpse.db.sql.urls import engine_url, for_driver
 from glimpse.errors import Invalid
 from glimpse.settings.model import DatabaseSettings
+
+# of what has no threads, a command of an operator
+_POOL = 5
 
 #: Seconds that a writer waits for another one before SQLite says that the database is locked.
 SQLITE_BUSY_TIMEOUT = 30
@@ -51,7 +55,7 @@ def connect(settings: DatabaseSettings, connection: str | None = None) -> sa.Eng
             # both replaced by RESETS, which cost no round trip when there is nothing to undo
             skip_autocommit_rollback=True,
             pool_reset_on_return=None,
-            pool_size=settings.max_pool_size,
+            pool_size=_POOL if settings.max_pool_size is None else settings.max_pool_size,
             max_overflow=settings.max_overflow,
             pool_recycle=settings.connection_recycle_time,
             connect_args={**arguments, **_own_arguments(url, settings)},
@@ -70,7 +74,7 @@ def connect(settings: DatabaseSettings, connection: str | None = None) -> sa.Eng
     elif backend == "postgresql" and "prepare_threshold" not in arguments:
         event.listen(engine, "connect", _notice_pooler)
     elif backend == "mysql":
-        event.listen(engine, "do_connect", _connect_mysql)
+        event.listen(engine, "do_connect", _mysql_connector(engine.dialect))
         event.listen(engine, "connect", _mysql_session(settings))
     if settings.connection_trace:
         mark_statements(engine)
@@ -117,15 +121,23 @@ def _notice_pooler(connection: Any, _record: ConnectionPoolEntry) -> None:
         connection.prepare_threshold = None
 
 
-def _connect_mysql(dialect: Dialect, _record: ConnectionPoolEntry, args: list[Any], keywords: dict[str, Any]) -> Any:
-    try:
-        return dialect.connect(*args, **keywords)
-    except OSError as error:
-        # PyMySQL lets this through where a file of TLS is meant
-        raise dialect.loaded_dbapi.OperationalError(f"No connection: {error}") from error
-    except ValueError:
-        # its text may have characters of the password
-        raise dialect.loaded_dbapi.OperationalError("No connection: a value cannot be sent to the server.") from None
+def _mysql_connector(
+    dialect: Dialect,
+) -> Callable[[Dialect, ConnectionPoolEntry, list[Any], dict[str, Any]], Any]:
+    driver: Any = dialect.loaded_dbapi
+    one_context = with_one_context(driver.connections.Connection)
+
+    def on_connect(_dialect: Dialect, _record: ConnectionPoolEntry, args: list[Any], keywords: dict[str, Any]) -> Any:
+        try:
+            return one_context(*args, **keywords)
+        except OSError as error:
+            # PyMySQL lets this through where a file of TLS is meant
+            raise driver.OperationalError(f"No connection: {error}") from error
+        except ValueError:
+            # its text may have characters of the password
+            raise driver.OperationalError("No connection: a value cannot be sent to the server.") from None
+
+    return on_connect
 
 
 def _mysql_session(settings: DatabaseSettings) -> Callable[[DBAPIConnection, ConnectionPoolEntry], None]:

@@ -75,3 +75,22 @@ def truth(name: str, text: str) -> bool:
 def unusable(name: str) -> Invalid:
     """The error for the value of a parameter, which may be a secret and is not repeated."""
     return Invalid(f"The parameter {name} of the database connection has a value that cannot be used.")
+
+
+def with_one_context(connection: Any) -> Any:
+    """PyMySQL's class ``connection``, with one TLS context for all that it makes, until a file of it changes.
+
+    A new context reads the certificates of all authorities of the system, which takes longer than the connection.
+    """
+    made: dict[tuple[int, ...], Any] = {}
+
+    def context_of(of: Any, parts: dict[str, Any]) -> Any:
+        files = [Path(parts[key]) for key in _FILES.values() if parts.get(key)]
+        read_at = tuple([file.stat().st_mtime_ns for file in files])
+        if read_at not in made:
+            context = connection._create_ssl_ctx(of, parts)  # noqa: SLF001 - there is no other place
+            made.clear()
+            made[read_at] = context
+        return made[read_at]
+
+    return type("Connection", (connection,), {"_create_ssl_ctx": context_of})

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from glimpse.db.base import Database
 from glimpse.db.sql.database import SqlDatabase
@@ -13,15 +16,19 @@ from glimpse.db.sql.urls import engine_url
 from glimpse.settings.model import DatabaseSettings
 
 
-def open_database(settings: DatabaseSettings) -> SqlDatabase:
-    """Make the object; nothing is connected yet.
+def open_database(settings: DatabaseSettings, on_connect: Callable[[], None] | None = None) -> SqlDatabase:
+    """Make the object; nothing is connected yet. ``on_connect`` is called for each connection that is made.
 
     :raises Invalid: the URL cannot be read.
     """
-    database = _on(connect(settings), settings)
+    engines = [connect(settings)]
+    database = _on(engines[0], settings)
     if settings.slave_connection and not settings.synchronous_reader:
-        replica = _on(connect(settings, settings.slave_connection), settings)
-        database.read_from(replica)
+        engines.append(connect(settings, settings.slave_connection))
+        database.read_from(_on(engines[1], settings))
+    if on_connect is not None:
+        for engine in engines:
+            _tell_of_connections(engine, on_connect)
     return database
 
 
@@ -34,6 +41,13 @@ def sqlite_directory(settings: DatabaseSettings) -> str | None:
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     return os.path.dirname(os.path.abspath(url.database))
+
+
+def _tell_of_connections(engine: Engine, on_connect: Callable[[], None]) -> None:
+    def tell(_connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        on_connect()
+
+    event.listen(engine, "connect", tell)
 
 
 def for_reading(database: Database) -> Database:
