@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
-from glimpse.cli.config_options import config_options, read_settings, settings_or_exit
-from glimpse.cli.parts import try_files
+from glimpse.cli.config_check import examine
+from glimpse.cli.config_options import config_options, read_settings, settings_or_exit, strict_option
 from glimpse.settings.errors import SettingsError
+from glimpse.settings.inventory import Remarks
 from glimpse.settings.show import as_json, as_text
-from glimpse.settings.startup import refusals
 
 
 @click.group()
@@ -30,29 +31,46 @@ def show(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir
 
 @config.command()
 @config_options
+@strict_option
 @click.option("--json", "json_form", is_flag=True, help="Print JSON.")
-def check(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, json_form: bool) -> None:
-    """Say whether the service would start, and which options have no effect.
+def check(
+    config_files: tuple[Path, ...],
+    config_dirs: tuple[Path, ...],
+    data_dir: str | None,
+    strict: bool,
+    json_form: bool,
+) -> None:
+    """Say whether the service would start, and what in the configuration is doubtful or has no effect.
 
-    Exit code 0 when it would, 1 when it would not.
+    Errors come first, then warnings, then notes. The database, the stores, the addresses, and the files of policies,
+    users and others are tried; nothing is changed.
+
+    Exit code 0 when the service would start, 1 when it would not, or when there are warnings and --strict is given.
     """
-    remarks: tuple[str, ...] = ()
+    remarks = Remarks()
     try:
         loaded = read_settings(config_files, config_dirs, data_dir)
-        if not refusals(loaded.settings):
-            try_files(loaded.settings)
     except SettingsError as error:
-        errors: tuple[str, ...] = (str(error),)
+        errors = error.reasons
     else:
-        errors, remarks = refusals(loaded.settings), loaded.remarks
+        errors, found = examine(loaded.settings)
+        remarks = Remarks(loaded.warnings, loaded.notes) + found
+    usable = not errors and not (strict and remarks.warnings)
     if json_form:
-        click.echo(msgspec.json.encode({"usable": not errors, "errors": errors, "remarks": remarks}))
+        click.echo(msgspec.json.encode({"usable": usable, "errors": errors, **msgspec.to_builtins(remarks)}))
     else:
-        for remark in remarks:
-            click.echo(remark)
-        for error in errors:
-            click.echo(f"Error: {error}", err=True)
-        if not errors:
-            click.echo("The configuration can be used.")
-    if errors:
+        _print(errors, remarks, usable=usable)
+    if not usable:
         raise SystemExit(1)
+
+
+def _print(errors: Sequence[str], remarks: Remarks, *, usable: bool) -> None:
+    for error in errors:
+        click.echo(f"Error: {error}", err=True)
+    for weight, lines in (("Warning", remarks.warnings), ("Note", remarks.notes)):
+        for line in lines:
+            click.echo(f"{weight}: {line}")
+    if usable:
+        click.echo("The configuration can be used.")
+    elif not errors:
+        click.echo("Error: With --strict the warnings are errors.", err=True)

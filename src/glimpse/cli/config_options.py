@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from glimpse.settings.errors import SettingsError
 from glimpse.settings.load import Loaded, Sources, load
 from glimpse.settings.oslo import Given
 from glimpse.stores.all import DRIVERS
+
+LOG = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +37,35 @@ def config_options(command: F) -> F:
     ):  # fmt: skip
         command = decorate(command)
     return command
+
+
+def strict_option(command: F) -> F:
+    """Give a command ``--strict``."""
+    return click.option(
+        "--strict", is_flag=True, help="Do not start with warnings, for instance of options that are not known."
+    )(command)
+
+
+def require_no_warnings(loaded: Loaded, *, strict: bool) -> None:
+    """Where ``strict``, let nothing start on a configuration with warnings.
+
+    :raises ClickException: it has some.
+    """
+    if strict and loaded.warnings:
+        raise click.ClickException(as_errors(loaded.warnings))
+
+
+def as_errors(reasons: Sequence[str]) -> str:
+    """The message of a ClickException about several things: each in a line that begins with ``Error:``."""
+    return "\nError: ".join(reasons)
+
+
+def log_remarks(loaded: Loaded) -> None:
+    """Tell the log what `glimpse config check` would."""
+    for warning in loaded.warnings:
+        LOG.warning("%s", warning)
+    for note in loaded.notes:
+        LOG.info("%s", note)
 
 
 def read_settings(
@@ -64,8 +96,8 @@ def settings_or_exit(
     data_dir: str | None,
     overrides: Mapping[tuple[str, str, str], str | None] | None = None,
 ) -> Loaded:
-    """As :func:`read_settings`; a wrong configuration ends the command with one line and exit code 1."""
+    """As :func:`read_settings`; a wrong configuration ends the command with a line for each error and exit code 1."""
     try:
         return read_settings(config_files, config_dirs, data_dir, overrides)
     except SettingsError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(as_errors(error.reasons)) from error

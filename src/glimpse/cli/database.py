@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from glimpse.cli.config_options import settings_or_exit
+from glimpse.cli.waiting import tell_waiting
 from glimpse.db.base import Database
 from glimpse.errors import GlimpseError
 from glimpse.opening import open_database, open_registry
@@ -16,6 +19,9 @@ from glimpse.registry.options import is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.masking import masked_url
 from glimpse.settings.model import Settings
+
+if TYPE_CHECKING:
+    from glimpse.db.schema import SchemaState
 
 
 def sql_settings_or_exit(
@@ -93,6 +99,20 @@ def _require_current(settings: Settings) -> None:
         raise click.ClickException(state.value)
 
 
+def database_state(settings: Settings) -> SchemaState | None:
+    """What the database is, asked once and without waiting for it; None for one behind a registry that is ready.
+
+    :raises ClickException: it cannot be reached, or the registry cannot use it.
+    """
+    with failing_in_one_line(settings):
+        if is_registry(settings.database.connection):
+            _require_registry(settings, max_retries=0)
+            return None
+        from glimpse.cli.tables import schema_state
+
+        return schema_state(settings)
+
+
 def _require_registry(settings: Settings, *, max_retries: int) -> None:
     """Make the registry's acquaintance.
 
@@ -103,7 +123,12 @@ def _require_registry(settings: Settings, *, max_retries: int) -> None:
 
     registry = open_registry(settings)
     try:
-        hello = wait_for_registry(registry, max_retries=max_retries, interval=settings.database.retry_interval)
+        hello = wait_for_registry(
+            registry,
+            max_retries=max_retries,
+            interval=settings.database.retry_interval,
+            tell=partial(tell_waiting, settings),
+        )
     finally:
         registry.close()
     if not hello.ready:

@@ -16,7 +16,7 @@ from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_limits
 from glimpse.registry.options import is_registry
-from glimpse.settings.errors import SettingsError
+from glimpse.settings.errors import Faults, SettingsError
 from glimpse.settings.model import Settings
 from glimpse.signature.all import try_signatures
 from glimpse.stores.errors import StoreMisconfigured
@@ -29,17 +29,41 @@ def try_files(settings: Settings) -> None:
 
     Changes nothing.
 
-    :raises SettingsError: one of them cannot be used.
+    :raises SettingsError: some of them cannot be used; all of those are told.
     """
+    faults = Faults()
+    for part in (
+        _try_identity, _try_policy, _try_limits, _try_database, try_notifications, _try_signatures, _try_schemas,
+    ):  # fmt: skip
+        with faults.collecting():
+            part(settings)
+    faults.raise_any()
+
+
+def _try_identity(settings: Settings) -> None:
     build_authenticator(settings.auth)
+
+
+def _try_policy(settings: Settings) -> None:
     build_property_protection(settings.policy, OsloPolicy(settings.policy))
+
+
+def _try_limits(settings: Settings) -> None:
     build_limits(settings.quotas, _nothing_used)
+
+
+def _try_database(settings: Settings) -> None:
     if is_registry(settings.database.connection):
         open_registry(settings).close()
     else:
         _try_database_urls(settings)
-    try_notifications(settings)
+
+
+def _try_signatures(settings: Settings) -> None:
     try_signatures(settings.signatures)
+
+
+def _try_schemas(settings: Settings) -> None:
     try:
         build_schemas(
             container_formats=settings.formats.container_formats,

@@ -106,9 +106,11 @@ def explain_(
 ) -> None:
     """Say whether RULE lets a caller do something to an image, and by which part of which rule.
 
-    Exit code 0 when it does, 3 when it does not.
+    Exit code 0 when it does, 3 when it does not, 1 when there is no such rule.
     """
     rules = _rules(config_files, config_dirs, data_dir)
+    if not rules.known(rule):
+        raise click.ClickException(_no_such_rule(rules, rule))
     caller = Context(
         request_id="",
         user_id=user,
@@ -177,8 +179,6 @@ def _pairs(extra: Sequence[str]) -> dict[str, str]:
 
 def _print(rules: RulesInForce, rule: str, caller: Context, shown: str, explanation: Explanation) -> None:
     click.echo(f"{rule}: {'allowed' if explanation.allowed else 'NOT allowed'}")
-    if not rules.known(rule):
-        click.echo(_no_such_rule(rules, rule))
     scope = ", scoped to a domain" if caller.domain_id else ", scoped to the system" if caller.system_scope else ""
     roles = ", ".join(sorted(caller.roles)) or "none"
     click.echo(f"\ncaller  user {caller.user_id}, project {caller.project_id}, roles {roles}{scope}")

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.addresses import try_listening
+from glimpse.cli.config_options import (
+    config_options,
+    log_remarks,
+    require_no_warnings,
+    settings_or_exit,
+    strict_option,
+)
 from glimpse.cli.database import failing_in_one_line
 from glimpse.cli.places import make_data_directory
 from glimpse.cli.registry_certs import certs
@@ -23,6 +30,8 @@ from glimpse.registry.options import is_registry
 from glimpse.registry.server import RegistryApplication
 from glimpse.registry.tls import ServerTls, TlsError, TlsFiles
 from glimpse.registry.wire import SERVER_KEEPS_IDLE, Role
+from glimpse.settings.errors import SettingsError
+from glimpse.settings.load import Loaded
 from glimpse.settings.model import RegistryServer, Settings
 from glimpse.settings.pool_size import with_pool
 from glimpse.telemetry import exposition, log
@@ -37,6 +46,7 @@ _SCHEMA_SECONDS = 10.0
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", help="TCP port to listen on.")
 @click.option("--workers", help="Worker processes.")
+@strict_option
 @click.pass_context
 def registry(
     context: click.Context,
@@ -46,6 +56,7 @@ def registry(
     host: str | None,
     port: str | None,
     workers: str | None,
+    strict: bool,
 ) -> None:
     """Serve the database to nodes with client certificates until SIGTERM or SIGINT.
 
@@ -58,19 +69,22 @@ def registry(
         ("glimpse", "registry_port", "--port"): port,
         ("glimpse", "registry_workers", "--workers"): workers,
     }
-    settings = settings_or_exit(config_files, config_dirs, data_dir, overrides).settings
-    tls = _get_ready(settings)
+    loaded = settings_or_exit(config_files, config_dirs, data_dir, overrides)
+    require_no_warnings(loaded, strict=strict)
+    settings = loaded.settings
+    tls = _get_ready(loaded)
     raise SystemExit(_run(settings, tls))
 
 
 registry.add_command(certs)
 
 
-def _get_ready(settings: Settings) -> ServerTls:
-    """Everything that can fail before the port is opened.
+def _get_ready(loaded: Loaded) -> ServerTls:
+    """Everything that can fail before the port is opened; what waits for other servers comes last.
 
     :raises ClickException: the registry cannot start.
     """
+    settings = loaded.settings
     if is_registry(settings.database.connection):
         raise click.ClickException(
             "[database] connection leads to a registry: `glimpse registry` needs the database itself."
@@ -83,14 +97,31 @@ def _get_ready(settings: Settings) -> ServerTls:
         raise click.ClickException(
             f"The log file {settings.logging.file} cannot be written: {error.strerror}."
         ) from error
+    log_remarks(loaded)
     try:
         roles = {name: Role(role) for name, role in settings.registry_server.roles.items()}
         tls = ServerTls(files, roles, make_context=make_server_context)
-    except TlsError as error:
+        try_listening(_serve_options(settings, tls), settings)
+    except (TlsError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
     with failing_in_one_line(settings):
         require_tables(settings)
     return tls
+
+
+def _serve_options(settings: Settings, tls: ServerTls, in_parent: Callable[[], None] | None = None) -> ServeOptions:
+    server = settings.registry_server
+    return ServeOptions(
+        host=server.host.strip("[]"),
+        port=server.port,
+        workers=server.workers,
+        server="uvicorn",
+        drain_seconds=settings.listen.drain_seconds,
+        connections=settings.listen.connections,
+        idle_seconds=SERVER_KEEPS_IDLE,
+        in_parent=in_parent,
+        tls=tls,
+    )
 
 
 def _tls_files(server: RegistryServer) -> TlsFiles:
@@ -112,19 +143,8 @@ def _run(settings: Settings, tls: ServerTls) -> int:
         metrics_directory = exposition.prepare(settings.metrics, settings.data_dir)
     except OSError as error:
         raise click.ClickException(f"Metrics cannot be kept in {settings.data_dir}: {error.strerror}.") from error
-    server = settings.registry_server
     try:
-        options = ServeOptions(
-            host=server.host.strip("[]"),
-            port=server.port,
-            workers=server.workers,
-            server="uvicorn",
-            drain_seconds=settings.listen.drain_seconds,
-            connections=settings.listen.connections,
-            idle_seconds=SERVER_KEEPS_IDLE,
-            in_parent=_in_parent(settings, metrics_directory),
-            tls=tls,
-        )
+        options = _serve_options(settings, tls, _in_parent(settings, metrics_directory))
         return launch(options, lambda: _load(settings, tls))
     except LaunchError as error:
         raise click.ClickException(str(error)) from error

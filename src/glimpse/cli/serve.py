@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast
@@ -10,20 +9,26 @@ from typing import Literal, cast
 import click
 
 from glimpse.app import build_asgi
-from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.addresses import try_listening
+from glimpse.cli.config_options import (
+    as_errors,
+    config_options,
+    log_remarks,
+    require_no_warnings,
+    settings_or_exit,
+    strict_option,
+)
 from glimpse.cli.database import failing_in_one_line, require_database
 from glimpse.cli.parts import try_files, try_stores
 from glimpse.cli.places import make_data_directory
 from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
 from glimpse.launcher import serve as launch
-from glimpse.settings.errors import SettingsError
+from glimpse.settings.errors import Faults
 from glimpse.settings.load import Loaded
 from glimpse.settings.masking import masked_url
 from glimpse.settings.model import Settings
 from glimpse.settings.startup import refusals
 from glimpse.telemetry import exposition, log
-
-LOG = logging.getLogger(__name__)
 
 
 @click.command()
@@ -31,6 +36,7 @@ LOG = logging.getLogger(__name__)
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", help="TCP port to listen on.")
 @click.option("--workers", help="Worker processes.")
+@strict_option
 def serve(
     config_files: tuple[Path, ...],
     config_dirs: tuple[Path, ...],
@@ -38,6 +44,7 @@ def serve(
     host: str | None,
     port: str | None,
     workers: str | None,
+    strict: bool,
 ) -> None:
     """Run the image service until SIGTERM or SIGINT.
 
@@ -49,17 +56,17 @@ def serve(
         ("DEFAULT", "workers", "--workers"): workers,
     }
     loaded = settings_or_exit(config_files, config_dirs, data_dir, overrides)
-    settings = loaded.settings
-    _get_ready(settings)
-    _log_remarks(loaded)
-    raise SystemExit(_run(settings))
+    require_no_warnings(loaded, strict=strict)
+    _get_ready(loaded)
+    raise SystemExit(_run(loaded.settings))
 
 
-def _get_ready(settings: Settings) -> None:
-    """Everything that can fail before the port is opened.
+def _get_ready(loaded: Loaded) -> None:
+    """Everything that can fail before the port is opened; what waits for other servers comes last.
 
     :raises ClickException: the service cannot start.
     """
+    settings = loaded.settings
     reasons = refusals(settings)
     if reasons:
         raise click.ClickException(" ".join(reasons))
@@ -70,13 +77,36 @@ def _get_ready(settings: Settings) -> None:
         raise click.ClickException(
             f"The log file {settings.logging.file} cannot be written: {error.strerror}."
         ) from error
-    try:
+    log_remarks(loaded)
+    faults = Faults()
+    with faults.collecting():
         try_files(settings)
+    with faults.collecting():
         try_stores(settings)
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
+    with faults.collecting():
+        try_listening(serve_options(settings), settings)
+    if faults.reasons:
+        raise click.ClickException(as_errors(faults.reasons))
     with failing_in_one_line(settings):
         require_database(settings)
+
+
+def serve_options(settings: Settings, in_parent: Callable[[], None] | None = None) -> ServeOptions:
+    """How the launcher is to serve.
+
+    :raises LaunchError: a value is out of range.
+    """
+    listen = settings.listen
+    return ServeOptions(
+        host=listen.host.strip("[]"),
+        port=listen.port,
+        workers=listen.workers,
+        server=cast("Literal['granian', 'uvicorn']", listen.server),
+        drain_seconds=listen.drain_seconds,
+        connections=listen.connections,
+        write_seconds=listen.write_timeout,
+        in_parent=in_parent,
+    )
 
 
 def _run(settings: Settings) -> int:
@@ -84,22 +114,12 @@ def _run(settings: Settings) -> int:
 
     :raises ClickException: the port cannot be opened, or the server is not installed.
     """
-    listen = settings.listen
     try:
         metrics_directory = exposition.prepare(settings.metrics, settings.data_dir)
     except OSError as error:
         raise click.ClickException(f"Metrics cannot be kept in {settings.data_dir}: {error.strerror}.") from error
     try:
-        options = ServeOptions(
-            host=listen.host.strip("[]"),
-            port=listen.port,
-            workers=listen.workers,
-            server=cast("Literal['granian', 'uvicorn']", listen.server),
-            drain_seconds=listen.drain_seconds,
-            connections=listen.connections,
-            write_seconds=listen.write_timeout,
-            in_parent=_in_parent(settings, metrics_directory),
-        )
+        options = serve_options(settings, _in_parent(settings, metrics_directory))
         return launch(options, lambda: _load(settings))
     except LaunchError as error:
         raise click.ClickException(str(error)) from error
@@ -140,8 +160,3 @@ def _welcome(settings: Settings) -> str:
             "Stop: Ctrl-C",
         )
     )
-
-
-def _log_remarks(loaded: Loaded) -> None:
-    for remark in loaded.remarks:
-        LOG.info("%s", remark)

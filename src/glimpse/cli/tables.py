@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from glimpse.cli.places import embedded_file, not_made_yet
+from glimpse.cli.waiting import tell_waiting
 from glimpse.db import schema
 from glimpse.db.schema import SchemaState
 from glimpse.db.sql.database import SqlDatabase
@@ -50,7 +53,7 @@ def require_tables(settings: Settings) -> None:
     :raises GlimpseError: it cannot be reached, or its URL is wrong.
     """
     if embedded_file(settings) is None:
-        wait_for_database(settings.database)
+        wait_for_database(settings.database, tell=partial(tell_waiting, settings))
     state = schema_state(settings)
     own_doing = state is SchemaState.OWN_MISSING and embedded_file(settings) is not None
     if state is SchemaState.MISSING or own_doing:

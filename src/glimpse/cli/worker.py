@@ -10,7 +10,13 @@ from pathlib import Path
 import click
 
 from glimpse.app import build_worker
-from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.config_options import (
+    config_options,
+    log_remarks,
+    require_no_warnings,
+    settings_or_exit,
+    strict_option,
+)
 from glimpse.cli.database import failing_in_one_line, require_database
 from glimpse.cli.parts import try_notifications, try_stores
 from glimpse.cli.places import make_data_directory
@@ -24,14 +30,22 @@ LOG = logging.getLogger(__name__)
 @click.command()
 @config_options
 @click.option("--threads", type=click.IntRange(1, 256), help="Jobs at the same time; default `[glimpse] job_threads`.")
+@strict_option
 def worker(
-    config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, threads: int | None
+    config_files: tuple[Path, ...],
+    config_dirs: tuple[Path, ...],
+    data_dir: str | None,
+    threads: int | None,
+    strict: bool,
 ) -> None:
     """Run jobs until SIGTERM or SIGINT; those that run then go on in other processes."""
-    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
+    loaded = settings_or_exit(config_files, config_dirs, data_dir)
+    require_no_warnings(loaded, strict=strict)
+    settings = loaded.settings
     make_data_directory(settings)
     try:
         log.configure(settings.logging)
+        log_remarks(loaded)
         try_notifications(settings)
         try_stores(settings)
     except OSError as error:

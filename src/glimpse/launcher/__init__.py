@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from glimpse.extras import needs
 from glimpse.launcher.descriptors import affordable_connections
-from glimpse.launcher.listeners import describe, open_listeners
+from glimpse.launcher.listeners import describe, open_listeners, require_address
 from glimpse.launcher.options import ASGIApp, LaunchError, ServeOptions
 from glimpse.launcher.supervisor import Supervisor
 from glimpse.launcher.worker import ServerFactory, run_worker
 
-__all__ = ["ASGIApp", "LaunchError", "ServeOptions", "serve"]
+__all__ = ["ASGIApp", "LaunchError", "ServeOptions", "require_address", "require_server", "serve"]
 
 
 def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
@@ -50,6 +50,14 @@ def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
     finally:
         for listener in listeners:
             listener.close()
+
+
+def require_server(options: ServeOptions) -> None:
+    """See that the server library of ``options`` is installed.
+
+    :raises LaunchError: it is not.
+    """
+    _import_server(options)
 
 
 def _import_server(options: ServeOptions) -> ServerFactory:

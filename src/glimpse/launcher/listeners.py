@@ -55,9 +55,27 @@ def open_listeners(host: str, port: int, count: int, backlog: int, write_seconds
     except OSError as error:
         for listener in listeners:
             listener.close()
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise LaunchError(f"Cannot listen on {describe(address)}: {reason}.") from error
+        raise _cannot_listen(address, error) from error
     return listeners
+
+
+def _cannot_listen(address: _Address, error: OSError) -> LaunchError:
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return LaunchError(f"Cannot listen on {describe(address)}: {reason}.")
+
+
+def require_address(host: str, port: int) -> None:
+    """See that :func:`open_listeners` would get this address; nothing listens on it meanwhile.
+
+    :raises LaunchError: as there.
+    """
+    family, address = _resolve(host, port)
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise _cannot_listen(address, error) from error
 
 
 def describe(address: _Address) -> str:

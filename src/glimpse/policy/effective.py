@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from oslo_policy import _checks as nodes
@@ -72,6 +72,20 @@ class RulesInForce:
         """Names of rules that may be meant."""
         return difflib.get_close_matches(name, self.checks, n=3)
 
+    def without_effect(self) -> list[tuple[str, str]]:
+        """Rules of the files that guard nothing and that no other rule refers to: name, and the file that has it."""
+        known = {*self._defaults, *(rule.deprecated.name for rule in self._defaults.values() if rule.deprecated)}
+        named = {name for check in self.checks.values() for name in references(check)}
+        return [
+            (name, str(given.path))
+            for name, given in self._overrides.items()
+            if name not in known | named | {self.settings.policy_default_rule}
+        ]
+
+    def guarding(self, name: str) -> str | None:
+        """The rule with a default whose name is most like ``name``, None when none is like it."""
+        return next(iter(difflib.get_close_matches(name, self._defaults, n=1, cutoff=0.7)), None)
+
     def node(self, name: str) -> nodes.BaseCheck | None:
         """The tree of a rule, that of the default rule for unknown names, None where there is none either."""
         return self.checks.get(name) or self.checks.get(self.settings.policy_default_rule)
@@ -88,6 +102,20 @@ class RulesInForce:
         if before is not None and not self.settings.enforce_new_defaults and before.check != default.check:
             return f"({_shown(default.check)}) or {_shown(before.check)}", "default or deprecated"
         return default.check, "default"
+
+
+def references(check: nodes.BaseCheck) -> Iterator[str]:
+    """Names of the rules that a check refers to."""
+    match check:
+        case nodes.RuleCheck():
+            yield str(check.match)
+        case nodes.AndCheck() | nodes.OrCheck():
+            for part in check.rules:
+                yield from references(part)
+        case nodes.NotCheck():
+            yield from references(check.rule)
+        case _:
+            return
 
 
 def _shown(check: str) -> str:

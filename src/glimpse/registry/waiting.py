@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from glimpse.errors import DatabaseUnavailable
 from glimpse.registry.client import RegistryClient
@@ -14,10 +15,13 @@ from glimpse.registry.wire import Hello
 LOG = logging.getLogger(__name__)
 
 
-def wait_for_registry(client: RegistryClient, *, max_retries: int, interval: float) -> Hello:
+def wait_for_registry(
+    client: RegistryClient, *, max_retries: int, interval: float, tell: Callable[[str], None] = LOG.warning
+) -> Hello:
     """What the registry says of itself, once it answers.
 
     It is asked again ``max_retries`` times (-1: for ever), every ``interval`` seconds, unless it refuses this node.
+    ``tell`` is given a line before each wait.
 
     :raises DatabaseUnavailable: it did not answer, or refuses this node.
     """
@@ -29,5 +33,5 @@ def wait_for_registry(client: RegistryClient, *, max_retries: int, interval: flo
         except DatabaseUnavailable as error:
             if isinstance(error.__cause__, NotTrusted | WrongVersion) or 0 <= max_retries < attempt:
                 raise
-            LOG.warning("The registry does not answer; it is asked again in %g seconds (%s)", interval, error)
+            tell(f"The registry does not answer; it is asked again in {interval:g} seconds ({error})")
             time.sleep(interval)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 _LONGEST_VALUE = 120
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; ``str(error)`` is one line that says what is wrong and what is allowed."""
+    """The configuration cannot be used; ``reasons`` says what is wrong and what is allowed, each in one line."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = reasons
 
     @classmethod
     def of_option(
@@ -16,6 +23,26 @@ class SettingsError(Exception):
         shown = "" if value is None else f" = {_one_line(value)}"
         place = f" ({origin})" if origin else ""
         return cls(f"[{section}] {name}{shown}{place}: {allowed}")
+
+
+class Faults:
+    """Collects what is wrong, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    @contextmanager
+    def collecting(self) -> Generator[None]:
+        """Go on after a :class:`SettingsError` of the block, whose rest is left out."""
+        try:
+            yield
+        except SettingsError as error:
+            self.reasons += error.reasons
+
+    def raise_any(self) -> None:
+        """:raises SettingsError: something is wrong; the error has all of it."""
+        if self.reasons:
+            raise SettingsError(*dict.fromkeys(self.reasons))
 
 
 def _one_line(value: str) -> str:

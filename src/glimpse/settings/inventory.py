@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+import msgspec
+
 from glimpse.settings.awaited_options import AWAITED_OPTIONS
 from glimpse.settings.known_names import (
     NOT_USED_YET,
@@ -17,6 +19,7 @@ from glimpse.settings.known_names import (
 from glimpse.settings.options import Option
 from glimpse.settings.own_options import OWN_OPTIONS
 from glimpse.settings.peer_options import PEER_OPTIONS
+from glimpse.settings.suggestions import question
 
 #: Options that are read and checked, in the order in which they are shown.
 OPTIONS: tuple[Option, ...] = (*OWN_OPTIONS, *PEER_OPTIONS, *AWAITED_OPTIONS)
@@ -72,16 +75,14 @@ def state_of(section: str, name: str, stores: Iterable[str] = (), driver_options
 
 
 def _in_store_section(section: str, name: str, driver_options: Iterable[str]) -> State | None:
+    known = frozenset(driver_options)
     if section in RESERVED_STORES:
-        return State.NOT_USED_YET if name.startswith("filesystem_") else None
-    if name in driver_options or name in {"store_description", "weight"}:
+        return State.NOT_USED_YET if name.startswith("filesystem_") and (name in known or not known) else None
+    if name in known or name in {"store_description", "weight"}:
         return State.USED
-    return State.NOT_USED_YET if store_kind(name) is not None else None
-
-
-def store_kind(name: str) -> str | None:
-    """The kind of store whose driver has the option ``name`` in the field."""
-    return next((kind for prefix, kind in STORE_PREFIXES if name.startswith(prefix)), None)
+    prefix = next((prefix for prefix, _ in STORE_PREFIXES if name.startswith(prefix)), None)
+    # the options of a driver that exists are all known
+    return None if prefix is None or any(one.startswith(prefix) for one in known) else State.NOT_USED_YET
 
 
 def moved(section: str, name: str) -> Option | None:
@@ -89,23 +90,41 @@ def moved(section: str, name: str) -> Option | None:
     return _MOVED.get((section, name))
 
 
+class Remarks(msgspec.Struct, frozen=True):
+    """What an operator should know of a configuration that can be used, a line each.
+
+    ``warnings`` are about what is probably a mistake, ``notes`` about what has no effect or has moved.
+    """
+
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, more: Remarks) -> Remarks:
+        return Remarks((*self.warnings, *more.warnings), (*self.notes, *more.notes))
+
+
 def report(
     present: Iterable[tuple[str, str, str]], stores: Iterable[str] = (), driver_options: Iterable[str] = ()
-) -> list[str]:
-    """One line for each option of the files that has no effect or stands at a former place.
+) -> Remarks:
+    """One line for each option of the files that is unknown, has no effect or stands at a former place.
 
-    ``present``: section, name and file of each option found, in the order of the files.
+    ``present``: section, name and origin of each option found, in the order of the files.
     """
-    lines: list[str] = []
+    warnings: list[str] = []
+    notes: list[str] = []
     stores, driver_options = frozenset(stores), frozenset(driver_options)
+    of_stores = driver_options | {"store_description", "weight"}
+    more = dict.fromkeys((*stores, *(STORE_SECTIONS - RESERVED_STORES)), of_stores)
     for section, name, file in dict.fromkeys(present):
         state = state_of(section, name, stores, driver_options)
         new_place = moved(section, name)
         if new_place is not None:
-            lines.append(
+            notes.append(
                 f"[{section}] {name} ({file}) has moved to [{new_place.section}] {new_place.name}; "
                 "it is still read here"
             )
-        if state is not State.USED:
-            lines.append(f"[{section}] {name} ({file}) {state}")
-    return lines
+        if state is State.UNKNOWN:
+            warnings.append(f"[{section}] {name} ({file}) {state}{question(section, name, more)}")
+        elif state is not State.USED:
+            notes.append(f"[{section}] {name} ({file}) {state}")
+    return Remarks(tuple(warnings), tuple(notes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from glimpse.settings import stores as store_settings
 from glimpse.settings.convert import from_text
 from glimpse.settings.cors import cors_sections, more_cors, section_options
 from glimpse.settings.custom_schema import custom_schema
-from glimpse.settings.errors import SettingsError
+from glimpse.settings.errors import Faults, SettingsError
 from glimpse.settings.identity import build_auth
 from glimpse.settings.inventory import OPTIONS, report
 from glimpse.settings.keystone import credential_sections, with_keystone
@@ -24,6 +23,7 @@ from glimpse.settings.locate import configuration_files, search_directories
 from glimpse.settings.logging_levels import logging_fields
 from glimpse.settings.model import (
     Api,
+    Auth,
     Cors,
     DatabaseSettings,
     DataSources,
@@ -42,11 +42,21 @@ from glimpse.settings.model import (
     Settings,
     UriFilter,
 )
-from glimpse.settings.oslo import Files, Given, Place, normal_section, read, scan
+from glimpse.settings.oslo import (
+    Files,
+    Given,
+    Place,
+    environment_name,
+    normal_section,
+    read,
+    scan,
+    variables_of_options,
+)
 from glimpse.settings.own_options import OWN_OPTIONS, SECTION
 from glimpse.settings.places import data_directory, embedded_database, embedded_images
 from glimpse.settings.storage_quota import quota_fields
 from glimpse.settings.store_options import Drivers, identity_options, store_section
+from glimpse.settings.suggestions import closest
 from glimpse.signature.options import SignatureOptions
 
 
@@ -60,42 +70,89 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """The settings, and a line on each option and store of the files that has no effect."""
+    """The settings, and a line on each option and store of the files that is unknown or has no effect."""
 
     settings: Settings
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All lines, the weightier ones first."""
+        return (*self.warnings, *self.notes)
 
 
 def load(sources: Sources, drivers: Drivers) -> Loaded:
     """Read, check and freeze the settings; ``drivers`` are the options structs of store drivers by kind.
 
-    :raises SettingsError: a file or a value is wrong.
+    :raises SettingsError: files or values are wrong; all that can be told at once is.
     """
     files = scan(configuration_files(sources.config_files, sources.config_dirs))
-    _check_own_section(files)
-    values = dict(read(files, (*OPTIONS, *_single_options(drivers)), sources.environ, sources.command_line))
-    backends = store_settings.named_backends(values, drivers)
-    values.update(read(files, _named_options(drivers, backends), sources.environ, {}))
     origins = cors_sections(files.sections())
-    values.update(read(files, [o for section in origins for o in section_options(section)], sources.environ, {}))
+    values, backends = _values(sources, drivers, files, origins)
     data_dir = data_directory(values.get((SECTION, "data_dir")), sources.environ)
-    embedded = ("database", "connection") not in values
-    if backends:
-        configured = store_settings.named_stores(backends, values, drivers)
-    else:
-        images = embedded_images(data_dir) if embedded else None
-        configured = store_settings.single_store(values, drivers, images)
+    configured = _stores(values, backends, drivers, data_dir)
     found_in = search_directories(sources.config_files, sources.config_dirs)
     settings = _settings(values, data_dir, found_in, configured.stores, files.paths)
     settings = with_keystone(settings, files, sources.environ)
     settings = with_libraries(settings, values, files, sources.environ)
     settings = msgspec.structs.replace(settings, more_cors=more_cors(origins, values, settings.cors))
-    present = [(found.section, found.name, found.file) for found in files.present]
+    present = [
+        *((found.section, found.name, found.file) for found in files.present),
+        *variables_of_options(sources.environ),
+    ]
     credentials = credential_sections(settings) | library_credential_sections(settings)
     present = [found for found in present if found[0] not in credentials]
-    lines = report(present, map(normal_section, backends), {n for d in drivers.values() for n in d.__struct_fields__})
-    remarks = (*lines, *configured.remarks, *_unknown_variables(sources.environ))
-    return Loaded(settings, remarks)
+    remarks = report(present, map(normal_section, backends), {n for d in drivers.values() for n in d.__struct_fields__})
+    warnings = (*remarks.warnings, *configured.remarks, *_unknown_variables(sources.environ))
+    return Loaded(settings, warnings, remarks.notes)
+
+
+def _values(
+    sources: Sources, drivers: Drivers, files: Files, origins: Sequence[str]
+) -> tuple[dict[Place, Any], dict[str, str]]:
+    """The values of all options that are set, and the kinds of named stores by id.
+
+    :raises SettingsError: some are wrong; all of them are told.
+    """
+    faults = Faults()
+    with faults.collecting():
+        _check_own_section(files)
+    options = (*OPTIONS, *_single_options(drivers))
+    values = dict(read(files, options, sources.environ, sources.command_line, faults))
+    backends: dict[str, str] = {}
+    with faults.collecting():
+        backends = store_settings.named_backends(values, drivers)
+    further = (*_named_options(drivers, backends), *(o for section in origins for o in section_options(section)))
+    values.update(read(files, further, sources.environ, {}, faults))
+    faults.raise_any()
+    return values, backends
+
+
+def _stores(
+    values: Mapping[Place, Any], backends: Mapping[str, str], drivers: Drivers, data_dir: Path
+) -> store_settings.Configured:
+    """The stores of the settings.
+
+    :raises SettingsError: they cannot be used; what is wrong with the ways of identity is told with it.
+    """
+    faults = Faults()
+    with faults.collecting():
+        _auth(values)
+    try:
+        if backends:
+            configured = store_settings.named_stores(backends, values, drivers)
+        else:
+            embedded = ("database", "connection") not in values
+            configured = store_settings.single_store(values, drivers, embedded_images(data_dir) if embedded else None)
+    except SettingsError as error:
+        raise SettingsError(*faults.reasons, *error.reasons) from error
+    faults.raise_any()
+    return configured
+
+
+def _auth(values: Mapping[Place, Any]) -> Auth:
+    return build_auth(_by_part(values)["auth"], str(values.get(("paste_deploy", "flavor"), "")))
 
 
 def _single_options(drivers: Drivers) -> tuple[Any, ...]:
@@ -127,7 +184,7 @@ def _settings(
         metrics=from_text(fields["metrics"], Metrics),
         logging=from_text({**fields["logging"], **logging_fields(values)}, Logging),
         database=_database(fields["database"], values, data_dir),
-        auth=build_auth(fields["auth"], str(values.get(("paste_deploy", "flavor"), ""))),
+        auth=_auth(values),
         policy=from_text({**fields["policy"], "config_dirs": [str(path) for path in found_in]}, PolicySettings),
         stores=msgspec.structs.replace(stores, uri_filter=uri_filter, data_sources=data_sources),
         limits=limits,
@@ -175,25 +232,36 @@ def _with_parameters(url: str, parameters: str) -> Secret:
 
 
 def _check_together(settings: Settings) -> None:
-    if settings.leases.heartbeat * 2 > settings.leases.lifetime:
-        allowed = f"must be at most half of lease_time, which is {settings.leases.lifetime:g}"
-        raise SettingsError.of_option(SECTION, "lease_heartbeat", allowed, value=f"{settings.leases.heartbeat:g}")
-    if settings.metrics.port == settings.listen.port:
-        allowed = "must not be bind_port"
-        raise SettingsError.of_option(SECTION, "metrics_port", allowed, value=str(settings.metrics.port))
+    faults = Faults()
+    with faults.collecting():
+        if settings.leases.heartbeat * 2 > settings.leases.lifetime:
+            allowed = f"must be at most half of lease_time, which is {settings.leases.lifetime:g}"
+            raise SettingsError.of_option(SECTION, "lease_heartbeat", allowed, value=f"{settings.leases.heartbeat:g}")
+    with faults.collecting():
+        if settings.metrics.port == settings.listen.port:
+            allowed = "must not be bind_port"
+            raise SettingsError.of_option(SECTION, "metrics_port", allowed, value=str(settings.metrics.port))
+    faults.raise_any()
 
 
 def _check_own_section(files: Files) -> None:
     """A misspelt option of our own is an error: nobody else's file has it, and it may guard the service."""
     known = [option.name for option in OWN_OPTIONS]
+    faults = Faults()
     for found in files.present:
-        if found.section == SECTION and found.name not in known:
-            close = difflib.get_close_matches(found.name, known, n=1)
-            hint = f"; is {close[0]} meant?" if close else ""
-            raise SettingsError.of_option(SECTION, found.name, f"there is no such option{hint}", origin=found.file)
+        with faults.collecting():
+            if found.section == SECTION and found.name not in known:
+                close = closest(found.name, known)
+                hint = "" if close is None else f"; is {close} meant?"
+                raise SettingsError.of_option(SECTION, found.name, f"there is no such option{hint}", origin=found.file)
+    faults.raise_any()
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    known = {f"GLIMPSE_{option.name.upper()}" for option in OWN_OPTIONS}
+    known = {environment_name(SECTION, option.name) for option in OWN_OPTIONS}
     strange = sorted(name for name in environ if name.startswith("GLIMPSE_") and name not in known)
-    return [f"Environment variable {name} is not known and has no effect" for name in strange]
+    hints = {name: closest(name, known) for name in strange}
+    return [
+        f"Environment variable {name} is not known and has no effect{f'; is {hint} meant?' if hint else ''}"
+        for name, hint in hints.items()
+    ]

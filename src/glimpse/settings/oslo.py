@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from oslo_config import cfg, iniparser
 
-from glimpse.settings.errors import SettingsError
+from glimpse.settings.errors import Faults, SettingsError
 from glimpse.settings.options import Option
 from glimpse.settings.own_options import SECTION as OWN_SECTION
 
@@ -55,7 +55,13 @@ def scan(paths: Sequence[Path]) -> Files:
 
     :raises SettingsError: a file cannot be read or is no configuration file.
     """
-    return Files(tuple(paths), tuple(found for path in paths for found in _scan_one(path)))
+    faults = Faults()
+    present: list[Present] = []
+    for path in paths:
+        with faults.collecting():
+            present += _scan_one(path)
+    faults.raise_any()
+    return Files(tuple(paths), tuple(present))
 
 
 def _scan_one(path: Path) -> list[Present]:
@@ -78,12 +84,19 @@ def _scan_one(path: Path) -> list[Present]:
 
 
 def read(
-    files: Files, options: Iterable[Option], environ: Mapping[str, str], command_line: Mapping[Place, Given]
+    files: Files,
+    options: Iterable[Option],
+    environ: Mapping[str, str],
+    command_line: Mapping[Place, Given],
+    faults: Faults | None = None,
 ) -> dict[Place, Any]:
     """The values of ``options`` that are set anywhere; an option that is set nowhere is left out.
 
-    :raises SettingsError: a value is not what its option allows.
+    Values that their options do not allow are told in ``faults`` and left out.
+
+    :raises SettingsError: there are such values, and no ``faults`` to tell them in.
     """
+    collected = Faults() if faults is None else faults
     options = tuple(options)
     conf = _registered(options)
     conf(
@@ -93,9 +106,12 @@ def read(
     values: dict[Place, Any] = {}
     for option in options:
         given = command_line.get(option.place) or _from_environment(option, environ)
-        value = _value(conf, option, given, files)
-        if value is not None:
-            values[option.place] = value
+        with collected.collecting():
+            value = _value(conf, option, given, files)
+            if value is not None:
+                values[option.place] = value
+    if faults is None:
+        collected.raise_any()
     return values
 
 
@@ -135,6 +151,17 @@ def normal_section(section: str) -> str:
 def environment_name(section: str, name: str) -> str:
     """The environment variable that overrides an option."""
     return f"GLIMPSE_{name.upper()}" if section == OWN_SECTION else f"OS_{section.upper()}__{name.upper()}"
+
+
+def variables_of_options(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Section, option and origin of each environment variable that is written ``OS_<SECTION>__<OPTION>``."""
+    found: list[tuple[str, str, str]] = []
+    for variable in sorted(environ):
+        section, separator, name = variable.removeprefix("OS_").partition("__")
+        if variable.startswith("OS_") and separator and section and name:
+            place = section if section == "DEFAULT" else section.lower()
+            found.append((place, name.lower(), f"environment variable {variable}"))
+    return found
 
 
 def _from_environment(option: Option, environ: Mapping[str, str]) -> Given | None:

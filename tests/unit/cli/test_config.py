@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,8 @@ connection = mysql+pymysql://glance:DBPASS@controller/glance
 [keystone_authtoken]
 password = SERVICEPASS
 """
+
+REMARKABLE = SECRETIVE.replace("connection = mysql+pymysql://glance:DBPASS@controller/glance", "max_retries = 0")
 
 
 class TestShow:
@@ -79,8 +83,8 @@ class TestCheck:
         assert list(tmp_path.iterdir()) == []
 
     def test_remarks(self, glimpse: Glimpse, conf: Conf) -> None:
-        result = glimpse("config", "check", "--config-file", conf(SECRETIVE))
-        assert result.exit_code == 0
+        result = glimpse("config", "check", "--config-file", conf(REMARKABLE))
+        assert result.exit_code == 0, result.stderr
         lines = result.output.splitlines()
         assert any("[DEFAULT] image_cache_dir" in line and "not used in this version" in line for line in lines)
         assert any("[DEFAULT] registry_host" in line and "removed" in line for line in lines)
@@ -118,10 +122,74 @@ class TestCheck:
         assert result.exit_code == 1
         assert "policy.yaml" in result.stderr
 
+    def test_errors_warnings_and_notes_are_told_together_in_that_order(
+        self, glimpse: Glimpse, conf: Conf, tmp_path: Path
+    ) -> None:
+        (tmp_path / "policy.yaml").write_text("get_imges: role:admin\nmine: role:x\nget_image: rule:mine\n")
+        (tmp_path / "file").write_text("")
+        file = conf(
+            "[DEFAULT]\nbind_prot = 1\nbacklog = 5\nbind_host = 192.0.2.1\n"
+            "[glimpse]\nauth = basic\nhtpasswd_file = /nowhere/htpasswd\n"
+            "[database]\nconnection = postgresql://glance:DBPASS@127.0.0.1:1/glance\n"
+            f"[glance_store]\nfilesystem_store_datadir = {tmp_path}/file/images\n"
+        )
+        result = glimpse("config", "check", "--config-file", file)
+        assert result.exit_code == 1
+        errors = result.stderr.splitlines()
+        assert len(errors) == 4, errors
+        for text in ("/nowhere/htpasswd", f"{tmp_path}/file is no directory", "no such address", "127.0.0.1:1"):
+            assert [line for line in errors if text in line and line.startswith("Error: ")], text
+        assert [line.partition(":")[0] for line in result.stdout.splitlines()] == ["Warning", "Warning", "Note"]
+        assert "is [DEFAULT] bind_port meant?" in result.stdout
+        assert "The rule get_imges" in result.stdout
+        assert "is get_images meant?" in result.stdout
+        assert "DBPASS" not in result.output
+
+    def test_several_wrong_values(self, glimpse: Glimpse, conf: Conf) -> None:
+        file = conf("[glimpse]\nauth = ldap\n[DEFAULT]\nworkers = many\n")
+        for command in (("config", "check"), ("serve",), ("db", "check")):
+            result = glimpse(*command, "--config-file", file)
+            assert result.exit_code == 1
+            assert [line.split()[2] for line in result.stderr.splitlines()] == ["auth", "workers"]
+
+    def test_warnings_are_errors_when_strict(self, glimpse: Glimpse, conf: Conf) -> None:
+        file = conf("[DEFAULT]\nbind_prot = 1\n")
+        assert glimpse("config", "check", "--config-file", file).exit_code == 0
+        result = glimpse("config", "check", "--strict", "--config-file", file)
+        assert result.exit_code == 1
+        assert "--strict" in result.stderr
+        assert "can be used" not in result.output
+        for command in ("serve", "worker"):
+            result = glimpse(command, "--strict", "--config-file", file)
+            assert result.exit_code == 1
+            assert "is [DEFAULT] bind_port meant?" in result.stderr
+
+    def test_a_database_that_serve_would_refuse(self, glimpse: Glimpse, conf: Conf, tmp_path: Path) -> None:
+        with sqlite3.connect(tmp_path / "other.sqlite") as other:
+            other.execute("CREATE TABLE accounts (id INTEGER)")
+        other.close()
+        file = conf(
+            f"[database]\nconnection = sqlite:///{tmp_path}/other.sqlite\n"
+            f"[glance_store]\nfilesystem_store_datadir = {tmp_path}/images\n"
+        )
+        result = glimpse("config", "check", "--config-file", file)
+        assert result.exit_code == 1
+        assert "not an image database" in result.stderr
+        assert f"Note: Store default: the data directory {tmp_path}/images will be made" in result.stdout
+        assert not (tmp_path / "images").exists()
+
+    def test_a_port_in_use_is_a_warning(self, glimpse: Glimpse, conf: Conf) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            result = glimpse(
+                "config", "check", "--config-file", conf(f"[DEFAULT]\nbind_port = {taken.getsockname()[1]}")
+            )
+        assert result.exit_code == 0
+        assert "Warning: Cannot listen on 127.0.0.1:" in result.stdout
+
     def test_json(self, glimpse: Glimpse, conf: Conf) -> None:
-        content = json.loads(glimpse("config", "check", "--json", "--config-file", conf(SECRETIVE)).output)
+        content = json.loads(glimpse("config", "check", "--json", "--config-file", conf(REMARKABLE)).output)
         assert content["usable"] is True
-        assert len(content["remarks"]) == 2
+        assert (len(content["warnings"]), len(content["notes"])) == (0, 2)
         result = glimpse("config", "check", "--json", "--config-file", conf("[glimpse]\nauth = ldap\n"))
         content = json.loads(result.output)
         assert (result.exit_code, content["usable"], len(content["errors"])) == (1, False, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.private_ca import Pair, authority, unwanted
-from tests.support.service import write_options
+from tests.support.service import free_port, write_options
 from tests.unit.cli.conftest import Glimpse
 
 
@@ -106,8 +106,11 @@ def test_tables_that_are_not_ours(glimpse: Glimpse, place: Path, tmp_path: Path)
 
 
 def test_an_empty_database_gets_its_tables_as_with_serve(glimpse: Glimpse, place: Path, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        refused(glimpse, "--config-file", options_in(place), "--port", taken.getsockname()[1])
+    # what comes after the tables cannot be done
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "metrics").write_text("a file")
+    message = refused(glimpse, "--config-file", options_in(place, metrics_port=free_port()), "--port", free_port())
+    assert "Metrics cannot be kept" in message
     found = sqlite3.connect(tmp_path / "data" / "glimpse.sqlite")
     assert found.execute("SELECT count(*) FROM metadef_namespaces").fetchone()[0] > 0
     found.close()

@@ -72,6 +72,40 @@ class TestRefusals:
         )
         assert "not an image database" in self.refused(glimpse, "--config-file", file)
 
+    @pytest.mark.parametrize(("host", "reason"), [("127.0.0.1", "is in use"), ("no.such.host.invalid", "not resolve")])
+    def test_an_address_that_cannot_be_had_before_the_database_is_waited_for(
+        self, glimpse: Glimpse, conf: Conf, tmp_path: Path, host: str, reason: str
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            file = conf(
+                f"[DEFAULT]\nbind_host = {host}\nbind_port = {taken.getsockname()[1]}\n"
+                "[glimpse]\nauth = headers\ntrusted_proxies = 127.0.0.1\n"
+                # waiting for this database would take for ever, and the test with it
+                "[database]\nconnection = postgresql://glance:DBPASS@127.0.0.1:1/glance\nmax_retries = -1\n"
+                f"[glance_store]\nfilesystem_store_datadir = {tmp_path}/images\n"
+            )
+            assert reason in self.refused(glimpse, "--config-file", file)
+
+    def test_waiting_for_a_database_is_said_on_the_terminal_and_in_the_log_file(
+        self, glimpse: Glimpse, conf: Conf, tmp_path: Path
+    ) -> None:
+        file = conf(
+            f"[DEFAULT]\nlog_file = {tmp_path}/glimpse.log\n"
+            "[database]\nconnection = postgresql://glance:DBPASS@127.0.0.1:1/glance\n"
+            "max_retries = 1\nretry_interval = 0\n"
+            f"[glance_store]\nfilesystem_store_datadir = {tmp_path}/images\n"
+        )
+        for command in ("serve", "worker"):
+            result = (
+                glimpse(command, "--port", free_port(), "--config-file", file)
+                if command == "serve"
+                else glimpse(command, "--config-file", file)
+            )
+            told, refused = result.stderr.splitlines()
+            assert told.startswith("The database does not answer; it is asked again in 0 seconds (")
+            assert refused.startswith("Error: ")
+            assert told in (tmp_path / "glimpse.log").read_text()
+
     def test_an_unreachable_database(self, glimpse: Glimpse, conf: Conf, tmp_path: Path) -> None:
         file = conf(
             "[database]\nconnection = postgresql://glance:DBPASS@127.0.0.1:1/glance\nmax_retries = 0\n"

@@ -22,7 +22,7 @@ def test_texts_are_kept_as_they_are(loaded: Loader) -> None:
     assert result.settings.auth.keystone == {"keystone_authtoken": own}
     assert "p,w;" not in repr(result.settings)
     assert [line.split(" (")[0] for line in result.remarks] == [
-        "[keystone_authtoken] admin_user", "[keystone_authtoken] colour",
+        "[keystone_authtoken] colour", "[keystone_authtoken] admin_user",
     ]  # fmt: skip
     assert shown(result.settings)["keystone_authtoken"] == {
         "memcached_servers": "a:1,b:2", "password": "***", "colour": "***",

@@ -1,0 +1,144 @@
+"""What ``glimpse config check`` looks at beyond the files: all that keeps ``glimpse serve`` from starting.
+
+Nothing is made and nothing waited for: a database that does not answer at once is an error here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from glimpse.cli.addresses import try_address, try_server
+from glimpse.cli.database import database_state
+from glimpse.cli.parts import try_files, try_stores
+from glimpse.cli.places import embedded_file, not_made_yet
+from glimpse.cli.serve import serve_options
+from glimpse.db.schema import SchemaState
+from glimpse.policy.effective import RulesInForce
+from glimpse.settings.errors import Faults, SettingsError
+from glimpse.settings.inventory import Remarks
+from glimpse.settings.model import Settings, StoreSettings
+from glimpse.settings.startup import refusals
+from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.filesystem.directories import configured_directories
+from glimpse.stores.filesystem.options import FilesystemOptions
+
+
+def examine(settings: Settings) -> tuple[tuple[str, ...], Remarks]:
+    """Errors for which the service would not start, and remarks on what it would start with."""
+    faults = Faults()
+    faults.reasons += refusals(settings)
+    remarks = Remarks()
+    # a refused configuration lacks what the parts read
+    if not faults.reasons:
+        with faults.collecting():
+            try_files(settings)
+    with faults.collecting():
+        _try_data_directory(settings)
+    with faults.collecting():
+        try_server(serve_options(settings))
+    for look in (_look_at_stores, _look_at_addresses, _look_at_rules, _look_at_database):
+        with faults.collecting():
+            remarks += look(settings)
+    return tuple(dict.fromkeys(faults.reasons)), remarks
+
+
+def _try_data_directory(settings: Settings) -> None:
+    if embedded_file(settings) is None and settings.metrics.port is None:
+        return
+    reason = _unwritable(settings.data_dir)
+    if reason is not None:
+        raise SettingsError(f"The data directory {settings.data_dir} {reason}.")
+
+
+def _look_at_stores(settings: Settings) -> Remarks:
+    """Open each store by itself, but for those whose directories the service has yet to make."""
+    faults = Faults()
+    notes: list[str] = []
+    for entry in settings.stores.stores:
+        with faults.collecting():
+            missing = _missing_directories(entry)
+            if not missing:
+                alone = msgspec.structs.replace(settings.stores, default=entry.id, stores=(entry,))
+                try_stores(msgspec.structs.replace(settings, stores=alone))
+            for directory in missing:
+                reason = _unwritable(directory)
+                if reason is not None:
+                    raise SettingsError(f"The store {entry.id}: data directory {directory} {reason}.")
+                notes.append(f"Store {entry.id}: the data directory {directory} will be made")
+    faults.raise_any()
+    return Remarks(notes=tuple(notes) if embedded_file(settings) is None else ())
+
+
+def _missing_directories(entry: StoreSettings) -> list[Path]:
+    if not isinstance(entry.options, FilesystemOptions):
+        return []
+    try:
+        named = configured_directories(entry.id, entry.options)
+    except StoreMisconfigured as error:
+        raise SettingsError(f"The {error}.") from error
+    return [Path(path) for path, _ in named if not Path(path).exists()]
+
+
+def _unwritable(directory: Path) -> str | None:
+    """Why this process could not make or write ``directory``, None when it could."""
+    if directory.is_dir():
+        return None if os.access(directory, os.W_OK | os.X_OK) else "cannot be written"
+    above = next(place for place in (directory, *directory.parents) if place.exists())
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        return None
+    return f"cannot be made: {above} is {'not writable' if above.is_dir() else 'no directory'}"
+
+
+def _look_at_addresses(settings: Settings) -> Remarks:
+    """A port in use is a warning: it may be the service itself that has it."""
+    faults = Faults()
+    warnings: list[str] = []
+    places = [(settings.listen.host, settings.listen.port)]
+    if settings.metrics.port is not None:
+        places.append((settings.metrics.host, settings.metrics.port))
+    for host, port in places:
+        with faults.collecting():
+            # any port: whether the address is one of this machine
+            try_address(host, 0)
+            try:
+                try_address(host, port)
+            except SettingsError as error:
+                warnings.append(f"{error} This is as it should be while the service itself runs.")
+    faults.raise_any()
+    return Remarks(warnings=tuple(warnings))
+
+
+def _look_at_rules(settings: Settings) -> Remarks:
+    """Rules of policy files under names that mean nothing."""
+    try:
+        rules = RulesInForce(settings.policy)
+    except SettingsError:
+        return Remarks()  # told with the other files
+    # the file of protections may name any rule
+    by_policies = settings.policy.property_protection_rule_format == "policies"
+    warnings: list[str] = []
+    for name, file in rules.without_effect():
+        near = rules.guarding(name)
+        hint = "" if near is None else f"; is {near} meant?"
+        if near is not None or not by_policies:
+            warnings.append(f"The rule {name} ({file}) guards nothing, and no other rule refers to it{hint}")
+    return Remarks(warnings=tuple(warnings))
+
+
+def _look_at_database(settings: Settings) -> Remarks:
+    if not_made_yet(settings):
+        return Remarks()  # the service makes it
+    try:
+        state = database_state(settings)
+    except click.ClickException as error:
+        raise SettingsError(error.message) from error
+    if state is None or state is SchemaState.CURRENT:
+        return Remarks()
+    if state is SchemaState.MISSING or (state is SchemaState.OWN_MISSING and embedded_file(settings) is not None):
+        return Remarks(notes=(f"{state.value.removesuffix('.')}; the service makes them when it starts",))
+    hint = " Run `glimpse db sync`." if state in {SchemaState.EMPTY, SchemaState.OWN_MISSING} else ""
+    raise SettingsError(f"{state.value}{hint}")
