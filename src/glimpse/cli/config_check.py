@@ -13,7 +13,7 @@ import msgspec
 
 from glimpse.cli.addresses import try_address, try_server
 from glimpse.cli.database import database_state
-from glimpse.cli.parts import try_files, try_stores
+from glimpse.cli.parts import try_database, try_files, try_stores
 from glimpse.cli.places import embedded_file, not_made_yet
 from glimpse.cli.serve import serve_options
 from glimpse.db.schema import SchemaState
@@ -132,6 +132,7 @@ def _look_at_rules(settings: Settings) -> Remarks:
 def _look_at_database(settings: Settings) -> Remarks:
     if not_made_yet(settings):
         return Remarks()  # the service makes it
+    try_database(settings)
     try:
         state = database_state(settings)
     except click.ClickException as error:

@@ -33,7 +33,7 @@ def try_files(settings: Settings) -> None:
     """
     faults = Faults()
     for part in (
-        _try_identity, _try_policy, _try_limits, _try_database, try_notifications, _try_signatures, _try_schemas,
+        _try_identity, _try_policy, _try_limits, try_database, try_notifications, _try_signatures, _try_schemas,
     ):  # fmt: skip
         with faults.collecting():
             part(settings)
@@ -52,7 +52,11 @@ def _try_limits(settings: Settings) -> None:
     build_limits(settings.quotas, _nothing_used)
 
 
-def _try_database(settings: Settings) -> None:
+def try_database(settings: Settings) -> None:
+    """Read the URLs of the database, or what a registry needs. Connects to nothing.
+
+    :raises SettingsError: they cannot be used, or the driver is not installed.
+    """
     if is_registry(settings.database.connection):
         open_registry(settings).close()
     else:
