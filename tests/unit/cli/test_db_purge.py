@@ -137,7 +137,6 @@ def test_what_is_younger_stays(glimpse: Glimpse, count: Count, age: str) -> None
         (("--age-in-days", "1.5"), "no whole number"),
         (("--age-in-days", "-1"), "the least is 0"),
         (("--age-in-days", "99999999999999999999"), "before 1970"),
-        (("--age-in-days", str(int(time.time() // 86400))), "before 1970"),
         (("--max-rows", "many"), "no whole number"),
         (("--max-rows", "-2"), "the least is -1"),
         (("--max-rows", "2147483648"), "out of range"),
@@ -158,8 +157,16 @@ def test_input_that_is_refused(
     assert (count(image_tags), count(images)) == (TAGS, 1)
 
 
+def test_an_age_that_reaches_back_to_before_1970_is_refused(glimpse: Glimpse, count: Count) -> None:
+    # not among the parameters above, which two workers that collect tests around midnight would have different ones of
+    result = glimpse("db", "purge", "--age-in-days", str(int(time.time() // 86400) + 1))
+    assert result.exit_code == 1
+    assert "before 1970" in result.stderr
+    assert count(image_tags) == TAGS
+
+
 def test_the_oldest_age_that_is_taken(glimpse: Glimpse, engine: sa.Engine) -> None:
-    days = int(time.time() // 86400) - 1
+    days = int(time.time() // 86400) - 2
     assert printed(glimpse("db", "purge", "--age-in-days", str(days)).stdout)["total"] == 0
 
 
@@ -186,8 +193,7 @@ def test_an_interrupted_run_leaves_whole_batches_and_the_next_one_goes_on(
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
     ) as running:
-        deadline = time.monotonic() + 50
-        while count(image_tags) == TAGS and running.poll() is None and time.monotonic() < deadline:
+        while count(image_tags) == TAGS and running.poll() is None:
             time.sleep(0.02)
         running.send_signal(how)
         output, _ = running.communicate()
