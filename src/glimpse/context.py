@@ -29,3 +29,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     def project_scoped(self) -> bool:
         """False for system- and domain-scoped identities, which no image rule accepts (spec 01, section 8.1)."""
         return self.system_scope is None and self.domain_id is None
+
+    @property
+    def sees_credentials(self) -> bool:
+        """Whether URLs of locations are shown with the credentials in them: to administrators and services."""
+        return self.is_admin or "service" in self.roles or "service" in self.service_roles

@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from glimpse.domain.limits import check_text
+from glimpse.domain.location_secrets import refuse_masked
 from glimpse.errors import Conflict, Invalid
 
 #: Longest URL that a location row takes, in bytes of UTF-8 (spec 04, section 3.3).
@@ -46,6 +47,7 @@ def location_request(document: Mapping[str, object]) -> LocationRequest:
     if not isinstance(url, str) or not url:
         raise Invalid("The body must have the key url, a text.")
     check_url(url)
+    refuse_masked(url)
     if "validation_data" not in document:
         return LocationRequest(url)
     given = document["validation_data"]

@@ -11,6 +11,7 @@ import msgspec
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.limits import check_count
 from glimpse.domain.location_data import DigestClaims, check_metadata, check_url
+from glimpse.domain.location_secrets import refuse_masked, shown_url
 from glimpse.domain.patch import Operation
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Forbidden, Invalid
@@ -122,6 +123,7 @@ class LocationEdit:
     def _add(self, value: Mapping[str, Any], position: int) -> None:
         check_count("locations", len(self._list) + 1, self._quota)
         given = _location(value)
+        refuse_masked(given.url)
         if any(one.url == given.url and _as_given(one, given) for one in self._list):
             raise Invalid("The image has this location with these metadata already.")
         self._claims.add(value.get("validation_data", {}))
@@ -140,12 +142,25 @@ class LocationEdit:
             for value in values:
                 self._add(value, len(self._list))
             return
-        given = [_location(value) for value in values]
+        given = self._unmasked([_location(value) for value in values])
         if Counter(one.url for one in given) != Counter(one.url for one in self._list):
             raise Invalid("Replacing locations changes their metadata only; their URLs must be those of the image.")
         for value in values:
             self._claims.add(value.get("validation_data", {}))
         self._list = [self._relabel(one) for one in given]
+
+    def _unmasked(self, given: Sequence[Location]) -> list[Location]:
+        """``given`` with the URLs that the image has in the place of masked ones, which the client was shown."""
+        urls = [one.url for one in self._list]
+        named: list[Location] = []
+        for one in given:
+            url = next((url for url in urls if one.url == url), None)
+            if url is None:
+                url = next((url for url in urls if one.url == shown_url(url)), one.url)
+            if url in urls:
+                urls.remove(url)
+            named.append(msgspec.structs.replace(one, url=url))
+        return named
 
     def _relabel(self, given: Location) -> Location:
         position = next(number for number, one in enumerate(self._list) if one.url == given.url)

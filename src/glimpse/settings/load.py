@@ -54,6 +54,7 @@ from glimpse.settings.oslo import (
 )
 from glimpse.settings.own_options import OWN_OPTIONS, SECTION
 from glimpse.settings.places import data_directory, embedded_database, embedded_images
+from glimpse.settings.startup import credential_warnings
 from glimpse.settings.storage_quota import quota_fields
 from glimpse.settings.store_options import Drivers, identity_options, store_section
 from glimpse.settings.suggestions import closest
@@ -104,7 +105,8 @@ def load(sources: Sources, drivers: Drivers) -> Loaded:
     credentials = credential_sections(settings) | library_credential_sections(settings)
     present = [found for found in present if found[0] not in credentials]
     remarks = report(present, map(normal_section, backends), {n for d in drivers.values() for n in d.__struct_fields__})
-    warnings = (*remarks.warnings, *configured.remarks, *_unknown_variables(sources.environ))
+    unknown = _unknown_variables(sources.environ)
+    warnings = (*remarks.warnings, *configured.remarks, *unknown, *credential_warnings(settings))
     return Loaded(settings, warnings, remarks.notes)
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 
+from glimpse.registry.options import is_registry
 from glimpse.settings.model import Settings
+
+#: Kinds of stores whose addresses may carry a user, a password or a token.
+_KINDS_WITH_CREDENTIALS = frozenset({"http", "s3", "swift"})
 
 
 def refusals(settings: Settings) -> tuple[str, ...]:
@@ -21,6 +25,23 @@ def refusals(settings: Settings) -> tuple[str, ...]:
             "set [glimpse] auth to basic, headers or keystone, or [DEFAULT] bind_host to 127.0.0.1."
         )
     return tuple(reasons)
+
+
+def credential_warnings(settings: Settings) -> tuple[str, ...]:
+    """One sentence where credentials in URLs of locations lie in the database in clear."""
+    api = settings.api
+    if not (settings.stores.named or api.show_multiple_locations or api.show_image_direct_url):
+        # the default configuration has a store of the kind http that nobody may know of
+        return ()
+    kinds = sorted({store.kind for store in settings.stores.stores} & _KINDS_WITH_CREDENTIALS)
+    database = settings.database
+    if not kinds or database.metadata_encryption_key is not None or is_registry(database.connection):
+        return ()
+    sentence = (
+        f"Credentials in the URLs of locations in stores of the kind {', '.join(kinds)} lie in the database in clear: "
+        "set [DEFAULT] metadata_encryption_key before users add such locations."
+    )
+    return (sentence,)
 
 
 def is_loopback(host: str) -> bool:

@@ -8,8 +8,11 @@ import msgspec
 
 from glimpse.api.exchange import Exchange, Reply, json_reply
 from glimpse.domain.job import Job, JobStatus
+from glimpse.domain.location_secrets import shown_url
 from glimpse.services.image_tasks import tasks_of_image
 
+#: What of an input may hold credentials.
+_URL = "loc_url"
 #: Statuses of the wire by those of jobs.
 _STATUSES = {
     JobStatus.PENDING: "pending",
@@ -24,11 +27,15 @@ async def list_(exchange: Exchange) -> Reply:
     """GET: 200 with all tasks of the image, without pages."""
     jobs = await exchange.blocking(tasks_of_image, exchange.deps, exchange.context, exchange.params["image_id"])
     kept = timedelta(hours=exchange.settings.jobs.keep_hours)
-    return json_reply(msgspec.json.encode({"tasks": [task_row(job, kept) for job in jobs]}))
+    rows = [task_row(job, kept, sees_credentials=exchange.context.sees_credentials) for job in jobs]
+    return json_reply(msgspec.json.encode({"tasks": rows}))
 
 
-def task_row(job: Job, kept: timedelta) -> dict[str, object]:
+def task_row(job: Job, kept: timedelta, *, sees_credentials: bool) -> dict[str, object]:
     """A job in the form of this resource, whose times have no ``Z``; ``kept`` is how long ended ones are kept."""
+    given = job.input
+    if _URL in given and not sees_credentials:
+        given = {**given, _URL: shown_url(given[_URL])}
     return {
         "id": job.id,
         "type": job.type,
@@ -44,7 +51,7 @@ def task_row(job: Job, kept: timedelta) -> dict[str, object]:
         "deleted": False,
         "message": job.message,
         "result": job.result,
-        "input": job.input,
+        "input": given,
     }
 
 

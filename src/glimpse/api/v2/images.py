@@ -38,7 +38,8 @@ async def list_(exchange: Exchange) -> Reply:
     request = parse_list_request(exchange.scope["query_string"], exchange.settings.limits)
     images, last = await exchange.blocking(list_images, exchange.deps, exchange.context, request.query)
     view, is_admin = exchange.workshop.documents.image_view, exchange.context.is_admin
-    documents = [image_document(image, view, is_admin=is_admin) for image in images]
+    sees_credentials = exchange.context.sees_credentials
+    documents = [image_document(image, view, is_admin=is_admin, sees_credentials=sees_credentials) for image in images]
     next_link = None if last is None else request.next_link(last)
     return json_reply(image_list_body(documents, first=request.first, next_link=next_link))
 
@@ -73,4 +74,6 @@ def _operations(exchange: Exchange, draft: Draft, body: bytes) -> tuple[Operatio
 
 
 def _body(exchange: Exchange, image: Image) -> bytes:
-    return image_body(image, exchange.workshop.documents.image_view, is_admin=exchange.context.is_admin)
+    context = exchange.context
+    view = exchange.workshop.documents.image_view
+    return image_body(image, view, is_admin=context.is_admin, sees_credentials=context.sees_credentials)

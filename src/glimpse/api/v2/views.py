@@ -8,6 +8,7 @@ import msgspec
 
 from glimpse.domain.clock import wire_time
 from glimpse.domain.image import Image, Location
+from glimpse.domain.location_secrets import shown_url
 from glimpse.domain.properties import HIDDEN_PROPERTIES, shown_value
 from glimpse.domain.status import Status
 
@@ -32,12 +33,17 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def image_document(
-    image: Image, view: ImageView, *, is_admin: bool = False, unreadable: Iterable[str] = ()
+    image: Image,
+    view: ImageView,
+    *,
+    is_admin: bool = False,
+    sees_credentials: bool = False,
+    unreadable: Iterable[str] = (),
 ) -> dict[str, object]:
     """One image with its fields in the order of the wire.
 
     ``unreadable`` are properties that the caller may not read. ``is_admin`` matters for a deactivated image, whose
-    locations nobody else is shown.
+    locations nobody else is shown; ``sees_credentials`` for URLs of locations, where they are masked for others.
     """
     document: dict[str, object] = dict(image.properties)
     if None in document.values() or view.typed_names:
@@ -67,9 +73,18 @@ def image_document(
     document["created_at"] = wire_time(image.created_at)
     document["updated_at"] = wire_time(image.updated_at)
     if view.locations:
-        document["locations"] = [{"url": location.url, "metadata": location.metadata} for location in shown]
+        document["locations"] = [
+            {
+                # most URLs have neither a user nor a query: no call for these
+                "url": location.url
+                if sees_credentials or ("@" not in location.url and "?" not in location.url)
+                else shown_url(location.url),
+                "metadata": location.metadata,
+            }
+            for location in shown
+        ]
     if shown and view.direct_url:
-        document["direct_url"] = shown[0].url
+        document["direct_url"] = shown[0].url if sees_credentials else shown_url(shown[0].url)
     document["tags"] = image.tags
     document["self"] = path
     document["file"] = f"{path}/file"
@@ -79,9 +94,9 @@ def image_document(
     return document
 
 
-def image_body(image: Image, view: ImageView, *, is_admin: bool = False, unreadable: Iterable[str] = ()) -> bytes:
+def image_body(image: Image, view: ImageView, *, is_admin: bool = False, sees_credentials: bool = False) -> bytes:
     """The response body of one image; arguments as of :func:`image_document`."""
-    return _encode(image_document(image, view, is_admin=is_admin, unreadable=unreadable))
+    return _encode(image_document(image, view, is_admin=is_admin, sees_credentials=sees_credentials))
 
 
 def image_list_body(documents: Sequence[Mapping[str, object]], *, first: str, next_link: str | None = None) -> bytes:

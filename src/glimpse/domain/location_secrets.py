@@ -1,0 +1,51 @@
+"""URLs of locations as they are shown to those who may not know the credentials in them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from glimpse.errors import Invalid
+
+MASK: Final = "***"
+
+#: Of these schemes a query may carry a signature or a token.
+_WITH_QUERY: Final = re.compile(r"(?:https?|s3(?:\+https?)?|swift(?:\+https?)?)://", re.IGNORECASE)
+_MASKED: Final = re.compile(r"://\*\*\*@|[?&](?:[^&#]*=)?\*\*\*(?:[&#]|\Z)")
+_PORT: Final = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::\d*)?")
+
+
+def shown_url(url: str) -> str:
+    """``url`` with user and password, and the values of a query, masked; without any it is returned as it is.
+
+    A password that was not quoted may hold a slash: then all up to the last ``@`` is masked.
+    """
+    if "@" not in url and "?" not in url:
+        return url
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        rest = f"{MASK}@{authority.rpartition('@')[2]}{rest[len(authority) :]}"
+    elif "@" in rest and not _PORT.fullmatch(authority):
+        rest = f"{MASK}@{rest.rpartition('@')[2]}"
+    if "?" in rest and _WITH_QUERY.match(url):
+        place, _, after = rest.partition("?")
+        query, hash_sign, fragment = after.partition("#")
+        rest = f"{place}?{'&'.join(map(_masked_argument, query.split('&')))}{hash_sign}{fragment}"
+    return f"{scheme}://{rest}"
+
+
+def refuse_masked(url: str) -> None:
+    """Keep the mask from being written back as if it were the credentials.
+
+    :raises Invalid: ``url`` is what :func:`shown_url` makes of another one.
+    """
+    if _MASKED.search(url):
+        raise Invalid("The credentials in the URL of the location are masked; name it with its credentials.")
+
+
+def _masked_argument(argument: str) -> str:
+    name, equals, _ = argument.partition("=")
+    return f"{name}={MASK}" if equals else MASK if argument else ""
