@@ -92,7 +92,8 @@ def test_hashing_survives_killed_workers(start_service: StartService, web: WebSe
     assert (shown["name"], shown["p1"], shown["p2"]) == ("after", "v", "v")
     assert [one["url"] for one in shown["locations"]] == [web.url("slow", "a")]
     assert (job(service)["status"], job(service)["attempt"]) == ("succeeded", 3)
-    assert api.download(image_id).body == DATA
+    # its data are served once a job has compared them with the digest of the image
+    assert eventually(lambda: api.download(image_id).body == DATA, 20), service.log
 
 
 def test_everything_killed_while_a_digest_is_verified(start_service: StartService, web: WebServer) -> None:
@@ -202,4 +203,5 @@ def test_locations_that_were_being_removed(start_service: StartService, web: Web
     assert eventually(lambda: not stored_files(service), 20), service.log
     assert eventually(lambda: rows(service, "SELECT * FROM glimpse_leases") == [])
     assert [one["url"] for one in api.show(image_id)["locations"]] == [web.url("files", "a")]
-    assert api.download(image_id).body == DATA
+    # its data are served once a job has compared them with the digest of the image
+    assert eventually(lambda: api.download(image_id).body == DATA, 20), service.log
