@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -38,9 +39,14 @@ def sqlite_directory(settings: DatabaseSettings) -> str | None:
     :raises Invalid: the URL cannot be read.
     """
     url = engine_url(settings.connection)
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+    if url.get_backend_name() != "sqlite" or not url.database:
         return None
-    return os.path.dirname(os.path.abspath(url.database))
+    if ":memory:" in url.database or url.query.get("mode") == "memory":
+        return None
+    name = url.database
+    if name.startswith("file:"):  # a URI of SQLite
+        name = unquote(name.removeprefix("file:").removeprefix("//localhost").partition("?")[0])
+    return os.path.dirname(os.path.abspath(name))
 
 
 def _tell_of_connections(engine: Engine, on_connect: Callable[[], None]) -> None:
