@@ -102,7 +102,7 @@ class Sized(DataDirectory):
 
     def __init__(self, path: str, priority: int, free: int) -> None:
         options = FilesystemOptions()
-        super().__init__("cheap", Prepared(path, priority, (0, 0), "/"), TimedCalls("cheap", options))
+        super().__init__("cheap", Prepared(path, priority, (0, 0), "/"), TimedCalls("cheap", options), reserve=0)
         self.free = free
 
     def free_bytes(self) -> int:

@@ -116,6 +116,7 @@ def test_options_are_named_after_their_store_kind_as_operators_know_them():
         "filesystem_store_chunk_size",
         "filesystem_thin_provisioning",
         "filesystem_store_timeout",
+        "filesystem_store_reserve",
         "filesystem_store_thread_pool_size",
         "filesystem_store_threadpool_threshold",
     }

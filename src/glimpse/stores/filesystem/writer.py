@@ -26,6 +26,7 @@ _WRITE_OUT_EVERY = 64 << 20
 #: Of what is free a writer may take this part before it looks again: others write as well.
 _SHARE = 128
 _LONGEST_LOOK = 64 << 20
+_NO_END = 1 << 63
 
 _ATTEMPT_ATTRIBUTE = "user.glimpse.attempt"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -63,12 +64,14 @@ class FilesystemWriter:
         self._fd = fd
         self._position: int = 0
         self._written_out: int = 0
-        self._room: int = 0
+        self._room: int = 0 if target.reserve else _NO_END
 
     def write(self, data: Bytes) -> None:
         size = len(data)
+        self._room -= size
         try:
-            self._take_room(size)
+            if self._room < 0:
+                self._take_room(size)
             done = os.pwrite(self._fd, data, self._position)
             while done < size:
                 done += os.pwrite(self._fd, memoryview(data)[done:], self._position + done)
@@ -108,10 +111,10 @@ class FilesystemWriter:
             LOG.warning("Store %s: unfinished data could not be removed: %s", self._target.store_id, error)
 
     def _take_room(self, size: int) -> None:
-        """:raises StoreFull: ``size`` bytes more would take of the reserve."""
-        self._room -= size
-        if self._room >= 0 or not self._target.reserve:
-            return
+        """Look how much is free, when what was found before is used up.
+
+        :raises StoreFull: ``size`` bytes more would take from the reserve.
+        """
         found = os.fstatvfs(self._fd)
         left = found.f_bavail * found.f_frsize - self._target.reserve - size
         if left < 0:
@@ -148,7 +151,10 @@ class ThinWriter(FilesystemWriter):
         view = memoryview(data)
         try:
             runs = data_runs(view, self._position, self._zeros)
-            self._take_room(sum(end - start for start, end in runs))
+            size = sum(end - start for start, end in runs)
+            self._room -= size
+            if self._room < 0:
+                self._take_room(size)
             for start, end in runs:
                 done = start
                 while done < end:
