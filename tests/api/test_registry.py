@@ -81,9 +81,9 @@ from glimpse.cli.config_options import settings_or_exit
 from glimpse.cli import jobs, metadefs, serve, worker
 from glimpse.app import build_service
 
-settings = settings_or_exit((Path(sys.argv[1]),), (), None).settings
-serve._get_ready(settings)
-service = build_service(settings)
+loaded = settings_or_exit((Path(sys.argv[1]),), (), None)
+serve._get_ready(loaded)
+service = build_service(loaded.settings)
 sent = []
 
 async def run():

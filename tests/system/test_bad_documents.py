@@ -314,7 +314,7 @@ def test_a_body_where_none_is_taken_is_400(api: Api) -> None:
 def test_wrong_methods_are_405_with_what_is_allowed(api: Api) -> None:
     image_id = api.new()
     for method, path, allowed in (
-        ("POST", f"/v2/images/{image_id}/file", {"GET", "PUT"}),
+        ("POST", f"/v2/images/{image_id}/file", {"GET", "HEAD", "PUT"}),
         ("PUT", f"/v2/images/{image_id}/tags/x", None),
         ("GET", f"/v2/images/{image_id}/tags/x", {"PUT", "DELETE"}),
         ("GET", f"/v2/images/{image_id}/actions/deactivate", {"POST"}),

@@ -8,6 +8,7 @@ import pytest
 from glimpse import errors as tree
 from glimpse.errors import (
     BodyIncomplete,
+    Busy,
     Conflict,
     DatabaseUnavailable,
     DataIncomplete,
@@ -18,6 +19,7 @@ from glimpse.errors import (
     LeaseLost,
     RangeNotSatisfiable,
     SizeMismatch,
+    TooManyAttempts,
 )
 from glimpse.registry import errors
 from glimpse.registry.errors import (
@@ -34,6 +36,8 @@ SPECIAL = {
     BodyIncomplete: lambda: BodyIncomplete(7),
     RangeNotSatisfiable: lambda: RangeNotSatisfiable("The range is outside.", 99),
     DataIncomplete: lambda: DataIncomplete("The store ended.", 512),
+    TooManyAttempts: lambda: TooManyAttempts("Too many failed logins.", 2.5),
+    Busy: lambda: Busy("The service is busy.", 5),
 }
 OF_THE_SERVICE = [kind for kind in vars(tree).values() if isinstance(kind, type) and issubclass(kind, GlimpseError)]
 OF_THE_WIRE = [DeadlinePassed, NotProcessed, RoleRefused, UnknownMethod, VersionRefused]
