@@ -269,7 +269,11 @@ class TestConcurrency:
         theirs = other.wire.create()["id"]
         assert other.wire.upload(theirs, DATA).status == 204
 
+        downloads = at.wire.service.application._workshop.downloads  # type: ignore[attr-defined]
+
         async def ask() -> list[Answer]:
+            while downloads.running < len(held):
+                await asyncio.sleep(0.01)
             return [
                 await at.wire.ask("GET", f"/v2/images/{held[0]}/file"),
                 await other.wire.ask("GET", f"/v2/images/{theirs}/file"),

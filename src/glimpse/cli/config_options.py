@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 
 import click
 
+from glimpse.settings.defaults import default_of
 from glimpse.settings.errors import SettingsError
+from glimpse.settings.inventory import BY_PLACE
 from glimpse.settings.load import Loaded, Sources, load
-from glimpse.settings.oslo import Given
+from glimpse.settings.options import Kind
+from glimpse.settings.oslo import Given, environment_name
 from glimpse.stores.all import DRIVERS
 
 LOG = logging.getLogger(__name__)
@@ -22,10 +25,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 
 
+#: How ``--help`` names what an option takes.
+_METAVARS: dict[Kind, str] = {"integer": "INTEGER", "number": "NUMBER"}
+
+
+def setting_option(switch: str, section: str, name: str, help_: str, metavar: str | None = None) -> Callable[[F], F]:
+    """A switch that overrides an option of the files. Its value is read as those are, by ``settings/load.py``.
+
+    ``--help`` shows the option, its type and default, and the environment variable that overrides it too.
+    """
+    option = BY_PLACE[section, name]
+    default = default_of(option).replace("`", "")
+    variable = environment_name(section, name)
+    return click.option(
+        switch,
+        metavar=metavar or _METAVARS.get(option.kind, "TEXT"),
+        help=f"{help_} Overrides [{section}] {name}. [env var: {variable}; default: {default}]",
+    )
+
+
 def config_options(command: F) -> F:
     """Give a command ``--config-file``, ``--config-dir`` and ``--data-dir``."""
     for decorate in (
-        click.option("--data-dir", metavar="DIR", help="Where the service keeps its own data."),
+        setting_option("--data-dir", "glimpse", "data_dir", "Where the service keeps its own data.", "DIR"),
         click.option(
             "--config-dir", "config_dirs", type=_PATH, multiple=True, metavar="DIR",
             help="Read all *.conf of this directory, after the files. May be repeated.",

@@ -13,6 +13,7 @@ from glimpse.cli.config_options import (
     config_options,
     log_remarks,
     require_no_warnings,
+    setting_option,
     settings_or_exit,
     strict_option,
 )
@@ -43,9 +44,9 @@ _SCHEMA_SECONDS = 10.0
 
 @click.group(invoke_without_command=True)
 @config_options
-@click.option("--host", help="Address to listen on.")
-@click.option("--port", help="TCP port to listen on.")
-@click.option("--workers", help="Worker processes.")
+@setting_option("--host", "glimpse", "registry_host", "Address to listen on.")
+@setting_option("--port", "glimpse", "registry_port", "TCP port to listen on.")
+@setting_option("--workers", "glimpse", "registry_workers", "Worker processes.")
 @strict_option
 @click.pass_context
 def registry(

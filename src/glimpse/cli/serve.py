@@ -15,6 +15,7 @@ from glimpse.cli.config_options import (
     config_options,
     log_remarks,
     require_no_warnings,
+    setting_option,
     settings_or_exit,
     strict_option,
 )
@@ -33,9 +34,9 @@ from glimpse.telemetry import exposition, log
 
 @click.command()
 @config_options
-@click.option("--host", help="Address to listen on.")
-@click.option("--port", help="TCP port to listen on.")
-@click.option("--workers", help="Worker processes.")
+@setting_option("--host", "DEFAULT", "bind_host", "Address to listen on.")
+@setting_option("--port", "DEFAULT", "bind_port", "TCP port to listen on.")
+@setting_option("--workers", "DEFAULT", "workers", "Worker processes.")
 @strict_option
 def serve(
     config_files: tuple[Path, ...],

@@ -22,6 +22,11 @@ class Concurrency:
         self._running = 0
         self._of_party: dict[str, int] = {}
 
+    @property
+    def running(self) -> int:
+        """Transfers that run now."""
+        return self._running
+
     @contextmanager
     def place(self, party: str) -> Generator[None]:
         """Count one more transfer of ``party`` while the block runs.

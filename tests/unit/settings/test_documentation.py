@@ -5,14 +5,12 @@ from __future__ import annotations
 import operator
 import re
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from glimpse.cli.main import COMMANDS
+from glimpse.settings.defaults import default_of, written
 from glimpse.settings.inventory import OPTIONS
-from glimpse.settings.model import Settings
 from glimpse.settings.options import Option
 from glimpse.settings.oslo import environment_name
 from glimpse.settings.store_options import OCTAL, driver_options
@@ -30,28 +28,6 @@ def row(option: Option, default: str) -> str:
     """The line that the document must have for an option."""
     kind = f"one of {', '.join(f'`{choice}`' for choice in option.choices)}" if option.choices else option.kind
     return f"| `{option.name}` | {kind} | {default} | {option.help} |"
-
-
-def written(value: Any, *, octal: bool = False) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, tuple | dict):
-        return f"`{', '.join(value)}`" if value else "empty"
-    if isinstance(value, float):
-        return f"`{value:g}`"
-    return f"`{value:o}`" if octal else f"`{value}`"
-
-
-def default_of(option: Option) -> str:
-    if option.default_text is not None:
-        return option.default_text
-    assert option.target is not None, f"{option.place} needs a default_text"
-    part, _, field = option.target.partition(".")
-    types = {found.name: found.type for found in msgspec.structs.fields(Settings)}
-    defaults = {found.name: found.default for found in msgspec.structs.fields(types[part])}
-    return written(defaults[field])
 
 
 def section_of(text: str, section: str) -> str:
