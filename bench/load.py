@@ -31,9 +31,15 @@ def load(url: str, size: int) -> None:
     """Create the tables, fill them with a catalogue of ``size`` images and let the database look at them."""
     engine = connect(DatabaseSettings(connection=Secret(url), sqlite_synchronous=False))
     schema.sync(engine)
+    fill(engine_url(url), Catalogue(size))
+    analyze(engine)
     engine.dispose()
-    fill = {"sqlite": _fill_sqlite, "postgresql": _fill_postgresql, "mysql": _fill_mysql}
-    fill[engine.dialect.name](engine_url(url), Catalogue(size))
+
+
+def fill(url: sa.URL, catalogue: Catalogue) -> None:
+    """Load a catalogue into tables that are there, and let the database keep what it knows of them."""
+    ways = {"sqlite": _fill_sqlite, "postgresql": _fill_postgresql, "mysql": _fill_mysql}
+    ways[url.get_backend_name()](url, catalogue)
 
 
 def analyze(engine: sa.Engine) -> None:
@@ -58,7 +64,6 @@ def _fill_sqlite(url: sa.URL, catalogue: Catalogue) -> None:
             places = ", ".join("?" for _ in loaded.columns)
             driver.executemany(f"INSERT INTO {_target(loaded)} VALUES ({places})", loaded.rows)
             driver.commit()
-    analyze(engine)
     engine.dispose()
 
 
@@ -71,7 +76,6 @@ def _fill_postgresql(url: sa.URL, catalogue: Catalogue) -> None:
                 for block in _blocks(loaded.rows):
                     copy.write(block)
         driver.commit()
-    analyze(engine)
     engine.dispose()
 
 
@@ -89,7 +93,6 @@ def _fill_mysql(url: sa.URL, catalogue: Catalogue) -> None:
                 f" ({', '.join(loaded.columns)})"
             )
             driver.commit()
-    analyze(engine)
     engine.dispose()
 
 

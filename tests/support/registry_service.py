@@ -73,9 +73,9 @@ class RegistryService(Service):
         }
 
     def answers(self) -> bool:
-        """Whether the health check answers 200."""
+        """Whether the health check answers 200, and the endpoint of metrics, which is opened last."""
         try:
-            return self.get("/healthcheck") == 200
+            return self.get("/healthcheck") == 200 and bool(self.metrics())
         except (OSError, http.client.HTTPException):
             return False
 
