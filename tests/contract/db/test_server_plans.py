@@ -131,7 +131,7 @@ def test_common_operations_use_indexes_whatever_was_analysed(loaded: sa.Engine) 
             _operations(SqlDatabase(loaded), image_id, owner)
     finally:
         event.remove(loaded, "before_cursor_execute", record)
-    assert len(sent) > 10
+    assert len(sent) >= 8
     found = [
         f"{fault}\n{statement}"
         for statement, parameters in sent.items()
