@@ -66,7 +66,7 @@ def versions_document(*, cache: bool, multi: bool, base_url: str) -> bytes:
 def negotiate(path: str, accept: str | None, *, cache: bool, multi: bool) -> Route:
     """Find the version that a request asks for; unknown versions and the root are offered the choices.
 
-    The peer offers them for any path (spec 01, section 1.4); docs/adr/0011 says why not here.
+    Glance offers them for any path (spec 01, section 1.4); docs/adr/0011 says why not here.
     """
     segment, slash, rest = path.lstrip("/").partition("/")
     if segment == "versions":

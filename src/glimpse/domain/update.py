@@ -26,7 +26,7 @@ from glimpse.errors import Conflict, Forbidden
 
 _FORMATS = frozenset({"disk_format", "container_format"})
 _MINIMA = frozenset({"min_disk", "min_ram"})
-#: Data that are coming in, or are there, were inspected for the formats that the image has. The peer lets them be
+#: Data that are coming in, or are there, were inspected for the formats that the image has. Glance lets them be
 #: changed while an image is importing, too (spec 01, section 9.3).
 _FORMAT_STATUSES = (Status.QUEUED,)
 

@@ -1,8 +1,8 @@
 """The limits that options set: ``user_storage_quota`` and ``max_images_per_project``, the bytes and the number of all
 images of one project (spec 01, section 6.2).
 
-The project is the one that owns the image, whoever uploads or creates: it is the one whose images are counted. Images
-without an owner, which administrators alone can make, are not limited.
+The project that owns the image counts, not the one that uploads or creates it. Images without an owner, which only
+administrators can make, are not limited.
 """
 
 from __future__ import annotations

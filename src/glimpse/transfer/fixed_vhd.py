@@ -18,7 +18,7 @@ _CHECKSUM_AT: Final = 64
 
 
 def disk_bytes(tail: bytes, size: int) -> int | None:
-    """Bytes of the disk in a fixed VHD of ``size`` bytes that ends with ``tail``; None where it is none.
+    """Bytes of the disk in a fixed VHD of ``size`` bytes that ends with ``tail``; None where it is not one.
 
     The footer must be whole, of the type fixed, and tell the size that the data have.
     """

@@ -53,7 +53,7 @@ async def update(exchange: Exchange) -> Reply:
     body = await exchange.body()
     image_id = exchange.params["image_id"]
     if len(body) > LOOP_BYTES:
-        # the peer names what is malformed before it looks an image up; a long body is worth that only to its owner
+        # Glance names what is malformed before it looks an image up; a long body is worth that only to its owner
         await exchange.blocking(check_update_allowed, exchange.deps, exchange.context, image_id)
     operations = await exchange.decoded(body, partial(_operations, exchange, draft))
     # stores are asked about new locations, and data of removed ones deleted

@@ -107,7 +107,7 @@ def collided(error: SQLAlchemyError) -> bool:
 
 
 def misses_index(error: SQLAlchemyError) -> bool:
-    """Whether a statement was refused because an index that it names is not there, or is none for it."""
+    """Whether a statement was refused because an index that it names is missing or does not fit it."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.Error):
