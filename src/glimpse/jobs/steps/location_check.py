@@ -52,14 +52,22 @@ class Verdict(msgspec.Struct, frozen=True):
 class LocationCheck:
     """Reads each location of an image that is not verified, and verifies or refuses it.
 
-    The first verified location gives the image its digests, where ``do_secure_hash`` wants them; each further one must
-    have the same. Shared by threads, as every handler.
+    Each further location must have the digests of the first one, where ``do_secure_hash`` wants them. With
+    ``records_digests`` the image gets these; after a PATCH it has none, as on Glance, unless the client gave them.
+    Shared by threads, as every handler.
     """
 
     type = TYPE
 
     def __init__(
-        self, database: Database, stores: StoreSet, digest_threads: Executor, *, settings: Locations, formats: Formats
+        self,
+        database: Database,
+        stores: StoreSet,
+        digest_threads: Executor,
+        *,
+        settings: Locations,
+        formats: Formats,
+        records_digests: bool = False,
     ) -> None:
         self._database = database
         self._stores = stores
@@ -67,6 +75,7 @@ class LocationCheck:
         self._hashes = settings.do_secure_hash
         self._tries = max(1, settings.http_retries)
         self._formats = formats
+        self._records_digests = records_digests
         #: failed readings are counted apart: these are for processes that ended
         self.most_attempts = self._tries + 10
 
@@ -98,7 +107,8 @@ class LocationCheck:
             reference = self._reference(run, image, marks)
             inspection = Inspection(image.disk_format, image.container_format, self._formats, image.id)
             content = self._read(run, reference, location, inspection)
-            return Verdict(self._verified(reference, location, content))
+            change = self._verified(reference, location, content)
+            return Verdict(_still(reference if self._records_digests else image, change))
         except UnsupportedContent as error:
             return _unsafe(image, marks, location, str(error))
         except (_OtherData, DataNotFound) as error:
@@ -135,15 +145,16 @@ class LocationCheck:
     def _reference(self, run: Run, image: Image, marks: Mapping[int, str | None]) -> Image:
         """``image`` with the digests that its locations must have.
 
-        An image that has data of its own and no digest gets one of these first, so that what is added cannot take
-        their place.
+        Of an image that has data of its own and no digest these data are read first, so that what is added cannot
+        take their place.
         """
         own = next((one for one in image.locations if one.id not in marks), None)
         if image.os_hash_value is not None or image.checksum is not None or own is None or not self._hashes:
             return image
         content = self._read(run, image, own, None)
         columns = self._digests(image, content)
-        run.record("digests", True, _still(image, ImageChange(columns=columns, if_location=own.id)))  # noqa: FBT003
+        if self._records_digests:
+            run.record("digests", True, _still(image, ImageChange(columns=columns, if_location=own.id)))  # noqa: FBT003
         return msgspec.structs.replace(image, **columns)
 
     def _read(self, run: Run, image: Image, location: Location, inspection: Inspection | None) -> Content:
@@ -172,16 +183,15 @@ class LocationCheck:
             wanted = getattr(image, name)
             if wanted is not None and found != wanted:
                 raise _OtherData(f"The data at the location do not have the {name} of the image.")
-        columns = self._digests(image, content)
+        columns = self._digests(image, content) if self._records_digests else {}
         if image.virtual_size is None and content.virtual_size is not None:
             columns["virtual_size"] = content.virtual_size
-        change = ImageChange(
+        return ImageChange(
             columns=columns,
             verified_locations=() if location.id is None else (location.id,),
             from_status=USABLE,
             if_location=location.id,
         )
-        return _still(image, change)
 
     def _digests(self, image: Image, content: Content) -> dict[str, Any]:
         columns: dict[str, Any] = {}

@@ -76,7 +76,9 @@ class LocationImport:
         self._hashes = settings.do_secure_hash
         self._tries = max(1, settings.http_retries)
         self._formats = formats
-        self._checks = LocationCheck(database, stores, digest_threads, settings=settings, formats=formats)
+        self._checks = LocationCheck(
+            database, stores, digest_threads, settings=settings, formats=formats, records_digests=True
+        )
         self._size_cap = size_cap
         self._allowance_of = allowance_of
         #: failed readings are counted apart: these are for processes that ended
