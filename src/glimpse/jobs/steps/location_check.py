@@ -183,7 +183,7 @@ class LocationCheck:
             wanted = getattr(image, name)
             if wanted is not None and found != wanted:
                 raise _OtherData(f"The data at the location do not have the {name} of the image.")
-        columns = self._digests(image, content) if self._records_digests else {}
+        columns = self._digests(image, content) if self._records_digests and self._hashes else {}
         if image.virtual_size is None and content.virtual_size is not None:
             columns["virtual_size"] = content.virtual_size
         return ImageChange(
