@@ -26,7 +26,7 @@ from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.listing import SORT_KEYS, Comparison, ListQuery, SortKey
 from glimpse.domain.status import Status, Visibility
 from glimpse.errors import MarkerUnknown
-from tests.contract.db.backends import Backend
+from tests.contract.db.backends import Backend, available
 from tests.contract.db.examples import ADMIN, MOMENT, OWNER, STRANGER, image
 
 VIEWERS = {
@@ -479,3 +479,14 @@ def test_lists_do_without_the_indexes(bare: Backend) -> None:
         assert sorted(walk(bare.database, OWNER, ListQuery(order=order, limit=2)), reverse=True) == expected
     two = ListQuery(limit=2, properties=(("a", "1"), ("b", "2")))
     assert walk(bare.database, OWNER, two) == expected
+
+
+@pytest.mark.parametrize("bare", [kind for kind in available() if kind != "postgresql"], indirect=True)
+def test_lists_do_without_an_index_of_glance_that_they_name(bare: Backend) -> None:
+    schema.sync(bare.engine)
+    bare.database.create_image(image(id="one", properties={"a": "1"}, tags=("t",)))
+    with bare.engine.connect() as connection:
+        on_table = " ON image_tags" if bare.kind == "mysql" else ""
+        connection.exec_driver_sql(f"DROP INDEX ix_image_tags_image_id{on_table}")
+    [listed] = bare.database.list_images(ListQuery(limit=2), OWNER)
+    assert (listed.properties, listed.tags) == ({"a": "1"}, ("t",))

@@ -1,18 +1,25 @@
 """Which index a statement is to use, said to the databases that would choose by misleading statistics.
 
-MySQL takes it as advice, SQLite as an order. Both refuse a statement that names an index which is not there, so only
-indexes of Glance's own schema are named where nothing else can be tried. PostgreSQL has no hints.
+SQLite takes it as an order, MySQL as advice unless it is forced. Both refuse a statement that names an index which is
+not there, so only indexes of Glance's own schema are named where nothing else can be tried. PostgreSQL has no hints.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy import FromClause
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.sql.selectable import HasHints
 
 SelectT = TypeVar("SelectT", bound=HasHints)
+
+
+class Hint(Protocol):
+    """Says in a SELECT which index of a table to use."""
+
+    def __call__(self, select: SelectT, table: FromClause, name: str, /) -> SelectT: ...
+
 
 #: Of the primary key of ``images``.
 PRIMARY = "PRIMARY"
@@ -33,6 +40,16 @@ class IndexNamingCompiler(SQLiteCompiler):
 def use_index(select: SelectT, table: FromClause, name: str) -> SelectT:
     """Both are told."""
     return advise(order(select, table, name), table, name)
+
+
+def force_index(select: SelectT, table: FromClause, name: str) -> SelectT:
+    """Both are told, and MySQL is not to read the whole table instead, which advice lets it do."""
+    return order(select, table, name).with_hint(table, f"FORCE INDEX ({name})", "mysql")
+
+
+def name_no_index(select: SelectT, _table: FromClause, _name: str) -> SelectT:
+    """Neither is told."""
+    return select
 
 
 def advise(select: SelectT, table: FromClause, names: str) -> SelectT:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.failures import misses_index
+from glimpse.db.sql.index_hints import force_index, name_no_index
 from glimpse.db.sql.keyset import marker_name
 from glimpse.db.sql.led_page import led_page
 from glimpse.db.sql.list_statement import Shape, page_statement
@@ -56,7 +57,8 @@ def _on_page(image_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
 
 
 # not ordered: MariaDB would put the long texts into a temporary table on disk for that
-_CHILDREN = children(_on_page, PROJECT)
+_CHILDREN = children(_on_page, PROJECT, force_index)
+_CHILDREN_WITHOUT_HINTS = children(_on_page, PROJECT, name_no_index)
 _BY_ROW_ID = itemgetter(2)
 _BY_LAST = itemgetter(-1)
 
@@ -91,9 +93,18 @@ def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> lis
     if not rows:
         return []
     parts = {row[0]: Children() for row in rows}
-    found = connection.execute(_CHILDREN, {"ids": list(parts), "project": viewer.project_id}).fetchall()
+    found = _children(connection, {"ids": list(parts), "project": viewer.project_id})
     gather(sorted(found, key=_BY_ROW_ID), parts)
     return [build(row, parts[row[0]]) for row in rows]
+
+
+def _children(connection: Connection, values: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    try:
+        return connection.execute(_CHILDREN, values).fetchall()
+    except DBAPIError as error:
+        if not misses_index(error):
+            raise
+        return connection.execute(_CHILDREN_WITHOUT_HINTS, values).fetchall()
 
 
 def _page(connection: Connection, shape: Shape, values: dict[str, Any]) -> Sequence[Sequence[Any]]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
-from glimpse.db.sql.index_hints import PRIMARY, order
+from glimpse.db.sql.index_hints import PRIMARY, Hint, order
 from glimpse.db.sql.locations import read_metadata
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations, image_members, image_properties, image_tags, images
@@ -62,20 +62,22 @@ class Children(msgspec.Struct):
 
 
 def children(
-    of: Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]], project: sa.BindParameter[Any]
+    of: Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]],
+    project: sa.BindParameter[Any],
+    hint: Hint = order,
 ) -> sa.CompoundSelect[*tuple[Any, ...]]:
     """Properties, tags, active locations and memberships of ``project``, as rows for :func:`gather`.
 
     ``of`` is called with the column ``image_id`` of each table and gives the condition: each branch has its own,
-    so that each uses its index. Kinds are numbers, because texts would mix collations on MySQL.
+    so that each uses its index, which ``hint`` names. Kinds are numbers, because texts would mix collations on MySQL.
     """
     no_name = sa.cast(sa.null(), sa.Text).label("name")
     no_metadata = sa.cast(sa.null(), sa.Text).label("meta_data")
 
     def branch(table: sa.Table, kind: int, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
         head = (table.c.image_id, sa.literal_column(str(kind), sa.Integer).label("kind"), table.c.id.label("row_id"))
-        # said for the sake of many ids: SQLite reads all of a table for them that it thinks is small
-        rows = order(sa.select(*head, *columns), table, f"ix_{table.name}_image_id")
+        # said for the sake of many ids: for them databases read all of a table that they know too little about
+        rows = hint(sa.select(*head, *columns), table, f"ix_{table.name}_image_id")
         return rows.where(of(table.c.image_id), is_live(table))
 
     properties = branch(
