@@ -111,7 +111,8 @@ class BodyPump(Generic[T]):
     """The body of one request, and the steps that store it, which are resumed in a thread with every batch.
 
     Every batch but the last has at least ``batch_bytes`` bytes; a part that is larger passes as it is. While a thread
-    works on a batch, the loop gathers the next one and no further: at most three batches are in memory. An upload that
+    works on a batch, the loop gathers the next one and no further. At most four batches are in memory: one whose MD5 is
+    not finished, the next one as parts and joined, and the one after it on the loop. An upload that
     waits for its sender has no thread. Nothing is read before the steps ask for the first batch, so a server that
     answers ``Expect: 100-continue`` on the first read does not do so for a request that is refused.
     """
@@ -295,10 +296,14 @@ class BodyPump(Generic[T]):
                 # no name refers to it here, see feed()
                 steps.throw(self._fault or BodyIncomplete(self.received))
             elif parts:
-                steps.send(parts[0] if len(parts) == 1 else b"".join(parts))
+                batch = parts[0] if len(parts) == 1 else b"".join(parts)
+                # Only the batch stays in memory while the steps work on it.
+                parts.clear()
+                steps.send(batch)
+                del batch
+                if given.ended:
+                    steps.send(None)
             else:
-                steps.send(None)
-            if given.ended and parts:
                 steps.send(None)
         except StopIteration as end:
             self._tell(self._settle, end.value, None)
@@ -432,6 +437,7 @@ def receive_into(
         writer.write(batch)
         if progress is not None:
             progress(size)
+        del batch  # not kept while the next one is put together
     if declared_size is not None and size != declared_size:
         raise SizeMismatch(declared_size, size)
     if signature is not None:

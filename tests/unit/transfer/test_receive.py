@@ -178,7 +178,7 @@ def test_what_the_writer_raises_ends_the_upload(tmp_path: Path, executor: Execut
 
 @pytest.mark.parametrize("mib", [48, pytest.param(512, marks=pytest.mark.heavy)])
 def test_memory_stays_at_a_few_batches(mib: int, tmp_path: Path, executor: Executor) -> None:
-    """Every part is a new object, as the servers deliver them."""
+    """Four batches of 1 MiB, and what the parts cost besides. Every part is a new object, as the servers deliver."""
     pattern = os.urandom(64 * KIB)
 
     def generated() -> Iterator[Step]:
