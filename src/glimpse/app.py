@@ -15,12 +15,13 @@ import msgspec
 from glimpse.api.app import Application, counted_transfer
 from glimpse.api.cors import ASGIApp, CorsAnswers
 from glimpse.api.documents import Documents
-from glimpse.api.exchange import Workshop
+from glimpse.api.exchange import AppState
 from glimpse.api.openapi.document import openapi_document
 from glimpse.api.routes import TABLE, build_router
 from glimpse.api.v2.schemas.catalog import SchemaCatalog, build_schemas
 from glimpse.api.v2.views import ImageView
 from glimpse.auth.all import build as build_authenticator
+from glimpse.database_factory import embedded_directory, for_reading, open_database
 from glimpse.db.base import Database
 from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.all import build_handlers
@@ -30,7 +31,6 @@ from glimpse.jobs.queue import JobQueue
 from glimpse.jobs.recovery import Recovery
 from glimpse.jobs.runner import JobRunner
 from glimpse.notify.all import build_notifier
-from glimpse.opening import embedded_directory, for_reading, open_database
 from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_admission, build_limits
@@ -43,7 +43,7 @@ from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import ProcessMetrics, Recorder
 from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
-from glimpse.transfer.parts import PartMemory
+from glimpse.transfer.part_sizes import PartMemory
 
 #: Seconds that waiting notifications get to leave when the service stops.
 NOTIFY_SECONDS = 5.0
@@ -108,7 +108,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         notifier=notifier,
     )
     reading = for_reading(settings, database)
-    workshop = Workshop(
+    app_state = AppState(
         deps=deps,
         reading_deps=deps if reading is database else replace(deps, database=reading, metadefs=reading),
         settings=settings,
@@ -129,8 +129,8 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     runner = _runner(settings, deps, recorder)
     beats = _beats(settings, keeper, recovery)
     pools = (
-        workshop.threads,
-        workshop.transfer_threads,
+        app_state.threads,
+        app_state.transfer_threads,
         deps.digest_threads,
     )
 
@@ -150,10 +150,10 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
 
     def close() -> None:
         # what waits there closes the readers of downloads that ended: it must still run
-        workshop.reading_threads.shutdown()
-        workshop.store_threads.shutdown()
-        workshop.identity_threads.shutdown()
-        workshop.returning_threads.shutdown()
+        app_state.reading_threads.shutdown()
+        app_state.store_threads.shutdown()
+        app_state.identity_threads.shutdown()
+        app_state.returning_threads.shutdown()
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
         if notifier is not None:
@@ -163,7 +163,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
             recorder.close()
 
     application: ASGIApp = Application(
-        workshop=workshop,
+        app_state=app_state,
         authenticator=build_authenticator(settings.auth),
         router=build_router(),
         recorder=recorder,
@@ -199,7 +199,7 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
         database,
         build_handlers(settings, database, stores, digest_threads),
         owner=keeper.owner,
-        bell=threading.Event(),
+        wakeup=threading.Event(),
         jobs=msgspec.structs.replace(settings.jobs, threads=threads),
         leases=settings.leases,
         notifier=notifier,
@@ -228,7 +228,7 @@ def _runner(settings: Settings, deps: Deps, recorder: Recorder | None) -> JobRun
         deps.database,
         build_handlers(settings, deps.database, deps.stores, deps.digest_threads),
         owner=deps.leases.owner,
-        bell=deps.jobs.bell,
+        wakeup=deps.jobs.wakeup,
         jobs=settings.jobs,
         leases=settings.leases,
         on_outcome=_count_in(recorder),

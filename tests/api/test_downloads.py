@@ -231,7 +231,7 @@ class TestSilentStores:
             image_ids = [str(wire.create()["id"]) for _ in range(4)]
             for one in image_ids:
                 assert wire.upload(one, DATA).status == 204
-            threads = wire.service.application._workshop.store_threads  # type: ignore[attr-defined]
+            threads = wire.service.application._app_state.store_threads  # type: ignore[attr-defined]
             goes_on = asyncio.Event()
 
             async def main() -> list[Answer]:
@@ -269,7 +269,7 @@ class TestConcurrency:
         theirs = other.wire.create()["id"]
         assert other.wire.upload(theirs, DATA).status == 204
 
-        downloads = at.wire.service.application._workshop.downloads  # type: ignore[attr-defined]
+        downloads = at.wire.service.application._app_state.downloads  # type: ignore[attr-defined]
 
         async def ask() -> list[Answer]:
             while downloads.running < len(held):

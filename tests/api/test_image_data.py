@@ -137,7 +137,7 @@ def test_readers_that_wait_to_be_closed_when_the_service_ends_are_closed(tmp_pat
     with wired(settings_in(tmp_path, listen=Listen(transfer_threads=1))) as wire:
         application = wire.service.application
         assert isinstance(application, Application)
-        threads = application._workshop.reading_threads  # pyright: ignore[reportPrivateUsage]
+        threads = application._app_state.reading_threads  # pyright: ignore[reportPrivateUsage]
         threads.submit(go_on.wait)
         last = threads.lane(project="p1").submit(int)
         threading.Timer(0.1, go_on.set).start()

@@ -27,7 +27,7 @@ from glimpse.notify.options import NotificationOptions
 from glimpse.notify.queue import Outbox
 from tests.support.needs import unavailable
 from tests.support.relay import Relay
-from tests.support.topic import PATIENCE, Topic
+from tests.support.topic import RETRIES, Topic
 
 
 class Bus(Topic):
@@ -78,7 +78,7 @@ def bus() -> Iterator[Bus]:
     bus = Bus(url)
     yield bus
     for notifier in bus.made:
-        notifier.close(PATIENCE)
+        notifier.close(RETRIES)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def outbox(notifier: QueuedNotifier) -> Outbox:
 
 
 def until(condition: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RETRIES
     while not condition():
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.01)
@@ -137,7 +137,7 @@ def test_a_listener_of_the_messaging_library_gets_them(bus: Bus, image: Image) -
     listener.start()
     try:
         events.image_created(bus.notifier(), image)
-        assert arrived.wait(PATIENCE)
+        assert arrived.wait(RETRIES)
     finally:
         listener.stop()
         listener.wait()

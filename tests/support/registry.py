@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from glimpse.db.base import Database
-from glimpse.db.sql.opening import open_database
+from glimpse.db.sql.factory import open_database
 from glimpse.launcher.handshake import make_server_context
 from glimpse.launcher.mutual_tls_server import MutualTlsServer
 from glimpse.launcher.options import ServeOptions
-from glimpse.registry.calls import Calls
+from glimpse.registry.call_pool import CallPool
 from glimpse.registry.certs import make_certificates
 from glimpse.registry.client import RegistryDatabase
 from glimpse.registry.options import Address, RegistryOptions
@@ -125,7 +125,7 @@ class Registry:
         self, database: Database, *, problem: str | None = None, threads: int = 16, queue: int = 256
     ) -> Iterator[None]:
         """Serve ``database`` inside; ``problem`` is what the server says of its schema."""
-        calls = Calls(database, threads=threads, queue=queue)
+        calls = CallPool(database, threads=threads, queue=queue)
         before = self._application
         self._application = RegistryApplication(
             calls, refusal=self._tls.refusal, schema_problem=lambda: problem, stop=_nothing

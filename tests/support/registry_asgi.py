@@ -11,7 +11,7 @@ from typing import Any
 from glimpse.db.base import Database
 from glimpse.errors import GlimpseError
 from glimpse.registry import errors, wire
-from glimpse.registry.calls import Calls
+from glimpse.registry.call_pool import CallPool
 from glimpse.registry.clients import Client
 from glimpse.registry.methods import METHODS
 from glimpse.registry.server import CLIENT_KEY, RegistryApplication
@@ -44,7 +44,7 @@ class Asgi:
     """An application and the loop that it runs in."""
 
     application: RegistryApplication
-    calls: Calls
+    calls: CallPool
     loop: asyncio.AbstractEventLoop
 
     def call(self, name: str, client: Client = OPERATOR, **arguments: Any) -> Any:
@@ -136,7 +136,7 @@ def registry_on(
     body_timeout: float = 60.0,
 ) -> Iterator[Asgi]:
     """The application in front of a database, which stays open."""
-    calls = Calls(database, threads=threads, queue=queue)
+    calls = CallPool(database, threads=threads, queue=queue)
     application = RegistryApplication(
         calls,
         refusal=refusal,

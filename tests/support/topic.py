@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 #: Seconds for what must come; nothing waits that long when it works.
-PATIENCE = 40.0
+RETRIES = 40.0
 
 
 class Topic:
@@ -28,7 +28,7 @@ class Topic:
         found: list[Any] = []
         with kombu.Connection(amqp) as connection, connection.SimpleQueue(queue) as simple:
             while len(found) < number:
-                message = simple.get(timeout=PATIENCE)
+                message = simple.get(timeout=RETRIES)
                 message.ack()
                 found.append(message.payload)
         return found

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from glimpse.db.base_records import Lease, Viewer
-from glimpse.db.sql.opening import open_database
+from glimpse.db.sql.factory import open_database
 from glimpse.settings.model import DatabaseSettings, Secret
 from tests.support.footprint import eventually, rows, stored_files
 from tests.support.images.content import noise

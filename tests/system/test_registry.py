@@ -26,7 +26,7 @@ from tests.support.private_ca import UNWANTED, pair, unwanted, without_role, wri
 from tests.support.registry_service import VERSIONED, RegistryService, head, outcome_of
 from tests.support.service import HOST
 
-PATIENCE = 30.0
+RETRIES = 30.0
 #: Calls that a worker runs at the same time, unless it is told otherwise.
 THREADS = 16
 
@@ -113,18 +113,18 @@ def test_a_certificate_without_a_role_may_ask_for_the_health_and_nothing_else(re
 def test_a_certificate_that_is_not_good_gets_no_answer_but_the_reason(registry: RegistryService, kind: str) -> None:
     alert = alert_of(registry, registry.context(unwanted(registry.ca, kind)))
     assert "ALERT" in alert, alert
-    assert eventually(lambda: UNWANTED[kind] in registry.log, PATIENCE)
+    assert eventually(lambda: UNWANTED[kind] in registry.log, RETRIES)
     assert registry.answers()
 
 
 def test_a_client_without_a_certificate_gets_no_answer_but_the_reason(registry: RegistryService) -> None:
     context = ssl.create_default_context(cafile=registry.trusted)
     assert alert_of(registry, context) == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
-    assert eventually(lambda: "peer did not return a certificate" in registry.log, PATIENCE)
+    assert eventually(lambda: "peer did not return a certificate" in registry.log, RETRIES)
 
 
 def test_a_client_that_speaks_no_tls_gets_nothing(registry: RegistryService) -> None:
-    with socket.create_connection((HOST, registry.port), timeout=PATIENCE) as plain:
+    with socket.create_connection((HOST, registry.port), timeout=RETRIES) as plain:
         plain.sendall(b"GET /healthcheck HTTP/1.1\r\nHost: registry\r\n\r\n")
         answer = plain.recv(4096)
     assert b"HTTP" not in answer
@@ -141,12 +141,12 @@ def test_connections_are_not_kept_by_clients_that_go_away_in_the_handshake(regis
     assert registry.answers()
     before = descriptors(registry)
     for number in range(20):
-        with socket.create_connection((HOST, registry.port), timeout=PATIENCE) as plain:
+        with socket.create_connection((HOST, registry.port), timeout=RETRIES) as plain:
             if number % 2:
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             if number % 4 > 1:
                 plain.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
-    assert eventually(lambda: descriptors(registry) <= before, PATIENCE), (before, descriptors(registry))
+    assert eventually(lambda: descriptors(registry) <= before, RETRIES), (before, descriptors(registry))
 
 
 def test_random_bytes_instead_of_requests_end_that_connection_only(registry: RegistryService) -> None:
@@ -160,7 +160,7 @@ def test_very_many_random_bytes_harm_nobody(registry: RegistryService) -> None:
     before = sockets(registry), descriptors(registry), threads(registry)
     for seed in range(20):
         rot(registry, seed=seed, times=25)
-    assert eventually(lambda: sockets(registry) <= before[0], PATIENCE), (before, sockets(registry))
+    assert eventually(lambda: sockets(registry) <= before[0], RETRIES), (before, sockets(registry))
     # threads for calls are made when they are first needed, each may open the database's three files; and metrics' two
     assert threads(registry) <= before[2] + THREADS
     assert descriptors(registry) <= before[1] + 3 * THREADS + 2
@@ -173,7 +173,7 @@ def rot(registry: RegistryService, *, seed: int, times: int) -> None:
     with closing(registry.connect()) as steady:
         for _ in range(times):
             garbage = chance.randbytes(chance.randrange(1, 2000))
-            talk(socket.create_connection((HOST, registry.port), timeout=PATIENCE), garbage)
+            talk(socket.create_connection((HOST, registry.port), timeout=RETRIES), garbage)
             request = bytearray(head("count_leases", b"\x80") + b"\x80")
             for _ in range(chance.randrange(1, 8)):
                 request[chance.randrange(len(request))] = chance.randrange(256)
@@ -218,12 +218,12 @@ def test_a_write_whose_client_goes_away_is_finished(registry: RegistryService) -
     with locked(registry):
         connection = registry.private()
         connection.sendall(head("create_image", body) + body)
-        assert eventually(lambda: registry.running_calls() == 1, PATIENCE)
+        assert eventually(lambda: registry.running_calls() == 1, RETRIES)
         # a reset: not even the end of TLS is said
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
-    assert eventually(lambda: has(registry, made.id), PATIENCE)
-    assert eventually(lambda: descriptors(registry) <= before + 2, PATIENCE)
+    assert eventually(lambda: has(registry, made.id), RETRIES)
+    assert eventually(lambda: descriptors(registry) <= before + 2, RETRIES)
     assert registry.answers()
 
 
@@ -255,9 +255,9 @@ def test_sigterm_lets_a_running_call_end(tmp_path: Path) -> None:
             assert outcome_of(idle, "count_leases") == "ok"
             with locked(registry):
                 connection.sendall(head("create_image", body) + body)
-                assert eventually(lambda: registry.running_calls() == 1, PATIENCE)
+                assert eventually(lambda: registry.running_calls() == 1, RETRIES)
                 registry.signal(signal.SIGTERM)
-                assert eventually(lambda: not accepts(registry.port), PATIENCE)
+                assert eventually(lambda: not accepts(registry.port), RETRIES)
             answer = connection.recv(4096)
             assert answer.startswith(b"HTTP/1.1 200"), answer
             assert b"connection: close" in answer.lower()
@@ -319,4 +319,4 @@ def test_the_metrics_count_calls_and_refusals(registry: RegistryService) -> None
         "glimpse_registry_refused_connections_total ",
         "glimpse_registry_calls 0.0",
     )
-    assert eventually(lambda: all(line in registry.metrics() for line in wanted), PATIENCE), registry.metrics()
+    assert eventually(lambda: all(line in registry.metrics() for line in wanted), RETRIES), registry.metrics()

@@ -18,7 +18,7 @@ from tests.support.registry_service import RegistryService
 from tests.support.service import Service, run_to_the_end
 
 DATA = noise(3_000_000, "through the registry")
-PATIENCE = 30.0
+RETRIES = 30.0
 
 
 def test_a_node_serves_images_through_a_registry_that_dies_and_comes_back(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_node_serves_images_through_a_registry_that_dies_and_comes_back(tmp_pa
         assert node.answers()
 
         registry.start()
-        assert eventually(lambda: api.call("GET", "/v2/images").status == 200, PATIENCE)
+        assert eventually(lambda: api.call("GET", "/v2/images").status == 200, RETRIES)
         assert api.show(image_id)["status"] == "active"
         assert api.upload(api.new(name="second"), DATA).status == 204
         assert api.download(image_id).body == DATA
@@ -66,7 +66,7 @@ def test_a_call_that_dies_with_its_registry_leaves_the_image_usable(tmp_path: Pa
                 assert first in {204, 503}
                 registry.start()
                 # uploaded after all, or given back within the time of the lease
-                assert eventually(partial(is_settled, api, image_id), PATIENCE)
+                assert eventually(partial(is_settled, api, image_id), RETRIES)
                 if api.show(image_id)["status"] == "queued":
                     assert api.upload(image_id, DATA).status == 204
                 assert api.download(image_id).body == DATA

@@ -22,9 +22,9 @@ from starlette.datastructures import Headers
 from starlette.routing import Router
 
 from glimpse.api.compression import WORTH_BYTES, compressed
+from glimpse.api.error_response import FailureReply
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import Exchange, Message, Receive, Reply, Scope, Send, Workshop
-from glimpse.api.failure import FailureReply
+from glimpse.api.exchange import AppState, Exchange, Message, Receive, Reply, Scope, Send
 from glimpse.api.healthcheck import health, is_healthcheck
 from glimpse.api.origin import base_url, forwarded_for, host_url, path_of
 from glimpse.api.unread_body import DRAIN_BYTES, drop
@@ -93,12 +93,12 @@ class Resource:
             raise Refusal(400, "This call takes no request body.")
         if exchange.context.read_only and method not in READING:
             raise Refusal(403, "This identity may only read.")
-        if method in GROWING and exchange.workshop.database_directory is not None and not self._is_action:
-            require_room(exchange.workshop.database_directory, exchange.workshop.settings.limits.database_reserve)
+        if method in GROWING and exchange.app_state.database_directory is not None and not self._is_action:
+            require_room(exchange.app_state.database_directory, exchange.app_state.settings.limits.database_reserve)
         reply = await handler(exchange)
         if reply is not None:
             if len(reply.body) > WORTH_BYTES and exchange.settings.api.compress_lists:
-                reply = await compressed(reply, exchange.headers.get("accept-encoding", ""), exchange.workshop.threads)
+                reply = await compressed(reply, exchange.headers.get("accept-encoding", ""), exchange.app_state.threads)
             await send_reply(send, reply)
 
 
@@ -191,21 +191,21 @@ class Application:
     def __init__(
         self,
         *,
-        workshop: Workshop,
+        app_state: AppState,
         authenticator: Authenticator,
         router: Router,
         recorder: Recorder | None,
         start: Callable[[], None],
         stop: Callable[[], None],
     ) -> None:
-        self._workshop = workshop
+        self._app_state = app_state
         self._authenticator = authenticator
         self._router = router
         self._recorder = recorder
         self._start = start
         self._stop = stop
         self._failure = FailureReply(authenticator.challenge)
-        settings = workshop.settings
+        settings = app_state.settings
         self._longest_request_id = settings.limits.max_request_id_length
         self._versions = {"cache": settings.api.image_cache, "multi": settings.stores.named}
         self._trust_proxy = settings.api.enable_proxy_headers_parsing
@@ -261,7 +261,7 @@ class Application:
         method: str = scope["method"]
         accept = headers.get("accept")
         if path.startswith("/healthcheck") and is_healthcheck(path):
-            reply = health(method, accept, self._workshop.settings.api.healthcheck_disable_file)
+            reply = health(method, accept, self._app_state.settings.api.healthcheck_disable_file)
             await self._reply(scope, observed, headers, reply)
             return
         if method == "OPTIONS":
@@ -287,17 +287,17 @@ class Application:
             await self._reply(scope, observed, headers, redirect)
             return
         origin = partial(host_url, scope, headers, trust_proxy=self._trust_proxy)
-        workshop = self._workshop
-        deps = workshop.reading_deps if method in READING else workshop.deps
+        app_state = self._app_state
+        deps = app_state.reading_deps if method in READING else app_state.deps
         scope["glimpse.exchange"] = Exchange(
-            scope, observed.receive, observed.send, headers, workshop, deps, context, origin
+            scope, observed.receive, observed.send, headers, app_state, deps, context, origin
         )
         scope["path"] = below
         scope["root_path"] = ""
         await self._router(scope, observed.receive, observed.send)
 
     async def _show_versions(self, status: int, scope: Scope, observed: Observed, headers: Headers) -> None:
-        base = self._workshop.settings.api.public_endpoint or base_url(scope, headers, trust_proxy=self._trust_proxy)
+        base = self._app_state.settings.api.public_endpoint or base_url(scope, headers, trust_proxy=self._trust_proxy)
         document = versions_document(**self._versions, base_url=base)
         reply = Reply(status, document, ((b"content-type", b"application/json"),))
         await self._reply(scope, observed, headers, reply)
@@ -317,11 +317,11 @@ class Application:
             read_only=identity.read_only,
             token=identity.token,
         )
-        policy = self._workshop.deps.policy
+        policy = self._app_state.deps.policy
         is_admin = policy.recall_admin(caller)
         if is_admin is None:  # the rule asks another service
             client = scope.get("client")
-            threads = self._workshop.identity_threads.lane(address=client[0] if client else "-")
+            threads = self._app_state.identity_threads.lane(address=client[0] if client else "-")
             is_admin = await asyncio.wrap_future(threads.submit(policy.is_admin, caller))
         return msgspec.structs.replace(caller, is_admin=True) if is_admin else caller
 
@@ -333,7 +333,7 @@ class Application:
         identity = authenticator.recall(credentials)
         if identity is None:
             seen = authenticator.seen(credentials)
-            threads = self._workshop.returning_threads if seen else self._workshop.identity_threads
+            threads = self._app_state.returning_threads if seen else self._app_state.identity_threads
             lane = threads.lane(address=credentials.peer or "-")
             identity = await asyncio.wrap_future(lane.submit(authenticator.verify, credentials))
         return identity

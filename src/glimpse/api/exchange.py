@@ -23,7 +23,7 @@ from glimpse.services.deps import Deps
 from glimpse.settings.model import Settings
 from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
-from glimpse.transfer.parts import PartMemory
+from glimpse.transfer.part_sizes import PartMemory
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -57,7 +57,7 @@ def json_reply(body: bytes, status: int = 200, *headers: tuple[bytes, bytes]) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class AppState:
     """What all handlers share.
 
     ``reading_deps`` serve requests that only read. ``identity_threads`` verify who asks, of which no address takes more
@@ -96,7 +96,7 @@ class Exchange:
     receive: Receive
     send: Send
     headers: Headers
-    workshop: Workshop
+    app_state: AppState
     deps: Deps
     context: Context
     origin: Callable[[], str]
@@ -114,16 +114,16 @@ class Exchange:
     @property
     def settings(self) -> Settings:
         """The settings of the service."""
-        return self.workshop.settings
+        return self.app_state.settings
 
     async def blocking(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a use case in a worker thread: the one hop of a metadata request. Its log lines bear the caller."""
         work = partial(copy_context().run, function, *arguments)
-        return await asyncio.get_running_loop().run_in_executor(self.workshop.threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self.app_state.threads, work)
 
     async def storing(self, function: Callable[..., T], *arguments: Any) -> T:
         """As :meth:`blocking`, for a use case that waits for stores: it holds up no other request."""
-        lane = self.workshop.store_threads.lane(project=self.party)
+        lane = self.app_state.store_threads.lane(project=self.party)
         return await asyncio.wrap_future(lane.submit(copy_context().run, function, *arguments))
 
     async def body(self) -> bytes:

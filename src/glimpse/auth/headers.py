@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from glimpse.auth.base import Credentials, Identity
-from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.errors import AuthSettingsError
 from glimpse.errors import Unauthenticated
 
 MAX_ID = 255

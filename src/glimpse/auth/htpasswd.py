@@ -11,7 +11,7 @@ from pathlib import Path
 
 import bcrypt
 
-from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.errors import AuthSettingsError
 
 #: bcrypt looks at no more of a password, and this service sets no password that it would cut.
 MAX_PASSWORD_BYTES = 72

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import msgspec
 
 from glimpse.auth.base import Credentials, Identity
-from glimpse.auth.faults import AuthSettingsError
-from glimpse.auth.keystone_memory import SingleFlight, TokenMemory
+from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.keystone_cache import SingleFlight, TokenCache
 from glimpse.auth.keystone_options import Authtoken
 from glimpse.auth.keystone_tokens import KeystoneTokens, Shown
 from glimpse.errors import Unauthenticated
@@ -44,7 +44,7 @@ class KeystoneAuth:
         # there 0 is for ever, and less is never
         self._cache_time = 0.0 if theirs < 0 else min(cache_time, theirs or cache_time)
         self._tokens = KeystoneTokens(options)
-        self._memory = TokenMemory()
+        self._memory = TokenCache()
         self._flights: SingleFlight[Identity] = SingleFlight()
 
     def recall(self, credentials: Credentials) -> Identity | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from glimpse.auth.faults import AuthSettingsError, AuthUnavailable
+from glimpse.auth.errors import AuthSettingsError, AuthUnavailable
 from glimpse.extras import needs
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.keystone import AUTHTOKEN, give_credentials

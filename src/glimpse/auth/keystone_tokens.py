@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from glimpse.auth.base import Identity
-from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.keystone_options import Authtoken
 from glimpse.errors import Unauthenticated, Unavailable
 from glimpse.settings.keystone import AUTHTOKEN

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from glimpse.auth.base import Identity
-from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.htpasswd import name_fault
 
 #: The section whose values count for users that do not set them.

@@ -12,10 +12,10 @@ import click
 import msgspec
 
 from glimpse.cli.addresses import try_address, try_server
+from glimpse.cli.data_directory import embedded_file, not_made_yet
 from glimpse.cli.database import database_state
-from glimpse.cli.parts import try_database, try_files, try_stores
-from glimpse.cli.places import embedded_file, not_made_yet
 from glimpse.cli.serve import serve_options
+from glimpse.cli.startup_checks import try_database, try_files, try_stores
 from glimpse.db.schema import SchemaState
 from glimpse.policy.effective import RulesInForce
 from glimpse.settings.errors import Faults, SettingsError

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from glimpse.cli.config_options import settings_or_exit
-from glimpse.cli.waiting import tell_waiting
+from glimpse.cli.startup_wait import tell_waiting
+from glimpse.database_factory import open_database, open_registry
 from glimpse.db.base import Database
 from glimpse.errors import GlimpseError
-from glimpse.opening import open_database, open_registry
 from glimpse.registry.options import is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.masking import masked_url
@@ -58,7 +58,9 @@ def _cause(error: GlimpseError) -> str:
 
 
 def require_database(settings: Settings) -> None:
-    """Let the service start; see :func:`glimpse.cli.tables.require_tables`. Those of a registry are its own affair.
+    """Let the service start; see :func:`glimpse.cli.schema_setup.require_tables`.
+
+    The tables behind a registry are not checked: the registry does that.
 
     :raises ClickException: the database is not up to date.
     :raises GlimpseError: it cannot be reached.
@@ -67,7 +69,7 @@ def require_database(settings: Settings) -> None:
     if is_registry(settings.database.connection):
         _require_registry(settings, max_retries=settings.database.max_retries)
         return
-    from glimpse.cli.tables import require_tables
+    from glimpse.cli.schema_setup import require_tables
 
     require_tables(settings)
 
@@ -91,7 +93,7 @@ def _require_current(settings: Settings) -> None:
     if is_registry(settings.database.connection):
         _require_registry(settings, max_retries=0)
         return
-    from glimpse.cli.tables import schema_state
+    from glimpse.cli.schema_setup import schema_state
     from glimpse.db.schema import SchemaState
 
     state = schema_state(settings)
@@ -108,7 +110,7 @@ def database_state(settings: Settings) -> SchemaState | None:
         if is_registry(settings.database.connection):
             _require_registry(settings, max_retries=0)
             return None
-        from glimpse.cli.tables import schema_state
+        from glimpse.cli.schema_setup import schema_state
 
         return schema_state(settings)
 
@@ -119,7 +121,7 @@ def _require_registry(settings: Settings, *, max_retries: int) -> None:
     :raises ClickException: its database is not up to date.
     :raises DatabaseUnavailable: it does not answer, or refuses this node.
     """
-    from glimpse.registry.waiting import wait_for_registry
+    from glimpse.registry.startup_wait import wait_for_registry
 
     registry = open_registry(settings)
     try:

@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from glimpse.cli.config_options import config_options
+from glimpse.cli.data_directory import make_data_directory, not_made_yet
 from glimpse.cli.database import failing_in_one_line, sql_settings_or_exit
 from glimpse.cli.db_extensions import drop
 from glimpse.cli.db_purge import purge, purge_images_table
-from glimpse.cli.places import make_data_directory, not_made_yet
-from glimpse.cli.tables import SYNC_HELPS, create_tables, schema_state
+from glimpse.cli.schema_setup import SYNC_HELPS, create_tables, schema_state
 from glimpse.db import schema
 from glimpse.db.schema import SchemaState
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.waiting import wait_for_database
+from glimpse.db.sql.startup_wait import wait_for_database
 
 #: Exit code of ``check`` when ``sync`` is needed, as the field's tool has it for missing tables.
 NEEDS_SYNC = 3

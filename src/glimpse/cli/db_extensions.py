@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from glimpse.cli.config_options import config_options
+from glimpse.cli.data_directory import not_made_yet
 from glimpse.cli.database import failing_in_one_line, sql_settings_or_exit
-from glimpse.cli.places import not_made_yet
 from glimpse.db.extensions import Extensions, drop_extensions, extensions
 from glimpse.db.schema import SchemaState
 from glimpse.db.sql.engine import connect

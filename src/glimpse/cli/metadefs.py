@@ -10,8 +10,8 @@ import click
 import msgspec
 
 from glimpse.cli.config_options import config_options, settings_or_exit
+from glimpse.cli.data_directory import make_data_directory
 from glimpse.cli.database import failing_in_one_line, opened_database, require_database
-from glimpse.cli.places import make_data_directory
 from glimpse.db.base_records import Viewer
 from glimpse.domain.metadef import LoadMode, NamespaceContent
 from glimpse.metadefs.default_catalog import CATALOG

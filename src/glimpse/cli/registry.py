@@ -17,16 +17,16 @@ from glimpse.cli.config_options import (
     settings_or_exit,
     strict_option,
 )
+from glimpse.cli.data_directory import make_data_directory
 from glimpse.cli.database import failing_in_one_line
-from glimpse.cli.places import make_data_directory
 from glimpse.cli.registry_certs import certs
-from glimpse.cli.tables import require_tables, schema_state
+from glimpse.cli.schema_setup import require_tables, schema_state
 from glimpse.db.schema import SchemaState
-from glimpse.db.sql.opening import open_database
+from glimpse.db.sql.factory import open_database
 from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
 from glimpse.launcher import serve as launch
 from glimpse.launcher.handshake import make_server_context
-from glimpse.registry.calls import Calls
+from glimpse.registry.call_pool import CallPool
 from glimpse.registry.options import is_registry
 from glimpse.registry.server import RegistryApplication
 from glimpse.registry.tls import ServerTls, TlsError, TlsFiles
@@ -171,7 +171,7 @@ def _load(settings: Settings, tls: ServerTls) -> ASGIApp:
     database = open_database(
         with_pool(settings.database, server.threads), None if recorder is None else recorder.database_connected
     )
-    calls = Calls(database, threads=server.threads, queue=server.queue)
+    calls = CallPool(database, threads=server.threads, queue=server.queue)
     if recorder is not None:
         calls.on_change = recorder.calls_inside
         tls.on_refusal = recorder.connection_refused

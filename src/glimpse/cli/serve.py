@@ -19,9 +19,9 @@ from glimpse.cli.config_options import (
     settings_or_exit,
     strict_option,
 )
+from glimpse.cli.data_directory import make_data_directory
 from glimpse.cli.database import failing_in_one_line, require_database
-from glimpse.cli.parts import try_files, try_stores
-from glimpse.cli.places import make_data_directory
+from glimpse.cli.startup_checks import try_files, try_stores
 from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
 from glimpse.launcher import serve as launch
 from glimpse.settings.errors import Faults

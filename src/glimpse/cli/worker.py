@@ -17,9 +17,9 @@ from glimpse.cli.config_options import (
     settings_or_exit,
     strict_option,
 )
+from glimpse.cli.data_directory import make_data_directory
 from glimpse.cli.database import failing_in_one_line, require_database
-from glimpse.cli.parts import try_notifications, try_stores
-from glimpse.cli.places import make_data_directory
+from glimpse.cli.startup_checks import try_notifications, try_stores
 from glimpse.launcher.descriptors import raise_soft_limit
 from glimpse.settings.errors import SettingsError
 from glimpse.telemetry import log

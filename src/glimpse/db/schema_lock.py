@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 
-from glimpse.db.sql.failures import lacks_rights
+from glimpse.db.sql.driver_errors import lacks_rights
 from glimpse.db.sql.transaction import Transaction
 from glimpse.errors import DatabaseUnavailable, Forbidden
 
 #: Seconds that a process waits for another one, which may be building indexes of large tables.
-PATIENCE = 900
+RETRIES = 900
 
 #: The sentence for the operator.
 NO_RIGHTS = (
@@ -43,7 +43,7 @@ def alone(engine: Engine) -> Generator[Connection]:
     The server keeps the lock for as long as it works for this connection, so a statement that outlives a killed
     process is waited for, too.
 
-    :raises DatabaseUnavailable: another process has the lock for longer than :data:`PATIENCE`.
+    :raises DatabaseUnavailable: another process has the lock for longer than :data:`RETRIES`.
     :raises Forbidden: the user of the database may not do what the block does.
     """
     try:
@@ -72,7 +72,7 @@ def _connected(engine: Engine) -> Generator[Connection]:
 
 @contextmanager
 def _holding(connection: Connection, lock: Executable, unlock: Executable) -> Generator[None]:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RETRIES
     while not connection.scalar(lock):
         if time.monotonic() > deadline:
             raise DatabaseUnavailable("Another process has been changing the schema for too long.")

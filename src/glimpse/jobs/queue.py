@@ -16,11 +16,11 @@ from glimpse.domain.job import Job
 
 
 class JobQueue:
-    """``bell`` rings when a job was recorded here, so that it need not wait for the next look."""
+    """``wakeup`` is set when a job was recorded here, so that it need not wait for the next look."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.bell = threading.Event()
+        self.wakeup = threading.Event()
 
     def draft(
         self, context: Context, kind: str, given: Mapping[str, Any], *, image_id: str, unique_key: str | None = None
@@ -48,5 +48,5 @@ class JobQueue:
         :raises Conflict: the image does not allow ``change``.
         """
         moment = self._database.add_job(job, change)
-        self.bell.set()
+        self.wakeup.set()
         return moment

@@ -50,17 +50,17 @@ class JobRunner:
         handlers: Handlers,
         *,
         owner: str,
-        bell: threading.Event,
+        wakeup: threading.Event,
         jobs: Jobs,
         leases: Leases,
         on_outcome: Callable[[str, str], None] = lambda _type, _outcome: None,
         notifier: Notifier | None = None,
     ) -> None:
-        """``owner`` names this process; ``bell`` is rung when there may be work."""
+        """``owner`` names this process; ``wakeup`` is set when there may be work."""
         self._database = database
         self._handlers = handlers
         self._owner = owner
-        self._bell = bell
+        self._bell = wakeup
         self._settings = jobs
         self._lifetime = leases.lifetime
         self._on_outcome = on_outcome

@@ -1,8 +1,8 @@
 """uvicorn inside a worker process behind mutual TLS: a request's scope says which certificate its client has.
 
 uvicorn itself hands no certificate to the application, fixes its TLS context at the start, and says nothing about
-failed handshakes. So each connection first comes to a :class:`_Doorway`, which makes it private with the context of
-that moment, and then to uvicorn's protocol.
+failed handshakes. So each connection starts as a :class:`_PendingConnection`, which does the handshake with the TLS
+context of that moment, and is then handed to uvicorn's protocol.
 """
 
 from __future__ import annotations
@@ -43,15 +43,17 @@ class MutualTlsServer:
         policy = options.tls
         if policy is None:
             raise ValueError("there is no TLS policy")
-        doorways: set[_Doorway] = set()
+        pending_connections: set[_PendingConnection] = set()
 
-        def doorway(**arguments: Any) -> _Doorway:
-            return _Doorway(policy, doorways, MOST_HANDSHAKES, lambda client: _Private(client, **arguments))
+        def accept(**arguments: Any) -> _PendingConnection:
+            return _PendingConnection(
+                policy, pending_connections, MOST_HANDSHAKES, lambda client: _Private(client, **arguments)
+            )
 
         config = uvicorn.Config(
             app,  # pyright: ignore[reportArgumentType] - the same protocol, spelled with typed dictionaries
             lifespan="off",  # driven by the launcher
-            http=cast("type[asyncio.Protocol]", doorway),  # called and nothing else
+            http=cast("type[asyncio.Protocol]", accept),  # called and nothing else
             ws="none",
             backlog=options.backlog,
             timeout_keep_alive=max(1, round(options.idle_seconds)),
@@ -62,7 +64,7 @@ class MutualTlsServer:
             proxy_headers=False,
         )
         logging.getLogger("uvicorn.error").setLevel(options.log_level)
-        self._server = _Server(config, doorways)
+        self._server = _Server(config, pending_connections)
         self._listener = listener
 
     async def serve(self) -> None:
@@ -73,14 +75,14 @@ class MutualTlsServer:
 
 
 class _Server(DrainingServer):
-    def __init__(self, config: uvicorn.Config, doorways: set[_Doorway]) -> None:
+    def __init__(self, config: uvicorn.Config, pending_connections: set[_PendingConnection]) -> None:
         super().__init__(config)
-        self._doorways = doorways
+        self._pending_connections = pending_connections
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Nobody who is still at the door has asked for anything."""
-        for doorway in list(self._doorways):
-            doorway.abort()
+        for accept in list(self._pending_connections):
+            accept.abort()
         await super().shutdown(sockets)
 
 
@@ -143,14 +145,18 @@ class _Private(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
 
-class _Doorway(asyncio.Protocol):
+class _PendingConnection(asyncio.Protocol):
     """A new connection up to the end of its handshake; then ``make`` makes the protocol that it goes on with."""
 
     def __init__(
-        self, policy: TlsPolicy, doorways: set[_Doorway], most: int, make: Callable[[object], _Private]
+        self,
+        policy: TlsPolicy,
+        pending_connections: set[_PendingConnection],
+        most: int,
+        make: Callable[[object], _Private],
     ) -> None:
         self._policy = policy
-        self._doorways = doorways
+        self._pending_connections = pending_connections
         self._most = most
         self._make = make
         self._transport: asyncio.Transport | None = None
@@ -158,10 +164,10 @@ class _Doorway(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._doorways) >= self._most:
+        if len(self._pending_connections) >= self._most:
             self._transport.abort()
             return
-        self._doorways.add(self)
+        self._pending_connections.add(self)
         self._task = asyncio.get_running_loop().create_task(self._open(self._transport))
 
     def abort(self) -> None:
@@ -186,7 +192,7 @@ class _Doorway(asyncio.Protocol):
             self._policy.refused(describe(peer) if peer else "-", _reason(error))
             return
         finally:
-            self._doorways.discard(self)
+            self._pending_connections.discard(self)
         # None when the other side has left again
         if private is not None and not arrivals.lost:
             connection: ssl.SSLObject = private.get_extra_info("ssl_object")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from oslo_policy import _checks as nodes
 
+from glimpse.policy.external_checks import ExternalChecks
 from glimpse.policy.files import FileRule, PolicyFiles
-from glimpse.policy.foreign import ForeignChecks
 from glimpse.policy.rules import RULES, RuleDefault
 from glimpse.policy.ruleset import build_ruleset, checks_of
 from glimpse.settings.model import PolicySettings
@@ -42,7 +42,7 @@ class RulesInForce:
         self._defaults = {rule.name: rule for rule in defaults}
         self._overrides: Mapping[str, FileRule] = files.read(files.fingerprint())
         self.checks = checks_of(defaults, self._overrides, new_defaults=settings.enforce_new_defaults)
-        self.foreign = ForeignChecks(self.checks, settings.policy_default_rule, {}).decider
+        self.foreign = ExternalChecks(self.checks, settings.policy_default_rule, {}).decider
         build_ruleset(self.checks, settings.policy_default_rule, self.foreign)
 
     def rules(self) -> list[EffectiveRule]:

@@ -12,8 +12,8 @@ from glimpse.context import Context
 from glimpse.domain.image import Image
 from glimpse.errors import Forbidden, no_such_image
 from glimpse.policy.conditions import Condition
+from glimpse.policy.external_checks import ExternalChecks
 from glimpse.policy.files import Fingerprint, PolicyError, PolicyFiles
-from glimpse.policy.foreign import ForeignChecks
 from glimpse.policy.ownership import ALWAYS_OWNED, ownership_allows, owns
 from glimpse.policy.rules import ACTIONS, RULES, RuleDefault
 from glimpse.policy.ruleset import Ruleset, build_ruleset, checks_of, warn_of_unknown_references
@@ -187,7 +187,7 @@ class OsloPolicy:
         overrides = self._files.read(fingerprint)
         checks = checks_of(self._defaults, overrides, new_defaults=self._settings.enforce_new_defaults)
         default_rule = self._settings.policy_default_rule
-        foreign = ForeignChecks(checks, default_rule, self._remote_options).decider
+        foreign = ExternalChecks(checks, default_rule, self._remote_options).decider
         rules = build_ruleset(checks, default_rule, foreign, overridden=overrides.keys())
         warn_of_unknown_references(checks, default_rule)
         return rules

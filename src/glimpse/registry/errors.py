@@ -14,7 +14,7 @@ import msgspec
 
 from glimpse import errors as tree
 from glimpse.errors import DatabaseUnavailable, Forbidden, GlimpseError
-from glimpse.registry.shapes import Codec, shape_of
+from glimpse.registry.codec import Codec, shape_of
 
 
 class UnknownMethod(DatabaseUnavailable):

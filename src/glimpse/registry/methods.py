@@ -16,8 +16,8 @@ import msgspec
 
 from glimpse.db.base import Database
 from glimpse.errors import Invalid
+from glimpse.registry.codec import Codec, Shape, shape_of
 from glimpse.registry.errors import UnknownMethod
-from glimpse.registry.shapes import Codec, Shape, shape_of
 from glimpse.registry.wire import Role
 
 

@@ -20,7 +20,7 @@ from glimpse.context import Context
 from glimpse.errors import BodyTimeout, GlimpseError, Invalid, LimitExceeded
 from glimpse.registry import errors, wire
 from glimpse.registry.access import log_call
-from glimpse.registry.calls import Calls
+from glimpse.registry.call_pool import CallPool
 from glimpse.registry.clients import Client
 from glimpse.registry.errors import NotProcessed, RoleRefused, UnknownMethod, VersionRefused
 from glimpse.registry.methods import METHODS, Method
@@ -95,7 +95,7 @@ class RegistryApplication:
 
     def __init__(
         self,
-        calls: Calls,
+        calls: CallPool,
         *,
         refusal: Callable[[Client], str | None],
         schema_problem: Callable[[], str | None],

@@ -23,7 +23,7 @@ from glimpse.jobs.recovery import delete_removed_location
 from glimpse.jobs.steps import location_check
 from glimpse.jobs.steps.location_import import TYPE, unique_key
 from glimpse.services.deps import Deps, viewer_of
-from glimpse.stores.placing import place, store_of
+from glimpse.stores.location_lookup import place, store_of
 from glimpse.stores.uri import split_url
 
 _WEB = frozenset({"http", "https"})

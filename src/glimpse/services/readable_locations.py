@@ -12,7 +12,7 @@ from glimpse.db.base_locations import LocationDatabase
 from glimpse.domain.image import Image, Location
 from glimpse.domain.status import Status
 from glimpse.errors import Forbidden, Unavailable
-from glimpse.stores.placing import REFUSED_SCHEMES
+from glimpse.stores.location_lookup import REFUSED_SCHEMES
 
 _WITH_DATA = (Status.ACTIVE, Status.DEACTIVATED)
 

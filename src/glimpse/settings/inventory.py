@@ -7,8 +7,12 @@ from enum import StrEnum
 
 import msgspec
 
-from glimpse.settings.awaited_options import AWAITED_OPTIONS
-from glimpse.settings.known_names import (
+from glimpse.settings.glance_options import PEER_OPTIONS
+from glimpse.settings.options import Option
+from glimpse.settings.own_options import OWN_OPTIONS
+from glimpse.settings.suggestions import question
+from glimpse.settings.unimplemented_options import AWAITED_OPTIONS
+from glimpse.settings.unread_options import (
     NOT_USED_YET,
     OF_LIBRARIES,
     REMOVED,
@@ -16,10 +20,6 @@ from glimpse.settings.known_names import (
     STORE_PREFIXES,
     WITHOUT_EFFECT,
 )
-from glimpse.settings.options import Option
-from glimpse.settings.own_options import OWN_OPTIONS
-from glimpse.settings.peer_options import PEER_OPTIONS
-from glimpse.settings.suggestions import question
 
 #: Options that are read and checked, in the order in which they are shown.
 OPTIONS: tuple[Option, ...] = (*OWN_OPTIONS, *PEER_OPTIONS, *AWAITED_OPTIONS)

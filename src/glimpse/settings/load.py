@@ -14,6 +14,7 @@ from glimpse.settings import stores as store_settings
 from glimpse.settings.convert import from_text
 from glimpse.settings.cors import cors_sections, more_cors, section_options
 from glimpse.settings.custom_schema import custom_schema
+from glimpse.settings.data_directory import data_directory, embedded_database, embedded_images
 from glimpse.settings.errors import Faults, SettingsError
 from glimpse.settings.identity import build_auth
 from glimpse.settings.inventory import OPTIONS, report
@@ -53,7 +54,6 @@ from glimpse.settings.oslo import (
     variables_of_options,
 )
 from glimpse.settings.own_options import OWN_OPTIONS, SECTION
-from glimpse.settings.places import data_directory, embedded_database, embedded_images
 from glimpse.settings.startup import credential_warnings
 from glimpse.settings.storage_quota import quota_fields
 from glimpse.settings.store_options import Drivers, identity_options, store_section

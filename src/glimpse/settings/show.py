@@ -10,12 +10,12 @@ import msgspec
 
 from glimpse.notify.options import LIBRARY_OPTIONS
 from glimpse.settings.inventory import OPTIONS
-from glimpse.settings.known_names import LIBRARY_SECRETS, OF_LIBRARIES
 from glimpse.settings.masking import MASK, masked_url
 from glimpse.settings.model import Secret, Settings, StoreSettings
 from glimpse.settings.pool_size import pool_of_service
 from glimpse.settings.store_options import OCTAL, REPEATED, driver_options
 from glimpse.settings.stores import SINGLE
+from glimpse.settings.unread_options import LIBRARY_SECRETS, OF_LIBRARIES
 
 #: Sections, options and plain values.
 Shown = dict[str, dict[str, Any]]

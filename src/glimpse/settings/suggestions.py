@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Mapping
 
-from glimpse.settings.awaited_options import AWAITED_OPTIONS
-from glimpse.settings.known_names import NOT_USED_YET, OF_LIBRARIES, WITHOUT_EFFECT
+from glimpse.settings.glance_options import PEER_OPTIONS
 from glimpse.settings.own_options import OWN_OPTIONS
-from glimpse.settings.peer_options import PEER_OPTIONS
+from glimpse.settings.unimplemented_options import AWAITED_OPTIONS
+from glimpse.settings.unread_options import NOT_USED_YET, OF_LIBRARIES, WITHOUT_EFFECT
 
 #: How alike two names must be, from 0 to 1.
 _ALIKE = 0.7

@@ -11,7 +11,7 @@ from typing import Any, Final
 from glimpse.errors import DataIncomplete, StoreUnavailable
 from glimpse.stores.base import Reader
 from glimpse.transfer.fair_threads import Submits
-from glimpse.transfer.parts import PartMemory, PartSizes
+from glimpse.transfer.part_sizes import PartMemory, PartSizes
 from glimpse.transfer.pump import Receive
 
 #: The ``send`` callable of ASGI.

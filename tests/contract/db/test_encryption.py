@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from glimpse.db.sql.encrypting import EncryptingDatabase
+from glimpse.db.sql.factory import open_database
 from glimpse.db.sql.location_cipher import LocationCipher
-from glimpse.db.sql.opening import open_database
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import image_locations
 from glimpse.domain.image import Image, ImageChange, Location, StoredData

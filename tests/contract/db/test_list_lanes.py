@@ -20,8 +20,8 @@ from glimpse.db.base import Database
 from glimpse.db.base_records import Viewer
 from glimpse.db.migrations.online import drop_index_online, own_indexes
 from glimpse.db.sql import listing
-from glimpse.db.sql.marks import Mark, Use
 from glimpse.db.sql.tables import image_tags, images
+from glimpse.db.sql.tag_property_filters import Mark, Use
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.listing import SORT_KEYS, Comparison, ListQuery, SortKey
 from glimpse.domain.status import Status, Visibility

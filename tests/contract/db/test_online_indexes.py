@@ -27,7 +27,7 @@ from tests.contract.db.backends import Backend
 from tests.contract.db.examples import ADMIN, image
 
 NAME = "glimpse_test_images_name"
-PATIENCE = 60.0
+RETRIES = 60.0
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -62,7 +62,7 @@ def definition(backend: Backend) -> str:
 
 
 def until(happens: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RETRIES
     while not happens():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -159,7 +159,7 @@ def test_others_write_while_it_is_built(on_a_server: Backend) -> None:
             # on MariaDB behind the builder for as long as that waits at a stretch
             on_a_server.database.create_image(image(name="written meanwhile"))
             assert state(on_a_server) is not IndexState.VALID
-        built.result(PATIENCE)
+        built.result(RETRIES)
     assert state(on_a_server) is IndexState.VALID
 
 
@@ -169,7 +169,7 @@ def test_the_leftover_of_an_interrupted_build_is_replaced(postgresql: Backend) -
         until(lambda: building(postgresql) and state(postgresql) is IndexState.INVALID)
         postgresql.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": building(postgresql)[0]})
         with pytest.raises(sa.exc.OperationalError):
-            built.result(PATIENCE)
+            built.result(RETRIES)
     assert state(postgresql) is IndexState.INVALID
     create(postgresql)
     assert state(postgresql) is IndexState.VALID
@@ -190,9 +190,9 @@ def test_a_build_that_outlives_its_process_is_waited_for(on_a_server: Backend) -
             process = subprocess.Popen([sys.executable, "-c", program, on_a_server.url])
             until(lambda: building(on_a_server))
             process.kill()
-            process.wait(PATIENCE)
+            process.wait(RETRIES)
             again = pool.submit(create, on_a_server)
-        again.result(PATIENCE)
+        again.result(RETRIES)
     assert state(on_a_server) is IndexState.VALID
 
 
@@ -203,6 +203,6 @@ def test_a_statement_timeout_does_not_end_the_build(postgresql: Backend) -> None
             built = pool.submit(create_index_online, connection, NAME, "images", ["name"])
             until(lambda: building(postgresql) or built.done())
             time.sleep(0.5)
-        built.result(PATIENCE)
+        built.result(RETRIES)
         assert connection.scalar(sa.text("SHOW statement_timeout")) == "100ms"
     assert state(postgresql) is IndexState.VALID

@@ -36,7 +36,7 @@ KINDS = [kind for kind in available() if kind in SERVERS]
 STATISTICS = {"postgresql": ("loaded", "nearly empty"), "mysql": ("loaded", "never", "nearly empty")}
 #: Rows that MariaDB may read by an index on a flag: it has the primary key behind the flag, which finds one row.
 FEW = 10
-#: Entries that a statement with a limit reads of an index from its beginning (``db/sql/marks.py``).
+#: Entries that a statement with a limit reads of an index from its beginning (``db/sql/tag_property_filters.py``).
 SAMPLE = 256
 #: What PostgreSQL reads whole after looking at three images and one job that was due: the images, for the sums of a
 #: project that has very many of them, and the jobs, until it looks again. It takes no hints.

@@ -24,7 +24,7 @@ SIZE = 300 << 10
 #: The key of what was downloaded.
 DIGEST = "digest"
 #: In seconds.
-PATIENCE = 120.0
+RETRIES = 120.0
 TABLES = ("images", "image_properties", "image_tags", "image_members", "image_locations")
 #: As SQLite has it.
 STORED_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}")
@@ -175,7 +175,7 @@ def import_one(api: Api, stores: list[str]) -> None:
 
 
 def wait_for(happens: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RETRIES
     while not happens():
         assert time.monotonic() < deadline
         time.sleep(0.1)

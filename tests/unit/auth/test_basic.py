@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glimpse.auth.basic import BasicAuth
-from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.htpasswd import set_password
 from glimpse.errors import Unauthenticated
 from tests.unit.auth.requests import basic, request

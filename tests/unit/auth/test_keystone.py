@@ -11,7 +11,7 @@ import pytest
 
 from glimpse.auth.all import build
 from glimpse.auth.base import Credentials
-from glimpse.auth.faults import AuthSettingsError
+from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.keystone import KeystoneAuth
 from glimpse.auth.keystone_options import service_session
 from glimpse.context import Context

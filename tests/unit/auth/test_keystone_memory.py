@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from glimpse.auth.base import Identity
-from glimpse.auth.keystone_memory import SingleFlight, TokenMemory
+from glimpse.auth.keystone_cache import SingleFlight, TokenCache
 
 ALICE = Identity(user_id="alice")
 BOB = Identity(user_id="bob")
@@ -18,7 +18,7 @@ BOB = Identity(user_id="bob")
 def test_identities_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    memory = TokenMemory()
+    memory = TokenCache()
     memory.put(b"a", ALICE, 10)
     memory.put(b"b", BOB, 20)
     assert (memory.get(b"a"), memory.get(b"b"), memory.get(b"c")) == (ALICE, BOB, None)
@@ -30,13 +30,13 @@ def test_identities_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_no_time_is_no_memory(seconds: float) -> None:
-    memory = TokenMemory()
+    memory = TokenCache()
     memory.put(b"a", ALICE, seconds)
     assert memory.get(b"a") is None
 
 
 def test_the_oldest_goes_first() -> None:
-    memory = TokenMemory(most=2)
+    memory = TokenCache(most=2)
     memory.put(b"a", ALICE, 60)
     memory.put(b"b", BOB, 60)
     memory.put(b"a", ALICE, 60)

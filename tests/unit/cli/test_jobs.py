@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from glimpse.cli.main import main
 from glimpse.db.schema import sync
-from glimpse.db.sql.opening import open_database
+from glimpse.db.sql.factory import open_database
 from glimpse.domain.clock import now
 from glimpse.domain.job import Job, JobChange, JobStatus
 from glimpse.settings.model import DatabaseSettings, Secret

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from glimpse.db.sql.database import SqlDatabase
-from glimpse.db.sql.opening import open_database
+from glimpse.db.sql.factory import open_database
 from glimpse.domain.clock import now
 from glimpse.domain.job import Job
 from glimpse.errors import DatabaseUnavailable
 from glimpse.registry.client import RegistryDatabase
-from glimpse.registry.waiting import wait_for_registry
+from glimpse.registry.startup_wait import wait_for_registry
 from glimpse.registry.wire import Role
 from tests.support.registry import Registry, certificates, client_options
 from tests.support.service import write_options

@@ -64,7 +64,7 @@ def runner(
         database,
         {kind.type: kind},
         owner=owner,
-        bell=threading.Event(),
+        wakeup=threading.Event(),
         jobs=Jobs(threads=threads, interval=0.05),
         leases=Leases(lifetime=lifetime, heartbeat=0.05),
     )
@@ -130,7 +130,7 @@ def test_a_started_engine_hears_the_bell(database: SqlDatabase) -> None:
     queue = JobQueue(database)
     kind = Kind(lambda _: DONE)
     engine = JobRunner(
-        database, {"test": kind}, owner="w", bell=queue.bell, jobs=Jobs(threads=1, interval=600.0), leases=Leases()
+        database, {"test": kind}, owner="w", wakeup=queue.wakeup, jobs=Jobs(threads=1, interval=600.0), leases=Leases()
     )
     engine.start()
     try:
@@ -501,7 +501,7 @@ class TestEnds:
     def test_who_is_told(self, database: SqlDatabase) -> None:
         told: list[tuple[str, str]] = []
         engine = JobRunner(
-            database, {"test": Kind(lambda _: DONE)}, owner="w", bell=threading.Event(), jobs=Jobs(), leases=Leases(),
+            database, {"test": Kind(lambda _: DONE)}, owner="w", wakeup=threading.Event(), jobs=Jobs(), leases=Leases(),
             on_outcome=lambda kind, outcome: told.append((kind, outcome)),
         )  # fmt: skip
         added(database)
@@ -526,7 +526,7 @@ def test_an_idle_engine_makes_one_read_for_each_interval(database: SqlDatabase) 
         statements.append(statement)
 
     engine = JobRunner(
-        database, {"test": Kind(lambda _: DONE)}, owner="w", bell=threading.Event(), jobs=Jobs(interval=0.1),
+        database, {"test": Kind(lambda _: DONE)}, owner="w", wakeup=threading.Event(), jobs=Jobs(interval=0.1),
         leases=Leases(heartbeat=0.01),
     )  # fmt: skip
     event.listen(database._engine, "before_cursor_execute", record)

@@ -23,7 +23,7 @@ from glimpse.registry.wire import Role
 from tests.support.footprint import eventually
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0
+RETRIES = 30.0
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -46,7 +46,7 @@ class Served:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="served")
         self._started = threading.Event()
         self._thread.start()
-        assert self._started.wait(PATIENCE)
+        assert self._started.wait(RETRIES)
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -61,14 +61,14 @@ class Served:
     def connected(self, application: Application) -> Generator[ssl.SSLSocket]:
         """A connection to ``application``."""
         self._application = application
-        plain = socket.create_connection((HOST, self._listener.getsockname()[1]), timeout=PATIENCE)
+        plain = socket.create_connection((HOST, self._listener.getsockname()[1]), timeout=RETRIES)
         with self._context.wrap_socket(plain, server_hostname="localhost") as connection:
             yield connection
 
     def stop(self) -> None:
         """End the server and its thread."""
         self.loop.call_soon_threadsafe(self.server.stop)
-        self._thread.join(PATIENCE)
+        self._thread.join(RETRIES)
         self._listener.close()
         assert not self._thread.is_alive()
 
@@ -207,7 +207,7 @@ def test_who_does_not_read_is_not_written_to_without_bounds(served: Served) -> N
 
     with served.connected(much) as connection:
         asked(connection)
-        assert eventually(lambda: any(each.flow.write_paused for each in open_connections(served)), PATIENCE)
+        assert eventually(lambda: any(each.flow.write_paused for each in open_connections(served)), RETRIES)
         assert sent < pieces
         head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (pieces * len(piece))
         assert len(read(connection, len(head) + pieces * len(piece))) == len(head) + pieces * len(piece)

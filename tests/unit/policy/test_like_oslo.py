@@ -10,8 +10,8 @@ from oslo_config import cfg
 from oslo_policy import policy as oslo
 
 from glimpse.context import Context
+from glimpse.policy.external_checks import ExternalChecks
 from glimpse.policy.files import FileRule, PolicyError
-from glimpse.policy.foreign import ForeignChecks
 from glimpse.policy.ruleset import build_ruleset, checks_of
 from glimpse.policy.target import credentials_of
 
@@ -97,7 +97,7 @@ def test_same_answers(
         (), {name: FileRule(text, Path("policy.yaml")) for name, text in rules.items()}, new_defaults=True
     )
     try:
-        ours = build_ruleset(trees, "default", ForeignChecks(trees, "default", {}).decider)
+        ours = build_ruleset(trees, "default", ExternalChecks(trees, "default", {}).decider)
     except PolicyError as error:
         assume("refers to itself" not in str(error))
         raise

@@ -303,7 +303,7 @@ def test_infinity_is_carried() -> None:
 
 
 def test_an_image_of_common_size_is_decoded_in_one_step() -> None:
-    """What most calls carry takes no detour through Python objects; see :mod:`glimpse.registry.shapes`."""
+    """What most calls carry takes no detour through Python objects; see :mod:`glimpse.registry.codec`."""
     stored = Image(
         id="i", created_at=MOMENT, updated_at=MOMENT, locations=(Location(url="u", metadata={"store": "s"}),)
     )

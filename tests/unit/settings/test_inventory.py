@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from glimpse.settings.inventory import OPTIONS, State, state_of
-from glimpse.settings.known_names import NOT_USED_YET, REMOVED, WITHOUT_EFFECT
 from glimpse.settings.model import Settings
+from glimpse.settings.unread_options import NOT_USED_YET, REMOVED, WITHOUT_EFFECT
 from tests.unit.settings.conftest import DRIVERS, Loader
 
 DRIVER_OPTIONS = {name for driver in DRIVERS.values() for name in driver.__struct_fields__}

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glimpse.errors import DataNotFound, Forbidden, Invalid, StoreFull, StoreUnavailable
-from glimpse.stores.filesystem.failures import delete_error, read_error, write_error
 from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.stores.filesystem.os_errors import delete_error, read_error, write_error
 from glimpse.stores.filesystem.timed import TimedCalls
 from glimpse.stores.filesystem.writer import (
     create_marked,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from glimpse.errors import DataIncomplete, StoreUnavailable
-from glimpse.transfer.parts import LARGE_PART, SMALL_PART, PartMemory, bytes_held
+from glimpse.transfer.part_sizes import LARGE_PART, SMALL_PART, PartMemory, bytes_held
 from glimpse.transfer.send import send_reader
 from tests.support.images import noise
 from tests.unit.transfer.asgi_script import END, GONE, Script

@@ -7,4 +7,4 @@ from glimpse.api.exchange import Exchange, Reply, json_reply
 
 async def show(exchange: Exchange) -> Reply:
     """GET: 200 with the document."""
-    return json_reply(exchange.workshop.documents.openapi())
+    return json_reply(exchange.app_state.documents.openapi())

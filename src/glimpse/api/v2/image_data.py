@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, Workshop
+from glimpse.api.exchange import NO_CONTENT, AppState, Exchange, Reply
 from glimpse.api.unread_body import DRAIN_BYTES, DRAIN_SECONDS, PAUSE_SECONDS
 from glimpse.errors import BodyIncomplete, BodyTimeout, Busy, GlimpseError, Invalid
 from glimpse.services.image_data import UploadRequest, upload_image
@@ -24,14 +24,14 @@ async def upload(exchange: Exchange) -> Reply:
     media_type = exchange.headers.get("content-type", "").partition(";")[0].strip()
     if media_type != OCTETS:
         raise Refusal(415, f"The data of an image are sent as {OCTETS}.")
-    workshop = exchange.workshop
-    store = exchange.headers.get("x-image-meta-store") if workshop.settings.stores.named else None
+    app_state = exchange.app_state
+    store = exchange.headers.get("x-image-meta-store") if app_state.settings.stores.named else None
     request = UploadRequest(exchange.scope["path_params"]["image_id"], _declared_size(exchange), store)
-    with _place(workshop, exchange.context.project_id), workshop.transfer("upload"):
+    with _place(app_state, exchange.context.project_id), app_state.transfer("upload"):
         exchange.scope["glimpse.body_taken"] = True
-        listen = workshop.settings.listen
+        listen = app_state.settings.listen
         pace = Pace(silence=listen.body_timeout, least_rate=listen.min_body_rate, window=listen.min_body_rate_time)
-        pump: BodyPump[None] = BodyPump(exchange.receive, workshop.transfer_threads, pace)
+        pump: BodyPump[None] = BodyPump(exchange.receive, app_state.transfer_threads, pace)
         try:
             await pump.feed(upload_image(exchange.deps, exchange.context, request))
         except (BodyIncomplete, BodyTimeout):
@@ -47,7 +47,7 @@ async def upload(exchange: Exchange) -> Reply:
 
 
 @contextmanager
-def _place(workshop: Workshop, project: str | None) -> Generator[None]:
+def _place(app_state: AppState, project: str | None) -> Generator[None]:
     """One of the places for uploads of this worker, and of those of ``project``, while the block runs.
 
     What :class:`glimpse.transfer.concurrency.Concurrency` does for downloads, here because the way of an upload is
@@ -55,7 +55,7 @@ def _place(workshop: Workshop, project: str | None) -> Generator[None]:
 
     :raises Busy: all are taken.
     """
-    running, listen = workshop.uploads, workshop.settings.listen
+    running, listen = app_state.uploads, app_state.settings.listen
     if running[project] >= listen.max_uploads_per_project:
         raise Busy(
             f"{running[project]} uploads of this project are running, and no more may run at once; try again later.",

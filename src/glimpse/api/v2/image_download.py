@@ -50,8 +50,8 @@ async def download(exchange: Exchange) -> Reply | None:
 
     if found.image.size is not None:
         range_of(found.image.size)  # a range that cannot be is refused before a store is opened for it
-    workshop = exchange.workshop
-    with workshop.downloads.place(exchange.party), workshop.transfer("download"):
+    app_state = exchange.app_state
+    with app_state.downloads.place(exchange.party), app_state.transfer("download"):
         lane = _lane(exchange, found)
         opened = await _from_store(
             exchange, found, lane, partial(open_data, exchange.deps.stores, found, range_of), _close
@@ -70,7 +70,7 @@ async def head(exchange: Exchange) -> Reply | None:
     size = found.image.size
     if size is None:
         asked = partial(data_size, exchange.deps.stores, found)
-        with exchange.workshop.downloads.place(exchange.party):
+        with exchange.app_state.downloads.place(exchange.party):
             size = await _from_store(exchange, found, _lane(exchange, found), asked, lambda _: None)
     await exchange.send({"type": "http.response.start", "status": 200, "headers": _data_headers(found.image, size)})
     await exchange.send({"type": "http.response.body", "body": b""})
@@ -106,7 +106,7 @@ def _unchanged(exchange: Exchange, image: Image) -> Reply | None:
 
 def _lane(exchange: Exchange, found: DataFound) -> Lane:
     source = source_of(exchange.deps.stores, found.locations[0])
-    return exchange.workshop.reading_threads.lane(project=exchange.party, source=source)
+    return exchange.app_state.reading_threads.lane(project=exchange.party, source=source)
 
 
 async def _from_store(
@@ -151,7 +151,7 @@ async def _send(exchange: Exchange, lane: Lane, opened: Download) -> None:
     start = {"type": "http.response.start", "status": status, "headers": headers}
     try:
         sent = await send_reader(
-            opened.reader, exchange.send, exchange.receive, lane, start=start, memory=exchange.workshop.part_memory
+            opened.reader, exchange.send, exchange.receive, lane, start=start, memory=exchange.app_state.part_memory
         )
     except DataIncomplete as error:
         record_download(deps, context, opened, error.sent)

@@ -37,7 +37,7 @@ async def list_(exchange: Exchange) -> Reply:
     """GET: 200 with one page of images and the links to the first and the next one."""
     request = parse_list_request(exchange.scope["query_string"], exchange.settings.limits)
     images, last = await exchange.blocking(list_images, exchange.deps, exchange.context, request.query)
-    view, is_admin = exchange.workshop.documents.image_view, exchange.context.is_admin
+    view, is_admin = exchange.app_state.documents.image_view, exchange.context.is_admin
     sees_credentials = exchange.context.sees_credentials
     documents = [image_document(image, view, is_admin=is_admin, sees_credentials=sees_credentials) for image in images]
     next_link = None if last is None else request.next_link(last)
@@ -75,5 +75,5 @@ def _operations(exchange: Exchange, draft: Draft, body: bytes) -> tuple[Operatio
 
 def _body(exchange: Exchange, image: Image) -> bytes:
     context = exchange.context
-    view = exchange.workshop.documents.image_view
+    view = exchange.app_state.documents.image_view
     return image_body(image, view, is_admin=context.is_admin, sees_credentials=context.sees_credentials)

@@ -24,7 +24,7 @@ async def list_(exchange: Exchange) -> Reply:
     """GET: 200 with a bare array."""
     image = await exchange.blocking(list_locations, exchange.deps, exchange.context, exchange.params["image_id"])
     # shown here whatever ``show_multiple_locations`` says
-    view = msgspec.structs.replace(exchange.workshop.documents.image_view, locations=True)
+    view = msgspec.structs.replace(exchange.app_state.documents.image_view, locations=True)
     context = exchange.context
     document = image_document(image, view, is_admin=context.is_admin, sees_credentials=context.sees_credentials)
     return json_reply(msgspec.json.encode(document["locations"]))

@@ -16,10 +16,10 @@ from glimpse.db.sql.location_removal import LocationRemoval
 from glimpse.db.sql.location_repair import LocationRepair
 from glimpse.db.sql.membership import Membership
 from glimpse.db.sql.metadef_database import Metadefs
-from glimpse.db.sql.patience import FALLBACK
 from glimpse.db.sql.purge import Purge
 from glimpse.db.sql.reading import ImageReading
 from glimpse.db.sql.reservations import Reservations
+from glimpse.db.sql.retries import FALLBACK
 from glimpse.db.sql.transaction import read, write
 from glimpse.db.sql.usage import ProjectUsage
 from glimpse.domain.allowance import ImageCeiling

@@ -16,10 +16,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from glimpse.db.sql.failures import ends_connection
+from glimpse.db.sql.driver_errors import ends_connection
 from glimpse.db.sql.index_hints import IndexNamingCompiler
 from glimpse.db.sql.mysql_tls import with_one_context
-from glimpse.db.sql.patience import PATIENCE, patience_of
+from glimpse.db.sql.retries import RETRIES, retries_of
 from glimpse.db.sql.statement_log import STATEMENTS, log_statements, mark_statements
 from glimpse.db.sql.transaction import RESETS
 from glimpse.db.sql.urls import engine_url, for_driver
@@ -78,7 +78,7 @@ def connect(settings: DatabaseSettings, connection: str | None = None) -> sa.Eng
         event.listen(engine, "connect", _mysql_session(settings))
     if settings.connection_trace:
         mark_statements(engine)
-    PATIENCE[engine] = patience_of(settings)
+    RETRIES[engine] = retries_of(settings)
     return engine
 
 

@@ -15,10 +15,10 @@ from glimpse.db.sql.exact_comparison import differs, equals, is_one_of
 from glimpse.db.sql.index_hints import PRIMARY, advise, order, use_index
 from glimpse.db.sql.index_ranges import LIMIT, Condition, heads, ranges
 from glimpse.db.sql.keyset import after_marker, order_by
-from glimpse.db.sql.marks import NO_LIMIT, Mark, Use
 from glimpse.db.sql.reading import IMAGE_COLUMNS
 from glimpse.db.sql.row_state import is_hidden, is_live, is_shown
 from glimpse.db.sql.tables import image_members, images
+from glimpse.db.sql.tag_property_filters import NO_LIMIT, Mark, Use
 from glimpse.db.sql.visibility import Lane, ListScope
 from glimpse.domain.listing import SortKey
 from glimpse.domain.status import UNLISTED
@@ -55,7 +55,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 @lru_cache(maxsize=256)
 def page_statement(shape: Shape, dialect: str, *, hints: bool = True) -> sa.Select[*tuple[Any, ...]]:
     """The page of this shape, on this kind of database. Values are the parameters ``comparison_N``, ``one_of_N``,
-    ``marker_N``, ``limit``, ``last`` (one less) and those of ``marks.py`` and ``visibility.py``.
+    ``marker_N``, ``limit``, ``last`` (one less) and those of ``tag_property_filters.py`` and ``visibility.py``.
 
     The keys of the images on the page are found first, in indexes alone where the filters allow it. With ``hints``
     MySQL and SQLite are told by which, and refuse the statement where the index is not there.

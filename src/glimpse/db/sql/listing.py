@@ -1,6 +1,6 @@
 """Lists of images: what the page depends on, the page, and all that belongs to its images.
 
-A statement each; marks (``marks.py``) take more of them.
+A statement each; marks (``tag_property_filters.py``) take more of them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from glimpse.db.base_records import Viewer
+from glimpse.db.sql.driver_errors import misses_index
 from glimpse.db.sql.exact_comparison import equals
-from glimpse.db.sql.failures import misses_index
 from glimpse.db.sql.index_hints import force_index, name_no_index
 from glimpse.db.sql.keyset import marker_name
-from glimpse.db.sql.led_page import led_page
 from glimpse.db.sql.list_statement import Shape, page_statement
-from glimpse.db.sql.marks import Mark, estimate, marks_of, sample_of_all, use_of
+from glimpse.db.sql.own_images_first import own_images_first
 from glimpse.db.sql.reading import Children, build, children, gather, sees
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_members, images
+from glimpse.db.sql.tag_property_filters import Mark, estimate, marks_of, sample_of_all, use_of
 from glimpse.db.sql.texts import storable
 from glimpse.db.sql.visibility import PROJECT, ListScope
 from glimpse.domain.image import Image
@@ -118,7 +118,7 @@ def _page(connection: Connection, shape: Shape, values: dict[str, Any]) -> Seque
 
 
 def _rows(connection: Connection, shape: Shape, values: dict[str, Any], *, hints: bool) -> Sequence[Sequence[Any]]:
-    rows = led_page(connection, shape, values, hints=hints) if shape.marks else None
+    rows = own_images_first(connection, shape, values, hints=hints) if shape.marks else None
     if rows is not None:
         return rows
     return connection.execute(page_statement(shape, connection.dialect.name, hints=hints), values).fetchall()

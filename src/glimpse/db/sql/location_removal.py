@@ -13,13 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from glimpse.db.base_records import Lease
 from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.leased_work import drop_held, lease_row, require_lease
-from glimpse.db.sql.location_marks import find_marks
 from glimpse.db.sql.locations import ACTIVE_OF, read_metadata
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.reading import fits, require_image_id
 from glimpse.db.sql.row_state import is_live, is_marked
 from glimpse.db.sql.tables import image_locations, images
 from glimpse.db.sql.transaction import read, stamp, write
+from glimpse.db.sql.unverified_locations import find_marks
 from glimpse.domain.image import Location
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, LeaseLost

@@ -11,10 +11,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from glimpse.db.sql.location_marks import change_marks, mark
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations
 from glimpse.db.sql.texts import TEXT_BYTES, require_location
+from glimpse.db.sql.unverified_locations import change_marks, mark
 from glimpse.domain.image import ImageChange, Location
 from glimpse.errors import Conflict, Invalid
 

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE, PurgedBatch
-from glimpse.db.sql.location_marks import forget
 from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.row_state import is_marked
 from glimpse.db.sql.tables import (
@@ -29,6 +28,7 @@ from glimpse.db.sql.tables import (
     tasks,
 )
 from glimpse.db.sql.transaction import read, write
+from glimpse.db.sql.unverified_locations import forget
 from glimpse.errors import Conflict, Invalid
 
 _BEFORE = sa.bindparam("before", type_=sa.DateTime())

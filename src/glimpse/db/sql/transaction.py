@@ -21,8 +21,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
-from glimpse.db.sql.failures import cause, ends_connection, refuses_changes, translate
-from glimpse.db.sql.patience import DEFAULT, FALLBACK, PATIENCE, Attempts
+from glimpse.db.sql.driver_errors import cause, ends_connection, refuses_changes, translate
+from glimpse.db.sql.retries import DEFAULT, FALLBACK, RETRIES, Attempts
 from glimpse.errors import DatabaseUnavailable
 
 LOG = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def _run(
             with connect() as connection:
                 return work(connection, *args, **kwargs)
         except SQLAlchemyError as error:
-            attempts = attempts or Attempts(PATIENCE.get(engine, DEFAULT))
+            attempts = attempts or Attempts(RETRIES.get(engine, DEFAULT))
             pause = attempts.pause_after(error)
             if pause is None:
                 failure = translate(error)

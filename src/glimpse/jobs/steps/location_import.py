@@ -31,8 +31,8 @@ from glimpse.jobs.runner import pause_after
 from glimpse.jobs.steps.location_check import NO_DATA, USABLE, LocationCheck, refused
 from glimpse.jobs.steps.reading import read_location
 from glimpse.settings.model import Formats, Locations
+from glimpse.stores.location_lookup import place, store_of
 from glimpse.stores.multi import StoreSet
-from glimpse.stores.placing import place, store_of
 from glimpse.transfer.inspect import Inspection
 
 LOG = logging.getLogger(__name__)

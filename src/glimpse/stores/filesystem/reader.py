@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from glimpse.errors import StoreUnavailable
-from glimpse.stores.filesystem.failures import read_error
+from glimpse.stores.filesystem.os_errors import read_error
 
 #: Not through a symbolic link, and without waiting should somebody have put a named pipe there.
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

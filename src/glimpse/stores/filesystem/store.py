@@ -11,10 +11,10 @@ from pathlib import Path
 from glimpse.errors import DataNotFound, GlimpseError, StoreUnavailable
 from glimpse.stores.base import Capabilities
 from glimpse.stores.filesystem.directories import Prepared, configured_directories, configured_mode, prepare
-from glimpse.stores.filesystem.failures import delete_error, duplicate, foreign, full, read_error, write_error
 from glimpse.stores.filesystem.marker import MARKER, expects_marker
 from glimpse.stores.filesystem.mountpoints import entry_above, read_mountpoints
 from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
+from glimpse.stores.filesystem.os_errors import delete_error, duplicate, foreign, full, read_error, write_error
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
 from glimpse.stores.filesystem.timed import TimedCalls
 from glimpse.stores.filesystem.writer import (

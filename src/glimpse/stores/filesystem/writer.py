@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from glimpse.stores.base import Bytes, Placed
-from glimpse.stores.filesystem.failures import duplicate, full, write_error
+from glimpse.stores.filesystem.os_errors import duplicate, full, write_error
 
 LOG = logging.getLogger(__name__)
 

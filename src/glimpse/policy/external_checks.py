@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from oslo_policy.policy import Enforcer
 
 
-class ForeignChecks:
+class ExternalChecks:
     """Calls such checks the way oslo.policy would, with an enforcer that is made once there is such a check."""
 
     def __init__(self, checks: Mapping[str, nodes.BaseCheck], default_rule: str, options: Mapping[str, object]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from glimpse.db.sql.failures import collided, connection_lost, may_come_back
+from glimpse.db.sql.driver_errors import collided, connection_lost, may_come_back
 from glimpse.settings.model import DatabaseSettings
 
 # seconds: of the first pause after a collision, on average, and of the longest
@@ -17,7 +17,7 @@ _COLLISION_PAUSE = 0.0125
 _LONGEST_COLLISION_PAUSE = 0.25
 
 
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of repetitions (-1: without end) and pauses in seconds.
 
     ``collisions`` are after deadlocks and serialization failures, ``reconnects`` while the server cannot be reached.
@@ -47,10 +47,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 class Attempts:
     """What became of the runs of one piece of work so far."""
 
-    __slots__ = ("_collisions", "_fresh", "_patience", "_reconnects")
+    __slots__ = ("_collisions", "_fresh", "_reconnects", "_retries")
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, retries: Retries) -> None:
+        self._retries = retries
         self._fresh = False
         self._collisions = self._reconnects = 0
 
@@ -61,16 +61,16 @@ class Attempts:
             return 0.0
         if collided(error):
             self._collisions += 1
-            return self._patience.after_collision(self._collisions)
+            return self._retries.after_collision(self._collisions)
         if may_come_back(error):
             self._reconnects += 1
-            return self._patience.after_failed_connect(self._reconnects)
+            return self._retries.after_failed_connect(self._reconnects)
         return None
 
 
-def patience_of(settings: DatabaseSettings) -> Patience:
+def retries_of(settings: DatabaseSettings) -> Retries:
     """What the operator wants (``db_max_retries`` and the options beside it)."""
-    return Patience(
+    return Retries(
         collisions=settings.db_max_retries,
         reconnects=settings.db_max_retries if settings.use_db_reconnect else 0,
         pause=settings.db_retry_interval,
@@ -79,10 +79,10 @@ def patience_of(settings: DatabaseSettings) -> Patience:
     )
 
 
-DEFAULT = Patience()
+DEFAULT = Retries()
 
 #: Of engines whose operator said more than nothing. Looked at after a failure only.
-PATIENCE: WeakKeyDictionary[Engine, Patience] = WeakKeyDictionary()
+RETRIES: WeakKeyDictionary[Engine, Retries] = WeakKeyDictionary()
 
 #: A replica → the main database, which answers reads while the replica does not.
 FALLBACK: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()

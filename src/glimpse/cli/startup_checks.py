@@ -8,10 +8,10 @@ from __future__ import annotations
 from glimpse.api.v2.schemas.catalog import build_schemas
 from glimpse.api.v2.schemas.custom import CustomSchemaError
 from glimpse.auth.all import build as build_authenticator
+from glimpse.database_factory import open_registry
 from glimpse.db.base_usage import UsageFigures
 from glimpse.errors import Invalid
 from glimpse.notify.all import build_notifier
-from glimpse.opening import open_registry
 from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_limits

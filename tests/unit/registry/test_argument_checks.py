@@ -19,7 +19,7 @@ from glimpse.domain.job import Job, JobChange, JobQuery
 from glimpse.domain.listing import Comparison, ListQuery, OneOf, SortKey
 from glimpse.domain.metadef import MetadefProperty, Namespace, NamespaceContent, NamespaceQuery, TagQuery
 from glimpse.errors import Invalid, NotFound
-from glimpse.registry.border import _FIELDS, _RECORDS, MOST_CONDITIONS, MOST_LEVELS
+from glimpse.registry.argument_checks import _FIELDS, _RECORDS, MOST_CONDITIONS, MOST_LEVELS
 from glimpse.registry.methods import METHODS
 from glimpse.settings.model import DatabaseSettings, Secret
 from tests.contract.db.examples import ADMIN, image, lease

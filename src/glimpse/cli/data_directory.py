@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from glimpse.settings.data_directory import embedded_database
 from glimpse.settings.model import Settings
-from glimpse.settings.places import embedded_database
 
 
 def embedded_file(settings: Settings) -> Path | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from glimpse.db.base import Database
 from glimpse.errors import Invalid, LimitExceeded
-from glimpse.registry.border import check_arguments
+from glimpse.registry.argument_checks import check_arguments
 from glimpse.registry.errors import DeadlinePassed, NotProcessed
 from glimpse.registry.methods import Method
 from glimpse.registry.wire import MAX_BODY
@@ -18,7 +18,7 @@ from glimpse.registry.wire import MAX_BODY
 T = TypeVar("T")
 
 
-class Calls:
+class CallPool:
     """``threads`` calls run at the same time, and ``queue`` more wait for their turn; all others are refused."""
 
     def __init__(self, database: Database, *, threads: int, queue: int) -> None:

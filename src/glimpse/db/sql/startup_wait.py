@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from glimpse.db.sql.driver_errors import cause, may_come_back, translate
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.failures import cause, may_come_back, translate
 from glimpse.settings.model import DatabaseSettings
 
 LOG = logging.getLogger(__name__)

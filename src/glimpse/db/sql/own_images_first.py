@@ -24,7 +24,9 @@ _LED: sa.BindParameter[Any] = sa.bindparam("led", expanding=True)
 _BOUND = "bound"
 
 
-def led_page(connection: Connection, shape: Shape, values: dict[str, Any], *, hints: bool) -> Sequence[Any] | None:
+def own_images_first(
+    connection: Connection, shape: Shape, values: dict[str, Any], *, hints: bool
+) -> Sequence[Any] | None:
     """The rows of the page; None where no own images lead, or where one of them was changed meanwhile.
 
     The parameters are those of :func:`~glimpse.db.sql.list_statement.page_statement`.

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from glimpse.transfer.parts import LARGE_PART, SMALL_PART, PartMemory, PartSizes, bytes_held
+from glimpse.transfer.part_sizes import LARGE_PART, SMALL_PART, PartMemory, PartSizes, bytes_held
 
 MIB = 1 << 20
 GIB = 1 << 30

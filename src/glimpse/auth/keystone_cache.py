@@ -13,7 +13,7 @@ from glimpse.auth.base import Identity
 T = TypeVar("T")
 
 
-class TokenMemory:
+class TokenCache:
     """Identities by digest, each until its time is up. Threads may share one object, and reading never waits."""
 
     def __init__(self, most: int = 4096) -> None:

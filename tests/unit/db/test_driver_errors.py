@@ -8,7 +8,7 @@ import pymysql
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from glimpse.db.sql.failures import (
+from glimpse.db.sql.driver_errors import (
     collided,
     ends_connection,
     may_come_back,

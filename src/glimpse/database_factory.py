@@ -29,7 +29,7 @@ def open_database(
     """
     if is_registry(settings.database.connection):
         return open_registry(settings)
-    from glimpse.db.sql.opening import open_database as open_sql  # noqa: PLC0415
+    from glimpse.db.sql.factory import open_database as open_sql  # noqa: PLC0415
 
     size = pool_of_service(settings) if pool is None else pool
     return open_sql(with_pool(settings.database, size), on_connect)
@@ -39,16 +39,16 @@ def embedded_directory(settings: Settings) -> str | None:
     """Directory of the SQLite database; None with any other."""
     if is_registry(settings.database.connection):
         return None
-    from glimpse.db.sql.opening import sqlite_directory  # noqa: PLC0415
+    from glimpse.db.sql.factory import sqlite_directory  # noqa: PLC0415
 
     return sqlite_directory(settings.database)
 
 
 def for_reading(settings: Settings, database: Database) -> Database:
-    """The same database as GET requests see it; see ``db/sql/opening.py``."""
+    """The same database as GET requests see it; see ``db/sql/factory.py``."""
     if is_registry(settings.database.connection):
         return database
-    from glimpse.db.sql.opening import for_reading as sql_for_reading  # noqa: PLC0415
+    from glimpse.db.sql.factory import for_reading as sql_for_reading  # noqa: PLC0415
 
     return sql_for_reading(database)
 
