@@ -14,7 +14,7 @@ help:
 	@echo "make test      the default test suite (SQLite, filesystem store)"
 	@echo "make check     lint, types, import contracts"
 	@echo "make services  the suites that need real clients, backends and large data"
-	@echo "make bench     speed, side by side with the peer where it is installed"
+	@echo "make bench     speed, side by side with Glance where it is installed"
 
 demo: $(VENV)/.installed
 	@$(BIN)/python dev/demo.py

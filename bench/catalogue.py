@@ -124,7 +124,7 @@ class Catalogue:
         return f"{self._random.choice(_COMMON_NAMES)}-{created:%Y%m%d}-{self._random.getrandbits(32):08x}"
 
     def _child(self, image: Row) -> Row:
-        # as the peer leaves them: with a deleted image its children are deleted
+        # as Glance leaves them: with a deleted image its children are deleted
         return (image[0], image[4], image[5], image[6], image[7])
 
     def _properties(self) -> Iterator[Row]:

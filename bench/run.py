@@ -2,7 +2,7 @@
 
     GLIMPSE_BENCH_PEER=http://127.0.0.1:9292 python bench/run.py
 
-Without the variable Glimpse runs alone. The peer must accept the headers of the variables ``GLIMPSE_BENCH_HEADERS``
+Without the variable Glimpse runs alone. Glance must accept the headers of the variables ``GLIMPSE_BENCH_HEADERS``
 (``Name: value`` lines). Figures of one run compare with each other only. Loops are bounded in count.
 """
 

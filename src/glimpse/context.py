@@ -8,7 +8,7 @@ from glimpse.settings.model import Secret
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller of one request, as an authenticator established it (spec 01, section 5.1).
+    """The caller of one request, as an authenticator established it (images-api 5.1).
 
     Role names are lower case. ``is_admin`` is the outcome of the rule ``context_is_admin``. ``token`` is the Keystone
     token that the caller showed, for calls to other services in the caller's name.
@@ -27,7 +27,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def project_scoped(self) -> bool:
-        """False for system- and domain-scoped identities, which no image rule accepts (spec 01, section 8.1)."""
+        """False for system- and domain-scoped identities, which no image rule accepts (images-api 8.1)."""
         return self.system_scope is None and self.domain_id is None
 
     @property

@@ -1,4 +1,4 @@
-"""An operator's schema-image.json beside the configuration file, from start to answer (spec 01, section 2.3)."""
+"""An operator's schema-image.json beside the configuration file, from start to answer (images-api 2.3)."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_what_is_required_is_required_at_creation(start: Start) -> None:
 
 
 def test_what_is_required_blocks_no_patch_of_anything_else(start: Start) -> None:
-    """Spec 01, section 2.3, Dev: the peer refuses every other change with 400."""
+    """images-api 2.3, Dev: Glance refuses every other change with 400."""
     wire = start(EXTENDED)
     image = wire.create(architecture="x86_64")
     for operations in (
@@ -136,7 +136,7 @@ def test_what_is_required_blocks_no_patch_of_anything_else(start: Start) -> None
 
 
 def test_what_is_required_cannot_be_removed(start: Start) -> None:
-    """Spec 01, section 2.3, Dev: the peer lets the property go."""
+    """images-api 2.3, Dev: Glance lets the property go."""
     wire = start(EXTENDED)
     image = wire.create(architecture="x86_64")
     assert wire.patch(image["id"], {"op": "remove", "path": "/architecture"}).status == 403

@@ -1,4 +1,4 @@
-"""Version discovery, health, schemas and the pipeline before routing (spec 01, sections 0.1, 1, 2)."""
+"""Version discovery, health, schemas and the pipeline before routing (images-api 0.1, 1, 2)."""
 
 from __future__ import annotations
 

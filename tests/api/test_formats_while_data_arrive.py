@@ -1,4 +1,4 @@
-"""The formats that data are inspected for are those that the image keeps (spec 01, section 9.3)."""
+"""The formats that data are inspected for are those that the image keeps (images-api 9.3)."""
 
 from __future__ import annotations
 

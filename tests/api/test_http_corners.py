@@ -491,7 +491,7 @@ def test_a_request_id_comes_back_where_it_can(service: Service, sent: bytes, ret
 
 
 def test_a_long_request_id_is_431_and_stays_out_of_the_answer(service: Service) -> None:
-    """Spec 01, section 5.2, Dev: 431."""
+    """images-api 5.2, Dev: 431."""
     for length in (65, 10_000):
         answer = get(service, b"/v2/images", b"X-OpenStack-Request-ID: " + b"x" * length)
         assert answer.status == 431
@@ -534,7 +534,7 @@ def test_forwarded_headers_count_where_they_are_believed(tmp_path: Path) -> None
             assert links == [{"rel": "self", "href": f"{base}/v2/"}]
             assert api.call("GET", "/v2", headers=headers).headers["location"] == f"{base}/v2/"
         location = api.call("POST", "/v2/images", b"{}", prefixed).headers["location"]
-        # the peer drops the prefix here, and clients are used to it
+        # Glance drops the prefix here, and clients are used to it
         assert location.startswith("https://img.example.net/v2/images/")
         shown = api.call("GET", "/v2/images?limit=1", headers=prefixed).json
         assert shown["first"] == "/v2/images?limit=1"

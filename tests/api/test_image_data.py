@@ -1,4 +1,4 @@
-"""Bytes in and out over the wire (spec 01, section 4)."""
+"""Bytes in and out over the wire (images-api 4)."""
 
 from __future__ import annotations
 

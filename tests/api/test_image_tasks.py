@@ -1,4 +1,4 @@
-"""The tasks of an image (spec 02, section 3.5)."""
+"""The tasks of an image (imports-and-stores 3.5)."""
 
 from __future__ import annotations
 

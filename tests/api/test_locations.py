@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/locations`` and the job behind it (spec 02, sections 5.3 to 5.5)."""
+"""``/v2/images/{id}/locations`` and the job behind it (imports-and-stores 5.3 to 5.5)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class TestRequest:
         assert at.post(own, at.url).status == 202
 
     def test_only_services_add_what_is_on_no_web_server(self, at: Located) -> None:
-        """Spec 02, section 5.4, row 6: the role admin alone does not help."""
+        """imports-and-stores 5.4, row 6: the role admin alone does not help."""
         image_id = at.wire.create()["id"]
         ram = at.in_memory()
         for url in (ram, "rbd://fsid/pool/image/snap", "file:///etc/passwd", "nothing", "ftp://localhost/"):
@@ -174,7 +174,7 @@ class TestWithoutADigest:
         assert at.run_jobs() == 0
 
     def test_activation_does_not_wait_for_the_hashes(self, at: Located) -> None:
-        """MUST of spec 02, section 5.4: active at once, with os_hash_algo in the same save."""
+        """MUST of imports-and-stores 5.4: active at once, with os_hash_algo in the same save."""
         at.web.files["slow"] = DATA
         at.web.slow_part, at.web.pause = 20_000, 0.15
         image_id = at.wire.create()["id"]
@@ -303,7 +303,7 @@ class TestWithADigest:
         shown = at.show(image_id)
         assert (shown["status"], shown["size"], hashes(shown)) == ("queued", None, (None, None, None))
         assert LOCK not in shown
-        # spec 02, section 13, quirk 33: a location that no store can delete stays, tempest looks for it
+        # imports-and-stores 13, quirk 33: a location that no store can delete stays, tempest looks for it
         assert shown["stores"] == "web"
         assert at.wire("GET", f"/v2/images/{image_id}/file").status == 204
 
@@ -533,7 +533,7 @@ class TestReading:
         assert at.wire("GET", "/v2/images/4bb2b1f2-1b5c-4d0c-9b7a-0c8f1a0f6f6e/locations").status == 404
 
     def test_with_a_body(self, at: Located) -> None:
-        """Dev: the peer fails with 500."""
+        """Dev: Glance fails with 500."""
         image_id = at.wire.create()["id"]
         assert at.wire.as_(ADMIN)("GET", f"/v2/images/{image_id}/locations", b"{}").status == 400
 

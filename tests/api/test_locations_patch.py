@@ -1,4 +1,4 @@
-"""Locations by PATCH (spec 01, section 3.5.4; spec 02, section 5.2)."""
+"""Locations by PATCH (images-api 3.5.4; imports-and-stores 5.2)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TestAdding:
         shown = at.show(image_id)
         assert answer.json == shown
         assert (shown["status"], shown["size"], shown["name"]) == ("active", len(DATA), "n")
-        # spec 02, section 5.2: no hashes
+        # imports-and-stores 5.2: no hashes
         assert (shown["checksum"], shown["os_hash_algo"], shown["os_hash_value"]) == (None, None, None)
         assert shown["locations"] == [{"url": at.url, "metadata": {"a": {"b": ["c"]}, "store": "web"}}]
         assert (shown["direct_url"], shown["stores"]) == (at.url, "web")
@@ -86,7 +86,7 @@ class TestAdding:
         assert at.show(image_id)["locations"][1]["metadata"] == {"store": "ram"}
 
     def test_status_and_id_of_a_client_have_no_effect(self, at: Located) -> None:
-        """Dev: the peer takes ``id`` for the number of a row."""
+        """Dev: Glance takes ``id`` for the number of a row."""
         image_id = at.with_locations(at.url)
         assert at.add(image_id, at.in_memory(), status="deleted", id=1).status == 200
         assert len(at.show(image_id)["locations"]) == 2
@@ -132,7 +132,7 @@ class TestAdding:
 
     @pytest.mark.parametrize("metadata", [{"a": 1}, {"a": None}, {"a": [True]}, {"a": {"b": [{"c": 1.5}]}}])
     def test_metadata_are_texts(self, at: Located, metadata: dict[str, Any]) -> None:
-        """Dev: the peer fails with 500 on a number."""
+        """Dev: Glance fails with 500 on a number."""
         image_id = at.wire.create()["id"]
         assert at.add(image_id, at.url, metadata=metadata).status == 400
 

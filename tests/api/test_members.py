@@ -1,4 +1,4 @@
-"""Sharing over the wire (spec 01, sections 3.9 and 3.11)."""
+"""Sharing over the wire (images-api 3.9 and 3.11)."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_documents_fit_their_schemas(wire: Wire) -> None:
         assert jsonschema_rs.validator_for(schema).is_valid(document)
 
 
-#: caller → list, show own or p2, add, set status of p2, remove (spec 01, section 3.9, "Who")
+#: caller → list, show own or p2, add, set status of p2, remove (images-api 3.9, "Who")
 WHO = [
     (MEMBER, (["p2", "p3"], 200, 200, 403, 204)),
     (READER, (["p2", "p3"], 200, 403, 403, 403)),
@@ -162,11 +162,11 @@ BAD_MEMBERS = [
 
 @pytest.mark.parametrize("body", BAD_MEMBERS)
 def test_bad_members(wire: Wire, body: bytes) -> None:
-    """Spec 01, section 3.9 (Dev: a string of 1 to 255 characters), and 0.5 for 4-byte characters."""
+    """images-api 3.9 (Dev: a string of 1 to 255 characters), and 0.5 for 4-byte characters."""
     image = wire.create()
     assert wire("POST", members(wire, image), body).status == 400
     assert wire("GET", members(wire, image)).json["members"] == []
-    # decoding comes before the image is looked up (spec 01, section 0.1)
+    # decoding comes before the image is looked up (images-api 0.1)
     assert wire("POST", "/v2/images/unknown/members", body).status == 400
 
 
@@ -192,7 +192,7 @@ def test_any_name_of_a_project_will_do(wire: Wire, project: str) -> None:
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "nonsense", ""])
 def test_the_media_type_is_ignored(wire: Wire, content_type: str) -> None:
-    """Spec 01, section 0.2."""
+    """images-api 0.2."""
     image = wire.create()
     headers = {"Content-Type": content_type} if content_type else {}
     assert wire("POST", members(wire, image), b'{"member": "p2"}', headers).status == 200
@@ -254,7 +254,7 @@ def test_no_quota(tmp_path: Path) -> None:
 
 
 class TestWhatMembersSee:
-    """Spec 01, section 3.11."""
+    """images-api 3.11."""
 
     @pytest.mark.parametrize("status", ["pending", "accepted", "rejected"])
     def test_lists(self, wire: Wire, status: str) -> None:
@@ -278,7 +278,7 @@ class TestWhatMembersSee:
 
     @pytest.mark.parametrize("status", ["pending", "accepted", "rejected"])
     def test_by_id_whatever_they_answered(self, wire: Wire, status: str) -> None:
-        """Spec 01, section 10, quirk 10: who rejected may still show and download."""
+        """images-api 10, quirk 10: who rejected may still show and download."""
         image = wire.create(name="offered")
         assert wire.upload(image["id"], DATA).status == 204
         share(wire, image, status=status)
@@ -342,7 +342,7 @@ class TestWhatMembersSee:
         assert other("GET", members(wire, image)).status == 404
 
     def test_markers_follow_memberships(self, wire: Wire) -> None:
-        """Spec 01, section 3.4.1: a foreign marker is 403, an unknown one 400."""
+        """images-api 3.4.1: a foreign marker is 403, an unknown one 400."""
         image = wire.create(name="offered")
         other = wire.as_(OTHER)
         assert other("GET", f"/v2/images?marker={image['id']}").status == 403
@@ -352,7 +352,7 @@ class TestWhatMembersSee:
         assert other("GET", f"/v2/images?marker={image['id']}").status == 400
 
     def test_community_images_are_listed_when_asked_for(self, wire: Wire) -> None:
-        """Spec 01, section 10, quirk 10, also for admins."""
+        """images-api 10, quirk 10, also for admins."""
         wire.create(name="community", visibility="community")
         for caller in (OTHER, ADMIN):
             asked = wire.as_(caller)
@@ -371,7 +371,7 @@ class TestWhatMembersSee:
 
 
 class TestImagesWithoutOwner:
-    """Spec 01, section 3.11: a private one is the admins', a shared one everybody's to read, and nobody's to share."""
+    """images-api 3.11: a private one is the admins', a shared one everybody's to read, and nobody's to share."""
 
     def test_shared(self, wire: Wire) -> None:
         image = wire.as_(ADMIN).create(name="nobody's", owner=None)
@@ -390,7 +390,7 @@ class TestImagesWithoutOwner:
 
 
 class TestLegacyMode:
-    """Spec 01, section 8.3: with ``enforce_new_defaults`` off, ownership decides and roles do not."""
+    """images-api 8.3: with ``enforce_new_defaults`` off, ownership decides and roles do not."""
 
     @pytest.fixture
     def legacy(self, tmp_path: Path) -> Iterator[Wire]:
@@ -422,7 +422,7 @@ class TestLegacyMode:
 
 
 def test_identities_of_another_scope_see_no_image(wire: Wire) -> None:
-    """Spec 01, section 8.1."""
+    """images-api 8.1."""
     image = wire.create()
     share(wire, image)
     for scope in ({"X-Domain-Id": "d1"}, {"OpenStack-System-Scope": "all"}):

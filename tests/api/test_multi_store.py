@@ -1,4 +1,4 @@
-"""Several stores on the wire (spec 02, sections 1 and 4; spec 01, section 4.4)."""
+"""Several stores on the wire (imports-and-stores 1 and 4; images-api 4.4)."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ def relocate(wire: Wire, image_id: str, *locations: Location) -> None:
 
 class TestDiscovery:
     def test_import_methods_are_those_that_work(self, one: Wire) -> None:
-        """Spec 02, section 1.2, for an installation without import."""
+        """imports-and-stores 1.2, for an installation without import."""
         document = {"description": "Import methods available.", "type": "array", "value": []}
         assert one("GET", "/v2/info/import").json == {"import-methods": document}
         created = one("POST", "/v2/images", json_body={})
         assert "openstack-image-import-methods" not in created.headers
 
     def test_stores(self, several: Wire) -> None:
-        """Spec 02, section 1.3: texts and not booleans, in the order of the configuration."""
+        """imports-and-stores 1.3: texts and not booleans, in the order of the configuration."""
         assert several("GET", "/v2/info/stores").json == {
             "stores": [
                 {"id": "cheap", "default": "true"},
@@ -119,7 +119,7 @@ class TestDiscovery:
         }
 
     def test_details(self, several: Wire, tmp_path: Path) -> None:
-        """Spec 02, section 1.4."""
+        """imports-and-stores 1.4."""
         expected = [
             {
                 "id": "cheap",
@@ -144,7 +144,7 @@ class TestDiscovery:
             assert several.as_(caller)("GET", "/v2/info/stores/detail").status == 403
 
     def test_details_of_a_store_with_several_directories(self, tmp_path: Path) -> None:
-        """Spec 02, section 1.4, Dev: the first directory, not an error."""
+        """imports-and-stores 1.4, Dev: the first directory, not an error."""
         lines = (f"{tmp_path}/a:10", f"{tmp_path}/b:20")
         options = FilesystemOptions(filesystem_store_datadir="", filesystem_store_datadirs=lines)
         settings = Stores(default="a", named=True, stores=(StoreSettings(id="a", kind="file", options=options),))
@@ -153,7 +153,7 @@ class TestDiscovery:
         assert found["properties"]["data_dir"] == f"{tmp_path}/b"
 
     def test_without_named_stores_there_is_nothing_to_discover(self, one: Wire) -> None:
-        """Spec 02, section 1.1: 404 before the policy."""
+        """imports-and-stores 1.1: 404 before the policy."""
         for caller in (ADMIN, READER):
             assert one.as_(caller)("GET", "/v2/info/stores").status == 404
             assert one.as_(caller)("GET", "/v2/info/stores/detail").status == 404
@@ -163,7 +163,7 @@ class TestDiscovery:
 
     @pytest.mark.parametrize("path", ["import", "stores", "stores/detail", "usage"])
     def test_discovery_takes_no_body_and_no_other_method(self, several: Wire, path: str) -> None:
-        """Spec 02, section 1.1, Dev: usage too answers 400 and 405."""
+        """imports-and-stores 1.1, Dev: usage too answers 400 and 405."""
         assert several.as_(ADMIN)("GET", f"/v2/info/{path}", b"{}").status == 400
         for method in ("POST", "PUT", "DELETE", "PATCH"):
             answer = several.as_(ADMIN)(method, f"/v2/info/{path}")
@@ -171,7 +171,7 @@ class TestDiscovery:
         assert several("GET", f"/v2/info/{path}", identity=False).status == 401
 
     def test_creation_names_the_stores(self, several: Wire, tmp_path: Path) -> None:
-        """Spec 02, section 1.6, Dev: those of enabled_backends and no reserved ones."""
+        """imports-and-stores 1.6, Dev: those of enabled_backends and no reserved ones."""
         created = several("POST", "/v2/images", json_body={})
         assert created.headers["openstack-image-store-ids"] == "cheap,fast,ram,web"
 
@@ -199,7 +199,7 @@ class TestUpload:
 
     @pytest.mark.parametrize("header", ["", "tape", "os_glance_staging_store", "os_glance_tasks_store"])
     def test_unknown_stores(self, several: Wire, header: str) -> None:
-        """Spec 01, section 4.2, row 4; spec 02, section 2.5, Dev: reserved stores are unknown."""
+        """images-api 4.2, row 4; imports-and-stores 2.5, Dev: reserved stores are unknown."""
         image_id = several.create()["id"]
         assert several.upload(image_id, DATA, {"X-Image-Meta-Store": header}).status == 400
         assert several.upload("no-image", DATA, {"X-Image-Meta-Store": header}).status == 400
@@ -212,7 +212,7 @@ class TestUpload:
         assert "stores" not in show(one, image_id)
 
     def test_a_store_that_is_only_read(self, several: Wire) -> None:
-        """Spec 01, section 4.2, row 13."""
+        """images-api 4.2, row 13."""
         image_id = several.create()["id"]
         assert several.upload(image_id, DATA, {"X-Image-Meta-Store": "web"}).status == 410
         assert show(several, image_id)["status"] == "queued"
@@ -222,7 +222,7 @@ class TestUpload:
 
 class TestStoresField:
     def test_it_follows_the_weights(self, several: Wire) -> None:
-        """Spec 02, section 4.4; it decides the order of locations and direct_url as well."""
+        """imports-and-stores 4.4; it decides the order of locations and direct_url as well."""
         image_id = uploaded(several, "ram")
         for store_id in ("cheap", "fast"):
             add_copy(several, image_id, store_id)
@@ -237,7 +237,7 @@ class TestStoresField:
         assert "stores" not in several.create()
 
     def test_clients_do_not_set_it(self, several: Wire) -> None:
-        """Spec 02, section 4.3, Dev: 403 for PATCH too."""
+        """imports-and-stores 4.3, Dev: 403 for PATCH too."""
         assert several("POST", "/v2/images", json_body={"stores": "fast"}).status == 403
         image_id = uploaded(several)
         for op in ("add", "replace"):
@@ -271,7 +271,7 @@ class TestDownload:
         ],
     )
     def test_the_order_of_attempts(self, several: Wire, image: str, query: str, first: str) -> None:
-        """Spec 01, section 4.4: preferred stores first, in the order of weights and not of names."""
+        """images-api 4.4: preferred stores first, in the order of weights and not of names."""
         answer = download(several, image, query)
         assert (answer.status, answer.body.decode().split()[-1]) == (200, first)
 
@@ -282,7 +282,7 @@ class TestDownload:
         assert download(several, image, "?prefer=fast,cheap").body == b"from ram  "
 
     def test_the_next_location_when_its_store_is_not_known_here(self, several: Wire) -> None:
-        """Spec 02, section 4.1."""
+        """imports-and-stores 4.1."""
         image_id = uploaded(several)
         (location,) = record_of(several, image_id).locations
         elsewhere = Location(url="rbd://a/b/c/d", metadata={"store": "elsewhere"})
@@ -318,7 +318,7 @@ class TestDownload:
             assert download(wire.as_(OTHER), image_id, "?prefer=cheap").status == 404
 
     def test_no_quota_is_asked(self, tmp_path: Path) -> None:
-        """Spec 01, section 4.4, Dev: neither the quota of bytes nor that of locations."""
+        """images-api 4.4, Dev: neither the quota of bytes nor that of locations."""
         limits, quotas = Limits(image_location_quota=1), Quotas(user_storage_quota=15)
         with wired(settings_in(tmp_path, stores=stores_in(tmp_path), limits=limits, quotas=quotas)) as wire:
             image_id = uploaded(wire)
@@ -345,7 +345,7 @@ class TestDeletion:
         assert several.service.deps.database.count_leases() == {}
 
     def test_the_last_location_stays(self, several: Wire, image: str) -> None:
-        """Spec 02, section 4.6, row 8: the last one, healthy or not."""
+        """imports-and-stores 4.6, row 8: the last one, healthy or not."""
         assert self.delete(several, "cheap", image) == 204
         assert self.delete(several, "fast", image) == 403
         assert download(several, image).body == DATA
@@ -370,7 +370,7 @@ class TestDeletion:
             assert self.delete(several, store_id, image) == 409
 
     def test_both_policies_are_asked(self, tmp_path: Path) -> None:
-        """Spec 02, section 4.6, row 6."""
+        """imports-and-stores 4.6, row 6."""
         for rules in ({"get_image_location": "!"}, {"delete_image_location": "!"}):
             place = tmp_path / next(iter(rules))
             place.mkdir()
@@ -424,7 +424,7 @@ class TestDeletion:
     def test_a_store_that_refuses_leaves_the_image_as_it_was(
         self, several: Wire, image: str, refusal: Exception, status: int, stays: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Spec 02, section 4.6, row 10. No store of files refuses: the error is put where another one raises it."""
+        """imports-and-stores 4.6, row 10. No store of files refuses: the error is put where another one raises it."""
 
         def refuse(_url: str) -> None:
             raise refusal
@@ -437,7 +437,7 @@ class TestDeletion:
     def test_a_store_that_does_not_answer_is_asked_again(
         self, several: Wire, image: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Spec 02, section 4.6, row 11; the deletion is carried out later."""
+        """imports-and-stores 4.6, row 11; the deletion is carried out later."""
 
         def fail(_url: str) -> None:
             raise StoreUnavailable("The store does not answer.")
@@ -480,7 +480,7 @@ class TestDeletion:
 
 
 class TestRepair:
-    """Spec 02, section 4.5, Dev: a missing store is recorded, an unknown one is resolved for the answer alone."""
+    """imports-and-stores 4.5, Dev: a missing store is recorded, an unknown one is resolved for the answer alone."""
 
     @pytest.fixture
     def old(self, several: Wire) -> str:
@@ -513,7 +513,7 @@ class TestRepair:
         assert download(several, old).body == DATA
 
     def test_a_url_that_only_begins_alike_is_not_taken(self, several: Wire, old: str, tmp_path: Path) -> None:
-        """Spec 05, section 3: up to a separator."""
+        """store-formats 3: up to a separator."""
         relocate(several, old, Location(url=f"file://{tmp_path}/fast2/{old}"))
         assert "stores" not in show(several, old)
         assert record_of(several, old).locations[0].metadata == {}

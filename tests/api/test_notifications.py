@@ -1,4 +1,4 @@
-"""What a service tells of each request, and in which order, with the driver ``log`` (spec 06, section 11)."""
+"""What a service tells of each request, and in which order, with the driver ``log`` (configuration 11)."""
 
 from __future__ import annotations
 

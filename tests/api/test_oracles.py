@@ -131,7 +131,7 @@ def test_deleted_images(wire: Wire) -> None:
 
 
 def test_markers(wire: Wire, images: dict[str, str]) -> None:
-    """Spec 01, section 3.4: an unknown marker is 400, one of an image that the caller does not see 403; no more."""
+    """images-api 3.4: an unknown marker is 400, one of an image that the caller does not see 403; no more."""
     stranger = wire.as_(STRANGER)
     answers = {
         name: without(stranger("GET", f"/v2/images?marker={image_id}"), image_id) for name, image_id in images.items()

@@ -1,4 +1,4 @@
-"""Every rule about images and members guards what spec 01, section 8.2 says it does, over the wire."""
+"""Every rule about images and members guards what images-api 8.2 says it does, over the wire."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class TestByPasses:
             assert wire("GET", f"/v2/images/{image_id}/members").json["members"] == []
 
     def test_members_rules_ask_for_the_image_first(self, tmp_path: Path) -> None:
-        """Spec 01, section 8.2: member rules first require ``get_image``."""
+        """images-api 8.2: member rules first require ``get_image``."""
         image_id = prepared(tmp_path, queued=True)
         path = f"/v2/images/{image_id}/members"
         rules = dict.fromkeys(("add_member", "get_member", "get_members", "modify_member", "delete_member"), "@")
@@ -148,7 +148,7 @@ class TestByPasses:
             assert wire("DELETE", f"{path}/p2").status == 404
 
     def test_open_rules_do_not_open_other_projects_images(self, tmp_path: Path) -> None:
-        """Ownership decides before any rule is asked (spec 01, section 3.11)."""
+        """Ownership decides before any rule is asked (images-api 3.11)."""
         with ruled(tmp_path, {}) as wire:
             image_id = wire.create(visibility="private")["id"]
         with ruled(tmp_path, {rule: "@" for rule, *_ in GUARDED}) as wire:
@@ -161,7 +161,7 @@ class TestByPasses:
             assert wire("GET", f"/v2/images/{image_id}").status == 200
 
     def test_a_creation_without_visibility_counts_as_private(self, tmp_path: Path) -> None:
-        """Spec 01, section 8.1, what the rules look at."""
+        """images-api 8.1, what the rules look at."""
         with ruled(tmp_path, {"add_image": "'private':%(visibility)s"}) as wire:
             made = wire("POST", "/v2/images", json_body={})
             assert (made.status, made.json["visibility"]) == (201, "shared")

@@ -1,4 +1,4 @@
-"""Property protections over the wire (spec 01, section 8.4)."""
+"""Property protections over the wire (images-api 8.4)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class TestReading:
         assert answer.json["billing_code"] == "secret"
 
     def test_filters_do_not_disclose(self, wire: Wire, billed: dict[str, Any]) -> None:
-        """Spec 01, section 3.4.3, Dev."""
+        """images-api 3.4.3, Dev."""
         for query in (
             "billing_code=secret",
             "billing_code=wrong",
@@ -174,7 +174,7 @@ class TestWriting:
 
 
 class TestRules:
-    """What a refusal of each action means (spec 01, section 8.4)."""
+    """What a refusal of each action means (images-api 8.4)."""
 
     def test_create(self, wire: Wire) -> None:
         assert create(wire, billing_code="x").status == 403
@@ -185,7 +185,7 @@ class TestRules:
         assert wire.as_(BILLING).patch(image["id"], {"op": "add", "path": "/billing_code", "value": "x"}).status == 200
 
     def test_create_comes_before_the_quotas(self, wire: Wire) -> None:
-        """Spec 01, section 3.2: row 9 of the table before rows 10 to 14."""
+        """images-api 3.2: row 9 of the table before rows 10 to 14."""
         many = {f"p{number}": "x" for number in range(9)}
         assert create(wire, **many).status == 413
         assert create(wire, **many, closed="x").status == 403
@@ -213,7 +213,7 @@ class TestRules:
         assert wire("DELETE", f"/v2/images/{image['id']}").status == 204
 
     def test_adding_what_must_be_new(self, wire: Wire) -> None:
-        """The 2.0 media type (spec 01, section 3.5.3)."""
+        """The 2.0 media type (images-api 3.5.3)."""
         image = wire.create(fixed="1")
         headers = {"Content-Type": PATCH_20}
         existing = wire("PATCH", f"/v2/images/{image['id']}", b'[{"add": "/fixed", "value": "2"}]', headers)
@@ -221,7 +221,7 @@ class TestRules:
         assert (existing.status, new.status) == (409, 403)
 
     def test_what_may_be_created_and_not_read_is_stored(self, wire: Wire) -> None:
-        """Dev: the peer drops it at creation and fails on PATCH."""
+        """Dev: Glance drops it at creation and fails on PATCH."""
         made = create(wire, name="noted", note="hello")
         assert made.status == 201
         assert "note" not in made.json

@@ -1,4 +1,4 @@
-"""Quotas of projects on the wire (spec 01, sections 4.2 and 6.2; spec 02, sections 7 and 15)."""
+"""Quotas of projects on the wire (images-api 4.2 and 6.2; imports-and-stores 7 and 15)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class TestStorageQuota:
         assert used(limited) == QUOTA
 
     def test_an_announced_size_that_does_not_fit(self, limited: Wire) -> None:
-        """Spec 01, section 4.2, row 12."""
+        """images-api 4.2, row 12."""
         filled(limited, 400)
         image_id = new(limited)
         assert_refused(limited, image_id, put(limited, image_id, 601))
@@ -118,20 +118,20 @@ class TestStorageQuota:
 
     @pytest.mark.parametrize("size", [0, 1, 300])
     def test_nothing_remains_for_an_unknown_size(self, limited: Wire, size: int) -> None:
-        """Spec 01, section 4.2, row 12: also for no byte at all, which is unknown as well."""
+        """images-api 4.2, row 12: also for no byte at all, which is unknown as well."""
         filled(limited, QUOTA)
         image_id = new(limited)
         assert_refused(limited, image_id, put(limited, image_id, size, chunked=True))
 
     def test_an_unknown_size_that_turns_out_not_to_fit(self, limited: Wire) -> None:
-        """Spec 01, section 4.2, row 22, Dev: the image is queued again, not saving for ever."""
+        """images-api 4.2, row 22, Dev: the image is queued again, not saving for ever."""
         filled(limited, 400)
         image_id = new(limited)
         assert_refused(limited, image_id, put(limited, image_id, 601, chunked=True))
         assert put(limited, image_id, 600, chunked=True).status == 204
 
     def test_a_stream_that_lies_about_its_size(self, limited: Wire) -> None:
-        """Spec 01, section 4.2, rows 15 and 16: whatever is found first, nothing of it stays."""
+        """images-api 4.2, rows 15 and 16: whatever is found first, nothing of it stays."""
         image_id = new(limited)
         answer = put(limited, image_id, QUOTA + 1, chunked=True, x_openstack_image_size="1")
         assert answer.status == 400
@@ -156,7 +156,7 @@ class TestStorageQuota:
             assert 1 <= len(needed) <= 8
 
     def test_every_copy_counts(self, tmp_path: Path) -> None:
-        """Spec 01, section 6.2."""
+        """images-api 6.2."""
         with wired(settings_in(tmp_path, stores=stores_in(tmp_path), quotas=Quotas(user_storage_quota=QUOTA))) as wire:
             image_id = filled(wire, 400)
             add_copy(wire, image_id, "fast", bytes(400))
@@ -196,7 +196,7 @@ class TestStorageQuota:
         assert put(limited, image_id, QUOTA).status == 204
 
     def test_status_is_looked_at_first(self, limited: Wire) -> None:
-        """Spec 01, section 4.2: rows 5 to 8 before row 12."""
+        """images-api 4.2: rows 5 to 8 before row 12."""
         image_id = filled(limited, QUOTA)
         assert put(limited, image_id, 1).status == 409
         assert put(limited, "no-image", QUOTA + 1).status == 404
@@ -205,7 +205,7 @@ class TestStorageQuota:
         assert put(limited, bare, QUOTA + 1).status == 400
 
     def test_added_locations_count(self, tmp_path: Path) -> None:
-        """Spec 01, section 6.2."""
+        """images-api 6.2."""
         api = Api(show_multiple_locations=True)
         quotas = Quotas(user_storage_quota=QUOTA)
         with wired(settings_in(tmp_path, stores=stores_in(tmp_path), api=api, quotas=quotas)) as wire:
@@ -225,7 +225,7 @@ class TestStorageQuota:
 
     @pytest.mark.parametrize("hashes", [True, False])
     def test_locations_added_by_a_job_count(self, tmp_path: Path, hashes: bool) -> None:
-        """Spec 01, section 6.2; spec 02, section 5.4: a failure of the job, the image is queued."""
+        """images-api 6.2; imports-and-stores 5.4: a failure of the job, the image is queued."""
         quotas, locations = Quotas(user_storage_quota=len(WEB_DATA) + 5), Locations(do_secure_hash=hashes)
         with located(tmp_path, quotas=quotas, locations=locations) as at:
             images = [new(at.wire) for _ in range(2)]
@@ -424,7 +424,7 @@ loop.close()
 
 
 class FixedLimits:
-    """Limits by name, enforced by the rule of spec 02, section 7.2, on the usage of the database."""
+    """Limits by name, enforced by the rule of imports-and-stores 7.2, on the usage of the database."""
 
     def __init__(self, usage_of: UsageOf, limits: dict[str, int]) -> None:
         self.limits = limits
@@ -442,7 +442,7 @@ class FixedLimits:
 
 
 class TestUnifiedLimits:
-    """Spec 02, sections 7.2 and 15; the limits of a real Keystone: tests/interop/test_keystone_limits.py."""
+    """imports-and-stores 7.2 and 15; the limits of a real Keystone: tests/interop/test_keystone_limits.py."""
 
     @pytest.fixture
     def limits(self) -> dict[str, int]:
@@ -462,11 +462,11 @@ class TestUnifiedLimits:
             yield made
 
     def test_the_quota_of_the_file_is_ignored(self, wire: Wire) -> None:
-        """Spec 01, section 6.2."""
+        """images-api 6.2."""
         filled(wire, QUOTA)
 
     def test_usage(self, wire: Wire, limits: dict[str, int]) -> None:
-        """Spec 02, section 1.5: always the caller's project; copies count, sizes in MiB rounded down."""
+        """imports-and-stores 1.5: always the caller's project; copies count, sizes in MiB rounded down."""
         limits.update(image_size_total=10, image_stage_total=20, image_count_total=30, image_count_uploading=40)
         image_id = filled(wire, MIB + 5)
         add_copy(wire, image_id, "fast", bytes(MIB + 5))
@@ -482,7 +482,7 @@ class TestUnifiedLimits:
         assert of_admin["image_count_total"] == {"usage": 0, "limit": 30}
 
     def test_the_number_of_images(self, wire: Wire, limits: dict[str, int]) -> None:
-        """Spec 02, section 15: the second create is 413, and works after a deletion or with a higher limit."""
+        """imports-and-stores 15: the second create is 413, and works after a deletion or with a higher limit."""
         limits["image_count_total"] = 1
         first = new(wire)
         for _ in range(2):
@@ -501,13 +501,13 @@ class TestUnifiedLimits:
         assert wire("POST", "/v2/images", json_body=document).status == 201
 
     def test_policy_comes_before_the_limit(self, wire: Wire, limits: dict[str, int]) -> None:
-        """Spec 01, section 3.2: row 7, then 8, then 10."""
+        """images-api 3.2: row 7, then 8, then 10."""
         limits["image_count_total"] = 0
         assert wire("POST", "/v2/images", json_body={"visibility": "public"}).status == 403
         assert wire("POST", "/v2/images", json_body={"tags": ["x"] * 200, "min_disk": -1}).status == 413
 
     def test_one_upload_of_unknown_size_overshoots(self, wire: Wire, limits: dict[str, int]) -> None:
-        """Spec 02, sections 7.2 and 15: at the limit one more succeeds, the third is refused and stays usable."""
+        """imports-and-stores 7.2 and 15: at the limit one more succeeds, the third is refused and stays usable."""
         limits["image_size_total"] = 1
         images = [new(wire) for _ in range(3)]
         assert put(wire, images[0], MIB, chunked=True).status == 204
@@ -524,7 +524,7 @@ class TestUnifiedLimits:
         assert put(wire, image_id, 2 * MIB - 1).status == 204
 
     def test_the_limit_is_asked_before_the_image_is_looked_up(self, wire: Wire, limits: dict[str, int]) -> None:
-        """Spec 01, section 4.2: row 3 before rows 4 and 5, after rows 1 and 2."""
+        """images-api 4.2: row 3 before rows 4 and 5, after rows 1 and 2."""
         limits["image_size_total"] = 0
         assert put(wire, "no-image", MIB).status == 413
         assert put(wire, "no-image", MIB, x_image_meta_store="tape").status == 413
@@ -533,7 +533,7 @@ class TestUnifiedLimits:
         assert put(wire, "no-image", MIB - 1).status == 404
 
     def test_the_number_of_uploads(self, wire: Wire, limits: dict[str, int]) -> None:
-        """Spec 01, section 4.2, row 10: looked at after the claim, back to queued."""
+        """images-api 4.2, row 10: looked at after the claim, back to queued."""
         limits["image_count_uploading"] = 0
         image_id = new(wire)
         assert put(wire, image_id, 5).status == 413
@@ -543,7 +543,7 @@ class TestUnifiedLimits:
         assert put(wire, image_id, 5).status == 204
 
     def test_the_project_is_the_callers(self, wire: Wire, limits: dict[str, int]) -> None:
-        """Spec 02, section 7.2: even when an administrator uploads into another project's image."""
+        """imports-and-stores 7.2: even when an administrator uploads into another project's image."""
         limits["image_size_total"] = 1
         filled(wire, 2 * MIB - 1)
         assert put(wire, new(wire), MIB).status == 413

@@ -102,7 +102,7 @@ def objects(cloud: Any, place: Path) -> None:
         refused(409, lambda: cloud.image.create_metadef_object(made.namespace, name="Power"))
         cloud.image.update_metadef_object("Power", made.namespace, name="Feeds", description="E")
         assert [found.name for found in cloud.image.metadef_objects(made.namespace)] == ["Feeds"]
-        # what changed is all that is sent, and an object without a name is none (spec 03, section 13.2)
+        # what changed is all that is sent, and an object without a name is none (metadefs 13.2)
         refused(400, lambda: cloud.image.update_metadef_object("Feeds", made.namespace, description="F"))
         cloud.image.delete_metadef_object("Feeds", made.namespace)
         refused(404, lambda: cloud.image.get_metadef_object("Feeds", made.namespace))

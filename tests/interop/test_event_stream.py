@@ -1,4 +1,4 @@
-"""The events of images' lives, from a running service to a consumer on a real RabbitMQ (spec 06, section 11).
+"""The events of images' lives, from a running service to a consumer on a real RabbitMQ (configuration 11).
 
 ``GLIMPSE_TEST_RABBITMQ_URL`` names the broker in the form of ``transport_url``.
 """

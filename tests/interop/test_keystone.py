@@ -1,4 +1,4 @@
-"""Auth ``keystone`` against a real Keystone, through the ASGI application (spec 01, section 5.1)."""
+"""Auth ``keystone`` against a real Keystone, through the ASGI application (images-api 5.1)."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class TestServiceTokens:
 
 
 def test_scopes_other_than_a_project_may_nothing(start: Start, keystone: KeystoneRig) -> None:
-    """Spec 01, section 8.1."""
+    """images-api 8.1."""
     user = keystone.new_user()
     for where in ("/system", "/domains/default"):
         keystone.grant(user, "admin", where)
@@ -210,7 +210,7 @@ class TestOutage:
 
     @pytest.mark.timeout(300)
     def test_503_until_it_is_back(self, start: Start, keystone: KeystoneRig) -> None:
-        """The peer answers 401, which makes clients log in again and again."""
+        """Glance answers 401, which makes clients log in again and again."""
         service = start(remembered=600)
         known, unknown = keystone.token("reader", "demo"), keystone.token("demo", "demo")
         assert ask(service, known).status == 200

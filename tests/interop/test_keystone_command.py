@@ -26,7 +26,7 @@ def keystone() -> Iterator[KeystoneRig]:
 
 @pytest.fixture
 def service(keystone: KeystoneRig, tmp_path: Path) -> Iterator[Service]:
-    """No option of ours says how callers are known: the paste flavor does (spec 06, section 2)."""
+    """No option of ours says how callers are known: the paste flavor does (configuration 2)."""
     options: dict[str, Any] = {
         "paste_deploy": {"flavor": "keystone+cachemanagement"},
         "keystone_authtoken": {**keystone.options(), "password": "not this one"},

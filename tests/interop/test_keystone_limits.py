@@ -1,4 +1,4 @@
-"""Limits registered in a real Keystone (spec 01, section 6.3; spec 02, section 7.2)."""
+"""Limits registered in a real Keystone (images-api 6.3; imports-and-stores 7.2)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_limits_are_enforced(
 def test_a_changed_limit_counts_at_once(
     limits: Limits, registered: Registered, keystone: KeystoneRig, usage: dict[str, ProjectUsage]
 ) -> None:
-    """Spec 02, section 15."""
+    """imports-and-stores 15."""
     one, other = keystone.new_project()["id"], keystone.new_project()["id"]
     ids = registered.limit(image_count_total=1)
     usage[one] = usage[other] = ProjectUsage(count_total=1)
@@ -130,7 +130,7 @@ def test_a_changed_limit_counts_at_once(
 def test_usage_and_what_is_not_registered(
     limits: Limits, registered: Registered, keystone: KeystoneRig, usage: dict[str, ProjectUsage]
 ) -> None:
-    """Spec 02, section 1.5."""
+    """imports-and-stores 1.5."""
     project = keystone.new_project()["id"]
     registered.limit(image_size_total=1000, image_count_total=100)
     registered.limit_project(project, "image_count_total", 7)

@@ -1,4 +1,4 @@
-"""What Horizon asks for, request by request (spec 03, section 13.1), without Horizon: plain HTTP on a real service."""
+"""What Horizon asks for, request by request (metadefs 13.1), without Horizon: plain HTTP on a real service."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_namespace_is_imported(api: Api, rack: Definitions) -> None:
     }
     document |= {"visibility": "public", "protected": False}
     answer = request(api, "POST", "namespaces", document)
-    # Horizon leaves the link of the namespace in, which is read-only (spec 03, section 14.4); whoever exports drops it
+    # Horizon leaves the link of the namespace in, which is read-only (metadefs 14.4); whoever exports drops it
     assert answer.status == 403
     del document["self"]
     answer = request(api, "POST", "namespaces", document)

@@ -1,4 +1,4 @@
-"""Drivers of notifications on a real RabbitMQ, in good times and bad ones (spec 06, section 11).
+"""Drivers of notifications on a real RabbitMQ, in good times and bad ones (configuration 11).
 
 What a running service sends is in ``test_event_stream.py``.
 

@@ -1,4 +1,4 @@
-"""Signed images with certificates from a real Barbican, asked with a real Keystone token (spec 02, section 8.1).
+"""Signed images with certificates from a real Barbican, asked with a real Keystone token (imports-and-stores 8.1).
 
 First through a running service, then what its verifiers make of certificates and of a Barbican that is away.
 

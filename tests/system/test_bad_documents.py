@@ -1,4 +1,4 @@
-"""Requests about image records that must fail: the status of spec 01, and nothing changed."""
+"""Requests about image records that must fail: the status of images-api, and nothing changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads that must fail: the status of spec 01, section 4.2, and nothing left anywhere."""
+"""Uploads that must fail: the status of images-api 4.2, and nothing left anywhere."""
 
 from __future__ import annotations
 

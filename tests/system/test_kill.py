@@ -1,4 +1,4 @@
-"""``kill -9`` at any moment loses nothing and leaves nothing stuck (design, section 3, rule 4)."""
+"""``kill -9`` at any moment loses nothing and leaves nothing stuck (ARCHITECTURE.md, Data safety, rule 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kill -9`` gives back what the uploads of the dead process had reserved (design, section 3, rule 4)."""
+"""``kill -9`` gives back what the uploads of the dead process had reserved (ARCHITECTURE.md, Data safety, rule 4)."""
 
 from __future__ import annotations
 

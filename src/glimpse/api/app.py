@@ -1,4 +1,4 @@
-"""The ASGI application: what every request passes on its way to a handler and back (spec 01, section 0.1).
+"""The ASGI application: what every request passes on its way to a handler and back (images-api 0.1).
 
 Health, versions, identity, routing, the access line; and the life cycle of a worker around them. It is the hot path
 of each request, so it is kept in one place and calls little.
@@ -111,7 +111,7 @@ def transfer_codings(headers: Headers) -> tuple[str, ...]:
 
 
 def has_body(headers: Mapping[str, str]) -> bool:
-    """Whether a request brings a body, as spec 01, section 0.1 defines it."""
+    """Whether a request brings a body, as images-api 0.1 defines it."""
     if "transfer-encoding" in headers:
         return True
     length = headers.get("content-length")
@@ -119,7 +119,7 @@ def has_body(headers: Mapping[str, str]) -> bool:
 
 
 def not_found(method: str) -> Refusal:
-    """The answer for a path that does not exist (spec 01, section 0.1, row 8)."""
+    """The answer for a path that does not exist (images-api 0.1, row 8)."""
     if method not in KNOWN_METHODS:
         return Refusal(501, f"The method {method} is not implemented.")
     return Refusal(404, "The resource could not be found.")

@@ -1,4 +1,4 @@
-"""gzip of long answers in JSON, where the client asks for it (spec 01, section 5.4)."""
+"""gzip of long answers in JSON, where the client asks for it (images-api 5.4)."""
 
 from __future__ import annotations
 

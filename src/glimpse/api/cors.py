@@ -1,4 +1,4 @@
-"""Cross-origin requests of browsers: headers on every answer, refusals included (spec 01, section 5.6).
+"""Cross-origin requests of browsers: headers on every answer, refusals included (images-api 5.6).
 
 Around the application only where an origin is configured; otherwise nothing of this runs.
 """

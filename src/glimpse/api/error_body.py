@@ -1,4 +1,4 @@
-"""The bodies of error responses: HTML, JSON or plain text, as ``Accept`` wants it (spec 01, section 7.1)."""
+"""The bodies of error responses: HTML, JSON or plain text, as ``Accept`` wants it (images-api 7.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 import msgspec
 
-#: Reason phrases (spec 01, section 7.2). They are part of the bodies, so they do not follow newer RFCs.
+#: Reason phrases (images-api 7.2). They are part of the bodies, so they do not follow newer RFCs.
 _REASONS = {
     300: "Multiple Choices",
     302: "Found",
@@ -86,7 +86,7 @@ def _plain(title: str, message: str, detail: str) -> str:
 def _negotiate(accept: str | None) -> str | None:
     """``text/html``, ``application/json``, or None for plain text; HTML wins where both weigh the same.
 
-    A header that is there and empty gets HTML too, unlike the peer's plain text: openstacksdk sends it with uploads
+    A header that is there and empty gets HTML too, unlike Glance's plain text: openstacksdk sends it with uploads
     and patches, and shows its user the text of HTML answers only (docs/adr/0008).
     """
     if accept is not None and not accept.strip():

@@ -11,7 +11,7 @@ from glimpse.errors import Busy, GlimpseError, RangeNotSatisfiable, TooManyAttem
 
 _INTERNAL = "The service failed to handle the request; its log has the reason under the request id."
 
-#: 415 names the general rule first and the reason as detail (spec 01, section 7.1).
+#: 415 names the general rule first and the reason as detail (images-api 7.1).
 _GENERAL = {415: "The media type or the content of the request is not supported here."}
 
 

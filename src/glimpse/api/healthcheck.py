@@ -1,4 +1,4 @@
-"""``/healthcheck``: answers from memory and one ``stat``, never waits for storage (spec 01, section 1.6)."""
+"""``/healthcheck``: answers from memory and one ``stat``, never waits for storage (images-api 1.6)."""
 
 from __future__ import annotations
 

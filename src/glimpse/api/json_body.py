@@ -1,4 +1,4 @@
-"""Request bodies in JSON (spec 01, section 0.2).
+"""Request bodies in JSON (images-api 0.2).
 
 Duplicate keys: the last one wins. ``NaN`` and infinities are no JSON. Nesting is limited by the decoder.
 """

@@ -1,4 +1,4 @@
-"""Where the client believes to be: scheme, host and prefix of its request, also behind a proxy (spec 01, 1.5)."""
+"""Where the client believes to be: scheme, host and prefix of its request, also behind a proxy (images-api 1.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Version discovery: the document, and what a path and an Accept header ask for (spec 01, sections 1.2 to 1.4)."""
+"""Version discovery: the document, and what a path and an Accept header ask for (images-api 1.2 to 1.4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ACCEPT_PREFIX = "application/vnd.openstack.images-"
 _OLD = tuple(f"v2.{minor}" for minor in range(7, -1, -1))
 _CACHE_AND_STORES = ("v2.18", "v2.17", "v2.16", "v2.15", "v2.14", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8")
 
-#: By (cache, several stores): the ids in the order of the document. 2.17 stands where the peer has it.
+#: By (cache, several stores): the ids in the order of the document. 2.17 stands where Glance has it.
 _LISTED: dict[tuple[bool, bool], tuple[str, ...]] = {
     (True, True): (*_CACHE_AND_STORES, *_OLD),
     (True, False): ("v2.18", "v2.17", "v2.16", "v2.15", "v2.14", "v2.9", *_OLD),
@@ -66,7 +66,7 @@ def versions_document(*, cache: bool, multi: bool, base_url: str) -> bytes:
 def negotiate(path: str, accept: str | None, *, cache: bool, multi: bool) -> Route:
     """Find the version that a request asks for; unknown versions and the root are offered the choices.
 
-    Glance offers them for any path (spec 01, section 1.4); docs/adr/0011 says why not here.
+    Glance offers them for any path (images-api 1.4); docs/adr/0011 says why not here.
     """
     segment, slash, rest = path.lstrip("/").partition("/")
     if segment == "versions":

@@ -1,4 +1,4 @@
-"""The list of ways to establish identity (design, section 7)."""
+"""The list of ways to establish identity (ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lets callers without an identity read, where ``allow_anonymous_access`` says so (spec 01, section 5.1)."""
+"""Lets callers without an identity read, where ``allow_anonymous_access`` says so (images-api 5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Auth ``headers``: a proxy in front has established who asks, and says so in headers (spec 01, section 5.1)."""
+"""Auth ``headers``: a proxy in front has established who asks, and says so in headers (images-api 5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Auth ``keystone``: callers show tokens, keystonemiddleware checks them (spec 01, section 5.1; design, section 7)."""
+"""Auth ``keystone``: tokens, checked by keystonemiddleware (images-api 5.1; ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 

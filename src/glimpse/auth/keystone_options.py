@@ -1,4 +1,4 @@
-"""``[keystone_authtoken]`` as keystonemiddleware and keystoneauth want it (spec 06, section 7)."""
+"""``[keystone_authtoken]`` as keystonemiddleware and keystoneauth want it (configuration 7)."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class KeystoneTokens:
 
         # the last two: what answered in place of Keystone, a proxy for instance, sent no token
         self._failures = (exceptions.ClientException, RequestException, KeyError, NotImplementedError)
-        # it says 503 only while the decision is not delayed (spec 01, section 5.1 has what the peer says instead)
+        # it says 503 only while the decision is not delayed (images-api 5.1 has what Glance says instead)
         options.conf.set_override("delay_auth_decision", override=False, group=AUTHTOKEN)
         try:
             self._protocol: Any = auth_token.AuthProtocol(_pass, {"oslo_config_config": options.conf})

@@ -1,4 +1,4 @@
-"""``glimpse db``: the schema of the database (spec 06, section 13.1)."""
+"""``glimpse db``: the schema of the database (configuration 13.1)."""
 
 from __future__ import annotations
 

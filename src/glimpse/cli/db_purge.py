@@ -1,4 +1,4 @@
-"""``glimpse db purge``: removing rows for good that were marked as deleted long ago (spec 04, section 11)."""
+"""``glimpse db purge``: removing rows for good that were marked as deleted long ago (database 11)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DAY_ZERO = datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC, as everywhere in t
 
 
 class _WholeNumber(click.ParamType[int]):
-    """A number in a range; another one ends the command with exit code 1, not click's 2 (spec 04, section 11)."""
+    """A number in a range; another one ends the command with exit code 1, not click's 2 (database 11)."""
 
     name = "integer"
 

@@ -1,4 +1,4 @@
-"""``glimpse metadefs``: definition files in and out, and images held against definitions (spec 03, section 12)."""
+"""``glimpse metadefs``: definition files in and out, and images held against definitions (metadefs 12)."""
 
 from __future__ import annotations
 

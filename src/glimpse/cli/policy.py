@@ -1,4 +1,4 @@
-"""``glimpse policy``: the rules in force, and why one of them allows or refuses (spec 01, section 8)."""
+"""``glimpse policy``: the rules in force, and why one of them allows or refuses (images-api 8)."""
 
 from __future__ import annotations
 

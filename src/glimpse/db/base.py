@@ -2,7 +2,7 @@
 
 Implementations: SQL (``db/sql``), and a registry in between (``registry/client.py``). Each passes
 ``tests/contract/db``. Every method may raise ``DatabaseUnavailable``; texts with characters outside the Unicode BMP are
-refused with ``Invalid`` by every writing method (spec 04, section 1.7), and so are texts that do not fit their column.
+refused with ``Invalid`` by every writing method (database 1.7), and so are texts that do not fit their column.
 A method that changes several rows does so in one transaction.
 """
 
@@ -69,7 +69,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
     def list_members(self, image_id: str, viewer: Viewer, *, member_id: str | None = None) -> list[Member]:
         """The memberships of a live image that the viewer sees, or the one of ``member_id`` among them.
 
-        Admins and the project that owns the image see all, others their own (spec 04, section 8.4). Which image
+        Admins and the project that owns the image see all, others their own (database 8.4). Which image
         the viewer sees is not asked here.
         """
         ...
@@ -152,7 +152,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         ...
 
     def finish_delete(self, image_id: str, lease: Lease | None) -> datetime:
-        """Soft-delete the image and its children (spec 04, section 6), drop the lease, return ``deleted_at``.
+        """Soft-delete the image and its children (database 6), drop the lease, return ``deleted_at``.
 
         :raises NotFound: the image is gone.
         :raises Conflict: no lease was given and the image is protected or has locations by now.

@@ -1,4 +1,4 @@
-"""The part of the database that is about jobs: rows that one process at a time works on (design, section 6).
+"""The part of the database that is about jobs: rows that one process at a time works on (ARCHITECTURE.md, Jobs).
 
 Whoever works on a job hands in the job as its claim returned it: its ``claimed_by`` and ``generation`` are asked for in
 every statement, so that nothing is changed by a process whose lease another one took over.

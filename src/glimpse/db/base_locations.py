@@ -1,7 +1,7 @@
 """The part of the database that is about single locations: taking one away together with its data, and trust in it.
 
 The row goes first: from then on nobody reads it. A lease of purpose ``location`` covers the time until the data are
-gone, so that another process removes them should this one die (design, section 3, rule 4).
+gone, so that another process removes them should this one die (ARCHITECTURE.md, Data safety, rule 4).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class LocationDatabase(Protocol):
     def begin_location_removal(self, image_id: str, location_ids: Sequence[int], lease: Lease) -> datetime:
         """Take active locations from an active image, record the lease, and return the new ``updated_at``.
 
-        The rows are kept as ``pending_delete`` (spec 04, section 7.4).
+        The rows are kept as ``pending_delete`` (database 7.4).
 
         :raises NotFound: the image is gone.
         :raises Conflict: the image is not active, one of the locations is not there, none would remain, or another

@@ -1,4 +1,4 @@
-"""The part of the database that removes rows for good that were only marked as deleted (spec 04, section 11).
+"""The part of the database that removes rows for good that were only marked as deleted (database 11).
 
 A row goes when ``deleted`` is true **and** ``deleted_at`` is before a moment: a live row with an old ``deleted_at``, as
 Glance leaves them when it revives one, stays. So does whatever waits for its data to be removed from a store: images

@@ -11,6 +11,6 @@ class RepairDatabase(Protocol):
     def name_location_store(self, image_id: str, location_id: int, store_id: str) -> bool:
         """Write ``store_id`` into the metadata of a live location that names no store; times stay as they are.
 
-        Returns False when the location is gone or names a store by now (spec 02, section 4.5).
+        Returns False when the location is gone or names a store by now (imports-and-stores 4.5).
         """
         ...

@@ -15,7 +15,7 @@ from glimpse.domain.allowance import Allowance
 
 
 class UsageFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a project has (spec 02, section 7.1; spec 04, section 12): sums of sizes in bytes, numbers of images."""
+    """What a project has (imports-and-stores 7.1; database 12): sums of sizes in bytes, numbers of images."""
 
     size_total: int
     stage_total: int

@@ -1,4 +1,4 @@
-"""What Glimpse added to a database, and removing it: a plain Glance database stays (spec 04, section 1)."""
+"""What Glimpse added to a database, and removing it: a plain Glance database stays (database 1)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ not fit their columns are refused with ``Invalid``. A method that changes severa
 writers in one namespace wait for each other.
 
 Who may see or do what is asked before: methods take the names of namespaces that the caller was shown. A namespace
-that went away meanwhile is ``NotFound``. Names compare as the database compares texts (spec 04, section 2).
+that went away meanwhile is ``NotFound``. Names compare as the database compares texts (database 2).
 """
 
 from __future__ import annotations

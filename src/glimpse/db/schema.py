@@ -1,7 +1,7 @@
 """The state of a database's schema, and bringing it up to date.
 
-The peer's part is as its last migration leaves it, and is never migrated here; Glimpse's own part has revisions
-of its own (spec 04, sections 1 and 5). alembic is imported only when there is something to create.
+Glance's part is as its last migration leaves it, and is never migrated here; Glimpse's own part has revisions
+of its own (database 1 and 5). alembic is imported only when there is something to create.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from glimpse.db.sql.tables import alembic_version
 from glimpse.db.sql.transaction import read
 from glimpse.errors import Conflict
 
-#: What ``alembic_version`` must contain; no release of the peer after 2024.1 added a revision.
+#: What ``alembic_version`` must contain; no release of Glance after 2024.1 added a revision.
 PEER_REVISION = "2024_1_contract01"
 #: The revisions in ``migrations/versions``, the oldest first.
 OWN_REVISIONS = ("glimpse_001", "glimpse_002", "glimpse_003", "glimpse_004", "glimpse_005", "glimpse_006")
@@ -31,7 +31,7 @@ OWN_REVISION = OWN_REVISIONS[-1]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
-# Revisions are named <release>_expand0n and <release>_contract0n, after a common trunk (spec 04, section 5.1).
+# Revisions are named <release>_expand0n and <release>_contract0n, after a common trunk (database 5.1).
 _PEER_TRUNK = frozenset({"liberty", "mitaka01", "mitaka02"})
 _PEER_RELEASES = frozenset(
     "ocata pike queens rocky train ussuri wallaby xena yoga zed 2023_1 2024_1".split()  # noqa: SIM905 - reads better
@@ -41,7 +41,7 @@ _PEER_FORMER_VERSION = "migrate_version"
 
 
 class SchemaState(Enum):
-    """What a database is to Glimpse; the value is a sentence for the operator (spec 04, section 5.2)."""
+    """What a database is to Glimpse; the value is a sentence for the operator (database 5.2)."""
 
     MISSING = "The database has no tables yet."
     EMPTY = "The database has tables, but no version: its creation was interrupted, or it is not an image database."

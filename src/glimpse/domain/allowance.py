@@ -1,4 +1,4 @@
-"""How much the images of one project may take together (spec 01, sections 6.2 and 6.3; spec 02, section 7)."""
+"""How much the images of one project may take together (images-api 6.2 and 6.3; imports-and-stores 7)."""
 
 from __future__ import annotations
 

@@ -9,5 +9,5 @@ def now() -> datetime:
 
 
 def wire_time(moment: datetime) -> str:
-    """``YYYY-MM-DDTHH:MM:SSZ`` (spec 01, section 0.3)."""
+    """``YYYY-MM-DDTHH:MM:SSZ`` (images-api 0.3)."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

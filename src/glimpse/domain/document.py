@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class ImageDocumentChecker(Protocol):
-    """The image schema with the operator's custom properties (spec 01, sections 2.1 and 2.3)."""
+    """The image schema with the operator's custom properties (images-api 2.1 and 2.3)."""
 
     @property
     def required(self) -> frozenset[str]:

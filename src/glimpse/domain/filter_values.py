@@ -1,4 +1,4 @@
-"""The small languages inside filter values of a list (spec 01, sections 3.4.3 and 3.4.4)."""
+"""The small languages inside filter values of a list (images-api 3.4.3 and 3.4.4)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from glimpse.domain.status import Status, Visibility
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one copy of an image's data is (spec 04, section 7.4).
+    """Where one copy of an image's data is (database 7.4).
 
     ``url`` is the store's URI in the clear, ``metadata`` has the key ``store`` where the store is named,
     ``id`` is the row, None before it is stored. Only ``active`` locations are shown or read.
@@ -25,7 +25,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """One image with its properties, tags and live locations (spec 01, section 3.1).
+    """One image with its properties, tags and live locations (images-api 3.1).
 
     Sizes are bytes, ``min_disk`` is GiB, ``min_ram`` is MiB, times are naive UTC. ``membership`` is the status
     of the viewer's own membership when the image was read for one who has it, else None.
@@ -56,7 +56,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request changes of an image, and nothing else (design, section 3, rule 3).
+    """What one request changes of an image, and nothing else (ARCHITECTURE.md, Data safety, rule 3).
 
     ``columns`` maps attribute names of :class:`Image` to new values. ``set_properties`` adds or replaces,
     ``drop_properties`` removes; ``tags`` replaces the whole set where it is not None, ``add_tags`` and

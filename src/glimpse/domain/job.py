@@ -1,4 +1,4 @@
-"""Jobs: work that outlives the request that asked for it (design, section 6).
+"""Jobs: work that outlives the request that asked for it (ARCHITECTURE.md, Jobs).
 
 A job is claimed by one process at a time, for as long as its lease lasts; whoever writes to it names the generation of
 its own claim, so a process that was presumed dead changes nothing any more.
@@ -28,7 +28,7 @@ ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One job, complete enough to show it as a task of the wire (spec 02, section 3.2).
+    """One job, complete enough to show it as a task of the wire (imports-and-stores 3.2).
 
     ``owner`` is the project that asked, ``unique_key`` names what no two unfinished jobs may work on. ``steps`` holds
     what finished steps left, by their names. ``attempt`` counts claims, ``generation`` too but never goes back.

@@ -1,4 +1,4 @@
-"""What one image may carry at most (spec 01, sections 0.5 and 6.1)."""
+"""What one image may carry at most (images-api 0.5 and 6.1)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def check_tag(tag: str) -> None:
 def check_text(what: str, text: str) -> None:
     """Refuse characters that not every supported database can store.
 
-    :raises Invalid: ``text`` has a character outside the Unicode BMP (spec 01, section 0.5), or U+0000.
+    :raises Invalid: ``text`` has a character outside the Unicode BMP (images-api 0.5), or U+0000.
     """
     if _NOT_STORABLE.search(text):
         raise Invalid(f"The {what} has a character that cannot be stored (outside the Unicode BMP, or NUL).")

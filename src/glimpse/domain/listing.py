@@ -1,4 +1,4 @@
-"""A list request in its checked form: filters, order and page (spec 01, section 3.4)."""
+"""A list request in its checked form: filters, order and page (images-api 3.4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-#: Keys that a list may be ordered by (spec 01, section 3.4.2).
+#: Keys that a list may be ordered by (images-api 3.4.2).
 SORT_KEYS = frozenset({"name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"})
 
 

@@ -1,4 +1,4 @@
-"""What clients say about locations: metadata, and digests that the data must have (spec 01, section 3.5.4)."""
+"""What clients say about locations: metadata, and digests that the data must have (images-api 3.5.4)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from glimpse.domain.limits import check_text
 from glimpse.domain.location_secrets import refuse_masked
 from glimpse.errors import Conflict, Invalid
 
-#: Longest URL that a location row takes, in bytes of UTF-8 (spec 04, section 3.3).
+#: Longest URL that a location row takes, in bytes of UTF-8 (database 3.3).
 URL_BYTES = 65535
 
-#: Algorithms that ``POST …/locations`` takes, and the hex digits of their digests (spec 02, section 5.4).
+#: Algorithms that ``POST …/locations`` takes, and the hex digits of their digests (imports-and-stores 5.4).
 ALGORITHMS = {"sha1": 40, "sha256": 64, "sha512": 128, "md5": 32}
 
 _HEX = re.compile(r"[0-9a-fA-F]*")
@@ -37,7 +37,7 @@ class LocationRequest(msgspec.Struct, frozen=True):
 
 
 def location_request(document: Mapping[str, object]) -> LocationRequest:
-    """Read the body of ``POST …/locations``; unknown keys at its top are ignored (spec 02, section 5.4).
+    """Read the body of ``POST …/locations``; unknown keys at its top are ignored (imports-and-stores 5.4).
 
     Whether the digest can be one is another question: :func:`check_digest`.
 
@@ -70,7 +70,7 @@ def _digest(given: Mapping[str, object]) -> Digest | None:
 
 
 def check_digest(digest: Digest) -> None:
-    """Refuse a digest that no data can have (spec 02, section 5.4).
+    """Refuse a digest that no data can have (imports-and-stores 5.4).
 
     :raises Invalid: it is not hex, or not of the length of its algorithm.
     """
@@ -92,7 +92,7 @@ def check_url(url: str) -> None:
 def check_metadata(metadata: Mapping[str, object]) -> None:
     """Refuse metadata with anything but texts, and objects and lists of these, in them.
 
-    The peer fails with 500 on a number (spec 01, section 3.5.4, Dev).
+    Glance fails with 500 on a number (images-api 3.5.4, Dev).
 
     :raises Invalid: see above.
     """

@@ -1,4 +1,4 @@
-"""Changing the locations of an image by PATCH (spec 01, section 3.5.4)."""
+"""Changing the locations of an image by PATCH (images-api 3.5.4)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class LocationEdit:
 
     @property
     def size_to_add(self) -> int:
-        """Bytes that the new locations add to what the owner uses (spec 01, section 6.2)."""
+        """Bytes that the new locations add to what the owner uses (images-api 6.2)."""
         return (self._size or 0) * len(self._added)
 
     def apply(self, operation: Operation) -> None:
@@ -196,7 +196,7 @@ class LocationEdit:
                 raise Invalid(f"Set {name} of the image before it gets a location.")
 
 
-#: Metadata that say which store serves a location; a client's are overridden (spec 01, section 3.5.4).
+#: Metadata that say which store serves a location; a client's are overridden (images-api 3.5.4).
 _SERVICE_KEYS = ("store", "backend")
 
 

@@ -1,4 +1,4 @@
-"""Membership: the offer of a shared image to a project, and what the project made of it (spec 01, section 3.9)."""
+"""Membership: the offer of a shared image to a project, and what the project made of it (images-api 3.9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata definitions: what keys on images, volumes, flavors and aggregates mean (spec 03).
+"""Metadata definitions: what keys on images, volumes, flavors and aggregates mean (metadefs).
 
 These records are at once the rows of the tables and the documents of definition files: a namespace with everything
 in it is read, written, loaded and exported as a whole. Schemas stay JSON objects as clients wrote them.
@@ -23,7 +23,7 @@ DESCRIPTION_LENGTH = 500
 #: Longest ``owner``, in characters.
 OWNER_LENGTH = 255
 
-#: Columns that namespaces and tags can be ordered by (spec 03, sections 6.1 and 6.3).
+#: Columns that namespaces and tags can be ordered by (metadefs 6.1 and 6.3).
 NAMESPACE_SORT_KEYS = frozenset(
     {
         "id", "namespace", "display_name", "description", "visibility", "protected", "owner", "created_at",
@@ -55,7 +55,7 @@ class ResourceType(msgspec.Struct, frozen=True, kw_only=True):
 class MetadefProperty(msgspec.Struct, frozen=True, kw_only=True):
     """One property; ``schema`` is its JSON definition.
 
-    Definitions written by the peer's property calls have the key ``name`` too (spec 03, section 14.12); ``name`` here
+    Definitions written by Glance's property calls have the key ``name`` too (metadefs 14.12); ``name`` here
     is the one that counts.
     """
 
@@ -113,7 +113,7 @@ class NamespaceContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadMode(StrEnum):
-    """What loading does with a namespace that exists (spec 06, section 13.1.1)."""
+    """What loading does with a namespace that exists (configuration 13.1.1)."""
 
     SKIP = "skip"
     MERGE = "merge"
@@ -122,7 +122,7 @@ class LoadMode(StrEnum):
 
 
 class NamespaceQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of namespaces (spec 03, section 6.1).
+    """One page of namespaces (metadefs 6.1).
 
     ``visibility`` is compared as it is, so the empty text matches none; ``resource_types`` are names any of which must
     be associated. ``order`` is total. ``marker`` is the name of the last namespace of the page before.
@@ -136,7 +136,7 @@ class NamespaceQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of the tags of a namespace (spec 03, section 6.3); ``limit`` None means all."""
+    """One page of the tags of a namespace (metadefs 6.3); ``limit`` None means all."""
 
     order: tuple[SortKey, ...] = (SortKey("created_at"), SortKey("id"))
     marker: str | None = None

@@ -1,7 +1,7 @@
-"""Definitions of single properties: what is stored, and what is shown of old rows (spec 03, sections 3.4 and 3.6).
+"""Definitions of single properties: what is stored, and what is shown of old rows (metadefs 3.4 and 3.6).
 
-Stored definitions have forms that the peer can read back: of the keys below, ``default`` text in ASCII or null,
-numbers whole (spec 03, section 15). Old rows may hold more, so reading never refuses anything.
+Stored definitions have forms that Glance can read back: of the keys below, ``default`` text in ASCII or null,
+numbers whole (metadefs 15). Old rows may hold more, so reading never refuses anything.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _TEXTS = ("name", "title", "description", "pattern")
 def normalised(definition: Mapping[str, Any]) -> Definition:
     """A definition that keeps to the schema, in the form in which it is stored.
 
-    :raises Invalid: a default that the peer could not show again, or characters that no row can hold.
+    :raises Invalid: a default that Glance could not show again, or characters that no row can hold.
     """
     for key in _TEXTS:
         check_text(f"{key} of a property", definition.get(key, ""))
     made = {key: _stored(key, definition[key]) for key in KEYS if key in definition}
     default = made.get("default")
     if default is not None and not default.isascii():
-        # the peer crashes on such a row for good (spec 03, section 3.6)
+        # Glance crashes on such a row for good (metadefs 3.6)
         raise Invalid("The default of a property can hold ASCII characters only.")
     return made
 
@@ -48,7 +48,7 @@ def shown(definition: object) -> Definition:
 
 
 def definitions_shown(definitions: Mapping[str, Any] | None) -> dict[str, Definition]:
-    """The definitions of an object; files loaded by the peer may have left none (spec 03, section 12.3)."""
+    """The definitions of an object; files loaded by Glance may have left none (metadefs 12.3)."""
     return {name: shown(definition) for name, definition in (definitions or {}).items()}
 
 

@@ -1,4 +1,4 @@
-"""Reading an image PATCH: two drafts of JSON patch become typed operations (spec 01, sections 3.5 to 3.5.2).
+"""Reading an image PATCH: two drafts of JSON patch become typed operations (images-api 3.5 to 3.5.2).
 
 Nothing here needs the image: a malformed PATCH is refused before anything is looked up.
 """
@@ -16,7 +16,7 @@ from glimpse.domain.pointer import parse_pointer
 from glimpse.domain.properties import check_not_reserved, label
 from glimpse.errors import Forbidden, Invalid, UnsupportedContent
 
-#: What no PATCH may name. The peer forgets ``stores``; see spec 01, section 3.5.2.
+#: What no PATCH may name. Glance forgets ``stores``; see images-api 3.5.2.
 READ_ONLY = frozenset({
     "created_at", "updated_at", "status", "checksum", "size", "virtual_size", "direct_url", "self", "file", "schema",
     "id", "os_hash_algo", "os_hash_value", "stores",
@@ -59,17 +59,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def on_locations(self) -> bool:
-        """Whether it is about locations, with rules of its own (spec 01, section 3.5.4)."""
+        """Whether it is about locations, with rules of its own (images-api 3.5.4)."""
         return self.name == "locations"
 
     @property
     def sets_owner(self) -> bool:
-        """Whether it gives the image away, which admins alone may do (spec 01, section 3.5.3)."""
+        """Whether it gives the image away, which admins alone may do (images-api 3.5.3)."""
         return self.name == "owner" and self.op != "remove"
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """The policy rules that guard it, in the order to be asked (spec 01, sections 3.5.3 and 3.5.4)."""
+        """The policy rules that guard it, in the order to be asked (images-api 3.5.3 and 3.5.4)."""
         if self.on_locations:
             return ("delete_image_location",) if self.op == "remove" else ("set_image_location",)
         if self.name == "visibility" and self.value == "public":
@@ -151,7 +151,7 @@ def _operation(op: str, pointer: object, member: Mapping[str, object], *, must_b
 
 
 def _check(operation: Operation, checker: ImageDocumentChecker) -> None:
-    """Spec 01, section 3.5.2."""
+    """images-api 3.5.2."""
     if operation.name in READ_ONLY:
         raise Forbidden(f"The attribute {label(operation.name)} is read-only.")
     check_not_reserved(operation.name)

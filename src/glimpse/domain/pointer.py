@@ -1,4 +1,4 @@
-"""The pointers of an image PATCH (spec 01, section 3.5.1): JSON pointers, a little stricter and a little looser."""
+"""The pointers of an image PATCH (images-api 3.5.1): JSON pointers, a little stricter and a little looser."""
 
 from __future__ import annotations
 

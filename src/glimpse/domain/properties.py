@@ -1,4 +1,4 @@
-"""Names of image attributes and custom properties: which are fixed, reserved, internal (spec 01, section 3)."""
+"""Names of image attributes and custom properties: which are fixed, reserved, internal (images-api 3)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from glimpse.domain.limits import PROPERTY_NAME_LENGTH, check_text
 from glimpse.errors import Forbidden, Invalid
 
-#: Every name of the image schema that is not a custom property (spec 01, section 2.1).
+#: Every name of the image schema that is not a custom property (images-api 2.1).
 BASE_ATTRIBUTES = frozenset({
     "id", "name", "status", "visibility", "protected", "os_hidden", "checksum", "os_hash_algo", "os_hash_value",
     "owner", "size", "virtual_size", "container_format", "disk_format", "created_at", "updated_at", "tags",
@@ -17,13 +17,13 @@ BASE_ATTRIBUTES = frozenset({
 #: Names of internal custom properties begin with this; the service alone sets them.
 INTERNAL_PREFIX = "os_glance"
 
-#: The lock of an import, whose value is the id of its job (spec 02, section 2.9).
+#: The lock of an import, whose value is the id of its job (imports-and-stores 2.9).
 IMPORT_LOCK = "os_glance_import_task"
 
 #: Why the data of an image that is queued again were not taken, for its user to read; data that are taken remove it.
 FAILED_UPLOAD = "os_glance_failed_upload"
 
-#: Internal properties that no response shows (spec 01, section 3.1).
+#: Internal properties that no response shows (images-api 3.1).
 HIDDEN_PROPERTIES = ("os_glance_stage_host", "os_glance_hash_op_host")
 
 #: Names of columns and former attributes that no request may use.
@@ -38,7 +38,7 @@ def label(name: str) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether requests may not name it (spec 01, sections 3.2 row 5 and 3.5.2)."""
+    """Whether requests may not name it (images-api 3.2 row 5 and 3.5.2)."""
     return name in RESERVED_NAMES or name.startswith(INTERNAL_PREFIX)
 
 
@@ -62,14 +62,14 @@ def check_property_text(name: str, text: str | None) -> None:
 
 
 def counted(names: frozenset[str] | set[str]) -> int:
-    """How many of ``names`` count against ``image_property_quota`` (spec 01, section 6.1)."""
+    """How many of ``names`` count against ``image_property_quota`` (images-api 6.1)."""
     return sum(not name.startswith(INTERNAL_PREFIX) for name in names)
 
 
 def stored_text(value: object) -> str | None:
     """The text of a checked property value as the database keeps it.
 
-    Only schema-image.json can allow anything but text and null (spec 01, section 2.3); it is kept as JSON.
+    Only schema-image.json can allow anything but text and null (images-api 2.3); it is kept as JSON.
     """
     if value is None or isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""The status machine of an image (spec 01, section 9)."""
+"""The status machine of an image (images-api 9)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 class Visibility(StrEnum):
-    """Who sees an image (spec 01, section 3.11), in the order of the image schema."""
+    """Who sees an image (images-api 3.11), in the order of the image schema."""
 
     COMMUNITY = "community"
     PUBLIC = "public"
@@ -48,7 +48,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.DELETED: frozenset(),
 }
 
-#: Statuses of images that nobody lists (spec 01, section 3.4.3).
+#: Statuses of images that nobody lists (images-api 3.4.3).
 UNLISTED = frozenset({Status.KILLED, Status.DELETED, Status.PENDING_DELETE})
 
 

@@ -1,4 +1,4 @@
-"""Applying a PATCH to an image: from operations to the smallest change (spec 01, section 3.5.3)."""
+"""Applying a PATCH to an image: from operations to the smallest change (images-api 3.5.3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from glimpse.errors import Conflict, Forbidden
 _FORMATS = frozenset({"disk_format", "container_format"})
 _MINIMA = frozenset({"min_disk", "min_ram"})
 #: Data that are coming in, or are there, were inspected for the formats that the image has. Glance lets them be
-#: changed while an image is importing, too (spec 01, section 9.3).
+#: changed while an image is importing, too (images-api 9.3).
 _FORMAT_STATUSES = (Status.QUEUED,)
 
 

@@ -1,4 +1,4 @@
-"""Which addresses a URL of a user may lead to (spec 02, section 2.10, rows 6 and 7)."""
+"""Which addresses a URL of a user may lead to (imports-and-stores 2.10, rows 6 and 7)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def canonical(address: Address) -> Address:
 
 def is_refused(address: Address) -> bool:
     """Whether an address is refused unless its host is allowed by name: it leads into this host or its network,
-    or to nobody in particular. Private networks are not among these (spec 02, section 2.10).
+    or to nobody in particular. Private networks are not among these (imports-and-stores 2.10).
     """
     real = canonical(address)
     if isinstance(real, ipaddress.IPv4Address):

@@ -1,4 +1,4 @@
-"""The operator's rules for URLs of users: ``[import_filtering_opts]`` (spec 02, section 2.10)."""
+"""The operator's rules for URLs of users: ``[import_filtering_opts]`` (imports-and-stores 2.10)."""
 
 from __future__ import annotations
 

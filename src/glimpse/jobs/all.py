@@ -15,7 +15,7 @@ from glimpse.stores.multi import StoreSet
 
 def build_handlers(settings: Settings, database: Database, stores: StoreSet, digest_threads: Executor) -> Handlers:
     """The handlers of this installation by the types of their jobs. ``digest_threads`` hash beside a job's own."""
-    # limits of Keystone do not count locations (spec 02, section 7.2)
+    # limits of Keystone do not count locations (imports-and-stores 7.2)
     quotas = settings.quotas
     admission = None if quotas.use_keystone_limits else build_admission(quotas, database, None)
     handlers: tuple[JobHandler, ...] = (

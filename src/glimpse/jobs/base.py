@@ -1,4 +1,4 @@
-"""What a kind of job is to the engine, and what the engine is to a job (design, section 6).
+"""What a kind of job is to the engine, and what the engine is to a job (ARCHITECTURE.md, Jobs).
 
 A handler does the work of one job in steps. What a step changes of the image is saved in the transaction that records
 the step (:meth:`Run.record`) or the end (the outcome), so a job that another process resumes, from its beginning,

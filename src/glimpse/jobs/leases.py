@@ -1,4 +1,4 @@
-"""The leases of this process: made for each operation, renewed by one heartbeat (design, section 3, rule 4)."""
+"""The leases of this process: renewed by one heartbeat (ARCHITECTURE.md, Data safety, rule 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing operations of dead processes to an end (design, section 3, rule 4).
+"""Bringing operations of dead processes to an end (ARCHITECTURE.md, Data safety, rule 4).
 
 An upload is reverted: its data leave the store, the image is queued again and says why. A deletion is
 carried out: whoever asked for it wanted the data gone. Each step may be repeated, so a recovery that dies itself
@@ -136,7 +136,7 @@ def delete_data(stores: StoreSet, image: Image) -> None:
 
 
 def delete_location_data(stores: StoreSet, location: Location) -> None:
-    """Remove the data of one location; those in a store that cannot be written are left alone (spec 05, section 4).
+    """Remove the data of one location; those in a store that cannot be written are left alone (store-formats 4).
 
     :raises DataNotFound: there are none.
     :raises DataInUse: the store refuses.

@@ -1,4 +1,4 @@
-"""The engine: claims jobs for this process, runs each in a thread, keeps their leases (design, section 6).
+"""The engine: claims jobs for this process, runs each in a thread, keeps their leases (ARCHITECTURE.md, Jobs).
 
 A process without work makes one indexed read for each ``job_interval``. Whatever ends a process, its jobs are claimed
 by another once their leases run out, and at once when it ends orderly.

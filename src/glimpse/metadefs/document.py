@@ -1,7 +1,7 @@
-"""The JSON document of one definition file, and the records that it stands for (spec 03, sections 12.3 and 15).
+"""The JSON document of one definition file, and the records that it stands for (metadefs 12.3 and 15).
 
-The peer stores whatever a file says and then fails to show it. Here a file is checked as a whole before anything is
-stored, by the rules that the peer's rows have to keep. Definitions are kept as they are written.
+Glance stores whatever a file says and then fails to show it. Here a file is checked as a whole before anything is
+stored, by the rules that Glance's rows have to keep. Definitions are kept as they are written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from glimpse.domain.metadef import (
 )
 from glimpse.metadefs.errors import DefinitionFileError
 
-#: Whose namespaces are when the file does not say it (spec 03, section 12.3).
+#: Whose namespaces are when the file does not say it (metadefs 12.3).
 DEFAULT_OWNER = "admin"
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENGTH)]
@@ -41,7 +41,7 @@ class _Items(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Definition(msgspec.Struct, forbid_unknown_fields=True):
-    """The keys that the peer can show again, with their types; more are refused."""
+    """The keys that Glance can show again, with their types; more are refused."""
 
     type: Kind
     title: str
@@ -136,8 +136,8 @@ def content_of(document: object) -> NamespaceContent:
 def document_of(content: NamespaceContent) -> dict[str, Any]:
     """The document from which :func:`content_of` makes this namespace again; without times, and without nulls.
 
-    The peer's export leaves out ``owner`` and ``required``; here they are kept where they say something, because a
-    namespace would come back as somebody else's otherwise. The peer's loader takes both.
+    Glance's export leaves out ``owner`` and ``required``; here they are kept where they say something, because a
+    namespace would come back as somebody else's otherwise. Glance's loader takes both.
     """
     namespace = content.namespace
     head = {
@@ -189,7 +189,7 @@ def _checked(definitions: Mapping[str, dict[str, Any]], place: str) -> dict[str,
     for name, definition in definitions.items():
         form = _formed(definition, _Definition, f"{place}, {name}")
         if isinstance(form.default, str) and not form.default.isascii():
-            # the peer cannot show such a row (spec 03, section 15)
+            # Glance cannot show such a row (metadefs 15)
             raise DefinitionFileError(f"{place}, {name}: the default has characters that are not ASCII")
     return dict(definitions)
 

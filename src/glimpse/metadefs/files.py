@@ -1,4 +1,4 @@
-"""Definition files on disk: one JSON document for each namespace (spec 03, section 12; spec 06, section 13.1.1)."""
+"""Definition files on disk: one JSON document for each namespace (metadefs 12; configuration 13.1.1)."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def write_files(directory: Path, contents: Sequence[NamespaceContent]) -> list[P
 
 
 def file_names(namespaces: Sequence[Namespace]) -> list[str]:
-    """A file name for each: letters and digits of the display name, as the peer has it, or of the namespace's name.
+    """A file name for each: letters and digits of the display name, as Glance has it, or of the namespace's name.
 
-    The peer writes namespaces of one display name into one file. Here those, and names that differ in case only, get
+    Glance writes namespaces of one display name into one file. Here those, and names that differ in case only, get
     the namespace's name and, if that is still not enough, a number.
     """
     names: list[str] = []

@@ -1,1 +1,1 @@
-"""Telling the message bus and the log what happened to images (spec 06, section 11)."""
+"""Telling the message bus and the log what happened to images (configuration 11)."""

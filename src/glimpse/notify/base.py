@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-#: Field → value, as spec 06, section 11.1 lists them.
+#: Field → value, as configuration 11.1 lists them.
 Message = dict[str, Any]
 
 #: Is told the driver and ``sent``, ``failed`` or ``dropped`` of each message, from any thread.

@@ -1,4 +1,4 @@
-"""Which events a use case sends, in their order (spec 01, section 3.10; spec 06, section 11.2): one call for each.
+"""Which events a use case sends, in their order (images-api 3.10; configuration 11.2): one call for each.
 
 Called when the change is in the database, never before. ``image`` is the image after the change where nothing else
 is said.
@@ -90,7 +90,7 @@ def download_ended(
 ) -> None:
     """``image.send``, with priority ERROR where the store had fewer bytes than ``expected``.
 
-    Not for a client that went away early (spec 06, section 11.5). ``destination_ip`` where the cache served the data.
+    Not for a client that went away early (configuration 11.5). ``destination_ip`` where the cache served the data.
     """
     if notifier.enabled("image.send"):
         payload = send_payload(

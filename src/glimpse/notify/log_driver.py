@@ -1,4 +1,4 @@
-"""The driver ``log``: each message as one line of JSON in the log of the service (spec 06, section 11.1)."""
+"""The driver ``log``: each message as one line of JSON in the log of the service (configuration 11.1)."""
 
 from __future__ import annotations
 

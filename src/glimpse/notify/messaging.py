@@ -31,7 +31,7 @@ except ImportError as error:
     allowed = needs(error, "notifications")
     raise SettingsError.of_option("oslo_messaging_notifications", "driver", allowed) from error
 
-#: What the library calls the two formats of the envelope (spec 06, section 11.1).
+#: What the library calls the two formats of the envelope (configuration 11.1).
 VERSIONS: Mapping[str, float] = {"messaging": 1.0, "messagingv2": 2.0}
 
 _ENTRY_POINTS = "oslo.messaging.notify.drivers"

@@ -1,4 +1,4 @@
-"""What notifications say of metadata definitions (spec 06, section 11.3; spec 03, section 11).
+"""What notifications say of metadata definitions (configuration 11.3; metadefs 11).
 
 ``old`` is the name before an update. Null keys are present, unlike in answers of the API.
 """

@@ -1,4 +1,4 @@
-"""The notifier of one process: which events go out, and what a message looks like (spec 06, sections 11.1, 11.4)."""
+"""The notifier of one process: which events go out, and what a message looks like (configuration 11.1, 11.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of notifications (spec 06, sections 3, 5.4 and 5.5)."""
+"""The options of notifications (configuration 3, 5.4 and 5.5)."""
 
 from __future__ import annotations
 

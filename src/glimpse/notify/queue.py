@@ -1,7 +1,7 @@
 """From the threads of requests to the drivers: a bounded queue in memory and one thread for each driver.
 
 A driver that waits for a dead broker holds up neither a request nor another driver. What does not fit into its queue
-is dropped and counted (spec 06, section 11; design, section 3).
+is dropped and counted (configuration 11; ARCHITECTURE.md, Data safety).
 """
 
 from __future__ import annotations

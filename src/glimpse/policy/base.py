@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Policy(Protocol):
-    """Decides by rule name (spec 01, section 8). Identities that are not project-scoped fail every rule."""
+    """Decides by rule name (images-api 8). Identities that are not project-scoped fail every rule."""
 
     def recall_admin(self, caller: Context) -> bool | None:
         """The answer of :meth:`is_admin` where it needs no waiting; None where the rule asks another service."""
@@ -36,7 +36,7 @@ class Policy(Protocol):
         ...
 
     def allows_image(self, context: Context, rule: str, image: Image) -> bool:
-        """Whether ``rule`` holds for an image; the target is that of spec 01, section 8.1."""
+        """Whether ``rule`` holds for an image; the target is that of images-api 8.1."""
         ...
 
     def require_image(self, context: Context, rule: str, image: Image) -> None:

@@ -1,4 +1,4 @@
-"""The rules in force and where each comes from, for operators to look at (spec 06, section 8)."""
+"""The rules in force and where each comes from, for operators to look at (configuration 8)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _MOST_VERDICTS: Final = 8192
 
 
 class OsloPolicy:
-    """Rules in the language of oslo.policy, decided without its engine (spec 01, section 8.1; spec 06, section 8).
+    """Rules in the language of oslo.policy, decided without its engine (images-api 8.1; configuration 8).
 
     Changed files take effect within ``reload_interval`` seconds. Threads may share one object.
     """
@@ -80,7 +80,7 @@ class OsloPolicy:
             raise _refusal(context, rule)
 
     def allows_image(self, context: Context, rule: str, image: Image) -> bool:
-        """Whether ``rule`` holds for an image; the target is that of spec 01, section 8.1.
+        """Whether ``rule`` holds for an image; the target is that of images-api 8.1.
 
         Rules that look at nothing of an image but whose it is and who sees it are decided once for all images that
         are alike in that, as long as the files stay as they are.

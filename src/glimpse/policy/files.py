@@ -1,4 +1,4 @@
-"""The operator's policy files: where they are, whether they changed, and what they say (spec 06, section 8)."""
+"""The operator's policy files: where they are, whether they changed, and what they say (configuration 8)."""
 
 from __future__ import annotations
 

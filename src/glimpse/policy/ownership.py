@@ -1,5 +1,5 @@
 """What ownership decides besides the rules: always for :data:`ALWAYS_OWNED`, and for more while
-``enforce_new_defaults`` is off (spec 01, section 8.3).
+``enforce_new_defaults`` is off (images-api 8.3).
 """
 
 from __future__ import annotations

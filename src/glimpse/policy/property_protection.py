@@ -1,4 +1,4 @@
-"""Who may create, read, change and delete which custom properties (spec 01, section 8.4; spec 06, section 9).
+"""Who may create, read, change and delete which custom properties (images-api 8.4; configuration 9).
 
 The file is read once, at start. Its sections are regular expressions that are searched in the name of a property; the
 first that is found decides, and where none is, nobody may do anything.
@@ -82,7 +82,7 @@ class PropertyProtection:
         return [image if unreadable.isdisjoint(image.properties) else _without(unreadable, image) for image in images]
 
     def may_filter(self, context: Context, name: str) -> bool:
-        """Whether a list may ask for a value of the property ``name`` (spec 01, section 3.4.3, Dev).
+        """Whether a list may ask for a value of the property ``name`` (images-api 3.4.3, Dev).
 
         Databases may take another spelling for the name: MySQL ignores case and trailing blanks, and finds some
         characters equal that are not. So every property that the name might mean has to be readable.

@@ -1,4 +1,4 @@
-"""Every policy rule with its default, as data (spec 01, section 8.2; spec 02, section 11; spec 03, section 4.2).
+"""Every policy rule with its default, as data (images-api 8.2; imports-and-stores 11; metadefs 4.2).
 
 Names and check strings are what operators write policy files against; changing one changes who may do what.
 """
@@ -152,7 +152,7 @@ _METADEFS = (
     RuleDefault("delete_metadef_tags", _METADEF_ADMIN, "delete the tags of this metadata namespace"),
 )
 
-#: All rules. Every one accepts project-scoped identities only (spec 01, section 8.1).
+#: All rules. Every one accepts project-scoped identities only (images-api 8.1).
 RULES: tuple[RuleDefault, ...] = (
     *_BUILDING_BLOCKS,
     *_IMAGES,

@@ -1,4 +1,4 @@
-"""The rules in force: the operator's over the defaults, translated as a whole (spec 01, section 8.1)."""
+"""The rules in force: the operator's over the defaults, translated as a whole (images-api 8.1)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
 def checks_of(
     defaults: Sequence[RuleDefault], overrides: Mapping[str, FileRule], *, new_defaults: bool
 ) -> dict[str, nodes.BaseCheck]:
-    """The check tree of every rule, where ``overrides`` replace ``defaults`` (spec 01, section 8.1).
+    """The check tree of every rule, where ``overrides`` replace ``defaults`` (images-api 8.1).
 
     :raises PolicyError: an override is not of the policy language.
     """

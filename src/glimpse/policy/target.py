@@ -1,4 +1,4 @@
-"""What rules look at: the credentials of the caller and the target of the operation (spec 01, section 8.1)."""
+"""What rules look at: the credentials of the caller and the target of the operation (images-api 8.1)."""
 
 from __future__ import annotations
 

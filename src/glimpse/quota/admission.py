@@ -1,4 +1,4 @@
-"""What is asked before a project gets more images or more data (spec 01, section 4.2, rows 3, 10, 12, 15 and 22)."""
+"""What is asked before a project gets more images or more data (images-api 4.2, rows 3, 10, 12, 15 and 22)."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ class Admission(Protocol):
         ...
 
     def for_locations(self, image: Image) -> Allowance | None:
-        """The allowance that locations added to ``image`` count against; None where they do not (spec 02, 7.2)."""
+        """The allowance that locations added to ``image`` count against, or None (imports-and-stores 7.2)."""
         ...

@@ -1,4 +1,4 @@
-"""Which limits an installation has: those of Keystone, else those of options, else none (spec 02, section 7)."""
+"""Which limits an installation has: those of Keystone, else those of options, else none (imports-and-stores 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits on all images of one project together (spec 01, section 6.3; spec 02, section 7)."""
+"""Limits on all images of one project together (images-api 6.3; imports-and-stores 7)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MEBIBYTE = 1 << 20
 
 
 class ProjectUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a project has, as spec 02, section 7.1 counts it: sums of sizes in bytes, and numbers of images."""
+    """What a project has, as imports-and-stores 7.1 counts it: sums of sizes in bytes, and numbers of images."""
 
     size_total: int = 0
     stage_total: int = 0

@@ -1,4 +1,4 @@
-"""Limits that are registered in Keystone, enforced by oslo.limit (spec 01, section 6.3; spec 06, section 5.7)."""
+"""Limits that are registered in Keystone, enforced by oslo.limit (images-api 6.3; configuration 5.7)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The limits that options set: ``user_storage_quota`` and ``max_images_per_project``, the bytes and the number of all
-images of one project (spec 01, section 6.2).
+images of one project (images-api 6.2).
 
 The project that owns the image counts, not the one that uploads or creates it. Images without an owner, which only
 administrators can make, are not limited.

@@ -1,8 +1,8 @@
-"""Unified limits on the caller's project (spec 01, section 6.3; spec 02, section 7.2).
+"""Unified limits on the caller's project (images-api 6.3; imports-and-stores 7.2).
 
 Every operation is let through or refused as Keystone's limits say at that moment. Beside that, running operations
 reserve what they need, so that requests at the same time see each other. An upload of unknown size may go beyond the
-limit when the project is not over it yet (spec 02, section 15), but of several at the same time only one may.
+limit when the project is not over it yet (imports-and-stores 15), but of several at the same time only one may.
 """
 
 from __future__ import annotations

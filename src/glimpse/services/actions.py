@@ -1,4 +1,4 @@
-"""Deactivating and reactivating images (spec 01, section 3.8)."""
+"""Deactivating and reactivating images (images-api 3.8)."""
 
 from __future__ import annotations
 

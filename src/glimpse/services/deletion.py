@@ -1,4 +1,4 @@
-"""Deleting an image (spec 01, section 3.6)."""
+"""Deleting an image (images-api 3.6)."""
 
 from __future__ import annotations
 

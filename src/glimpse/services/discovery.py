@@ -1,4 +1,4 @@
-"""What the installation offers: import methods, stores, and the limits of the caller's project (spec 02, section 1)."""
+"""What the installation offers: import methods, stores, and the limits of a project (imports-and-stores 1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glimpse.stores.all import DRIVERS
 
 
 def stores_info(deps: Deps) -> list[dict[str, object]]:
-    """The named stores in the order of the configuration (spec 02, section 1.3).
+    """The named stores in the order of the configuration (imports-and-stores 1.3).
 
     :raises NotFound: there are no named stores.
     """
@@ -29,7 +29,7 @@ def stores_info(deps: Deps) -> list[dict[str, object]]:
 
 
 def stores_detail(deps: Deps, context: Context) -> list[dict[str, object]]:
-    """The named stores with kind, weight and properties (spec 02, section 1.4).
+    """The named stores with kind, weight and properties (imports-and-stores 1.4).
 
     :raises NotFound: there are no named stores.
     :raises Forbidden: policy ``stores_info_detail``.
@@ -48,7 +48,7 @@ def stores_detail(deps: Deps, context: Context) -> list[dict[str, object]]:
 
 
 def project_usage(deps: Deps, context: Context) -> dict[str, dict[str, int]]:
-    """Usage and limit of each resource for the caller's project; empty without unified limits (spec 02, section 1.5).
+    """Usage and limit of each resource for the caller's project; empty without unified limits (imports-and-stores 1.5).
 
     :raises Unavailable: the limits cannot be asked for now.
     :raises LimitsUnusable: they cannot be asked for as the service is configured.

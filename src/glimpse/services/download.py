@@ -1,4 +1,4 @@
-"""Bytes out of an image (spec 01, section 4.4).
+"""Bytes out of an image (images-api 4.4).
 
 What the database and the policy say comes first, in a thread for metadata; opening a store, which may take long, is a
 step of its own for other threads.
@@ -80,7 +80,7 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
         deps.policy.require_image(context, "download_from_store", image)
         deps.stores.check_preferred(prefer)
     if image.status is Status.QUEUED:
-        # what it may have is the location of an import whose data were found to be others (spec 02, section 5.4)
+        # what it may have is the location of an import whose data were found to be others (imports-and-stores 5.4)
         return None
     locations = deps.stores.in_order(readable_locations(deps.database, image), prefer)
     return DataFound(image, locations) if locations else None
@@ -131,7 +131,7 @@ def source_of(stores: StoreSet, location: Location) -> str:
 def record_download(deps: Deps, context: Context, download: Download, sent: int) -> None:
     """Tell of data that were sent to their end, or that the store failed to give: ``sent`` is how many bytes went out.
 
-    Not of a client that went away (spec 06, section 11.5).
+    Not of a client that went away (configuration 11.5).
     """
     if deps.notifier is not None:
         events.download_ended(deps.notifier, context, download.image, sent=sent, expected=download.reader.length)

@@ -1,4 +1,4 @@
-"""Bytes into an image (spec 01, sections 4.1 and 4.2)."""
+"""Bytes into an image (images-api 4.1 and 4.2)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class UploadRequest:
 
 
 def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[None]:
-    """Store the data that are sent in as those of a queued image and make it active (spec 01, section 4.2).
+    """Store the data that are sent in as those of a queued image and make it active (images-api 4.2).
 
     Steps as ``transfer/source.py`` describes them: no thread and no connection to the database is held while they wait
     for a batch. However it fails, the image is queued again and the store has nothing of it.

@@ -1,4 +1,4 @@
-"""The tasks of an image: its jobs, as the wire knows them (spec 02, section 3.5)."""
+"""The tasks of an image: its jobs, as the wire knows them (imports-and-stores 3.5)."""
 
 from __future__ import annotations
 

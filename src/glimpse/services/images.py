@@ -1,4 +1,4 @@
-"""Image records: create, show, list, update (spec 01, sections 3.2 to 3.5)."""
+"""Image records: create, show, list, update (images-api 3.2 to 3.5)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.locations import finish_location_edit, location_edit, save_with_check
 from glimpse.services.stores import with_stores_named
 
-#: Rules that a visibility asks for beyond the right to create or modify (spec 01, section 3.11).
+#: Rules that a visibility asks for beyond the right to create or modify (images-api 3.11).
 _VISIBILITY_RULES = {Visibility.PUBLIC: "publicize_image", Visibility.COMMUNITY: "communitize_image"}
 
 
 def create_image(deps: Deps, context: Context, document: Mapping[str, object]) -> Image:
-    """Record a new image as the document describes it; refusals come in the order of spec 01, section 3.2.
+    """Record a new image as the document describes it; refusals come in the order of images-api 3.2.
 
     :raises Invalid: the document breaks the schema, or a value cannot be stored.
     :raises Forbidden: a name that clients may not set, or policy ``add_image`` and those of the visibility.
@@ -65,7 +65,7 @@ def _require_creation(deps: Deps, context: Context, target: Mapping[str, object]
 
 
 def _creation_target(document: Mapping[str, object], image: Image) -> dict[str, object]:
-    """What the rules look at (spec 01, section 8.1): a visibility that is not asked for counts as private."""
+    """What the rules look at (images-api 8.1): a visibility that is not asked for counts as private."""
     return {
         **image.properties,
         "id": image.id,

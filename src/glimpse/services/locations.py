@@ -1,4 +1,4 @@
-"""Locations: changed by PATCH, added and read by their own resource (spec 01, section 3.5.4; spec 02, section 5)."""
+"""Locations: changed by PATCH, added and read by their own resource (images-api 3.5.4; imports-and-stores 5)."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def remove_location(deps: Deps, image: Image, location: Location) -> datetime:
 
 
 def add_location(deps: Deps, context: Context, image_id: str, document: Mapping[str, object]) -> None:
-    """Have a job add a location to a queued image; checks come in the order of spec 02, section 5.4.
+    """Have a job add a location to a queued image; checks come in the order of imports-and-stores 5.4.
 
     :raises Invalid: the document breaks the schema, the digest can be none, or the URL is not allowed.
     :raises NotFound: unknown or invisible image.

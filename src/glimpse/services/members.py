@@ -1,4 +1,4 @@
-"""Sharing images with projects (spec 01, section 3.9).
+"""Sharing images with projects (images-api 3.9).
 
 All of them ask ``get_image`` first: who may not see an image is told that there is none. Only images of visibility
 ``shared`` have members that count.

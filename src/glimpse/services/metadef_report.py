@@ -1,7 +1,7 @@
 """What metadata definitions say of one image: which of its properties are defined, and which values break that.
 
 A report only: nothing is refused because of it (own extension). Definitions count under the names that they have on
-images, prefix included (spec 03, section 8).
+images, prefix included (metadefs 8).
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _of_count(definition: Mapping[str, Any], least_key: str, most_key: str, coun
 
 
 def _of_array(definition: Mapping[str, Any], value: str) -> Iterator[str]:
-    """Clients write ``<operator> a,b`` (spec 03, section 13.1); services also read the operator before each item."""
+    """Clients write ``<operator> a,b`` (metadefs 13.1); services also read the operator before each item."""
     members = _alternatives(value)
     items = definition.get("items")
     choice = _choice(cast("dict[str, Any]", items)) if isinstance(items, dict) else None

@@ -1,4 +1,4 @@
-"""Images and their stores: deletion from one of them, and repair of old locations (spec 02, section 4)."""
+"""Images and their stores: deletion from one of them, and repair of old locations (imports-and-stores 4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG = logging.getLogger(__name__)
 
 
 def delete_from_store(deps: Deps, context: Context, store_id: str, image_id: str) -> None:
-    """Remove the copy of an image that one store has; refusals come in the order of spec 02, section 4.6.
+    """Remove the copy of an image that one store has; refusals come in the order of imports-and-stores 4.6.
 
     Of several locations in the store the first one goes. How, and what a crash leaves, is with :func:`remove_location`.
 
@@ -52,7 +52,7 @@ def with_stores_named(deps: Deps, image: Image) -> Image:
     """``image`` with the store of each location in its metadata, where a configured store serves it.
 
     Metadata that name no store are completed in the database. Those that name a store which is not enabled here stay:
-    another site of the same database may have it (spec 02, section 4.5, Dev).
+    another site of the same database may have it (imports-and-stores 4.5, Dev).
     """
     weights = deps.stores.weights
     if all(_store_of(location) in weights for location in image.locations):

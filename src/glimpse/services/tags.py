@@ -1,4 +1,4 @@
-"""Single tags of an image (spec 01, section 3.7)."""
+"""Single tags of an image (images-api 3.7)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
 def remove_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
     """Take a tag from an image.
 
-    A tag that the peer stored as UTF-8 bytes read as Latin-1 is found under its proper name too.
+    A tag that Glance stored as UTF-8 bytes read as Latin-1 is found under its proper name too.
 
     :raises NotFound: unknown or invisible image, or it has no such tag.
     :raises Forbidden: policy ``modify_image``.

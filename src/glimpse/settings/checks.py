@@ -90,12 +90,12 @@ def database_url_or_none(value: object) -> str | None:
 
 
 def file_url(value: object) -> str | None:
-    """A ``file://`` URL, which staging asks for (spec 06, section 1)."""
+    """A ``file://`` URL, which staging asks for (configuration 1)."""
     return None if str(value).startswith("file:///") else "must be a path written as file:///path"
 
 
 def import_methods(value: object) -> str | None:
-    """Names of import methods (spec 06, section 16, quirk 6)."""
+    """Names of import methods (configuration 16, quirk 6)."""
     for item in cast("list[str]", value):
         if item not in IMPORT_METHODS:
             return f"knows {', '.join(IMPORT_METHODS)}, and not {item!r}"
@@ -111,7 +111,7 @@ def ports(value: object) -> str | None:
 
 
 def storage_quota(value: object) -> str | None:
-    """Bytes, or a number with a unit (spec 06, section 3)."""
+    """Bytes, or a number with a unit (configuration 3)."""
     if _STORAGE_QUOTA.fullmatch(str(value)):
         return None
     return "must be a number of bytes, or a number with B, KB, MB, GB or TB in upper case and without a blank"
@@ -152,7 +152,7 @@ def directory_name(value: object) -> str | None:
 
 
 def octal(value: object) -> str | None:
-    """Permissions of a file in octal digits (spec 05, section 5.5)."""
+    """Permissions of a file in octal digits (store-formats 5.5)."""
     if re.fullmatch(r"0?o?[0-7]{1,4}", str(value)):
         return None
     return "must be permissions in octal digits, for instance 640"

@@ -1,4 +1,4 @@
-"""``[cors]``, and ``[cors.NAME]`` for origins with rules of their own (spec 01, section 5.6; spec 06, section 5.2)."""
+"""``[cors]``, and ``[cors.NAME]`` for origins with rules of their own (images-api 5.6; configuration 5.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``schema-image.json``: the operator's own image properties (spec 06, section 9)."""
+"""``schema-image.json``: the operator's own image properties (configuration 9)."""
 
 from __future__ import annotations
 

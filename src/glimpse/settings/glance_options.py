@@ -1,4 +1,4 @@
-"""Options of glance-api.conf that take effect (spec 06, sections 3 to 6 and 12; spec 05, section 2)."""
+"""Options of glance-api.conf that take effect (configuration 3 to 6 and 12; store-formats 2)."""
 
 from __future__ import annotations
 

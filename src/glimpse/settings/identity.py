@@ -1,4 +1,4 @@
-"""How callers are known: ``[glimpse] auth``, else the paste flavor (design, section 7; spec 06, section 2)."""
+"""How callers are known: ``[glimpse] auth``, else the paste flavor (ARCHITECTURE.md, Identity; configuration 2)."""
 
 from __future__ import annotations
 

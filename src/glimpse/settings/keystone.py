@@ -1,4 +1,4 @@
-"""Options that Keystone's libraries read themselves (spec 06, sections 5.7 and 7): kept as text, given to them as text.
+"""Options that Keystone's libraries read themselves (configuration 5.7 and 7): kept as text, given to them as text.
 
 Their names and meanings are the libraries' own, so they are not written down again here. What is checked at start is
 that each value is of the type that the library asks for.

@@ -1,4 +1,4 @@
-"""The texts of sections that the message bus and the key manager read themselves (spec 06, sections 5.4 to 5.8)."""
+"""The texts of sections that the message bus and the key manager read themselves (configuration 5.4 to 5.8)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Options of other libraries' sections, in the form in which those libraries want them.
 
 oslo.messaging, castellan and keystoneauth register their options themselves and read them from a ``ConfigOpts``. Those
-whose registration is out of reach get one of their own here, made of all the texts of their sections (spec 06,
-section 5).
+whose registration is out of reach get one of their own here, made of all the texts of their sections (configuration
+5).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which files a command line asks for, in the order in which they are read (spec 06, section 1)."""
+"""Which files a command line asks for, in the order in which they are read (configuration 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The logging part of the settings (spec 06, section 12)."""
+"""The logging part of the settings (configuration 12)."""
 
 from __future__ import annotations
 

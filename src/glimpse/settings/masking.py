@@ -1,4 +1,4 @@
-"""What stands in for secrets wherever settings or log lines are shown (design, section 3, rule 7)."""
+"""What stands in for secrets wherever settings or log lines are shown (ARCHITECTURE.md, Data safety, rule 7)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The settings tree. Nothing below changes after start; secrets are of type :class:`Secret`.
 
-Names and defaults are the options' of spec 06 (and 05 for stores) where the peer has them; the rest is ``[glimpse]``.
+Names and defaults are Glance's where it has the option (configuration and store-formats); the rest is ``[glimpse]``.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Logging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[database]`` (spec 06, section 5.1). Times in seconds."""
+    """``[database]`` (configuration 5.1). Times in seconds."""
 
     connection: Secret
     #: a replica, for reads while ``synchronous_reader`` is false
@@ -103,12 +103,12 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     #: 50: statements are logged, 100: results too
     connection_debug: int = 0
     connection_trace: bool = False
-    #: encrypts URLs of locations (spec 04, section 7.4); 16, 24 or 32 bytes in UTF-8
+    #: encrypts URLs of locations (database 7.4); 16, 24 or 32 bytes in UTF-8
     metadata_encryption_key: Secret | None = None
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
-    """``kind``: ``none``, ``basic``, ``headers`` or ``keystone`` (design, section 7)."""
+    """``kind``: ``none``, ``basic``, ``headers`` or ``keystone`` (ARCHITECTURE.md, Identity)."""
 
     kind: str = "none"
     htpasswd_file: Path | None = None
@@ -125,7 +125,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[oslo_policy]`` and property protections (spec 06, sections 8 and 9).
+    """``[oslo_policy]`` and property protections (configuration 8 and 9).
 
     Relative paths are searched in ``config_dirs``.
     """
@@ -151,7 +151,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UriFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """``[import_filtering_opts]``: which URLs of users are fetched (spec 02, section 2.10).
+    """``[import_filtering_opts]``: which URLs of users are fetched (imports-and-stores 2.10).
 
     A list of what is allowed that is not empty makes the list of what is not allowed without effect.
     """
@@ -185,7 +185,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits on one image and one list (spec 01, section 6.1); negative counts mean no limit."""
+    """Limits on one image and one list (images-api 6.1); negative counts mean no limit."""
 
     image_property_quota: int = 128
     image_tag_quota: int = 128
@@ -202,7 +202,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits on all images of a project (spec 01, sections 6.2 and 6.3)."""
+    """Limits on all images of a project (images-api 6.2 and 6.3)."""
 
     use_keystone_limits: bool = False
     #: bytes; 0: no limit. Without effect with ``use_keystone_limits``
@@ -241,7 +241,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cors(msgspec.Struct, frozen=True, kw_only=True):
-    """Pages of which origins may use the API, and how: ``[cors]`` (spec 01, section 5.6). ``max_age`` in seconds."""
+    """Pages of which origins may use the API, and how: ``[cors]`` (images-api 5.6). ``max_age`` in seconds."""
 
     allowed_origin: tuple[str, ...] = ()
     allow_credentials: bool = True
@@ -275,7 +275,7 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Locations(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with locations that are added (spec 02, section 5.4)."""
+    """What is done with locations that are added (imports-and-stores 5.4)."""
 
     do_secure_hash: bool = True
     http_retries: int = 3

@@ -1,4 +1,4 @@
-"""``user_storage_quota`` as a number of bytes (spec 01, section 6.2)."""
+"""``user_storage_quota`` as a number of bytes (images-api 6.2)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from glimpse.settings.options import Kind, Option
 
 Drivers = Mapping[str, type[msgspec.Struct]]
 
-#: Written in octal digits (spec 05, section 5.5).
+#: Written in octal digits (store-formats 5.5).
 OCTAL = frozenset({"filesystem_store_file_perm"})
 #: Repeated lines instead of one list.
 REPEATED = frozenset({"filesystem_store_datadirs", "vmware_datastores"})
@@ -34,7 +34,7 @@ def store_section(drivers: Drivers, kinds: Iterable[str], section: str) -> tuple
 
 
 def identity_options(store_id: str) -> tuple[Option, Option]:
-    """What a named store has beside the options of its driver (spec 05, section 2.1)."""
+    """What a named store has beside the options of its driver (store-formats 2.1)."""
     return (
         Option(section=store_id, name="store_description", kind="string", help="Shown by store discovery."),
         Option(

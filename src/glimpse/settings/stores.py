@@ -1,4 +1,4 @@
-"""The stores of a configuration: one from ``[glance_store]``, or named ones (spec 05, section 2)."""
+"""The stores of a configuration: one from ``[glance_store]``, or named ones (store-formats 2)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FALLBACK = "backend_defaults"
 #: The id of the only store without named stores.
 DEFAULT_ID = "default"
 
-#: Kinds of the field's drivers (spec 05, section 1.1), whether they exist here or not.
+#: Kinds of the field's drivers (store-formats 1.1), whether they exist here or not.
 FIELD_KINDS = ("file", "http", "swift", "rbd", "cinder", "s3", "vmware")
 
 _KIND_OF_SCHEME = {

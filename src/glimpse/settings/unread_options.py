@@ -1,4 +1,4 @@
-"""Names of options that the field's configuration files contain and that nothing here reads (spec 06, sections 3 to 7).
+"""Names of options that the field's configuration files contain and that nothing here reads (configuration 3 to 7).
 
 Not used yet: known, and without effect until their feature exists. Removed: gone from the field's own service. Without
 effect: there is nothing here that they could change. Of libraries: handed to them as they are.
@@ -136,7 +136,7 @@ LIBRARY_SECRETS = frozenset(
 #: Beginnings of names that were removed as a family, by section.
 REMOVED_PREFIXES: Mapping[str, tuple[str, ...]] = {"DEFAULT": ("registry_",), "keystone_authtoken": ("admin_",)}
 
-#: Options of store drivers by their first letters (spec 05, sections 5 to 11): which kind of store reads them.
+#: Options of store drivers by their first letters (store-formats 5 to 11): which kind of store reads them.
 STORE_PREFIXES: tuple[tuple[str, str], ...] = (
     ("filesystem_", "file"),
     ("https_", "http"),

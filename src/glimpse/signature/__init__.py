@@ -1,1 +1,1 @@
-"""Verifying the signatures of images (spec 02, section 8.1)."""
+"""Verifying the signatures of images (imports-and-stores 8.1)."""

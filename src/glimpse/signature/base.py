@@ -1,4 +1,4 @@
-"""Signatures of images as the services see them (spec 02, section 8.1)."""
+"""Signatures of images as the services see them (imports-and-stores 8.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-#: The four properties of a signed image. With three of them it is not signed (spec 02, section 13, quirk 45).
+#: The four properties of a signed image. With three of them it is not signed (imports-and-stores 13, quirk 45).
 SIGNATURE: Final = "img_signature"
 HASH_METHOD: Final = "img_signature_hash_method"
 KEY_TYPE: Final = "img_signature_key_type"

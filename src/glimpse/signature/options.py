@@ -1,4 +1,4 @@
-"""The options of signature verification (spec 06, section 5.8)."""
+"""The options of signature verification (configuration 5.8)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIBRARY_SECTIONS = ("key_manager", "barbican", "barbican_service_user", "vault")
 class SignatureOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``trusted_certificates`` are ids in the key manager.
 
-    With them, a signing certificate must be in force and lead to one of them; without, as in the peer, nobody looks
+    With them, a signing certificate must be in force and lead to one of them; without, as in Glance, nobody looks
     at its dates and issuer. ``library`` holds the texts of :data:`LIBRARY_SECTIONS`; they contain passwords and
     are therefore not shown.
     """

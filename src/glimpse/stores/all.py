@@ -26,12 +26,12 @@ def _no_details(_options: msgspec.Struct) -> dict[str, object]:
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of store (spec 05, section 1.1).
+    """One kind of store (store-formats 1.1).
 
     ``schemes`` are those of the locations that it reads. ``build`` takes the id of a store and its options, an
     object of ``options``, and imports there what is heavy or optional; it raises ``StoreMisconfigured``. One that
     ``fetches`` URLs of users also takes the rules on these, and what is asked of their servers. ``details`` makes of
-    the options what store discovery tells administrators (spec 02, section 1.4): no credentials, hosts or addresses.
+    the options what store discovery tells administrators (imports-and-stores 1.4): no credentials, hosts or addresses.
     """
 
     kind: str

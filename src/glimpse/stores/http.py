@@ -1,4 +1,4 @@
-"""Store ``http``: data on web servers, read and never written (spec 05, section 6)."""
+"""Store ``http``: data on web servers, read and never written (store-formats 6)."""
 
 from __future__ import annotations
 

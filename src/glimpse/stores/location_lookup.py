@@ -1,4 +1,4 @@
-"""An address that a client gives as a location: which store serves it, and what is there (spec 01, section 3.5.4)."""
+"""An address that a client gives as a location: which store serves it, and what is there (images-api 3.5.4)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from glimpse.stores.base import Store
 from glimpse.stores.errors import StoreMisconfigured
 from glimpse.stores.uri import split_url
 
-#: Stores for data on their way, which no client sees or names (spec 02, section 4.2).
+#: Stores for data on their way, which no client sees or names (imports-and-stores 4.2).
 RESERVED = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
 
 
@@ -30,7 +30,7 @@ class Prefixed(Protocol):
 
 
 class StoreSet:
-    """All stores of the service, built once at start (spec 05, sections 2 and 3)."""
+    """All stores of the service, built once at start (store-formats 2 and 3)."""
 
     def __init__(self, settings: Stores) -> None:
         """:raises StoreMisconfigured: a store cannot work as configured."""
@@ -82,7 +82,7 @@ class StoreSet:
             return None
 
     def check_preferred(self, store_ids: Iterable[str]) -> None:
-        """Refuse what a client cannot prefer; reserved stores pass, though they never have data (spec 02, section 4.4).
+        """Refuse what a client cannot prefer; reserved stores pass, but never have data (imports-and-stores 4.4).
 
         :raises Invalid: there are no named stores, or not this one.
         """

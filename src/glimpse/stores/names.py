@@ -1,6 +1,6 @@
 """Which names an object of a store may have: the id of its image, and the attempt that unfinished data bear.
 
-Image ids are UUIDs by the image schema (spec 01, section 3.1). The stores do not rely on it: a name that could
+Image ids are UUIDs by the image schema (images-api 3.1). The stores do not rely on it: a name that could
 mean another directory, a hidden file or an option is refused here, before any driver builds a path of it.
 """
 

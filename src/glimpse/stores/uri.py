@@ -1,4 +1,4 @@
-"""Location URIs, as far as all stores have them in common (spec 05, section 1.1)."""
+"""Location URIs, as far as all stores have them in common (store-formats 1.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two forms of a log line (spec 06, section 12): the field's, and one JSON object."""
+"""The two forms of a log line (configuration 12): the field's, and one JSON object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log text without secrets and without control characters (design, section 3, rule 7)."""
+"""Log text without secrets and without control characters (ARCHITECTURE.md, Data safety, rule 7)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Content inspection: is the content what the image says it is, is it safe, and how large is the disk inside?
 
-All inspectors of oslo.utils look at the stream while it passes; :class:`Inspection` decides at its end (spec 01,
-section 4.5).
+All inspectors of oslo.utils look at the stream while it passes; :class:`Inspection` decides at its end (images-api
+4.5).
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ class FormatDetector:
 
 
 class Inspection:
-    """The inspection of one stream, for every path that brings data in (spec 01, section 4.5).
+    """The inspection of one stream, for every path that brings data in (images-api 4.5).
 
     In containers other than ``bare`` only what is unsafe is looked for, and nothing in ``uninspected_containers``.
     """

@@ -2,7 +2,7 @@
 
 :class:`BodyPump` gathers batches on the event loop and resumes the steps of an upload with each; :func:`receive_into`
 are those steps that move the stream, every byte inspected before anything else touches it, then hashed and written
-side by side (spec 01, section 4.2; design, sections 2 and 3; docs/adr/0012).
+side by side (images-api 4.2; ARCHITECTURE.md, Threads, Data safety; docs/adr/0012).
 """
 
 from __future__ import annotations
@@ -337,7 +337,7 @@ def is_supported(algorithm: str) -> bool:
 
 
 class Digests:
-    """``checksum``, ``os_hash_algo`` and ``os_hash_value`` of one stream (spec 01, section 4.2).
+    """``checksum``, ``os_hash_algo`` and ``os_hash_value`` of one stream (images-api 4.2).
 
     MD5 of a batch runs in ``executor`` while the calling thread does the multihash and then writes the batch. On
     two cores this is as fast as handing over both, at two thirds of the processor time (measured). The buffer of a
@@ -409,7 +409,7 @@ def receive_into(
     """Move a whole stream into ``writer``, which the caller then commits, or aborts when this raises.
 
     :param declared_size: bytes that the sender announced; None or 0: unknown; a negative number matches nothing
-        (spec 01, section 4.2).
+        (images-api 4.2).
     :param size_cap: largest number of bytes taken; ``cap_name`` is the limit that it comes from, for the message.
     :param progress: called after each batch with the bytes stored so far; what it raises ends the transfer.
     :param signature: is fed the data, and asked at the end, before inspection is.

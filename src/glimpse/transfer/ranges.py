@@ -35,7 +35,7 @@ def strong_etag(os_hash_value: str | None, checksum: str | None) -> str | None:
 def requested_range(
     *, range_: str | None, content_range: str | None, if_range: str | None, size: int, etag: str | None
 ) -> ByteRange | None:
-    """The range that a request asks for, of data of ``size`` bytes; None means the whole (spec 01, section 4.4).
+    """The range that a request asks for, of data of ``size`` bytes; None means the whole (images-api 4.4).
 
     ``range_``, ``content_range`` and ``if_range`` are the request headers of these names, None where absent.
     ``Content-Range`` in a request is an old way to ask and counts without ``Range`` only. ``If-Range`` with

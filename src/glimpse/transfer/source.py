@@ -21,7 +21,7 @@ class ByteSource(Protocol):
     def next_batch(self) -> bytes | None:
         """Wait for the next bytes; None once the end was signalled, and on every call after that.
 
-        A batch is never empty. None is the only sign of complete data (design, section 3, rule 2).
+        A batch is never empty. None is the only sign of complete data (ARCHITECTURE.md, Data safety, rule 2).
 
         :raises BodyIncomplete: the sender went away before the end.
         :raises BodyTimeout: nothing arrived for as long as the source waits.

@@ -10,7 +10,7 @@ from tests.support.wire import Answer, Caller, Wire
 
 NAMESPACES = "/v2/metadefs/namespaces"
 
-#: The example of spec 03, section 5.7.
+#: The example of metadefs 5.7.
 RACK: dict[str, Any] = {
     "namespace": "Acme::Rack",
     "display_name": "Rack hints",

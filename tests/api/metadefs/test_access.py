@@ -1,4 +1,4 @@
-"""Who gets what with the default policy, and with rules of an operator (spec 03, section 4)."""
+"""Who gets what with the default policy, and with rules of an operator (metadefs 4)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def three(metadefs: Metadefs) -> Metadefs:
     ],
 )
 def test_who_gets_what(three: Metadefs, caller: Caller, statuses: dict[str, tuple[int, int]]) -> None:
-    """Spec 03, section 4.3; writing is for administrators, whoever owns the namespace."""
+    """metadefs 4.3; writing is for administrators, whoever owns the namespace."""
     asked = three.as_(caller)
     for name, (reading, writing) in statuses.items():
         for path in READS:
@@ -79,13 +79,13 @@ def test_collections(three: Metadefs) -> None:
 
 
 def test_the_marker_of_an_invisible_namespace(three: Metadefs) -> None:
-    """Spec 03, section 14.17."""
+    """metadefs 14.17."""
     assert three.as_(MEMBER).status("GET", "?marker=foreign") == 403
     assert three.as_(MEMBER).status("GET", "?marker=unknown") == 404
 
 
 def test_which_error_wins(three: Metadefs) -> None:
-    """Spec 03, section 2.2: what is wrong with the request counts before who asks."""
+    """metadefs 2.2: what is wrong with the request counts before who asks."""
     asked = three.as_(OTHER)
     assert asked.wire("GET", f"{NAMESPACES}/own", identity=False).status == 401
     assert asked.status("PATCH", "/own") == 405

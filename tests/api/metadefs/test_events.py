@@ -1,4 +1,4 @@
-"""Which notifications each use case sends (spec 03, section 11)."""
+"""Which notifications each use case sends (metadefs 11)."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def replace_name(item: Any) -> Any:
 
 
 def test_nothing_is_told_of_what_fails(deps: Deps, kept: Kept) -> None:
-    """The peer tells of a namespace whose creation fails, and of its removal (spec 03, section 11)."""
+    """Glance tells of a namespace whose creation fails, and of its removal (metadefs 11)."""
     twice = {"namespace": "n", "tags": [{"name": "t"}, {"name": "t"}]}
     with pytest.raises(Duplicate):
         namespaces.create_namespace(deps, CALLER, content_from(twice, "p1"))
@@ -105,7 +105,7 @@ def test_nothing_is_told_of_what_fails(deps: Deps, kept: Kept) -> None:
 
 
 def test_objects_with_items_are_told_of(deps: Deps, kept: Kept) -> None:
-    """Spec 03, section 11: the peer loses the event, and sends defaults as lists of bytes."""
+    """metadefs 11: Glance loses the event, and sends defaults as lists of bytes."""
     definition = {"title": "T", "type": "array", "items": {"type": "string"}, "default": "x"}
     document = {"namespace": "n", "objects": [{"name": "o", "properties": {"p": definition}}]}
     namespaces.create_namespace(deps, CALLER, content_from(document, "p1"))

@@ -1,4 +1,4 @@
-"""Properties, objects, tags and associations of one namespace (spec 03, sections 3.3 to 3.6, 5.2 to 5.5, 8 and 9)."""
+"""Properties, objects, tags and associations of one namespace (metadefs 3.3 to 3.6, 5.2 to 5.5, 8 and 9)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_life_of_a_property(rack: Metadefs) -> None:
     assert answer.status == 201
     assert list(answer.json.items()) == list(FULL_PROPERTY.items())
     assert rack.made("GET", "/properties/p") == FULL_PROPERTY
-    # the inner name is that of spec 03, section 14.12
+    # the inner name is that of metadefs 14.12
     assert rack.made("GET", "/properties") == {"properties": {"p": FULL_PROPERTY}}
     assert rack.status("POST", "/properties", FULL_PROPERTY) == 409
     assert rack.made("PUT", "/properties/p", prop(name="q")) == {"name": "q", "type": "string", "title": "T"}
@@ -44,7 +44,7 @@ def test_the_life_of_a_property(rack: Metadefs) -> None:
 
 @pytest.mark.parametrize("path", ["/properties", "/objects"])
 def test_renaming_onto_another_is_a_conflict(rack: Metadefs, path: str) -> None:
-    """Spec 03, section 14.18: the peer answers 500."""
+    """metadefs 14.18: Glance answers 500."""
     for name in ("a", "b"):
         rack.made("POST", path, prop(name=name) if path == "/properties" else {"name": name})
     document = prop(name="b") if path == "/properties" else {"name": "b"}
@@ -66,7 +66,7 @@ def test_renaming_onto_another_is_a_conflict(rack: Metadefs, path: str) -> None:
     ],
 )  # fmt: skip
 def test_values_are_converted(rack: Metadefs, sent: dict[str, Any], shown: dict[str, Any]) -> None:
-    """Spec 03, section 3.6, wherever a definition can be."""
+    """metadefs 3.6, wherever a definition can be."""
     base = {"type": "string", "title": "T"}
     assert rack.made("POST", "/properties", prop(name="p", **sent)) == {"name": "p", **base, **shown}
     assert rack.made("GET", "/properties/p") == {"name": "p", **base, **shown}
@@ -87,7 +87,7 @@ def test_values_are_converted(rack: Metadefs, sent: dict[str, Any], shown: dict[
     ],
 )  # fmt: skip
 def test_definitions_that_are_refused(rack: Metadefs, wrong: dict[str, Any]) -> None:
-    """Spec 03, sections 3.4 and 3.6: the peer answers 500 to some of them."""
+    """metadefs 3.4 and 3.6: Glance answers 500 to some of them."""
     assert rack.status("POST", "/properties", {**prop(name="p"), **wrong}) == 400
     assert rack.status("POST", "/objects", {"name": "o", "properties": {"p": {**prop(), **wrong}}}) == 400
     assert rack.made("GET", "/properties") == {"properties": {}}
@@ -105,13 +105,13 @@ def test_what_a_property_needs(rack: Metadefs) -> None:
         assert rack.status("POST", "/tags", {key: "x"}) == 403
     for key in ("self", "schema", "created_at", "updated_at"):
         assert rack.status("POST", "/objects", {key: "x"}) == 403
-    # these are no keys there at all (spec 03, section 14.4)
+    # these are no keys there at all (metadefs 14.4)
     assert rack.status("PUT", "/tags/t", {"name": "t", "self": "x"}) == 400
     assert rack.status("POST", "/resource_types", {"name": "t", "schema": "x"}) == 400
 
 
 def test_confidential_gets_in_where_the_peer_lets_it(rack: Metadefs) -> None:
-    """Spec 03, section 3.4."""
+    """metadefs 3.4."""
     secret = prop(confidential=True)
     rack.made("POST", "/objects", {"name": "o"})
     made = rack.made("PUT", "/objects/o", {"name": "o", "properties": {"p": secret}})
@@ -123,7 +123,7 @@ def test_confidential_gets_in_where_the_peer_lets_it(rack: Metadefs) -> None:
 
 
 def test_what_the_peer_stored_is_shown(rack: Metadefs) -> None:
-    """Spec 03, sections 3.6, 12.3 and 15: the peer crashes on some of its own rows."""
+    """metadefs 3.6, 12.3 and 15: Glance crashes on some of its own rows."""
     rack.made("POST", "/properties", prop(name="p"))
     rack.made("POST", "/objects", {"name": "o"})
     raw = {"type": "boolean", "title": "T", "default": True, "minimum": 1.5, "enum": [1], "unknown": 1, "name": "other"}
@@ -140,7 +140,7 @@ def test_what_the_peer_stored_is_shown(rack: Metadefs) -> None:
 
 
 def test_a_property_by_its_name_on_a_resource_type(rack: Metadefs) -> None:
-    """Spec 03, section 8."""
+    """metadefs 8."""
     rack.made("POST", "/properties", prop(name="p"))
     rack.made("POST", "/resource_types", {"name": "OS::A", "prefix": "hw:"})
     rack.made("POST", "/resource_types", {"name": "OS::B"})
@@ -153,7 +153,7 @@ def test_a_property_by_its_name_on_a_resource_type(rack: Metadefs) -> None:
         "p?resource_type=none",
     ):
         assert rack.status("GET", f"/properties/{missing}") == 404
-    # a 500 of the peer (spec 03, section 5.3)
+    # a 500 of Glance (metadefs 5.3)
     assert rack.status("GET", "/properties/p?foo=1") == 200
 
 
@@ -201,7 +201,7 @@ def test_the_life_of_an_object(rack: Metadefs) -> None:
     ],
 )  # fmt: skip
 def test_objects_that_are_refused(rack: Metadefs, wrong: dict[str, Any]) -> None:
-    """Spec 03, sections 2.1, 3.5 and 5.2: the peer answers 500 to unknown keys in a PUT."""
+    """metadefs 2.1, 3.5 and 5.2: Glance answers 500 to unknown keys in a PUT."""
     rack.made("POST", "/objects", {"name": "there"})
     assert rack.status("POST", "/objects", wrong) == 400
     assert rack.status("PUT", "/objects/there", wrong) == 400
@@ -215,7 +215,7 @@ def test_objects_that_are_refused(rack: Metadefs, wrong: dict[str, Any]) -> None
     ],
 )  # fmt: skip
 def test_parameters_of_an_object_list_have_no_effect(rack: Metadefs, query: str, status: int) -> None:
-    """Spec 03, section 6.2."""
+    """metadefs 6.2."""
     for name in ("a", "b"):
         rack.made("POST", "/objects", {"name": name})
     answer = rack("GET", f"/objects?{query}")
@@ -243,7 +243,7 @@ def test_the_life_of_a_tag(rack: Metadefs) -> None:
 
 
 def test_many_tags_at_once(rack: Metadefs) -> None:
-    """Spec 03, section 9."""
+    """metadefs 9."""
     append = {"X-Openstack-Append": "True"}
 
     def send(*names: str, headers: dict[str, str] | None = None) -> int:
@@ -263,7 +263,7 @@ def test_many_tags_at_once(rack: Metadefs) -> None:
     assert tags(rack) == ["c", "b", "a"]
     assert send("z", headers={"X-Openstack-Append": "False"}) == 201
     assert tags(rack) == ["z"]
-    # the empty document is a 500 of the peer
+    # the empty document is a 500 of Glance
     for wrong in ({}, {"tags": [{}]}, {"tags": [{"name": "n", "x": 1}]}, {"tags": {}}, {"tags": [], "x": 1}):
         assert rack.status("POST", "/tags", wrong) == 400
 
@@ -277,7 +277,7 @@ def test_many_tags_at_once(rack: Metadefs) -> None:
     ],
 )  # fmt: skip
 def test_pages_of_tags(rack: Metadefs, query: str, found: str) -> None:
-    """Spec 03, section 6.3."""
+    """metadefs 6.3."""
     rack.made("POST", "/tags", {"tags": [{"name": name} for name in "abc"]})
     assert tags(rack, query) == list(found)
 
@@ -294,7 +294,7 @@ def test_pages_of_tags(rack: Metadefs, query: str, found: str) -> None:
     ],
 )
 def test_pages_of_tags_that_are_refused(rack: Metadefs, query: str, status: int) -> None:
-    """Spec 03, section 5.4: the peer answers 500 to unknown keys of the order."""
+    """metadefs 5.4: Glance answers 500 to unknown keys of the order."""
     assert rack.status("GET", f"/tags?{query}") == status
 
 
@@ -314,13 +314,13 @@ def test_associations(rack: Metadefs) -> None:
 
 
 def test_a_property_named_like_a_resource_type(rack: Metadefs) -> None:
-    """As tempest has it (spec 03, section 13.4)."""
+    """As tempest has it (metadefs 13.4)."""
     rack.made("POST", "/properties", prop(name="OS::Glance::Image"))
     assert rack.made("GET", "/properties/OS::Glance::Image")["name"] == "OS::Glance::Image"
 
 
 def test_protection(rack: Metadefs) -> None:
-    """Spec 03, section 4.4."""
+    """metadefs 4.4."""
     rack.made("POST", "/properties", prop(name="p"))
     rack.made("POST", "/objects", {"name": "o"})
     rack.made("POST", "/tags/t")

@@ -1,4 +1,4 @@
-"""Namespaces, alone and with what is in them (spec 03, sections 3.1, 5.1, 6.1 and 7)."""
+"""Namespaces, alone and with what is in them (metadefs 3.1, 5.1, 6.1 and 7)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def names(metadefs: Metadefs, query: str = "") -> list[str]:
 
 
 def test_nested_creation_answers_what_was_sent(metadefs: Metadefs) -> None:
-    """The example of spec 03, section 5.7, field by field and in its order."""
+    """The example of metadefs 5.7, field by field and in its order."""
     answer = metadefs("POST", "", RACK)
     assert answer.status == 201
     assert answer.headers["location"] == "http://img.example.net/v2/metadefs/namespaces/Acme::Rack"
@@ -69,7 +69,7 @@ def test_shown_with_all_that_is_in_it(metadefs: Metadefs) -> None:
 
 
 def test_names_as_a_resource_type_has_them(metadefs: Metadefs) -> None:
-    """Spec 03, section 8."""
+    """metadefs 8."""
     metadefs.made("POST", "", RACK)
     prefixed = metadefs.made("GET", "/Acme::Rack?resource_type=OS::Nova::Flavor")
     assert set(prefixed["properties"]) == {"rack:zone", "rack:spare"}
@@ -82,7 +82,7 @@ def test_names_as_a_resource_type_has_them(metadefs: Metadefs) -> None:
 
 @pytest.mark.parametrize("query", ["foo=1", "visibility=public", "id_list=1&limit=x"])
 def test_unknown_parameters_of_a_show_are_ignored(rack: Metadefs, query: str) -> None:
-    """Spec 03, sections 5.1 and 14.15: the peer answers 500."""
+    """metadefs 5.1 and 14.15: Glance answers 500."""
     assert rack.status("GET", f"?{query}") == 200
     assert rack.status("GET", "?visibility=shared") == 400
 
@@ -120,7 +120,7 @@ def test_documents_that_are_refused(metadefs: Metadefs, document: dict[str, Any]
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"null", b'"a"'])
 def test_bodies_that_are_refused(metadefs: Metadefs, body: bytes) -> None:
-    """Spec 03, section 2.1: the peer answers 500 to an array."""
+    """metadefs 2.1: Glance answers 500 to an array."""
     for method, path in (("POST", ""), ("PUT", "/n"), ("POST", "/n/tags"), ("POST", "/n/objects")):
         answer = metadefs.wire(method, NAMESPACES + path, body, {"Content-Type": "text/plain"})
         assert answer.status == 400
@@ -147,7 +147,7 @@ def test_read_only_keys_are_forbidden_before_the_schema_counts(metadefs: Metadef
     ],
 )  # fmt: skip
 def test_what_cannot_be_nested_leaves_nothing(metadefs: Metadefs, nested: dict[str, Any]) -> None:
-    """Spec 03, section 7: the peer answers 500, or leaves the namespace behind."""
+    """metadefs 7: Glance answers 500, or leaves the namespace behind."""
     assert metadefs.status("POST", "", {"namespace": "n", **nested}) == 400
     assert metadefs.status("GET", "/n") == 404
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_nested_leaves_nothing(metadefs: Metadefs, nested: dict[s
 )
 @pytest.mark.parametrize("protected", [False, True])
 def test_a_name_twice_leaves_nothing(metadefs: Metadefs, nested: dict[str, Any], protected: bool) -> None:
-    """Spec 03, section 7: the peer leaves a protected namespace with a part of its content."""
+    """metadefs 7: Glance leaves a protected namespace with a part of its content."""
     document = {"namespace": "n", "protected": protected, "properties": {"p": prop()}, **nested}
     assert metadefs.status("POST", "", document) == 409
     assert metadefs.status("GET", "/n") == 404
@@ -171,7 +171,7 @@ def test_a_name_twice_leaves_nothing(metadefs: Metadefs, nested: dict[str, Any],
 
 
 def test_the_answer_of_a_show_can_be_sent_again(metadefs: Metadefs) -> None:
-    """Spec 03, section 7: the peer answers 500 to objects with ``self``, and leaves the namespace."""
+    """metadefs 7: Glance answers 500 to objects with ``self``, and leaves the namespace."""
     metadefs.made("POST", "", RACK)
     shown = metadefs.made("GET", "/Acme::Rack")
     again = {key: value for key, value in shown.items() if key not in {"self", "schema", *TIMES}}
@@ -190,7 +190,7 @@ def test_a_name_that_is_taken(metadefs: Metadefs) -> None:
 
 
 def test_an_update_replaces_every_field_and_nothing_nested(metadefs: Metadefs) -> None:
-    """Spec 03, sections 5.1 and 14.1; Horizon sends the whole namespace back (section 13.1)."""
+    """metadefs 5.1 and 14.1; Horizon sends the whole namespace back (section 13.1)."""
     metadefs.made("POST", "", {**RACK, "protected": True, "owner": "somebody", "description": "d"})
     shown = metadefs.made("GET", "/Acme::Rack")
     whole = {key: value for key, value in shown.items() if key not in {"self", "schema", *TIMES}}
@@ -216,7 +216,7 @@ def test_an_update_renames(metadefs: Metadefs) -> None:
 
 
 def test_nested_keys_that_nobody_knows_are_ignored_by_an_update(rack: Metadefs) -> None:
-    """Spec 03, section 5.1: the peer answers 500."""
+    """metadefs 5.1: Glance answers 500."""
     assert rack.status("PUT", "", {"namespace": "Acme::Rack", "tags": [{"name": "t", "colour": 1}]}) == 200
 
 
@@ -232,7 +232,7 @@ def test_deletion_takes_everything_but_resource_types(metadefs: Metadefs) -> Non
 
 
 def test_names_in_utf8_can_be_reached(metadefs: Metadefs) -> None:
-    """Spec 03, sections 2.1 and 2.3: the peer reads paths as Latin-1."""
+    """metadefs 2.1 and 2.3: Glance reads paths as Latin-1."""
     answer = metadefs("POST", "", {"namespace": "Grüße 雪"})
     assert answer.headers["location"].endswith("/Gr%C3%BC%C3%9Fe%20%E9%9B%AA")
     assert metadefs.made("GET", "/Grüße 雪")["self"] == "/v2/metadefs/namespaces/Grüße 雪"
@@ -240,7 +240,7 @@ def test_names_in_utf8_can_be_reached(metadefs: Metadefs) -> None:
 
 
 def test_rows_of_the_peers_loader(metadefs: Metadefs) -> None:
-    """Spec 03, sections 12.2 and 15: ``updated_at``, ``visibility`` and ``protected`` are NULL."""
+    """metadefs 12.2 and 15: ``updated_at``, ``visibility`` and ``protected`` are NULL."""
     metadefs.made("POST", "", {"namespace": "n"})
     with metadefs.wire.rows() as connection:
         connection.execute(metadef_namespaces.update().values(updated_at=None, visibility=None, protected=None))
@@ -292,7 +292,7 @@ def test_a_list_has_associations_and_nothing_else_of_the_content(five: Metadefs)
     ],
 )  # fmt: skip
 def test_filters_and_order(five: Metadefs, query: str, found: str) -> None:
-    """``id_list`` is a 500 of the peer (spec 03, section 6.1)."""
+    """``id_list`` is a 500 of Glance (metadefs 6.1)."""
     assert names(five, query) == list(found)
 
 
@@ -305,14 +305,14 @@ def test_filters_and_order(five: Metadefs, query: str, found: str) -> None:
     ],
 )  # fmt: skip
 def test_lists_that_are_refused(five: Metadefs, query: str, status: int) -> None:
-    """Spec 03, section 6.1: the peer answers 500 to ``limit=x`` and to unknown keys of the order."""
+    """metadefs 6.1: Glance answers 500 to ``limit=x`` and to unknown keys of the order."""
     assert five.status("GET", f"?{query}") == status
 
 
 @pytest.mark.parametrize("order", ["sort_dir=asc", "sort_dir=desc"])
 @pytest.mark.parametrize("key", ["visibility", "protected", "display_name", "updated_at", "created_at"])
 def test_pages_over_null_lose_nothing(five: Metadefs, key: str, order: str) -> None:
-    """Spec 03, section 6.1: the peer drops rows where a page ends at NULL."""
+    """metadefs 6.1: Glance drops rows where a page ends at NULL."""
     with five.wire.rows() as connection:
         change = metadef_namespaces.update().where(metadef_namespaces.c.namespace.in_(["b", "d"]))
         connection.execute(change.values(**({key: None} if key != "created_at" else {"description": "d"})))
@@ -325,7 +325,7 @@ def test_pages_over_null_lose_nothing(five: Metadefs, key: str, order: str) -> N
 
 
 def test_links(five: Metadefs) -> None:
-    """Spec 03, section 6.1; a full last page leads to an empty one."""
+    """metadefs 6.1; a full last page leads to an empty one."""
     query = "?limit=2&resource_types=OS::x,image&marker=e&x=a%20b"
     page = five.made("GET", query)
     assert page["first"] == f"{NAMESPACES}?limit=2&resource_types=OS%3A%3Ax%2Cimage&x=a+b"
@@ -335,7 +335,7 @@ def test_links(five: Metadefs) -> None:
 
 
 def test_horizons_table(five: Metadefs) -> None:
-    """Spec 03, section 13.1."""
+    """metadefs 13.1."""
     first = five.made("GET", "?limit=3&sort_key=namespace&sort_dir=asc")
     assert [one["namespace"] for one in first["namespaces"]] == ["a", "b", "c"]
     assert names(five, "?limit=3&sort_key=namespace&sort_dir=desc&marker=d") == ["c", "b", "a"]
@@ -346,7 +346,7 @@ def test_horizons_table(five: Metadefs) -> None:
 
 
 def test_methods_and_paths(rack: Metadefs) -> None:
-    """Spec 03, section 2.1."""
+    """metadefs 2.1."""
     answer = rack("PATCH")
     assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET, PUT")
     assert rack.status("HEAD") == 405
@@ -368,7 +368,7 @@ def test_methods_and_paths(rack: Metadefs) -> None:
     ],
 )  # fmt: skip
 def test_bodies_where_none_is_taken(rack: Metadefs, method: str, path: str, status: int) -> None:
-    """The peer ignores some of them and answers 500 to others (spec 03, section 2.1)."""
+    """Glance ignores some of them and answers 500 to others (metadefs 2.1)."""
     assert rack.status(method, path, {"a": 1}) == status
 
 

@@ -1,4 +1,4 @@
-"""The schema documents, which clients check answers with (spec 03, section 10)."""
+"""The schema documents, which clients check answers with (metadefs 10)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def keeps_to(name: str, value: Any) -> None:
 
 
 def test_answers_keep_to_the_documents(metadefs: Metadefs) -> None:
-    """glanceclient, and Horizon with it, refuse an answer that does not (spec 03, section 10)."""
+    """glanceclient, and Horizon with it, refuse an answer that does not (metadefs 10)."""
     metadefs.made("POST", "", {**RACK, "description": "d"})
     rack = metadefs.below("/Acme::Rack")
     keeps_to("namespace", metadefs.made("GET", "/Acme::Rack?resource_type=OS::Nova::Flavor"))

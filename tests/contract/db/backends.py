@@ -64,7 +64,7 @@ class Backend:
             connection.execute(statement, parameters)
 
     def share(self, image_id: str, project: str, status: str = "accepted", *, deleted: bool = False) -> None:
-        """Insert a membership, as the peer or a later operation does."""
+        """Insert a membership, as Glance or a later operation does."""
         moment = now().replace(microsecond=0)
         self.execute(
             sa.insert(image_members).values(

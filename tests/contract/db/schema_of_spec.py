@@ -1,4 +1,4 @@
-"""The tables of spec 04, sections 2 to 4, as data.
+"""The tables of database 2 to 4, as data.
 
 Types are keys of section 2; a name that ends in ``?`` is nullable; ``=`` starts a server default.
 """

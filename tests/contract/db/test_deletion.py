@@ -1,4 +1,4 @@
-"""begin_delete, finish_delete, cancel_delete, and the rows that a deletion leaves (spec 04, section 6)."""
+"""begin_delete, finish_delete, cancel_delete, and the rows that a deletion leaves (database 6)."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_deletion_that_was_taken_over_is_not_cancelled(backend: Backend) -> No
 
 
 def test_two_live_members_of_one_project_do_not_stop_a_deletion(backend: Backend) -> None:
-    """The peer can leave them (spec 04, section 15.6), and its unique key forbids one ``deleted_at`` for both."""
+    """Glance can leave them (database 15.6), and its unique key forbids one ``deleted_at`` for both."""
     stored = image()
     backend.database.create_image(stored)
     for status in ("accepted", "pending"):

@@ -1,4 +1,4 @@
-"""``metadata_encryption_key``: URLs of locations in rows, as the peer writes them (spec 04, section 7.4)."""
+"""``metadata_encryption_key``: URLs of locations in rows, as Glance writes them (database 7.4)."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_no_row_has_a_url_in_the_clear(backend: Backend, database: EncryptingDat
 
 
 def test_rows_in_the_clear_are_read_too(backend: Backend, database: EncryptingDatabase) -> None:
-    """The peer fails on them; its internal writers leave such rows (spec 04, section 7.4)."""
+    """Glance fails on them; its internal writers leave such rows (database 7.4)."""
     made = image(status=Status.ACTIVE, locations=(Location(url="web://plain"),))
     backend.database.create_image(made)
     database.update_image(made.id, ImageChange(add_locations=(Location(url="web://sealed"),)))

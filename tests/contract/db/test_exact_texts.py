@@ -1,6 +1,6 @@
 """Names of projects, images, tags and properties are compared character by character on every database.
 
-The collations of MySQL and MariaDB take all of :data:`ALIKE` for one text (spec 04, section 2). What a unique key of
+The collations of MySQL and MariaDB take all of :data:`ALIKE` for one text (database 2). What a unique key of
 the tables takes for one as well is refused there, and never taken for the other.
 """
 

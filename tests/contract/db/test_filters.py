@@ -1,4 +1,4 @@
-"""Filters of a list (spec 01, section 3.4.3): combined with AND, and never a row twice."""
+"""Filters of a list (images-api 3.4.3): combined with AND, and never a row twice."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def empty(backend: Backend) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("extending", [False, True], ids=["from nothing", "from the peer's"])
+@pytest.mark.parametrize("extending", [False, True], ids=["from nothing", "from Glance's"])
 def test_what_a_killed_process_began_is_finished(bare: Backend, extending: bool) -> None:
     def begin() -> None:
         if extending:

@@ -180,7 +180,7 @@ def test_every_visibility_in_pages(filled: tuple[Backend, list[Image]], visibili
 
 
 def test_an_image_that_is_found_twice_is_listed_once(backend: Backend) -> None:
-    """It is one's own and public, or shared with its owner, or twice with the same project (spec 04, section 15.6)."""
+    """It is one's own and public, or shared with its owner, or twice with the same project (database 15.6)."""
     own_and_public = image(visibility=Visibility.PUBLIC)
     own_and_shared, shared_twice = image(visibility=Visibility.SHARED), image(owner="x", visibility=Visibility.SHARED)
     for one in (own_and_public, own_and_shared, shared_twice):

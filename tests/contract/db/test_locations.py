@@ -1,4 +1,4 @@
-"""Locations in the database: changed with their image, removed under a lease (spec 04, sections 7.4 and 9.3)."""
+"""Locations in the database: changed with their image, removed under a lease (database 7.4 and 9.3)."""
 
 from __future__ import annotations
 

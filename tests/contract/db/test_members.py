@@ -1,4 +1,4 @@
-"""Sharing images: members listed, added, changed and removed (spec 01, section 3.9; spec 04, sections 3.4 and 7.5)."""
+"""Sharing images: members listed, added, changed and removed (images-api 3.9; database 3.4 and 7.5)."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_an_image_itself_is_not_touched(backend: Backend, shared: str) -> None:
 
 
 def test_memberships_outlast_a_change_of_visibility(backend: Backend, shared: str) -> None:
-    """Spec 01, section 3.9: away from ``shared`` they are kept and without effect."""
+    """images-api 3.9: away from ``shared`` they are kept and without effect."""
     add(backend, shared, "project-b")
     backend.database.set_member_status(shared, "project-b", ACCEPTED)
     backend.database.update_image(shared, ImageChange(columns={"visibility": Visibility.PRIVATE}))
@@ -193,7 +193,7 @@ def test_memberships_outlast_a_change_of_visibility(backend: Backend, shared: st
 
 
 def test_two_live_rows_of_one_project(backend: Backend, shared: str) -> None:
-    """The peer leaves such rows when two requests race (spec 04, section 15.6)."""
+    """Glance leaves such rows when two requests race (database 15.6)."""
     backend.share(shared, "project-b", "pending")
     backend.share(shared, "project-b", "rejected")
     assert names(backend, shared, OWNER) == ["project-b"]
@@ -210,7 +210,7 @@ def test_two_live_rows_of_one_project(backend: Backend, shared: str) -> None:
 
 
 def test_revived_rows_of_the_peer_are_live(backend: Backend, shared: str) -> None:
-    """The peer leaves the old ``deleted_at`` on them (spec 04, section 6)."""
+    """Glance leaves the old ``deleted_at`` on them (database 6)."""
     backend.share(shared, "project-b", "accepted", deleted=True)
     backend.execute(image_members.update().values(deleted=False))
     assert names(backend, shared, STRANGER) == ["project-b"]

@@ -1,4 +1,4 @@
-"""Loading whole namespaces, with each way of meeting one that exists, and exporting them (spec 03, section 12)."""
+"""Loading whole namespaces, with each way of meeting one that exists, and exporting them (metadefs 12)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_what_a_file_does_not_say_is_null(backend: Backend) -> None:
     ],
 )
 def test_a_namespace_that_exists(backend: Backend, mode: LoadMode, done: str, after: dict[str, set[str]]) -> None:
-    """Spec 03, section 12.2: of the old ``a`` and ``b``, the file has ``b``, and ``c``. Protection does not count."""
+    """metadefs 12.2: of the old ``a`` and ``b``, the file has ``b``, and ``c``. Protection does not count."""
     backend.database.load_namespace(content("old", "a", "b", protected=True), LoadMode.SKIP)
     assert backend.database.load_namespace(content("new", "b", "c"), mode) == done
     assert versions(backend) == after

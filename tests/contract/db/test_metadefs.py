@@ -1,4 +1,4 @@
-"""Metadata definitions as rows: written so that the peer reads them, read however the peer wrote them (spec 03, 15)."""
+"""Metadata definitions as rows: written so that Glance reads them, read however Glance wrote them (metadefs 15)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def names(backend: Backend, viewer: Viewer = ADMIN, **query: Any) -> list[str]:
 
 
 def test_rows_that_the_peer_can_read(backend: Backend) -> None:
-    """Spec 03, section 15; spec 04, sections 1.6 and 7.7."""
+    """metadefs 15; database 1.6 and 7.7."""
     created = backend.database.create_namespace(content())
     [row] = backend.rows(metadef_namespaces)
     assert (row["owner"], row["visibility"], row["protected"], row["display_name"]) == (
@@ -105,7 +105,7 @@ def test_what_is_created_is_read_back(backend: Backend) -> None:
 
 
 def test_rows_of_the_peers_loader(one: Backend) -> None:
-    """Spec 03, sections 12.2, 12.3 and 15."""
+    """metadefs 12.2, 12.3 and 15."""
     [row] = one.rows(metadef_namespaces)
     loaded = {"namespace_id": row["id"], "created_at": row["created_at"], "updated_at": None}
     one.execute(metadef_namespaces.update().values(updated_at=None, visibility=None, protected=None))
@@ -119,7 +119,7 @@ def test_rows_of_the_peers_loader(one: Backend) -> None:
 
 
 def test_who_sees_which_namespaces(backend: Backend) -> None:
-    """Spec 03, section 4.1; spec 04, section 8.4."""
+    """metadefs 4.1; database 8.4."""
     create = backend.database.create_namespace
     for name, fields in (
         ("private", {}), ("public", {"visibility": "public"}), ("other", {"owner": "project-b"}),
@@ -145,7 +145,7 @@ def test_who_sees_which_namespaces(backend: Backend) -> None:
 
 
 def test_a_creation_that_fails_leaves_nothing(backend: Backend) -> None:
-    """Spec 03, section 7: the peer leaves parts behind."""
+    """metadefs 7: Glance leaves parts behind."""
     good = content()
     twice = MetadefTag(name="t1")
     broken = NamespaceContent(
@@ -220,7 +220,7 @@ def test_the_life_of_an_item(one: Backend, first: Any, second: Any) -> None:
 
 
 def test_protection(one: Backend) -> None:
-    """Spec 03, section 4.4: nothing can be deleted, all else can be done; what is not there is not found."""
+    """metadefs 4.4: nothing can be deleted, all else can be done; what is not there is not found."""
     database = one.database
     database.create_namespace(content("kept", protected=True))
     for attempt in (
@@ -256,7 +256,7 @@ def test_associations(one: Backend) -> None:
     with pytest.raises(Duplicate):
         one.database.add_association("n", ResourceTypeAssociation(name="R"))
     with pytest.raises(NotFound):
-        # compared exactly, also by MySQL (spec 03, section 5.5)
+        # compared exactly, also by MySQL (metadefs 5.5)
         one.database.remove_association("n", "r")
     assert one.database.remove_association("n", "R") == added
     assert one.database.list_associations("n") == []
@@ -264,7 +264,7 @@ def test_associations(one: Backend) -> None:
 
 
 def test_bulk_tags(one: Backend) -> None:
-    """Spec 03, section 9."""
+    """metadefs 9."""
     database = one.database
     database.add_tags("n", ["a", "b"], append=False)
     database.add_tags("n", ["c"], append=True)
@@ -286,7 +286,7 @@ def test_bulk_tags(one: Backend) -> None:
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("column", ["visibility", "protected", "display_name", "updated_at", "description"])
 def test_pages_over_null(backend: Backend, column: str, descending: bool) -> None:
-    """Spec 03, section 6.1: the peer loses rows."""
+    """metadefs 6.1: Glance loses rows."""
     for number in range(6):
         fields = {"display_name": None if number % 3 else f"d{number}", "description": None if number % 2 else "d"}
         backend.database.create_namespace(NamespaceContent(namespace=namespace(f"n{number}", **fields)))
@@ -395,7 +395,7 @@ def test_times_are_kept_as_the_database_keeps_them(one: Backend) -> None:
 
 
 def test_spellings(one: Backend) -> None:
-    """MySQL's unique keys take names that differ in case for the same (spec 03, section 14.21); nobody is given one
+    """MySQL's unique keys take names that differ in case for the same (metadefs 14.21); nobody is given one
     for the other."""
     database = one.database
     other = NamespaceContent(namespace=namespace("N"))

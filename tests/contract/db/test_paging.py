@@ -1,4 +1,4 @@
-"""Paging: every order, over NULLs and ties, walks through all images once (spec 04, section 10.2)."""
+"""Paging: every order, over NULLs and ties, walks through all images once (database 10.2)."""
 
 from __future__ import annotations
 

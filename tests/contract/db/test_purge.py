@@ -1,4 +1,4 @@
-"""Removing rows for good that were marked as deleted (spec 04, section 11)."""
+"""Removing rows for good that were marked as deleted (database 11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a database may be when the service finds it (spec 04, section 5.2), and what is done about it."""
+"""What a database may be when the service finds it (database 5.2), and what is done about it."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_raw_rows_of_a_new_image(backend: Backend) -> None:
     [row] = backend.rows(image_tags)
     assert row == {"id": row["id"], "value": "t", **live}
     [row] = backend.rows(image_locations)
-    # ASCII-escaped, separators ", " and ": " (spec 04, section 1.6)
+    # ASCII-escaped, separators ", " and ": " (database 1.6)
     metadata = '{"store": "\\u00e9", "n": 1}'
     assert row == {"id": row["id"], "value": "u", "meta_data": metadata, "status": "active", **live}
 

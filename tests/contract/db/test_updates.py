@@ -113,7 +113,7 @@ def test_properties_are_set_changed_dropped_and_revived(backend: Backend) -> Non
     revived = backend.database.update_image(stored.id, ImageChange(set_properties={"drop": "1"}))
 
     [row] = backend.rows(image_properties, name="drop")
-    # a live row keeps no deleted_at, or a purge would take it (spec 04, section 6)
+    # a live row keeps no deleted_at, or a purge would take it (database 6)
     assert (row["deleted"], row["deleted_at"], row["id"]) == (False, None, rows["drop"]["id"])
     assert (row["created_at"], row["updated_at"]) == (MOMENT, revived)
 
@@ -154,7 +154,7 @@ def test_the_lock_of_an_import_is_removed(backend: Backend) -> None:
 
 
 def test_names_that_differ_in_case(backend: Backend) -> None:
-    """MySQL's unique key takes them for one: refused there, never merged (spec 04, section 15.1)."""
+    """MySQL's unique key takes them for one: refused there, never merged (database 15.1)."""
     stored = image(properties={"a": "1"})
     backend.database.create_image(stored)
     change = ImageChange(set_properties={"A": "2"})

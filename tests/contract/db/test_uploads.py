@@ -103,7 +103,7 @@ def test_the_second_claim_loses(backend: Backend) -> None:
 
 
 def test_a_lease_left_from_a_former_upload_is_replaced(backend: Backend) -> None:
-    """Somebody else, such as the peer, queued the image again."""
+    """Somebody else, such as Glance, queued the image again."""
     stored, stale = begun(backend.database)
     backend.execute(sa.update(images).values(status="queued"))
     fresh = lease(stored.id, owner="worker-2")

@@ -1,4 +1,4 @@
-"""What projects use (spec 04, section 12), and reservations that hold however many want one at the same time."""
+"""What projects use (database 12), and reservations that hold however many want one at the same time."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_nothing_is_used(database: Database) -> None:
 
 
 def test_every_copy_counts(database: Database) -> None:
-    """Spec 02, section 7.1: size times live locations."""
+    """imports-and-stores 7.1: size times live locations."""
     stored(database, status=Status.ACTIVE, size=10, locations=copies("a", "b", "c"))
     stored(database, status=Status.ACTIVE, size=7, locations=copies("a"))
     stored(database, status=Status.DEACTIVATED, size=5, locations=copies("a"))
@@ -127,7 +127,7 @@ def test_an_image_in_import_counts_once(database: Database) -> None:
 
 
 def test_the_property_counts_whether_it_is_deleted_or_not(backend: Backend) -> None:
-    """Spec 04, section 12: the flag is not looked at."""
+    """database 12: the flag is not looked at."""
     stored(backend.database, status=Status.ACTIVE, size=10, properties={COPYING: "a"})
     backend.execute(sa.update(image_properties).values(deleted=True))
     assert backend.database.usage("project-a").count_uploading == 1
@@ -200,7 +200,7 @@ def test_what_images_have_counts_beside_what_is_reserved(database: Database) -> 
 
 
 def test_the_image_being_written_does_not_count(database: Database) -> None:
-    """Spec 01, section 6.2; a queued image of a peer may have data left over (section 4.2)."""
+    """images-api 6.2; a queued image of a peer may have data left over (section 4.2)."""
     claimed(database, allowance(10), 10, size=9, locations=copies("a"))
 
 
@@ -276,7 +276,7 @@ def test_a_lease_that_is_gone_reserves_nothing(database: Database) -> None:
 
 
 def test_limits_of_keystone_count_whole_mebibytes(database: Database) -> None:
-    """Spec 02, section 7.2: what is used and what is needed are rounded down before they are added."""
+    """imports-and-stores 7.2: what is used and what is needed are rounded down before they are added."""
     of_one = allowance(MIB, unit=MIB)
     stored(database, status=Status.ACTIVE, size=MIB - 1, locations=copies("a"))
     held = claimed(database, of_one, MIB + 5)
@@ -286,7 +286,7 @@ def test_limits_of_keystone_count_whole_mebibytes(database: Database) -> None:
 
 
 def test_one_upload_of_unknown_size_goes_beyond_a_limit_of_keystone(database: Database) -> None:
-    """Spec 02, section 15: it succeeds when usage equals the limit; the next one is refused."""
+    """imports-and-stores 15: it succeeds when usage equals the limit; the next one is refused."""
     unknown = allowance(MIB, unit=MIB, overshoot=True)
     stored(database, status=Status.ACTIVE, size=MIB, locations=copies("a"))
     first, second = claimed(database, unknown), claimed(database, unknown)
@@ -302,7 +302,7 @@ def test_one_upload_of_unknown_size_goes_beyond_a_limit_of_keystone(database: Da
 
 
 def test_a_change_that_adds_locations_counts(backend: Backend) -> None:
-    """Spec 01, section 6.2: size times new locations, in the transaction that adds them."""
+    """images-api 6.2: size times new locations, in the transaction that adds them."""
     created = stored(backend.database, status=Status.ACTIVE, size=4, locations=copies("a"))
     change = ImageChange(add_locations=copies("b"), takes=4, within=allowance(10))
     backend.database.update_image(created.id, change)

@@ -191,7 +191,7 @@ def test_locations_of_others_are_refused(rig: ReadRig) -> None:
 
 
 class TestServersOfAllKinds:
-    """What only the driver for web servers has to bear (spec 05, section 6)."""
+    """What only the driver for web servers has to bear (store-formats 6)."""
 
     @pytest.fixture
     def server(self) -> Iterator[WebServer]:

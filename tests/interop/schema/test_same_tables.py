@@ -67,7 +67,7 @@ def refused(place: Installation, sentence: str) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["sqlite", "mysql"])
 def test_databases_of_older_releases_and_half_way_are_refused(kind: str) -> None:
-    """On PostgreSQL ``glance-manage`` makes neither (spec 04, section 5.2)."""
+    """On PostgreSQL ``glance-manage`` makes neither (database 5.2)."""
     with installation(kind) as place:
         if kind == "mysql":
             place.make_tables("upgrade 2023_1_contract01")

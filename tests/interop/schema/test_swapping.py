@@ -194,7 +194,7 @@ def rows_of(place: Installation, image_id: str) -> list[str]:
 
 def _comparable(row: dict[str, Any], image_id: str) -> str:
     if not row["deleted"]:
-        # Glance leaves an old time in a row that it revives; Glimpse does not (spec 04, section 6)
+        # Glance leaves an old time in a row that it revives; Glimpse does not (database 6)
         row["deleted_at"] = None
     for name, value in row.items():
         if isinstance(value, datetime) or (isinstance(value, str) and STORED_TIME.fullmatch(value)):

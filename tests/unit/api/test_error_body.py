@@ -1,4 +1,4 @@
-"""Error bodies (spec 01, section 7.1)."""
+"""Error bodies (images-api 7.1)."""
 
 from __future__ import annotations
 

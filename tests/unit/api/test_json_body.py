@@ -1,4 +1,4 @@
-"""JSON bodies of requests (spec 01, section 0.2)."""
+"""JSON bodies of requests (images-api 0.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""List requests: filters, page, links (spec 01, section 3.4)."""
+"""List requests: filters, page, links (images-api 3.4)."""
 
 from __future__ import annotations
 

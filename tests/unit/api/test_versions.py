@@ -1,4 +1,4 @@
-"""Version discovery (spec 01, sections 1.1 to 1.5)."""
+"""Version discovery (images-api 1.1 to 1.5)."""
 
 from __future__ import annotations
 

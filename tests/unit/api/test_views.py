@@ -1,4 +1,4 @@
-"""Image documents (spec 01, sections 3.1 and 3.4)."""
+"""Image documents (images-api 3.1 and 3.4)."""
 
 from __future__ import annotations
 

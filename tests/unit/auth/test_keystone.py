@@ -71,7 +71,7 @@ def test_what_cannot_be_a_token_is_refused_without_asking(
 
 
 def test_identity_headers_of_clients_mean_nothing(auth: KeystoneAuth, keystone: Keystone) -> None:
-    """Spec 01, section 5.1."""
+    """images-api 5.1."""
     with pytest.raises(Unauthenticated):
         auth.verify(request(*FORGED))
     with pytest.raises(Unauthenticated):
@@ -125,7 +125,7 @@ def test_a_service_token_lets_an_expired_token_pass(auth: KeystoneAuth, keystone
 
 @pytest.mark.parametrize("service", ["forged", "of-nobody", "tök", ""])
 def test_an_invalid_service_token_is_left_aside(auth: KeystoneAuth, keystone: Keystone, service: str) -> None:
-    """Spec 01, section 5.1."""
+    """images-api 5.1."""
     keystone.add("of-nobody", roles=("member",))
     identity = auth.verify(request(("X-Auth-Token", "good"), ("X-Service-Token", service)))
     assert identity.user_id == "user of good"

@@ -56,7 +56,7 @@ class TestThePageOfOperators:
 
 
 class TestBrokenPropertyProtections:
-    """The service does not start, and says why in one line (spec 01, section 8.4, Dev)."""
+    """The service does not start, and says why in one line (images-api 8.4, Dev)."""
 
     @pytest.mark.parametrize("content", [None, "[a(]\n", "no section\n"])
     @pytest.mark.parametrize("command", [("config", "check"), ("serve",)])
@@ -255,7 +255,7 @@ The rule holds because of: role:member (rule modify_image), project_id:%(project
         assert "But an identity of the system or of a domain passes no rule." in output
 
     def test_ownership_in_legacy_mode(self, glimpse: Glimpse, conf: Conf) -> None:
-        """Spec 01, section 8.3."""
+        """images-api 8.3."""
         config = ("--config-file", conf("[oslo_policy]\nenforce_new_defaults = false\n"))
         assert asked(glimpse, "modify_image", *READER, *config)[0] == 0
         code, output = asked(glimpse, "modify_image", *READER, "--image-owner", "lab", *config)

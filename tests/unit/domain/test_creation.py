@@ -1,4 +1,4 @@
-"""Creation of images: every row of the table of spec 01, section 3.2, that is no policy."""
+"""Creation of images: every row of the table of images-api 3.2, that is no policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of filters (spec 01, sections 3.4.3 and 3.4.4)."""
+"""Values of filters (images-api 3.4.3 and 3.4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pointers of a PATCH (spec 01, section 3.5.1)."""
+"""Pointers of a PATCH (images-api 3.5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of a list (spec 01, section 3.4.2)."""
+"""The order of a list (images-api 3.4.2)."""
 
 from __future__ import annotations
 

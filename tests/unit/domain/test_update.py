@@ -1,4 +1,4 @@
-"""Applying a PATCH (spec 01, section 3.5.3)."""
+"""Applying a PATCH (images-api 3.5.3)."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_the_export_is_what_was_loaded(glimpse: Glimpse, tmp_path: Path) -> None
 
 
 def test_an_object_of_a_file_without_properties_has_none(glimpse: Glimpse, tmp_path: Path, file: Path) -> None:
-    """Spec 03, section 12.3: the peer's command stores ``null``, and its API answers 500 from then on."""
+    """metadefs 12.3: Glance's command stores ``null``, and its API answers 500 from then on."""
     file.write_text('{"namespace": "N", "objects": [{"name": "o"}]}')
     assert glimpse("metadefs", "load", file).exit_code == 0
     with sqlite3.connect(tmp_path / "data" / "glimpse.sqlite") as connection:

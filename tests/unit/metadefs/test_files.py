@@ -173,7 +173,7 @@ class TestFinding:
         assert [path.name for path in definition_files(tmp_path)] == ["a.json", "b.json"]
 
     def test_a_file_of_any_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Spec 03, section 12.1: the peer's command fails on a path that is relative."""
+        """metadefs 12.1: Glance's command fails on a path that is relative."""
         (tmp_path / "racks.txt").write_text("{}")
         monkeypatch.chdir(tmp_path)
         assert definition_files(Path("racks.txt")) == [Path("racks.txt")]

@@ -1,4 +1,4 @@
-"""The driver ``log`` (spec 06, section 11.1)."""
+"""The driver ``log`` (configuration 11.1)."""
 
 from __future__ import annotations
 

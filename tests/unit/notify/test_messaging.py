@@ -172,7 +172,7 @@ except SettingsError as error:
 
 
 def test_no_thread_is_green() -> None:
-    """The library brings eventlet; nothing may be patched by it (design, section 2)."""
+    """The library brings eventlet; nothing may be patched by it (ARCHITECTURE.md, Threads)."""
     program = """
 from glimpse.notify import messaging
 from oslo_service import backend

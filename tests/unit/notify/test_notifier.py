@@ -1,4 +1,4 @@
-"""The message, what is disabled, and who gets what (spec 06, sections 11.1 and 11.4)."""
+"""The message, what is disabled, and who gets what (configuration 11.1 and 11.4)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_payload_is_what_it_was_when_emitted() -> None:
         ((), ()),
         (("image.create",), ("image.create",)),
         (("image",), ("image.create", "image.member.create", "image.member.delete")),
-        # no effect in the peer (spec 01, section 10, quirk 29), but this is what it is documented to mean
+        # no effect in Glance (images-api 10, quirk 29), but this is what it is documented to mean
         (("image.member",), ("image.member.create", "image.member.delete")),
         (("image.member.delete",), ("image.member.delete",)),
         (("metadef_tag", "task"), ("metadef_tag.create", "task.run")),

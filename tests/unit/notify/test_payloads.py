@@ -1,4 +1,4 @@
-"""Payloads have exactly the fields of spec 06, section 11.3."""
+"""Payloads have exactly the fields of configuration 11.3."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class TestMetadefs:
         assert (payload["namespace"], payload["namespace_old"], payload["deleted"]) == ("OS::New", "OS::Old", False)
 
     def test_an_object_sends_defaults_as_text_and_items_too(self) -> None:
-        """Spec 03, section 11: the peer sends bytes for the one and nothing at all for the other."""
+        """metadefs 11: Glance sends bytes for the one and nothing at all for the other."""
         schema = {"type": "array", "items": {"type": "string"}, "default": "x", "minimum": 0, "title": "", "extra": 1}
         payload = metadef_payloads.object_payload(
             "OS::N", "obj", properties={"p": schema}, required=["p"], description=None, created_at=CREATED,

@@ -1,4 +1,4 @@
-"""What a check costs, in calls of Python functions (design, section 7)."""
+"""What a check costs, in calls of Python functions (ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 

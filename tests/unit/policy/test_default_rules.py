@@ -1,4 +1,4 @@
-"""Who may do what without any policy file (spec 01, section 8.2; spec 03, section 4.2)."""
+"""Who may do what without any policy file (images-api 8.2; metadefs 4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With ``enforce_new_defaults`` off, owners decide (spec 01, section 8.3)."""
+"""With ``enforce_new_defaults`` off, owners decide (images-api 8.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators' files: where they are found, how they add up, when they count (spec 06, section 8)."""
+"""Operators' files: where they are found, how they add up, when they count (configuration 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller is told (spec 01, section 8.1)."""
+"""What a caller is told (images-api 8.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of a list is decided by kinds of images, not by images (design, section 7)."""
+"""A page of a list is decided by kinds of images, not by images (ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def keystone() -> Iterator[Keystone]:
     ("size", "whole"), [(None, 0), (0, 0), (MIB - 1, 0), (MIB, 1), (2 * MIB - 1, 1), (1 << 40, 1 << 20)]
 )
 def test_mebibytes_are_rounded_down(size: int | None, whole: int) -> None:
-    """Spec 01, section 6.3."""
+    """images-api 6.3."""
     assert mebibytes(size) == whole
 
 

@@ -1,4 +1,4 @@
-"""Complete configuration files of running installations (spec 06, sections 3 to 6; spec 05, section 2)."""
+"""Complete configuration files of running installations (configuration 3 to 6; store-formats 2)."""
 
 from __future__ import annotations
 

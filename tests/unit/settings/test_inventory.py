@@ -1,4 +1,4 @@
-"""A drop-in accepts every option of the field's files, and says of each what becomes of it (spec 06, sections 3-7)."""
+"""A drop-in accepts every option of the field's files, and says of each what becomes of it (configuration 3-7)."""
 
 from __future__ import annotations
 

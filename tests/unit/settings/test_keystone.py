@@ -1,4 +1,4 @@
-"""Options that Keystone's libraries read themselves (spec 06, sections 5.7 and 7)."""
+"""Options that Keystone's libraries read themselves (configuration 5.7 and 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that oslo.messaging and castellan read themselves (spec 06, sections 5.4 to 5.8)."""
+"""Options that oslo.messaging and castellan read themselves (configuration 5.4 to 5.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sources are read, and which wins (spec 06, section 1)."""
+"""Which sources are read, and which wins (configuration 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not be served (design, section 7)."""
+"""What must not be served (ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 

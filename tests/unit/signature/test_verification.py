@@ -1,4 +1,4 @@
-"""Signatures of images, made with real keys (spec 01, section 4.2, rows 11 and 19; spec 02, section 8.1)."""
+"""Signatures of images, made with real keys (images-api 4.2, rows 11 and 19; imports-and-stores 8.1)."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class TestTrustedCertificates:
 
 
 def test_an_image_is_signed_when_it_has_all_four_properties() -> None:
-    """Spec 02, section 13, quirk 45."""
+    """imports-and-stores 13, quirk 45."""
     properties: dict[str, str | None] = dict.fromkeys(SIGNATURE_PROPERTIES)
     assert is_signed(properties)
     for name in SIGNATURE_PROPERTIES:

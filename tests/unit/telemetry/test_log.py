@@ -1,4 +1,4 @@
-"""Log lines: their two forms, whose they are, and what they never contain (spec 06, section 12)."""
+"""Log lines: their two forms, whose they are, and what they never contain (configuration 12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What content inspection decides (spec 01, section 4.5)."""
+"""What content inspection decides (images-api 4.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranges of a download (spec 01, section 4.4)."""
+"""Ranges of a download (images-api 4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service says about itself: schemas, this document, versions, health (spec 01, sections 1 and 2)."""
+"""What the service says about itself: schemas, this document, versions, health (images-api 1 and 2)."""
 
 from __future__ import annotations
 

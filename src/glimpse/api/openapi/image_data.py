@@ -1,4 +1,4 @@
-"""The bytes of images (spec 01, section 4)."""
+"""The bytes of images (images-api 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tags, actions, members and locations of an image (spec 01, sections 3.7 to 3.9; spec 02, section 5.3)."""
+"""Tags, actions, members and locations of an image (images-api 3.7 to 3.9; imports-and-stores 5.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image records: list, create, show, change, delete (spec 01, sections 3.2 to 3.6)."""
+"""Image records: list, create, show, change, delete (images-api 3.2 to 3.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata definitions (spec 03, section 5)."""
+"""Metadata definitions (metadefs 5)."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     public: bool = False
 
 
-#: What each status of a refusal means here (spec 01, section 7.2).
+#: What each status of a refusal means here (images-api 7.2).
 REFUSALS: Mapping[int, str] = {
     400: "The request is wrong in itself: syntax, a value, a filter, a body where none is taken.",
     401: "No valid identity.",

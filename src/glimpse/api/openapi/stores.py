@@ -1,4 +1,4 @@
-"""Stores, and what the installation offers (spec 02, sections 1 and 4.6)."""
+"""Stores, and what the installation offers (imports-and-stores 1 and 4.6)."""
 
 from __future__ import annotations
 

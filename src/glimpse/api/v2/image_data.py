@@ -1,4 +1,4 @@
-"""``PUT /v2/images/{id}/file``: the data of an image are sent (spec 01, sections 4.1 and 4.2)."""
+"""``PUT /v2/images/{id}/file``: the data of an image are sent (images-api 4.1 and 4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``GET`` and ``HEAD /v2/images/{id}/file``: the data of an image are fetched (spec 01, section 4.4)."""
+"""``GET`` and ``HEAD /v2/images/{id}/file``: the data of an image are fetched (images-api 4.4)."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ async def _send(exchange: Exchange, lane: Lane, opened: Download) -> None:
 
 
 def _preferred(query_string: bytes) -> tuple[str, ...]:
-    """The store ids of the query ``prefer``; empty ones are ignored (spec 01, section 4.4)."""
+    """The store ids of the query ``prefer``; empty ones are ignored (images-api 4.4)."""
     if b"prefer" not in query_string:
         return ()
     given = parse_qs(query_string.decode("latin-1")).get("prefer", [])

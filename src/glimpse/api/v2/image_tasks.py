@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/tasks`` (spec 02, section 3.5)."""
+"""``/v2/images/{id}/tasks`` (imports-and-stores 3.5)."""
 
 from __future__ import annotations
 

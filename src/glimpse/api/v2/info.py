@@ -1,4 +1,4 @@
-"""``/v2/info``: discovery of import methods, stores and usage (spec 02, section 1)."""
+"""``/v2/info``: discovery of import methods, stores and usage (imports-and-stores 1)."""
 
 from __future__ import annotations
 

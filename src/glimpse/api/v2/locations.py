@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/locations`` (spec 02, sections 5.4 and 5.5)."""
+"""``/v2/images/{id}/locations`` (imports-and-stores 5.4 and 5.5)."""
 
 from __future__ import annotations
 

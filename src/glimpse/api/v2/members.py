@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/members`` and ``/v2/images/{id}/members/{member}`` (spec 01, section 3.9)."""
+"""``/v2/images/{id}/members`` and ``/v2/images/{id}/members/{member}`` (images-api 3.9)."""
 
 from __future__ import annotations
 

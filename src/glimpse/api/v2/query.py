@@ -1,4 +1,4 @@
-"""The query string of an image list: filters, order, page, and the links to pages (spec 01, section 3.4)."""
+"""The query string of an image list: filters, order, page, and the links to pages (images-api 3.4)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ListRequest(msgspec.Struct, frozen=True):
 def parse_list_request(query_string: bytes, limits: PageLimits) -> ListRequest:
     """Read the query string as it stands in the request line, without the question mark.
 
-    Links keep every repetition of a parameter and the order, unlike the peer's (spec 01, section 3.4.1).
+    Links keep every repetition of a parameter and the order, unlike Glance's (images-api 3.4.1).
 
     :raises Invalid: it is not UTF-8, or a parameter has a value that it cannot have.
     """

@@ -1,4 +1,4 @@
-"""``/v2/stores/{store}/{id}``: the copy of an image in one store (spec 02, section 4.6)."""
+"""``/v2/stores/{store}/{id}``: the copy of an image in one store (imports-and-stores 4.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How images look on the wire (spec 01, sections 3.1 and 3.4)."""
+"""How images look on the wire (images-api 3.1 and 3.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Indexes on tables that are in use: made and dropped while the peer and Glimpse go on reading and writing.
+"""Indexes on tables that are in use: made and dropped while Glance and Glimpse go on reading and writing.
 
 PostgreSQL builds them CONCURRENTLY, which no transaction may contain: one that is open is committed first and
 another is begun afterwards, so a revision does this before or after its other changes, never between two that
@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from glimpse.errors import DatabaseUnavailable
 
-#: What every index begins with that Glimpse adds to a table of the peer; ``glimpse db drop-extensions`` goes by it.
+#: What every index begins with that Glimpse adds to a table of Glance; ``glimpse db drop-extensions`` goes by it.
 PREFIX = "glimpse_"
 
 # Seconds that MySQL and MariaDB may wait for transactions that use the table, seconds that those who queued behind
@@ -67,7 +67,7 @@ def create_index_online(
     Call it with ``op.get_bind()``. The caller holds the lock on the schema, so an invalid index is nobody's work in
     progress.
 
-    :param name: begins with ``glimpse_`` on tables of the peer.
+    :param name: begins with ``glimpse_`` on tables of Glance.
     :param columns: names, with ``DESC`` behind them if so wished, or SQL expressions in parentheses.
     :param where: condition of a partial index; left out on MySQL and MariaDB, which have none.
     :param mysql_length: characters of a column that MySQL and MariaDB index, by column.
@@ -111,7 +111,7 @@ def drop_index_online(connection: Connection, name: str, table: str) -> None:
 
 
 def own_indexes(connection: Connection) -> list[tuple[str, str]]:
-    """Name and table of each index that Glimpse added to a table of the peer, invalid ones included."""
+    """Name and table of each index that Glimpse added to a table of Glance, invalid ones included."""
     found = connection.execute(_ALL_INDEXES[connection.dialect.name])
     return sorted((name, table) for name, table in found if name.startswith(PREFIX) and not table.startswith(PREFIX))
 

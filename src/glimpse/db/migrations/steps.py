@@ -1,7 +1,7 @@
 """Steps of a revision that may have been taken before.
 
 MySQL and MariaDB commit each statement by itself, so a revision that was interrupted there is run again from its first
-statement; each step looks first whether its work is done. Indexes on tables of the peer: ``online.py``.
+statement; each step looks first whether its work is done. Indexes on tables of Glance: ``online.py``.
 """
 
 from __future__ import annotations

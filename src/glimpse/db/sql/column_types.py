@@ -1,4 +1,4 @@
-"""The column types of spec 04, section 2, and the columns that most tables share."""
+"""The column types of database 2, and the columns that most tables share."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def times() -> tuple[sa.Column[Any], ...]:
 
 
 def soft_delete() -> tuple[sa.Column[Any], ...]:
-    """The four columns of every table whose rows are marked and not removed (spec 04, section 6)."""
+    """The four columns of every table whose rows are marked and not removed (database 6)."""
     return (*times(), sa.Column("deleted_at", sa.DateTime()), flag("deleted"))

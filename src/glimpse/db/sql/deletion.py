@@ -1,4 +1,4 @@
-"""The end of an image: its rows are marked, not removed (spec 04, section 6)."""
+"""The end of an image: its rows are marked, not removed (database 6)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from glimpse.domain.image import Image, ImageChange, Location, StoredData
 from glimpse.domain.job import Job, JobChange, JobQuery
 from glimpse.domain.listing import ListQuery
 
-#: The key of a job's input whose value is a URL of a location (spec 02, section 3.7).
+#: The key of a job's input whose value is a URL of a location (imports-and-stores 3.7).
 _JOB_URL = "loc_url"
 
 

@@ -1,11 +1,11 @@
 """Texts compared character by character, on every database.
 
 The collations of Glance's tables on MySQL and MariaDB take texts for equal that differ in case, in accents or in blanks
-at the end (spec 04, section 2), so there a plain ``=`` gives the project ``lab`` what belongs to ``Lab``. The bytes are
+at the end (database 2), so there a plain ``=`` gives the project ``lab`` what belongs to ``Lab``. The bytes are
 compared as well; the plain comparison stays beside that, because the indexes are in the order of the collation.
 PostgreSQL and SQLite compare exactly, and get the plain comparison alone.
 
-Ids of images and of jobs are left to the collation, as the API has it (spec 01, section 0.4).
+Ids of images and of jobs are left to the collation, as the API has it (images-api 0.4).
 """
 
 from __future__ import annotations

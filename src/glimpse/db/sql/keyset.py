@@ -1,4 +1,4 @@
-"""The order of a list, and where a page starts: after its marker (spec 01, section 3.4.2; spec 04, section 10.2).
+"""The order of a list, and where a page starts: after its marker (images-api 3.4.2; database 10.2).
 
 NULL is the smallest value in every database, in the order and in the comparison with the marker alike.
 """

@@ -234,5 +234,5 @@ def _is_one_of(name: str, values: sa.BindParameter[Any]) -> Condition:
 
 
 def _is_exact(column: sa.Column[Any]) -> bool:
-    # ids are the database's to compare (spec 01, section 0.4)
+    # ids are the database's to compare (images-api 0.4)
     return isinstance(column.type, sa.String) and not column.primary_key

@@ -170,7 +170,7 @@ def _marker(connection: Connection, query: ListQuery, viewer: Viewer) -> dict[st
         return None
     row: Any = None
     if len(query.marker) <= 36 and storable(query.marker):
-        # as in Glance, an administrator's list goes on behind an image that was deleted (spec 01, section 3.4.1)
+        # as in Glance, an administrator's list goes on behind an image that was deleted (images-api 3.4.1)
         statement = _ANY_MARKER if viewer.is_admin else _MARKER
         row = connection.execute(statement, {"marker": query.marker, "project": viewer.project_id}).fetchone()
     if row is None:

@@ -1,4 +1,4 @@
-"""URLs of locations in the form that ``metadata_encryption_key`` gives them (spec 04, section 7.4)."""
+"""URLs of locations in the form that ``metadata_encryption_key`` gives them (database 7.4)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LocationCipher:
         return urlsafe_b64encode(vector + encryptor.update(plain) + encryptor.finalize()).decode()
 
     def decrypt(self, stored: str) -> str:
-        """The text of what :meth:`encrypt` or the peer made; anything else is returned as it is."""
+        """The text of what :meth:`encrypt` or Glance made; anything else is returned as it is."""
         if "://" in stored:
             return stored
         try:

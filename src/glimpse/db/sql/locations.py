@@ -1,4 +1,4 @@
-"""Rows of ``image_locations`` (spec 04, sections 3.3 and 7.4)."""
+"""Rows of ``image_locations`` (database 3.3 and 7.4)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MARK_ALL_DELETED = (
 
 
 def read_metadata(text: str | None) -> dict[str, Any]:
-    """The metadata of a location; the key ``backend`` of old rows is read as ``store`` (spec 04, section 5.3)."""
+    """The metadata of a location; the key ``backend`` of old rows is read as ``store`` (database 5.3)."""
     if not text or text == "{}":
         return {}
     metadata = _OBJECT.decode(text)
@@ -42,7 +42,7 @@ def read_metadata(text: str | None) -> dict[str, Any]:
 
 
 def write_metadata(location: Location) -> str:
-    """Metadata as the peer's JSON encoder writes them, never NULL (spec 04, sections 1.6 and 1.8).
+    """Metadata as Glance's JSON encoder writes them, never NULL (database 1.6 and 1.8).
 
     :raises Invalid: they do not fit their column.
     """
@@ -75,7 +75,7 @@ def insert_locations(connection: Connection, rows: Sequence[dict[str, Any]]) -> 
 
 
 def mark_all_deleted(connection: Connection, image_id: str, moment: datetime) -> int:
-    """Soft-delete what is live of an image's locations (spec 04, section 6), and return their number."""
+    """Soft-delete what is live of an image's locations (database 6), and return their number."""
     return connection.execute(_MARK_ALL_DELETED, {"of_image": image_id, "moment": moment}).rowcount
 
 

@@ -1,4 +1,4 @@
-"""Rows of ``image_members`` (spec 04, section 3.4), as far as operations on images change them."""
+"""Rows of ``image_members`` (database 3.4), as far as operations on images change them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _drop(
 ) -> None:
     """Mark the rows that ``found`` selects.
 
-    A second live row for one project (spec 04, section 15.6) is removed: with the same ``deleted_at`` as the first
+    A second live row for one project (database 15.6) is removed: with the same ``deleted_at`` as the first
     it would break the unique constraint, and the image could never be deleted. So would a live row where another
     one was deleted at this very moment, a second on MySQL, and there also one whose project is called the same but for
     case, accents or blanks at the end.

@@ -111,7 +111,7 @@ def _no_such_member(image_id: str, member_id: str) -> NotFound:
 
 
 def _members(image_id: str, rows: Iterable[Sequence[Any]]) -> list[Member]:
-    """One member for each project: of two live rows (spec 04, section 15.6) the last, as reading images has it."""
+    """One member for each project: of two live rows (database 15.6) the last, as reading images has it."""
     found = {
         row[0]: Member(
             image_id=image_id, member_id=row[0], status=MemberStatus(row[1]), created_at=row[2],

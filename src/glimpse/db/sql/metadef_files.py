@@ -1,4 +1,4 @@
-"""Loading, exporting and removing whole namespaces (spec 03, sections 12.2, 12.4 and 12.5)."""
+"""Loading, exporting and removing whole namespaces (metadefs 12.2, 12.4 and 12.5)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def unload_namespaces(connection: Connection) -> int:
 
 
 def _new(moment: datetime) -> Row:
-    # without updated_at, as the peer's loader leaves it
+    # without updated_at, as Glance's loader leaves it
     return {"created_at": moment, "updated_at": None}
 
 
@@ -138,7 +138,7 @@ def _newer(item: Item, moment: datetime) -> dict[str, Any]:
     row = item_row(item)
     del row["name"]
     if isinstance(item, MetadefObject):
-        # files do not say what is required (spec 03, section 12.3)
+        # files do not say what is required (metadefs 12.3)
         del row["required"]
     return {**row, "updated_at": moment}
 

@@ -1,6 +1,6 @@
-"""Rows of the metadata definition tables and the records that they stand for (spec 03, section 15; spec 04, 7.7).
+"""Rows of the metadata definition tables and the records that they stand for (metadefs 15; database 7.7).
 
-Values are written so that the peer can read them: JSON in ASCII with blanks behind ``,`` and ``:``, names joined by
+Values are written so that Glance can read them: JSON in ASCII with blanks behind ``,`` and ``:``, names joined by
 commas or NULL. Reading takes what old rows hold: NULL and the JSON text ``null``.
 """
 

@@ -1,4 +1,4 @@
-"""The peer's tables for metadata definitions (spec 04, section 3.9). Rows here are really deleted."""
+"""Glance's tables for metadata definitions (database 3.9). Rows here are really deleted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ metadef_namespace_resource_types = sa.Table(
     sa.Column("prefix", sa.String(80)),
     *times(),
     sa.PrimaryKeyConstraint("resource_type_id", "namespace_id"),
-    # In this order, because MySQL numbers the names of foreign keys (spec 04, section 4.1).
+    # In this order, because MySQL numbers the names of foreign keys (database 4.1).
     sa.ForeignKeyConstraint(["namespace_id"], ["metadef_namespaces.id"]),
     sa.ForeignKeyConstraint(["resource_type_id"], ["metadef_resource_types.id"]),
     sa.Index("ix_metadef_ns_res_types_namespace_id", "namespace_id"),

@@ -1,4 +1,4 @@
-"""Glimpse's own tables: named ``glimpse_*``, with a version table of their own (spec 04, section 1).
+"""Glimpse's own tables: named ``glimpse_*``, with a version table of their own (database 1).
 
 Dropping them leaves a plain Glance database. They are created by the revisions in ``db/migrations``.
 """

@@ -1,4 +1,4 @@
-"""Rows of ``image_properties``: one for each name that an image ever had (spec 04, section 7.2)."""
+"""Rows of ``image_properties``: one for each name that an image ever had (database 7.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glimpse.db.sql.tables import image_properties
 from glimpse.db.sql.texts import storable
 from glimpse.errors import Conflict
 
-#: The lock of an import, the only property whose row is removed (spec 04, section 6).
+#: The lock of an import, the only property whose row is removed (database 6).
 IMPORT_LOCK = "os_glance_import_task"
 
 _COLUMNS = image_properties.c
@@ -101,7 +101,7 @@ def set_properties(
     """Insert, change and revive properties in one statement; revived rows lose their ``deleted_at``.
 
     :raises Conflict: on MySQL, a name differs from another one of the image only in case, accents or trailing
-        blanks, which are the same to its unique key (spec 04, section 15.1).
+        blanks, which are the same to its unique key (database 15.1).
     """
     connection.execute(_UPSERTS[connection.dialect.name], _rows(image_id, properties, moment))
     if connection.dialect.name == "mysql":

@@ -96,7 +96,7 @@ def children(
 def gather(rows: Iterable[Sequence[Any]], parts: dict[str, Children]) -> None:
     """Sort rows of :func:`children` into ``parts``, which has an entry for each image id.
 
-    Rows come in the order of their ids, the order of tags and locations (spec 04, sections 7.3 and 7.4).
+    Rows come in the order of their ids, the order of tags and locations (database 7.3 and 7.4).
     """
     for image_id, kind, row_id, name, value, metadata in rows:
         into = parts.get(image_id) or _any_case(parts, image_id)
@@ -111,7 +111,7 @@ def gather(rows: Iterable[Sequence[Any]], parts: dict[str, Children]) -> None:
 
 
 def _any_case(parts: dict[str, Children], image_id: str) -> Children:
-    # MySQL lets a child row refer to its image in another case (spec 01, section 0.4)
+    # MySQL lets a child row refer to its image in another case (images-api 0.4)
     return next(children for known, children in parts.items() if known.lower() == image_id.lower())
 
 
@@ -163,8 +163,8 @@ _GET_LIVE = _GET_ANY.where(is_live(images))
 def sees(viewer: Viewer, visibility: Visibility, owner: str | None, membership: str | None) -> bool:
     """Whether the viewer sees a single image; ``membership`` is the status of their own, which may be any.
 
-    A private image without an owner is for admins only, any other one without an owner for everybody (spec 01,
-    section 3.11).
+    A private image without an owner is for admins only, any other one without an owner for everybody (images-api
+    3.11).
     """
     if viewer.is_admin or visibility is Visibility.PUBLIC or visibility is Visibility.COMMUNITY:
         return True
@@ -174,7 +174,7 @@ def sees(viewer: Viewer, visibility: Visibility, owner: str | None, membership: 
 
 
 def fits(image_id: str) -> bool:
-    """Whether an image can have this id at all; others are not found before any query (spec 04, section 15.8)."""
+    """Whether an image can have this id at all; others are not found before any query (database 15.8)."""
     return len(image_id) <= 36 and UNSTORABLE.search(image_id) is None
 
 

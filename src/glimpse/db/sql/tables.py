@@ -1,4 +1,4 @@
-"""The peer's tables for images, tasks and the cache, name for name (spec 04, sections 3 and 4).
+"""Glance's tables for images, tasks and the cache, name for name (database 3 and 4).
 
 Column order is the physical order. No column has a client-side default: the writer names every value.
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from glimpse.db.sql.column_types import MYSQL_OPTIONS, BigInt, flag, soft_delete
 
-#: All sixteen tables of the peer; ``metadef_tables`` adds its six.
+#: All sixteen tables of Glance; ``metadef_tables`` adds its six.
 peer_metadata = sa.MetaData()
 
 alembic_version = sa.Table(
@@ -47,7 +47,7 @@ images = sa.Table(
     sa.Column("os_hidden", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Column("os_hash_algo", sa.String(64)),
     sa.Column("os_hash_value", sa.String(128)),
-    # On SQLite this table has no CHECK at all, and ``os_hidden`` has none anywhere (spec 04, section 4.4).
+    # On SQLite this table has no CHECK at all, and ``os_hidden`` has none anywhere (database 4.4).
     sa.CheckConstraint("deleted IN (0, 1)").ddl_if(dialect="mysql"),
     sa.CheckConstraint("protected IN (0, 1)").ddl_if(dialect="mysql"),
     sa.Index("checksum_image_idx", "checksum"),

@@ -117,7 +117,7 @@ def estimate(rows: int, last: str | None) -> float:
     try:
         place = max(int(last[:8], 16), 0)
     except ValueError:
-        # the id is no UUID, which only the peer's tools let happen
+        # the id is no UUID, which only Glance's tools let happen
         return rows
     return rows * 2**32 / (place + 1)
 

@@ -1,7 +1,7 @@
 """Which values the tables take: checked before any statement, the same for every database.
 
-Characters outside the BMP are refused everywhere, because the tables may have a 3-byte charset (spec 04,
-section 1.7); NUL, because PostgreSQL has no room for it; and lengths, because SQLite does not check them.
+Characters outside the BMP are refused everywhere, because the tables may have a 3-byte charset (database
+1.7); NUL, because PostgreSQL has no room for it; and lengths, because SQLite does not check them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def require_columns(columns: Mapping[str, Any]) -> None:
 
 
 def require_properties(properties: Mapping[str, str | None]) -> None:
-    """Check custom properties (spec 01, section 3.2).
+    """Check custom properties (images-api 3.2).
 
     :raises Invalid: a name has more than 255 characters, or a value more than 65,535 bytes in UTF-8.
     """
@@ -87,7 +87,7 @@ def require_properties(properties: Mapping[str, str | None]) -> None:
 
 
 def require_tags(tags: Iterable[str]) -> None:
-    """Check tags (spec 01, section 3.7).
+    """Check tags (images-api 3.7).
 
     :raises Invalid: one has more than 255 characters, or some that cannot be stored.
     """

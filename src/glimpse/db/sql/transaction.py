@@ -137,7 +137,7 @@ def stamp(connection: Connection) -> datetime:
 
 
 def storable_time(connection: Connection, moment: datetime) -> datetime:
-    """``moment`` without the fraction that MariaDB would cut and MySQL 8 would round (spec 04, section 2)."""
+    """``moment`` without the fraction that MariaDB would cut and MySQL 8 would round (database 2)."""
     return moment.replace(microsecond=0) if connection.dialect.name == "mysql" else moment
 
 

@@ -1,4 +1,4 @@
-"""What a project uses, and the room that is left for it (spec 04, section 12); see ``db/base_usage.py``.
+"""What a project uses, and the room that is left for it (database 12); see ``db/base_usage.py``.
 
 Two sums make up what is taken: the copies that images have, and what leases of running uploads have reserved. They
 are read by one statement, so an upload that ends meanwhile is in exactly one of them. Before a reservation is made

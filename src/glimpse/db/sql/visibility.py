@@ -1,4 +1,4 @@
-"""Which images a viewer sees: one by one, and in lists (spec 01, section 3.11; spec 04, section 8)."""
+"""Which images a viewer sees: one by one, and in lists (images-api 3.11; database 8)."""
 
 from __future__ import annotations
 

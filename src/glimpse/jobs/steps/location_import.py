@@ -1,4 +1,4 @@
-"""Job ``location_import``: what ``POST …/locations`` asked for (spec 02, section 5.4)."""
+"""Job ``location_import``: what ``POST …/locations`` asked for (imports-and-stores 5.4)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LocationImport:
         size_cap: int,
         allowance_of: Callable[[Image], Allowance | None] | None = None,
     ) -> None:
-        """``allowance_of`` tells what new locations count against, where there is a quota (spec 01, section 6.2)."""
+        """``allowance_of`` tells what new locations count against, where there is a quota (images-api 6.2)."""
         self._database = database
         self._stores = stores
         self._digest_threads = digest_threads
@@ -154,7 +154,7 @@ class LocationImport:
             add_locations=(Location(url=url, metadata=placed.metadata),),
             mark_unverified=True,
             drop_properties=(FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else (),
-            # what a failed import left (spec 02, section 13, quirk 33)
+            # what a failed import left (imports-and-stores 13, quirk 33)
             drop_locations=tuple(location.id for location in image.locations if location.id is not None),
             takes=placed.size,
             within=None if self._allowance_of is None else self._allowance_of(image),
@@ -168,7 +168,7 @@ class LocationImport:
             return self._failed(run.job, image, "The location was removed meanwhile.")
         verdict = self._checks.check(run, image, location)
         if verdict.refusal is None or not verdict.unsafe:
-            # data that cannot be read leave the hashes unknown, and are a success (spec 02, section 5.4)
+            # data that cannot be read leave the hashes unknown, and are a success (imports-and-stores 5.4)
             return _done(image, run.job, verdict.change)
         return Outcome(
             status=JobStatus.FAILED, message=verdict.refusal, change=_unlocked(image, run.job, verdict.change)
@@ -212,7 +212,7 @@ class LocationImport:
         return _done(image, run.job, change)
 
     def _after_failure(self, run: Run, image: Image, error: DataNotFound | StoreUnavailable) -> Outcome:
-        """Have another attempt made, or end as spec 02, section 5.4 says.
+        """Have another attempt made, or end as imports-and-stores 5.4 says.
 
         :raises TryAgain: there are attempts left, and they may help.
         """

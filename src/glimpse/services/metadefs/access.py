@@ -1,4 +1,4 @@
-"""The two gates of every use case: what the database shows the caller, and what policy says (spec 03, section 4)."""
+"""The two gates of every use case: what the database shows the caller, and what policy says (metadefs 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of changes of metadata definitions (spec 03, section 11). Called when the change is in the database."""
+"""What is told of changes of metadata definitions (metadefs 11). Called when the change is in the database."""
 
 from __future__ import annotations
 
@@ -100,6 +100,6 @@ def _payload(namespace: str, item: Item, old: str | None, deleted_at: datetime |
 
 
 def _times(record: Namespace | ResourceTypeAssociation | Item) -> tuple[datetime, datetime]:
-    """Rows of the peer's loader have no ``updated_at``."""
+    """Rows of Glance's loader have no ``updated_at``."""
     created_at = record.created_at or now()
     return created_at, record.updated_at or created_at

@@ -1,4 +1,4 @@
-"""What is common to properties, objects and tags of a namespace (spec 03, sections 5.2 to 5.4)."""
+"""What is common to properties, objects and tags of a namespace (metadefs 5.2 to 5.4)."""
 
 from __future__ import annotations
 

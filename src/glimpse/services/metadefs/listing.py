@@ -1,4 +1,4 @@
-"""Lists of what a namespace has, and properties by the name that a resource type gives them (spec 03, 6.2 to 8)."""
+"""Lists of what a namespace has, and properties by the name that a resource type gives them (metadefs 6.2 to 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Namespaces: listed, shown, created, changed and removed (spec 03, sections 5.1, 6.1 and 7)."""
+"""Namespaces: listed, shown, created, changed and removed (metadefs 5.1, 6.1 and 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resource types and their associations with namespaces (spec 03, section 5.5)."""
+"""Resource types and their associations with namespaces (metadefs 5.5)."""
 
 from __future__ import annotations
 

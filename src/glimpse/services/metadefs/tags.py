@@ -1,4 +1,4 @@
-"""Creating tags, one by its URL or many at once (spec 03, sections 5.4 and 9)."""
+"""Creating tags, one by its URL or many at once (metadefs 5.4 and 9)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glimpse.services.metadefs.access import require, seen_namespace
 
 
 def add_tag(deps: Deps, context: Context, namespace: str, name: str) -> MetadefTag:
-    """Create one tag. The length of its name counts before policy (spec 03, section 2.2).
+    """Create one tag. The length of its name counts before policy (metadefs 2.2).
 
     :raises NotFound: unknown or invisible namespace.
     :raises Invalid: the name is too long.

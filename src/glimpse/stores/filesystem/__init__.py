@@ -1,4 +1,4 @@
-"""Store ``file``: images as plain files in data directories of this host (spec 05, section 5).
+"""Store ``file``: images as plain files in data directories of this host (store-formats 5).
 
 In use: ``store`` the store and its data directories · ``writer`` one file written until it is durable under its
 name · ``reader`` one being read · ``timed`` calls that must not hang · ``failures`` OSError to typed errors. At start:

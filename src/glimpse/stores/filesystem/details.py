@@ -1,4 +1,4 @@
-"""What store discovery tells administrators of a store of kind ``file`` (spec 02, section 1.4)."""
+"""What store discovery tells administrators of a store of kind ``file`` (imports-and-stores 1.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data directories as an operator configures them: read, checked and prepared at start (spec 05, 5.3 and 5.5)."""
+"""The data directories of the configuration: read, checked and prepared at start (store-formats 5.3 and 5.5)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _parse(store_id: str, line: str) -> tuple[str, int]:
 
 
 def _clean(store_id: str, path: str) -> str:
-    """``path`` as it begins the URIs of the store, which cannot express everything (spec 05, section 5.1)."""
+    """``path`` as it begins the URIs of the store, which cannot express everything (store-formats 5.1)."""
     if not path.startswith("/") or ".." in path.split("/") or {"?", "#", "\0"} & set(path):
         raise StoreMisconfigured(store_id, f"data directory {path!r} must be an absolute path without .., ? and #")
     return "/" + os.path.normpath(path).lstrip("/")

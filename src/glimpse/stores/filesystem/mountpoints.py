@@ -1,4 +1,4 @@
-"""The metadata file: what locations of this store tell services that mount the same file system (spec 05, 5.4)."""
+"""The metadata file: what locations of this store tell services that mount the same file system (store-formats 5.4)."""
 
 from __future__ import annotations
 

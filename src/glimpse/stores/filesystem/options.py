@@ -1,4 +1,4 @@
-"""The options of a store of kind ``file``, named as operators know them (spec 05, section 5.5)."""
+"""The options of a store of kind ``file``, named as operators know them (store-formats 5.5)."""
 
 from __future__ import annotations
 

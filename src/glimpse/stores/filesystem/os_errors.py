@@ -1,4 +1,4 @@
-"""What an ``OSError`` of the file system means to the user of a store (spec 05, section 4).
+"""What an ``OSError`` of the file system means to the user of a store (store-formats 4).
 
 The messages carry no path; the ``OSError``, which does, stays attached as the cause and goes to the log.
 """

@@ -53,7 +53,7 @@ class DataDirectory:
         self._statvfs = calls.bounded(os.statvfs)
 
     def require_present(self) -> None:
-        """Tell a directory that is not mounted from one without the file looked for (spec 05, section 14, 7).
+        """Tell a directory that is not mounted from one without the file looked for (store-formats 14, 7).
 
         The directory is the one of the start, or another on the same mount point. A mount point that was there at
         the start and is not now makes the directory absent, though its name may still exist. So does a missing
@@ -107,7 +107,7 @@ def choose_directory(
     store_id: str, directories: tuple[DataDirectory, ...], size: int | None, *, thin: bool
 ) -> DataDirectory:
     """Where an object of ``size`` bytes (None: unknown) goes: of those where it fits the highest priority, and
-    among equals the most free space (spec 05, section 5.3). ``directories`` come highest priority first.
+    among equals the most free space (store-formats 5.3). ``directories`` come highest priority first.
 
     With thin provisioning the object may take less than its size: where it fits nowhere, the roomiest is tried.
 
@@ -256,7 +256,7 @@ class FilesystemStore:
         return dict(entry or {})
 
     def _locate(self, url: str) -> tuple[DataDirectory, str]:
-        """The directory and the path that a location names (spec 05, section 5.1).
+        """The directory and the path that a location names (store-formats 5.1).
 
         The path has to lead to a visible name directly in a data directory. It may do so through another name of
         that directory, which an operator's symbolic link gives it, but not by way of ``..``.

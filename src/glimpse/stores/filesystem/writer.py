@@ -138,7 +138,7 @@ class FilesystemWriter:
 
 
 class ThinWriter(FilesystemWriter):
-    """Leaves holes where blocks are zero; the file reads the same (spec 05, section 5.2)."""
+    """Leaves holes where blocks are zero; the file reads the same (store-formats 5.2)."""
 
     __slots__ = ("_zeros",)
 

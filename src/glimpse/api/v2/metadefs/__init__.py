@@ -1,1 +1,1 @@
-"""The API of metadata definitions (spec 03)."""
+"""The API of metadata definitions (metadefs)."""

@@ -1,4 +1,4 @@
-"""What request bodies are accepted: the published schemas, and stricter where the peer fails (spec 03, 3.4 and 7)."""
+"""What request bodies are accepted: the published schemas, and stricter where Glance fails (metadefs 3.4 and 7)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _DEFINITION: Fragment = {
     "additionalItems": _FLAG,
 }
 _STRICT = _object(_DEFINITION, "title", "type")
-#: Where the peer looks less closely, ``confidential`` gets in, and is kept.
+#: Where Glance looks less closely, ``confidential`` gets in, and is kept.
 _LOOSE = _object({**_DEFINITION, "confidential": _FLAG}, "title", "type")
 
 PROPERTY = _object(_DEFINITION, "name", "title", "type")

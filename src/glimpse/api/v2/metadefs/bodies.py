@@ -1,4 +1,4 @@
-"""Request bodies of metadata definitions, checked and turned into records (spec 03, section 3)."""
+"""Request bodies of metadata definitions, checked and turned into records (metadefs 3)."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def object_from(document: Document) -> MetadefObject:
 
 
 def property_from(document: Document) -> MetadefProperty:
-    """The property that a body describes. Its definition keeps the name, as the peer's does (spec 03, 14.12).
+    """The property that a body describes. Its definition keeps the name, as Glance's does (metadefs 14.12).
 
     :raises Invalid: it cannot be stored.
     """

@@ -23,7 +23,7 @@ class BodyChecker:
         self._read_only = read_only
 
     def check(self, document: Mapping[str, object]) -> None:
-        """Formats are not checked, and ``1.0`` is an integer (spec 03, section 10).
+        """Formats are not checked, and ``1.0`` is an integer (metadefs 10).
 
         :raises Forbidden: it has a read-only key.
         :raises Invalid: it breaks the schema.

@@ -1,4 +1,4 @@
-"""How metadata definitions look on the wire (spec 03, section 3). What has no value is left out."""
+"""How metadata definitions look on the wire (metadefs 3). What has no value is left out."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def association_document(association: ResourceTypeAssociation) -> Document:
 
 
 def properties_document(properties: tuple[MetadefProperty, ...] | list[MetadefProperty], prefix: str = "") -> Document:
-    """Definitions by name; a definition has a name of its own where it was stored with one (spec 03, 14.12)."""
+    """Definitions by name; a definition has a name of its own where it was stored with one (metadefs 14.12)."""
     return {prefix + one.name: shown(one.schema) for one in properties}
 
 

@@ -1,4 +1,4 @@
-"""``/v2/metadefs/namespaces`` and ``/v2/metadefs/namespaces/{namespace}`` (spec 03, section 5.1)."""
+"""``/v2/metadefs/namespaces`` and ``/v2/metadefs/namespaces/{namespace}`` (metadefs 5.1)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PUT: 200 with the namespace alone; ``updated_at`` is still that of before (spec 03, section 14.9)."""
+    """PUT: 200 with the namespace alone; ``updated_at`` is still that of before (metadefs 14.9)."""
     document = await bodies.document_of(exchange, bodies.NAMESPACE_UPDATE)
     namespace = bodies.namespace_from(document, exchange.context.project_id)
     name = exchange.params["namespace"]

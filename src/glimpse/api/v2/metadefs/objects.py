@@ -1,4 +1,4 @@
-"""``/v2/metadefs/namespaces/{namespace}/objects`` and the objects below (spec 03, section 5.2)."""
+"""``/v2/metadefs/namespaces/{namespace}/objects`` and the objects below (metadefs 5.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def list_(exchange: Exchange) -> Reply:
-    """GET: 200 with all objects; ``schema`` has no slash in front, as the peer's."""
+    """GET: 200 with all objects; ``schema`` has no slash in front, as Glance's."""
     check_object_list(exchange.scope["query_string"])
     namespace = exchange.params["namespace"]
     found = await exchange.blocking(list_objects, exchange.deps, exchange.context, namespace)
@@ -40,7 +40,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PUT: 200 with what was sent; ``updated_at`` is still that of before (spec 03, section 14.9)."""
+    """PUT: 200 with what was sent; ``updated_at`` is still that of before (metadefs 14.9)."""
     document, item = await bodies.read_body(exchange, bodies.OBJECT_UPDATE, bodies.object_from)
     namespace, name = _names(exchange)
     before, after = await exchange.blocking(replace_item, exchange.deps, exchange.context, namespace, name, item)

@@ -1,4 +1,4 @@
-"""``/v2/metadefs/namespaces/{namespace}/properties`` and the properties below (spec 03, section 5.3)."""
+"""``/v2/metadefs/namespaces/{namespace}/properties`` and the properties below (metadefs 5.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Query strings of metadata definitions (spec 03, section 6). What is not known is ignored, and kept in links."""
+"""Query strings of metadata definitions (metadefs 6). What is not known is ignored, and kept in links."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def parse_tag_list(query_string: bytes) -> TagQuery:
 
 
 def check_object_list(query_string: bytes) -> None:
-    """Refuse what the peer refuses, though nothing of it has an effect (spec 03, section 6.2).
+    """Refuse what Glance refuses, though nothing of it has an effect (metadefs 6.2).
 
     :raises Invalid: as of :func:`parse_namespace_list`.
     """

@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/metadefs-report``: own extension, nothing of the peer's."""
+"""``/v2/images/{id}/metadefs-report``: own extension, nothing of Glance's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/v2/metadefs/resource_types`` and ``/v2/metadefs/namespaces/{namespace}/resource_types`` (spec 03, section 5.5)."""
+"""``/v2/metadefs/resource_types`` and ``/v2/metadefs/namespaces/{namespace}/resource_types`` (metadefs 5.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paths of metadata definitions, for the table of all paths (spec 03, section 5)."""
+"""The paths of metadata definitions, for the table of all paths (metadefs 5)."""
 
 from __future__ import annotations
 

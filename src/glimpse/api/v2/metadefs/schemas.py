@@ -1,4 +1,4 @@
-"""The ten schema documents of metadata definitions (spec 03, section 10). Clients check answers with them."""
+"""The ten schema documents of metadata definitions (metadefs 10). Clients check answers with them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class SchemaCatalog(msgspec.Struct, frozen=True, kw_only=True):
 def build_schemas(
     *, container_formats: Iterable[str], disk_formats: Iterable[str], custom: Mapping[str, object] | None
 ) -> SchemaCatalog:
-    """Build every schema; ``custom`` is the decoded schema-image.json (spec 01, section 2.3).
+    """Build every schema; ``custom`` is the decoded schema-image.json (images-api 2.3).
 
     :raises CustomSchemaError: schema-image.json cannot be used.
     """

@@ -1,4 +1,4 @@
-"""The operator's schema-image.json (spec 01, section 2.3)."""
+"""The operator's schema-image.json (images-api 2.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schemas ``image`` and ``images`` (spec 01, sections 2.1 and 2.2)."""
+"""The schemas ``image`` and ``images`` (images-api 2.1 and 2.2)."""
 
 from __future__ import annotations
 

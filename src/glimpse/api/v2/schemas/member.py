@@ -1,4 +1,4 @@
-"""The schemas ``member`` and ``members`` (spec 01, section 2.2)."""
+"""The schemas ``member`` and ``members`` (images-api 2.2)."""
 
 from __future__ import annotations
 

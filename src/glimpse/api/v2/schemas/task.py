@@ -1,4 +1,4 @@
-"""The schemas ``task`` and ``tasks`` (spec 01, section 2.2)."""
+"""The schemas ``task`` and ``tasks`` (images-api 2.2)."""
 
 from __future__ import annotations
 

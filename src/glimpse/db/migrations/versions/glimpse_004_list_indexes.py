@@ -1,4 +1,4 @@
-"""Indexes on the peer's tables for lists of images (docs/operator/database.md, "Lists and indexes")."""
+"""Indexes on Glance's tables for lists of images (docs/operator/database.md, "Lists and indexes")."""
 
 from __future__ import annotations
 
