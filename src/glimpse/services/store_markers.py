@@ -9,7 +9,7 @@ from glimpse.db.base import Database
 from glimpse.db.base_records import Viewer
 from glimpse.domain.listing import Comparison, ListQuery
 from glimpse.errors import Unavailable
-from glimpse.stores.base import MarkedStore
+from glimpse.stores.base import MarkedStore, ability
 from glimpse.stores.multi import StoreSet
 
 LOG = logging.getLogger(__name__)
@@ -27,9 +27,9 @@ def check_markers(stores: StoreSet, database: Database) -> None:
         return [location.url for image in images for location in image.locations if location.url.startswith(beginning)]
 
     for store_id in stores.ids():
-        store = stores.by_id(store_id)
-        if isinstance(store, MarkedStore):
+        marked = ability(stores.by_id(store_id), MarkedStore)
+        if marked is not None:
             try:
-                store.check_markers(recorded)
+                marked.check_markers(recorded)
             except Unavailable as error:
                 LOG.warning("Store %s: its markers could not be checked: %s", store_id, error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -141,6 +141,42 @@ class Store(Protocol):
     def sweep(self, image_id: str, attempt: str) -> bool:
         """Remove whatever a dead writer of this attempt left: its unfinished data, and the object that it may
         have committed. Returns whether there was anything. Never called while the image has a known location.
+        """
+        ...
+
+
+T = TypeVar("T")
+
+
+def ability(store: Store, protocol: type[T]) -> T | None:
+    """The object by which ``store`` offers ``protocol``, None if it does not offer it.
+
+    ``protocol`` is one of the ability protocols below. Looks through wrappers, which keep the store that they wrap as
+    ``inner``; a wrapper that offers the ability itself comes first. No caller asks in any other way.
+    """
+    found: object = store
+    while found is not None:
+        if isinstance(found, protocol):
+            return found
+        found = getattr(found, "inner", None)
+    return None
+
+
+@runtime_checkable
+class DeletionCheck(Protocol):
+    """Ability of stores that can say before a deletion whether they would refuse it."""
+
+    def check_delete(self, url: str) -> None:
+        """Return if :meth:`Store.delete` would remove the object; change nothing.
+
+        The answer holds for now: a deletion that comes later may still be refused. Data in a store that is not
+        writable are never deleted, so callers do not ask such a store.
+
+        :raises DataInUse: the store would refuse because something depends on the object.
+        :raises Forbidden: the store would not allow it.
+        :raises DataNotFound: there is no object.
+        :raises Invalid: the URI is not one of this store.
+        :raises StoreUnavailable: the store cannot tell now.
         """
         ...
 

@@ -123,8 +123,12 @@ class HttpStore:
 
     def delete(self, url: str) -> NoReturn:
         """:raises Forbidden: always; the data are not the service's."""
+        self.check_delete(url)
+
+    def check_delete(self, url: str) -> NoReturn:
+        """:raises Forbidden: always."""
         after_scheme(url, SCHEMES, self.id)
-        raise Forbidden(f"Store {self.id} cannot delete data.")
+        raise Forbidden(f"Store {self.id} is read-only: the service does not delete data on web servers.")
 
     def sweep(self, image_id: str, attempt: str) -> bool:  # noqa: ARG002 - the protocol's signature
         return False

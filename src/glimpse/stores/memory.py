@@ -72,6 +72,9 @@ class MemoryStore:
                 raise self._missing()
             self._used -= len(removed.content)
 
+    def check_delete(self, url: str) -> None:
+        self._object(url)
+
     def sweep(self, image_id: str, attempt: str) -> bool:
         check_names(image_id, attempt)
         visible = None

@@ -17,6 +17,7 @@ from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
 from glimpse.stores.filesystem.os_errors import delete_error, duplicate, foreign, full, read_error, write_error
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
 from glimpse.stores.filesystem.timed import TimedCalls
+from glimpse.stores.filesystem.unlinking import check_unlink
 from glimpse.stores.filesystem.writer import (
     FilesystemWriter,
     Target,
@@ -152,6 +153,7 @@ class FilesystemStore:
         calls = TimedCalls(store_id, options)
         self._lstat = calls.bounded(os.lstat)
         self._unlink = calls.bounded(os.unlink)
+        self._check_unlink = calls.bounded(check_unlink)
         self._directories = tuple(
             DataDirectory(store_id, prepare(store_id, path, priority, self._mode), calls, self._reserve)
             for path, priority in configured
@@ -209,6 +211,14 @@ class FilesystemStore:
         try:
             self._unlink(path)
             sync_directory(directory.path)
+        except OSError as error:
+            raise delete_error(self.id, error) from error
+
+    def check_delete(self, url: str) -> None:
+        directory, path = self._locate(url)
+        self._look(directory, path)
+        try:
+            self._check_unlink(path)
         except OSError as error:
             raise delete_error(self.id, error) from error
 
