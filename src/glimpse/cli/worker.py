@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from glimpse.app import build_worker
+from glimpse.background import build_worker
 from glimpse.cli.config_options import (
     config_options,
     log_remarks,
