@@ -159,7 +159,7 @@ def settings_of(directory: Path, text: str) -> tuple[Cors, dict[str, Cors]]:
 
 
 def test_the_section_is_read_from_the_loaded_files(tmp_path: Path) -> None:
-    """images-api 5.6, Dev: the configuration that was loaded decides."""
+    """images-api 5.6: the configuration that was loaded decides."""
     assert settings_of(tmp_path, "[DEFAULT]\n") == (Cors(), {})
     cors, more = settings_of(
         tmp_path,

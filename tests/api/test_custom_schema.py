@@ -123,7 +123,7 @@ def test_what_is_required_is_required_at_creation(start: Start) -> None:
 
 
 def test_what_is_required_blocks_no_patch_of_anything_else(start: Start) -> None:
-    """images-api 2.3, Dev: Glance refuses every other change with 400."""
+    """images-api 2.3: Glance refuses every other change with 400."""
     wire = start(EXTENDED)
     image = wire.create(architecture="x86_64")
     for operations in (
@@ -136,7 +136,7 @@ def test_what_is_required_blocks_no_patch_of_anything_else(start: Start) -> None
 
 
 def test_what_is_required_cannot_be_removed(start: Start) -> None:
-    """images-api 2.3, Dev: Glance lets the property go."""
+    """images-api 2.3: Glance lets the property go."""
     wire = start(EXTENDED)
     image = wire.create(architecture="x86_64")
     assert wire.patch(image["id"], {"op": "remove", "path": "/architecture"}).status == 403

@@ -491,7 +491,7 @@ def test_a_request_id_comes_back_where_it_can(service: Service, sent: bytes, ret
 
 
 def test_a_long_request_id_is_431_and_stays_out_of_the_answer(service: Service) -> None:
-    """images-api 5.2, Dev: 431."""
+    """images-api 5.2: 431."""
     for length in (65, 10_000):
         answer = get(service, b"/v2/images", b"X-OpenStack-Request-ID: " + b"x" * length)
         assert answer.status == 431

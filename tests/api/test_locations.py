@@ -533,7 +533,7 @@ class TestReading:
         assert at.wire("GET", "/v2/images/4bb2b1f2-1b5c-4d0c-9b7a-0c8f1a0f6f6e/locations").status == 404
 
     def test_with_a_body(self, at: Located) -> None:
-        """Dev: Glance fails with 500."""
+        """Glance fails with 500."""
         image_id = at.wire.create()["id"]
         assert at.wire.as_(ADMIN)("GET", f"/v2/images/{image_id}/locations", b"{}").status == 400
 

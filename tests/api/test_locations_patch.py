@@ -86,7 +86,7 @@ class TestAdding:
         assert at.show(image_id)["locations"][1]["metadata"] == {"store": "ram"}
 
     def test_status_and_id_of_a_client_have_no_effect(self, at: Located) -> None:
-        """Dev: Glance takes ``id`` for the number of a row."""
+        """Glance takes ``id`` for the number of a row."""
         image_id = at.with_locations(at.url)
         assert at.add(image_id, at.in_memory(), status="deleted", id=1).status == 200
         assert len(at.show(image_id)["locations"]) == 2
@@ -132,7 +132,7 @@ class TestAdding:
 
     @pytest.mark.parametrize("metadata", [{"a": 1}, {"a": None}, {"a": [True]}, {"a": {"b": [{"c": 1.5}]}}])
     def test_metadata_are_texts(self, at: Located, metadata: dict[str, Any]) -> None:
-        """Dev: Glance fails with 500 on a number."""
+        """Glance fails with 500 on a number."""
         image_id = at.wire.create()["id"]
         assert at.add(image_id, at.url, metadata=metadata).status == 400
 

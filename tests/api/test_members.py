@@ -162,7 +162,7 @@ BAD_MEMBERS = [
 
 @pytest.mark.parametrize("body", BAD_MEMBERS)
 def test_bad_members(wire: Wire, body: bytes) -> None:
-    """images-api 3.9 (Dev: a string of 1 to 255 characters), and 0.5 for 4-byte characters."""
+    """images-api 3.9 and 0.5: a string of 1 to 255 characters, none of them outside the BMP."""
     image = wire.create()
     assert wire("POST", members(wire, image), body).status == 400
     assert wire("GET", members(wire, image)).json["members"] == []

@@ -144,7 +144,7 @@ class TestDiscovery:
             assert several.as_(caller)("GET", "/v2/info/stores/detail").status == 403
 
     def test_details_of_a_store_with_several_directories(self, tmp_path: Path) -> None:
-        """imports-and-stores 1.4, Dev: the first directory, not an error."""
+        """imports-and-stores 1.4: the first directory, not an error."""
         lines = (f"{tmp_path}/a:10", f"{tmp_path}/b:20")
         options = FilesystemOptions(filesystem_store_datadir="", filesystem_store_datadirs=lines)
         settings = Stores(default="a", named=True, stores=(StoreSettings(id="a", kind="file", options=options),))
@@ -163,7 +163,7 @@ class TestDiscovery:
 
     @pytest.mark.parametrize("path", ["import", "stores", "stores/detail", "usage"])
     def test_discovery_takes_no_body_and_no_other_method(self, several: Wire, path: str) -> None:
-        """imports-and-stores 1.1, Dev: usage too answers 400 and 405."""
+        """imports-and-stores 1.1: usage too answers 400 and 405."""
         assert several.as_(ADMIN)("GET", f"/v2/info/{path}", b"{}").status == 400
         for method in ("POST", "PUT", "DELETE", "PATCH"):
             answer = several.as_(ADMIN)(method, f"/v2/info/{path}")
@@ -171,7 +171,7 @@ class TestDiscovery:
         assert several("GET", f"/v2/info/{path}", identity=False).status == 401
 
     def test_creation_names_the_stores(self, several: Wire, tmp_path: Path) -> None:
-        """imports-and-stores 1.6, Dev: those of enabled_backends and no reserved ones."""
+        """imports-and-stores 1.6: those of enabled_backends and no reserved ones."""
         created = several("POST", "/v2/images", json_body={})
         assert created.headers["openstack-image-store-ids"] == "cheap,fast,ram,web"
 
@@ -199,7 +199,7 @@ class TestUpload:
 
     @pytest.mark.parametrize("header", ["", "tape", "os_glance_staging_store", "os_glance_tasks_store"])
     def test_unknown_stores(self, several: Wire, header: str) -> None:
-        """images-api 4.2, row 4; imports-and-stores 2.5, Dev: reserved stores are unknown."""
+        """images-api 4.2, row 4; imports-and-stores 2.5: reserved stores are unknown."""
         image_id = several.create()["id"]
         assert several.upload(image_id, DATA, {"X-Image-Meta-Store": header}).status == 400
         assert several.upload("no-image", DATA, {"X-Image-Meta-Store": header}).status == 400
@@ -237,7 +237,7 @@ class TestStoresField:
         assert "stores" not in several.create()
 
     def test_clients_do_not_set_it(self, several: Wire) -> None:
-        """imports-and-stores 4.3, Dev: 403 for PATCH too."""
+        """imports-and-stores 4.3: 403 for PATCH too."""
         assert several("POST", "/v2/images", json_body={"stores": "fast"}).status == 403
         image_id = uploaded(several)
         for op in ("add", "replace"):
@@ -318,7 +318,7 @@ class TestDownload:
             assert download(wire.as_(OTHER), image_id, "?prefer=cheap").status == 404
 
     def test_no_quota_is_asked(self, tmp_path: Path) -> None:
-        """images-api 4.4, Dev: neither the quota of bytes nor that of locations."""
+        """images-api 4.4: neither the quota of bytes nor that of locations."""
         limits, quotas = Limits(image_location_quota=1), Quotas(user_storage_quota=15)
         with wired(settings_in(tmp_path, stores=stores_in(tmp_path), limits=limits, quotas=quotas)) as wire:
             image_id = uploaded(wire)
@@ -480,7 +480,7 @@ class TestDeletion:
 
 
 class TestRepair:
-    """imports-and-stores 4.5, Dev: a missing store is recorded, an unknown one is resolved for the answer alone."""
+    """imports-and-stores 4.5: a missing store is recorded, an unknown one is resolved for the answer alone."""
 
     @pytest.fixture
     def old(self, several: Wire) -> str:

@@ -176,7 +176,7 @@ class TestByPasses:
 
 
 class TestLegacyMode:
-    """``enforce_new_defaults = false``: the former defaults let everybody, and ownership decides (section 8.3)."""
+    """``enforce_new_defaults = false``: the former defaults let everybody, and ownership decides (images-api 8.3)."""
 
     OWNED = ("modify_image", "upload_image", "delete_image", "deactivate", "reactivate")
 

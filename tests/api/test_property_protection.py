@@ -110,7 +110,7 @@ class TestReading:
         assert answer.json["billing_code"] == "secret"
 
     def test_filters_do_not_disclose(self, wire: Wire, billed: dict[str, Any]) -> None:
-        """images-api 3.4.3, Dev."""
+        """images-api 3.4.3."""
         for query in (
             "billing_code=secret",
             "billing_code=wrong",
@@ -126,7 +126,7 @@ class TestReading:
 
 
 class TestWriting:
-    """Dev: what the caller cannot see is never touched."""
+    """What the caller cannot see is never touched."""
 
     def test_writes_of_others_leave_it_alone(self, wire: Wire, billed: dict[str, Any]) -> None:
         image_id = billed["id"]
@@ -221,7 +221,7 @@ class TestRules:
         assert (existing.status, new.status) == (409, 403)
 
     def test_what_may_be_created_and_not_read_is_stored(self, wire: Wire) -> None:
-        """Dev: Glance drops it at creation and fails on PATCH."""
+        """Glance drops it at creation and fails on PATCH."""
         made = create(wire, name="noted", note="hello")
         assert made.status == 201
         assert "note" not in made.json

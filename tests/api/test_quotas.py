@@ -124,7 +124,7 @@ class TestStorageQuota:
         assert_refused(limited, image_id, put(limited, image_id, size, chunked=True))
 
     def test_an_unknown_size_that_turns_out_not_to_fit(self, limited: Wire) -> None:
-        """images-api 4.2, row 22, Dev: the image is queued again, not saving for ever."""
+        """images-api 4.2, row 22: the image is queued again, not saving for ever."""
         filled(limited, 400)
         image_id = new(limited)
         assert_refused(limited, image_id, put(limited, image_id, 601, chunked=True))

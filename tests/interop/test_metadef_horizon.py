@@ -83,7 +83,7 @@ def test_a_namespace_is_imported(api: Api, rack: Definitions) -> None:
     }
     document |= {"visibility": "public", "protected": False}
     answer = request(api, "POST", "namespaces", document)
-    # Horizon leaves the link of the namespace in, which is read-only (metadefs 14.4); whoever exports drops it
+    # Horizon leaves the link of the namespace in, which is read-only (metadefs 14, quirk 4); whoever exports drops it
     assert answer.status == 403
     del document["self"]
     answer = request(api, "POST", "namespaces", document)

@@ -88,7 +88,7 @@ def test_namespace_set(metadef, rack: Definitions) -> None:
 
 
 def test_namespace_set_resets_what_it_does_not_name(metadef, rack: Definitions) -> None:
-    """The command sends what it was given and nothing else, and the whole namespace is replaced (metadefs 14.1)."""
+    """The command sends only what it was given, and the whole namespace is replaced (metadefs 14, quirk 1)."""
     metadef("namespace", "set", rack.name, "--description", "E")
     stored = rack.show()
     assert (stored["description"], stored["visibility"]) == ("E", "private")

@@ -11,7 +11,8 @@ from glimpse.settings.model import Secret
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What an authenticator may look at: headers (names matched without case) and the peer's IP address.
+    """What an authenticator may look at: headers (names matched without case) and the IP address at the
+    other end of the connection (``peer``).
 
     ``method`` and ``path`` are what the request is for, which access rules of application credentials are about;
     ``path`` is below the host, decoded, with the version that was negotiated: ``/v2/images/...``.

@@ -43,7 +43,7 @@ class HeaderAuth:
     def recall(self, credentials: Credentials) -> Identity:
         """The identity in the headers.
 
-        :raises Unauthenticated: the peer is not trusted, or the headers do not make a confirmed identity.
+        :raises Unauthenticated: the connection is from an untrusted address, or the headers confirm no identity.
         """
         if credentials.peer is None or not self._trusts(credentials.peer):
             raise Unauthenticated("Requests are taken from the authenticating proxy only.")

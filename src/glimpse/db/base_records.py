@@ -6,7 +6,7 @@ import msgspec
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """For whom rows are read: an admin sees every image, others what database 8 gives their project."""
+    """For whom rows are read: an admin sees every image, other callers those of their project (database 8)."""
 
     project_id: str | None
     is_admin: bool = False

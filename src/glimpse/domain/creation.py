@@ -1,6 +1,6 @@
 """From a client's document to a new image (images-api 3.2).
 
-The rows of that section's table, in order: :func:`check_document` is rows 2 to 5, :func:`draft_image` makes the
+The rows of its table, in order: :func:`check_document` is rows 2 to 5, :func:`draft_image` makes the
 image that the policies of rows 6 to 9 are asked about, and :func:`check_limits` is rows 10 to 15.
 """
 

@@ -92,7 +92,7 @@ def check_url(url: str) -> None:
 def check_metadata(metadata: Mapping[str, object]) -> None:
     """Refuse metadata with anything but texts, and objects and lists of these, in them.
 
-    Glance fails with 500 on a number (images-api 3.5.4, Dev).
+    Glance fails with 500 on a number (images-api 3.5.4).
 
     :raises Invalid: see above.
     """

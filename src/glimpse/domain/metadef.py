@@ -1,4 +1,4 @@
-"""Metadata definitions: what keys on images, volumes, flavors and aggregates mean (metadefs).
+"""Metadata definitions: what keys on images, volumes, flavors and aggregates mean (metadefs 1).
 
 These records are at once the rows of the tables and the documents of definition files: a namespace with everything
 in it is read, written, loaded and exported as a whole. Schemas stay JSON objects as clients wrote them.
@@ -55,7 +55,7 @@ class ResourceType(msgspec.Struct, frozen=True, kw_only=True):
 class MetadefProperty(msgspec.Struct, frozen=True, kw_only=True):
     """One property; ``schema`` is its JSON definition.
 
-    Definitions written by Glance's property calls have the key ``name`` too (metadefs 14.12); ``name`` here
+    Definitions written by Glance's property calls have the key ``name`` too (metadefs 14, quirk 12); ``name`` here
     is the one that counts.
     """
 

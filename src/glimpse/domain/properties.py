@@ -38,7 +38,7 @@ def label(name: str) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether requests may not name it (images-api 3.2 row 5 and 3.5.2)."""
+    """Whether requests may not name it (images-api 3.2, row 5; images-api 3.5.2)."""
     return name in RESERVED_NAMES or name.startswith(INTERNAL_PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""What notifications say of images, members and tasks: the fields of configuration 11.3, exactly these."""
+"""What notifications say of images, members and tasks: exactly the fields of configuration 11.3."""
 
 from __future__ import annotations
 

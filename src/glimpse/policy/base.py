@@ -36,7 +36,7 @@ class Policy(Protocol):
         ...
 
     def allows_image(self, context: Context, rule: str, image: Image) -> bool:
-        """Whether ``rule`` holds for an image; the target is that of images-api 8.1."""
+        """Whether ``rule`` holds for an image; images-api 8.1 describes the target."""
         ...
 
     def require_image(self, context: Context, rule: str, image: Image) -> None:

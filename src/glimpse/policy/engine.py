@@ -80,7 +80,7 @@ class OsloPolicy:
             raise _refusal(context, rule)
 
     def allows_image(self, context: Context, rule: str, image: Image) -> bool:
-        """Whether ``rule`` holds for an image; the target is that of images-api 8.1.
+        """Whether ``rule`` holds for an image; images-api 8.1 describes the target.
 
         Rules that look at nothing of an image but whose it is and who sees it are decided once for all images that
         are alike in that, as long as the files stay as they are.

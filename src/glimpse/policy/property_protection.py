@@ -82,7 +82,7 @@ class PropertyProtection:
         return [image if unreadable.isdisjoint(image.properties) else _without(unreadable, image) for image in images]
 
     def may_filter(self, context: Context, name: str) -> bool:
-        """Whether a list may ask for a value of the property ``name`` (images-api 3.4.3, Dev).
+        """Whether a list may ask for a value of the property ``name`` (images-api 3.4.3).
 
         Databases may take another spelling for the name: MySQL ignores case and trailing blanks, and finds some
         characters equal that are not. So every property that the name might mean has to be readable.

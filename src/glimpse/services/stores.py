@@ -52,7 +52,7 @@ def with_stores_named(deps: Deps, image: Image) -> Image:
     """``image`` with the store of each location in its metadata, where a configured store serves it.
 
     Metadata that name no store are completed in the database. Those that name a store which is not enabled here stay:
-    another site of the same database may have it (imports-and-stores 4.5, Dev).
+    another site of the same database may have it (imports-and-stores 4.5).
     """
     weights = deps.stores.weights
     if all(_store_of(location) in weights for location in image.locations):

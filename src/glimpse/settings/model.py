@@ -1,6 +1,7 @@
 """The settings tree. Nothing below changes after start; secrets are of type :class:`Secret`.
 
-Names and defaults are Glance's where it has the option (configuration and store-formats); the rest is ``[glimpse]``.
+Names and defaults are Glance's where it has the option (configuration 3 to 7, store-formats 5 to 10); the rest is
+``[glimpse]``.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def test_collections(three: Metadefs) -> None:
 
 
 def test_the_marker_of_an_invisible_namespace(three: Metadefs) -> None:
-    """metadefs 14.17."""
+    """metadefs 14, quirk 17."""
     assert three.as_(MEMBER).status("GET", "?marker=foreign") == 403
     assert three.as_(MEMBER).status("GET", "?marker=unknown") == 404
 

@@ -30,7 +30,7 @@ def test_the_life_of_a_property(rack: Metadefs) -> None:
     assert answer.status == 201
     assert list(answer.json.items()) == list(FULL_PROPERTY.items())
     assert rack.made("GET", "/properties/p") == FULL_PROPERTY
-    # the inner name is that of metadefs 14.12
+    # the inner name is that of metadefs 14, quirk 12
     assert rack.made("GET", "/properties") == {"properties": {"p": FULL_PROPERTY}}
     assert rack.status("POST", "/properties", FULL_PROPERTY) == 409
     assert rack.made("PUT", "/properties/p", prop(name="q")) == {"name": "q", "type": "string", "title": "T"}
@@ -44,7 +44,7 @@ def test_the_life_of_a_property(rack: Metadefs) -> None:
 
 @pytest.mark.parametrize("path", ["/properties", "/objects"])
 def test_renaming_onto_another_is_a_conflict(rack: Metadefs, path: str) -> None:
-    """metadefs 14.18: Glance answers 500."""
+    """metadefs 14, quirk 18: Glance answers 500."""
     for name in ("a", "b"):
         rack.made("POST", path, prop(name=name) if path == "/properties" else {"name": name})
     document = prop(name="b") if path == "/properties" else {"name": "b"}
@@ -105,7 +105,7 @@ def test_what_a_property_needs(rack: Metadefs) -> None:
         assert rack.status("POST", "/tags", {key: "x"}) == 403
     for key in ("self", "schema", "created_at", "updated_at"):
         assert rack.status("POST", "/objects", {key: "x"}) == 403
-    # these are no keys there at all (metadefs 14.4)
+    # these are no keys there at all (metadefs 14, quirk 4)
     assert rack.status("PUT", "/tags/t", {"name": "t", "self": "x"}) == 400
     assert rack.status("POST", "/resource_types", {"name": "t", "schema": "x"}) == 400
 

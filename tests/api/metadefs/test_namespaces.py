@@ -82,7 +82,7 @@ def test_names_as_a_resource_type_has_them(metadefs: Metadefs) -> None:
 
 @pytest.mark.parametrize("query", ["foo=1", "visibility=public", "id_list=1&limit=x"])
 def test_unknown_parameters_of_a_show_are_ignored(rack: Metadefs, query: str) -> None:
-    """metadefs 5.1 and 14.15: Glance answers 500."""
+    """metadefs 5.1; metadefs 14, quirk 15: Glance answers 500."""
     assert rack.status("GET", f"?{query}") == 200
     assert rack.status("GET", "?visibility=shared") == 400
 
@@ -190,7 +190,7 @@ def test_a_name_that_is_taken(metadefs: Metadefs) -> None:
 
 
 def test_an_update_replaces_every_field_and_nothing_nested(metadefs: Metadefs) -> None:
-    """metadefs 5.1 and 14.1; Horizon sends the whole namespace back (section 13.1)."""
+    """metadefs 5.1; metadefs 14, quirk 1. Horizon sends the whole namespace back (metadefs 13.1)."""
     metadefs.made("POST", "", {**RACK, "protected": True, "owner": "somebody", "description": "d"})
     shown = metadefs.made("GET", "/Acme::Rack")
     whole = {key: value for key, value in shown.items() if key not in {"self", "schema", *TIMES}}

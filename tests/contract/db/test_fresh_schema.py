@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from glimpse.db import schema
-from tests.contract.db import schema_of_spec as spec
+from tests.contract.db import glance_schema
 from tests.contract.db.backends import Backend
 
 POSITIONS = {"mysql": 0, "postgresql": 1, "sqlite": 2}
@@ -23,7 +23,7 @@ def fresh(backend: Backend) -> Backend:
 
 def columns_of(table: str) -> Iterator[tuple[str, str, bool, str | None]]:
     """Name, type key, nullable, server default."""
-    for column in spec.COLUMNS[table].split(", "):
+    for column in glance_schema.COLUMNS[table].split(", "):
         name, kind, *default = column.split()
         yield name.rstrip("?"), kind, name.endswith("?"), default[0][1:] if default else None
 
@@ -31,7 +31,7 @@ def columns_of(table: str) -> Iterator[tuple[str, str, bool, str | None]]:
 def type_of(kind: str, key: str) -> str:
     if key.startswith("S"):
         return f"VARCHAR({key[1:]})"
-    return spec.TYPES[key][POSITIONS[kind]]
+    return glance_schema.TYPES[key][POSITIONS[kind]]
 
 
 def default_of(kind: str, key: str, default: str | None, table: str, name: str) -> str | None:
@@ -55,10 +55,10 @@ def shown_type(kind: str, column_type: sa.types.TypeEngine[object]) -> str:
 
 
 def test_the_tables(fresh: Backend) -> None:
-    assert set(sa.inspect(fresh.engine).get_table_names()) == set(spec.COLUMNS)
+    assert set(sa.inspect(fresh.engine).get_table_names()) == set(glance_schema.COLUMNS)
 
 
-@pytest.mark.parametrize("table", spec.COLUMNS)
+@pytest.mark.parametrize("table", glance_schema.COLUMNS)
 def test_columns(fresh: Backend, table: str) -> None:
     found = [
         (column["name"], shown_type(fresh.kind, column["type"]), column["nullable"], column["default"])
@@ -70,17 +70,17 @@ def test_columns(fresh: Backend, table: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("table", spec.COLUMNS)
+@pytest.mark.parametrize("table", glance_schema.COLUMNS)
 def test_keys_and_indexes(fresh: Backend, table: str) -> None:
     inspector = sa.inspect(fresh.engine)
     first = next(columns_of(table))[0]
     primary = inspector.get_pk_constraint(table)
-    assert primary["constrained_columns"] == spec.PRIMARY_KEYS.get(table, [first])
+    assert primary["constrained_columns"] == glance_schema.PRIMARY_KEYS.get(table, [first])
     if table.endswith("_version") and fresh.kind != "mysql":
         assert primary["name"] == f"{table}_pkc"
 
     foreign = {key["constrained_columns"][0]: key for key in inspector.get_foreign_keys(table)}
-    expected = spec.FOREIGN_KEYS.get(table, {})
+    expected = glance_schema.FOREIGN_KEYS.get(table, {})
     assert {column: (key["referred_table"], key["referred_columns"][0]) for column, key in foreign.items()} == {
         column: (parent, of) for column, (parent, of, _) in expected.items()
     }
@@ -90,23 +90,23 @@ def test_keys_and_indexes(fresh: Backend, table: str) -> None:
         assert foreign[column]["name"] == names[fresh.kind]
 
     unique = {key["name"]: key["column_names"] for key in inspector.get_unique_constraints(table)}
-    assert unique == spec.UNIQUE.get(table, {})
+    assert unique == glance_schema.UNIQUE.get(table, {})
     indexes = {index["name"]: index["column_names"] for index in inspector.get_indexes(table) if not index["unique"]}
-    extra = spec.MYSQL_INDEXES.get(table, {}) if fresh.kind == "mysql" else {}
-    assert indexes == spec.INDEXES.get(table, {}) | extra | spec.list_indexes(fresh.kind, table)
+    extra = glance_schema.MYSQL_INDEXES.get(table, {}) if fresh.kind == "mysql" else {}
+    assert indexes == glance_schema.INDEXES.get(table, {}) | extra | glance_schema.list_indexes(fresh.kind, table)
 
 
 @pytest.mark.parametrize("table", ["images", "image_properties", "image_members", "image_tags"])
 def test_deleted_rows_are_in_none_of_the_indexes_for_lists(fresh: Backend, table: str) -> None:
     """MySQL, which has no such indexes, keeps them apart: ``test_keys_and_indexes``."""
     found = {str(index["name"]): index for index in sa.inspect(fresh.engine).get_indexes(table)}
-    for name in spec.list_indexes(fresh.kind, table):
+    for name in glance_schema.list_indexes(fresh.kind, table):
         where = str(found[name].get("dialect_options", {}).get(f"{fresh.kind}_where", ""))
         assert ("deleted" in where) == (fresh.kind != "mysql")
         assert ("length(value) <= 255" in where) == (table == "image_properties" and fresh.kind != "mysql")
 
 
-@pytest.mark.parametrize("table", spec.COLUMNS)
+@pytest.mark.parametrize("table", glance_schema.COLUMNS)
 def test_checks(fresh: Backend, table: str) -> None:
     checks = [check["sqltext"].lower() for check in sa.inspect(fresh.engine).get_check_constraints(table)]
     if fresh.kind == "postgresql":
@@ -116,7 +116,7 @@ def test_checks(fresh: Backend, table: str) -> None:
     assert found == sorted(
         f"{name}in(0,1)"
         for name, key, _, _ in columns_of(table)
-        if key == "B" and (table, name) not in spec.UNCHECKED[fresh.kind]
+        if key == "B" and (table, name) not in glance_schema.UNCHECKED[fresh.kind]
     )
 
 
@@ -124,7 +124,7 @@ def test_what_only_mysql_has(fresh: Backend) -> None:
     if fresh.kind != "mysql":
         pytest.skip("engines and charsets")
     with fresh.engine.connect() as connection:
-        for table in spec.COLUMNS:
+        for table in glance_schema.COLUMNS:
             created: str = connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one()[1]
             assert "ENGINE=InnoDB" in created
             assert re.search(r"CHARSET=utf8(mb3)? ", created)
@@ -156,7 +156,7 @@ def test_the_migrations_make_what_the_tables_say(fresh: Backend) -> None:
         difference
         for difference in differences
         if difference[0] != "remove_index"
-        or difference[1].name not in spec.list_indexes(fresh.kind, difference[1].table.name)
+        or difference[1].name not in glance_schema.list_indexes(fresh.kind, difference[1].table.name)
     ] == []
 
 

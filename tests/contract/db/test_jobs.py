@@ -302,7 +302,7 @@ class TestJobsAndImages:
         assert database.get_image(made.id, ADMIN).size is None
 
     def test_only_named_columns_of_the_image_are_written(self, database: Database) -> None:
-        """Glance saves the whole row and undoes what a PATCH changed meanwhile (imports-and-stores 5.4, Dev)."""
+        """Glance saves the whole row and undoes what a PATCH changed meanwhile (imports-and-stores 5.4)."""
         made = stored_image(database, name="before", status=Status.ACTIVE, properties={"a": "1"})
         job = claimed(database, image_id=made.id)
         database.update_image(made.id, ImageChange(columns={"name": "after"}, set_properties={"a": "2", "b": "3"}))

@@ -1,4 +1,4 @@
-"""Completing the metadata of old locations (imports-and-stores 4.5, Dev)."""
+"""Completing the metadata of old locations (imports-and-stores 4.5)."""
 
 from __future__ import annotations
 

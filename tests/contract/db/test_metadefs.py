@@ -395,7 +395,7 @@ def test_times_are_kept_as_the_database_keeps_them(one: Backend) -> None:
 
 
 def test_spellings(one: Backend) -> None:
-    """MySQL's unique keys take names that differ in case for the same (metadefs 14.21); nobody is given one
+    """MySQL's unique keys take names that differ in case for the same (metadefs 14, quirk 21); nobody is given one
     for the other."""
     database = one.database
     other = NamespaceContent(namespace=namespace("N"))

@@ -200,7 +200,7 @@ def test_what_images_have_counts_beside_what_is_reserved(database: Database) -> 
 
 
 def test_the_image_being_written_does_not_count(database: Database) -> None:
-    """images-api 6.2; a queued image of a peer may have data left over (section 4.2)."""
+    """images-api 6.2. An image that Glance queued again may have data left over (images-api 4.2, row 20)."""
     claimed(database, allowance(10), 10, size=9, locations=copies("a"))
 
 

@@ -56,7 +56,7 @@ class TestThePageOfOperators:
 
 
 class TestBrokenPropertyProtections:
-    """The service does not start, and says why in one line (images-api 8.4, Dev)."""
+    """The service does not start, and says why in one line (images-api 8.4)."""
 
     @pytest.mark.parametrize("content", [None, "[a(]\n", "no section\n"])
     @pytest.mark.parametrize("command", [("config", "check"), ("serve",)])

@@ -185,7 +185,7 @@ class TestPolicies:
 
 
 class TestBrokenFiles:
-    """One line says what is wrong (images-api 8.4, Dev: refuse to start)."""
+    """One line says what is wrong (images-api 8.4: refuse to start)."""
 
     @pytest.mark.parametrize(
         ("text", "told"),
@@ -276,7 +276,7 @@ def test_refusals_name_the_property(protect: Protect) -> None:
 
 
 class TestFilters:
-    """images-api 3.4.3, Dev: a filter does not tell what is hidden, however the database compares names."""
+    """images-api 3.4.3: a filter does not tell what is hidden, however the database compares names."""
 
     @pytest.mark.parametrize(
         "name", ["secret", "SECRET", "Secret  ", "secr\u00e9t", "\u017fecret", "sec\x01ret", "unknown"]

@@ -1,4 +1,4 @@
-"""The column types of database 2, and the columns that most tables share."""
+"""The column types (database 2), and the columns that most tables share."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _FORM = Entry | list[Entry]
 def read_mountpoints(store_id: str, path: str | None) -> tuple[Entry, ...]:
     """The entries of the metadata file at ``path``; none without a path.
 
-    :raises StoreMisconfigured: it cannot be read, or is not what section 5.4 says.
+    :raises StoreMisconfigured: it cannot be read, or is not in the form of store-formats 5.4.
     """
     if not path:
         return ()

@@ -101,7 +101,7 @@ def object_from(document: Document) -> MetadefObject:
 
 
 def property_from(document: Document) -> MetadefProperty:
-    """The property that a body describes. Its definition keeps the name, as Glance's does (metadefs 14.12).
+    """The property that a body describes. Its definition keeps the name, as Glance's does (metadefs 14, quirk 12).
 
     :raises Invalid: it cannot be stored.
     """

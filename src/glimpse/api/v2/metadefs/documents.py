@@ -96,7 +96,7 @@ def association_document(association: ResourceTypeAssociation) -> Document:
 
 
 def properties_document(properties: tuple[MetadefProperty, ...] | list[MetadefProperty], prefix: str = "") -> Document:
-    """Definitions by name; a definition has a name of its own where it was stored with one (metadefs 14.12)."""
+    """Definitions by name; a definition has a name of its own where it was stored with one (metadefs 14, quirk 12)."""
     return {prefix + one.name: shown(one.schema) for one in properties}
 
 

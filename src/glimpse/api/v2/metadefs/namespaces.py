@@ -63,7 +63,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PUT: 200 with the namespace alone; ``updated_at`` is still that of before (metadefs 14.9)."""
+    """PUT: 200 with the namespace alone; ``updated_at`` is still that of before (metadefs 14, quirk 9)."""
     document = await bodies.document_of(exchange, bodies.NAMESPACE_UPDATE)
     namespace = bodies.namespace_from(document, exchange.context.project_id)
     name = exchange.params["namespace"]

@@ -40,7 +40,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PUT: 200 with what was sent; ``updated_at`` is still that of before (metadefs 14.9)."""
+    """PUT: 200 with what was sent; ``updated_at`` is still that of before (metadefs 14, quirk 9)."""
     document, item = await bodies.read_body(exchange, bodies.OBJECT_UPDATE, bodies.object_from)
     namespace, name = _names(exchange)
     before, after = await exchange.blocking(replace_item, exchange.deps, exchange.context, namespace, name, item)

@@ -50,7 +50,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PUT: 200 with the tag under its new name; ``updated_at`` is still that of before (metadefs 14.9)."""
+    """PUT: 200 with the tag under its new name; ``updated_at`` is still that of before (metadefs 14, quirk 9)."""
     document = await bodies.document_of(exchange, bodies.TAG)
     namespace, name = _names(exchange)
     item = MetadefTag(name=document["name"])

@@ -1,6 +1,6 @@
 """The tables of database 2 to 4, as data.
 
-Types are keys of section 2; a name that ends in ``?`` is nullable; ``=`` starts a server default.
+Types are keys of database 2; a name that ends in ``?`` is nullable; ``=`` starts a server default.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ INDEXES = {
     "glimpse_unverified_locations": {"ix_glimpse_unverified_locations_image_id": ["image_id"]},
 }
 
-#: What revisions glimpse_004 and glimpse_005 add for lists of images (section 10.3); :func:`list_indexes` has them by
+#: What revisions glimpse_004 and glimpse_005 add for lists of images (database 10.3); :func:`list_indexes` has them by
 #: kind of database.
 _LIST_INDEXES = {
     "images": {
