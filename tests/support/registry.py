@@ -31,7 +31,7 @@ from glimpse.registry.client import RegistryDatabase
 from glimpse.registry.options import Address, RegistryOptions
 from glimpse.registry.server import RegistryApplication
 from glimpse.registry.tls import ServerTls, TlsFiles
-from glimpse.registry.wire import HELLO, PREFIX, VERSION_HEADER, Role
+from glimpse.registry.wire import PREFIX, SERVER_INFO, VERSION_HEADER, Role
 from glimpse.settings.model import Secret, Settings
 
 HOST = "127.0.0.1"
@@ -143,7 +143,7 @@ class Registry:
     @property
     def calls(self) -> list[str]:
         """Names of the methods that were called."""
-        return [request.path.removeprefix(PREFIX) for request in self.requests if request.path != HELLO]
+        return [request.path.removeprefix(PREFIX) for request in self.requests if request.path != SERVER_INFO]
 
     def abort(self) -> None:
         """Break all connections, as a server does that is killed."""

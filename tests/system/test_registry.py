@@ -91,9 +91,9 @@ def threads(registry: RegistryService) -> int:
 
 def test_a_node_calls_what_its_role_allows(registry: RegistryService) -> None:
     with closing(registry.connect()) as node, closing(registry.connect(pair(registry.ca, "operator"))) as operator:
-        node.request("GET", wire.HELLO)
-        hello = msgspec.msgpack.decode(node.getresponse().read(), type=wire.Hello)
-        assert (hello.role, hello.ready, hello.version) == (Role.API, True, str(wire.VERSION))
+        node.request("GET", wire.SERVER_INFO)
+        info = msgspec.msgpack.decode(node.getresponse().read(), type=wire.ServerInfo)
+        assert (info.role, info.ready, info.version) == (Role.API, True, str(wire.VERSION))
         assert outcome_of(node, "count_leases") == "ok"
         assert outcome_of(node, "export_namespaces", names=[]) == "ok"
         assert outcome_of(node, "unload_namespaces") == "RoleRefused"
@@ -203,7 +203,7 @@ def test_a_head_that_never_ends_is_refused(registry: RegistryService) -> None:
     answer = b""
     # a connection that ends while there is still something to send may take the answer along; a time-out is a failure
     with registry.private() as connection, suppress(ConnectionError, ssl.SSLError):
-        connection.sendall(b"POST /v1/count_leases HTTP/1.1\r\nHost: registry\r\n")
+        connection.sendall(b"POST /v2/count_leases HTTP/1.1\r\nHost: registry\r\n")
         for _ in range(2000):
             connection.sendall(b"X-Padding: " + b"x" * 8000 + b"\r\n")
         answer = connection.recv(4096)
@@ -314,8 +314,8 @@ def test_the_metrics_count_calls_and_refusals(registry: RegistryService) -> None
     registry.call("count_leases")
     alert_of(registry, registry.context(unwanted(registry.ca, "expired")))
     wanted = (
-        'glimpse_requests_total{method="POST",route="/v1/count_leases",status="200"} ',
-        'glimpse_request_seconds_count{method="POST",route="/v1/count_leases"} ',
+        'glimpse_requests_total{method="POST",route="/v2/count_leases",status="200"} ',
+        'glimpse_request_seconds_count{method="POST",route="/v2/count_leases"} ',
         "glimpse_registry_refused_connections_total ",
         "glimpse_registry_calls 0.0",
     )

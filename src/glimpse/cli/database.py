@@ -125,7 +125,7 @@ def _require_registry(settings: Settings, *, max_retries: int) -> None:
 
     registry = open_registry(settings)
     try:
-        hello = wait_for_registry(
+        info = wait_for_registry(
             registry,
             max_retries=max_retries,
             interval=settings.database.retry_interval,
@@ -133,5 +133,5 @@ def _require_registry(settings: Settings, *, max_retries: int) -> None:
         )
     finally:
         registry.close()
-    if not hello.ready:
-        raise click.ClickException(f"The registry's database cannot be used as it is: {hello.state}")
+    if not info.ready:
+        raise click.ClickException(f"The registry's database cannot be used as it is: {info.state}")

@@ -22,7 +22,7 @@ from glimpse.registry.wire import (
     REQUEST_ID_HEADER,
     VERSION,
     VERSION_HEADER,
-    Hello,
+    ServerInfo,
 )
 
 #: Rounds over the servers that a call makes at most.
@@ -51,7 +51,7 @@ class RegistryClient:
         self._request_id = request_id
         self._pool = Pool(addresses, ClientTls(options), options)
 
-    def hello(self) -> Hello:
+    def server_info(self) -> ServerInfo:
         """What the first server that answers says of itself and of this node.
 
         :raises DatabaseUnavailable: none does.
@@ -60,7 +60,7 @@ class RegistryClient:
         deadline = time.monotonic() + self._options.timeout
         for server in self._pool.in_order():
             try:
-                return server.hello(deadline)
+                return server.server_info(deadline)
             except (Unreachable, NotProcessed) as failure:
                 failures.append(failure)
         raise _unavailable(failures)

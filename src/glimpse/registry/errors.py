@@ -1,14 +1,13 @@
 """Errors on the wire: every class of ``glimpse.errors`` arrives as itself, with its text and its fields.
 
-An error is a msgpack map ``{code, message, fields}``. ``code`` is the path of classes below ``GlimpseError``, for
-instance ``Gone.LeaseLost``, so that a receiver that does not know the last one takes the one before. The class fixes
-the status.
+An error is a msgpack map ``{code, message, fields}``. ``code`` is one of :data:`CODES`. It begins with the code of the
+more general error, as in ``gone.lease_lost``, so a receiver that does not know the last part takes what comes before.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import msgspec
 
@@ -41,6 +40,41 @@ class RegistryDefect(Exception):
     """The server failed in a way that no error describes; its log has the cause. Not an error for users."""
 
 
+#: The code of each error on the wire: part of the protocol, so codes never change, whatever becomes of the classes.
+CODES: Mapping[type[GlimpseError], str] = {
+    GlimpseError: "error",
+    tree.Invalid: "invalid",
+    tree.SizeMismatch: "invalid.size_mismatch",
+    tree.BodyIncomplete: "invalid.body_incomplete",
+    tree.MarkerUnknown: "invalid.marker_unknown",
+    tree.Unauthenticated: "unauthenticated",
+    tree.TooManyAttempts: "too_many_attempts",
+    Forbidden: "forbidden",
+    RoleRefused: "forbidden.role_refused",
+    tree.NotFound: "not_found",
+    tree.DataNotFound: "not_found.data_not_found",
+    tree.Conflict: "conflict",
+    tree.Duplicate: "conflict.duplicate",
+    tree.DataInUse: "conflict.data_in_use",
+    tree.Gone: "gone",
+    tree.LeaseLost: "gone.lease_lost",
+    tree.LimitExceeded: "limit_exceeded",
+    tree.StoreFull: "limit_exceeded.store_full",
+    tree.UnsupportedContent: "unsupported_content",
+    tree.RangeNotSatisfiable: "range_not_satisfiable",
+    tree.BodyTimeout: "body_timeout",
+    tree.Unavailable: "unavailable",
+    tree.Busy: "unavailable.busy",
+    tree.StoreUnavailable: "unavailable.store",
+    tree.DataIncomplete: "unavailable.store.data_incomplete",
+    DatabaseUnavailable: "unavailable.database",
+    UnknownMethod: "unavailable.database.unknown_method",
+    VersionRefused: "unavailable.database.version_refused",
+    DeadlinePassed: "unavailable.database.deadline_passed",
+    NotProcessed: "unavailable.database.not_processed",
+}
+DEFECT_CODE = "defect"
+
 #: Statuses other than that of ordinary errors; the nearest class counts.
 ORDINARY = 422
 DEFECT = 500
@@ -64,17 +98,6 @@ class _Error(msgspec.Struct, frozen=True, kw_only=True):
 _CODEC = Codec(shape_of(_Error))
 
 
-def _classes() -> Iterator[type[GlimpseError]]:
-    known = (*vars(tree).values(), *STATUSES)
-    return (each for each in known if isinstance(each, type) and issubclass(each, GlimpseError))
-
-
-def _code(kind: type[GlimpseError]) -> str:
-    """The path of known classes from the root to ``kind``; of a class that is not known, that to its nearest base."""
-    path = [each.__name__ for each in kind.__mro__ if each in KNOWN and each is not GlimpseError]
-    return ".".join(reversed(path)) or GlimpseError.__name__
-
-
 def _fields(kind: type[GlimpseError]) -> frozenset[str]:
     """Names of the attributes that an error has besides its text: the arguments of a constructor of its own."""
     constructor: object = kind.__init__
@@ -83,22 +106,21 @@ def _fields(kind: type[GlimpseError]) -> frozenset[str]:
     return frozenset(inspect.signature(constructor).parameters) - {"self", "message", "reason"}
 
 
-KNOWN: frozenset[type[GlimpseError]] = frozenset(_classes())
-_BY_NAME = {kind.__name__: kind for kind in KNOWN}
-_FIELDS = {kind: _fields(kind) for kind in KNOWN}
+_BY_CODE = {code: kind for kind, code in CODES.items()}
+_FIELDS = {kind: _fields(kind) for kind in CODES}
 
 
 def encode(error: GlimpseError) -> tuple[int, bytes]:
-    """Status and body of the answer that carries an error."""
-    kind = next(each for each in type(error).__mro__ if each in KNOWN)
+    """Status and body of the answer that carries an error; one without a code goes as the nearest that has one."""
+    kind = next(each for each in type(error).__mro__ if each in CODES)
     fields = {name: value for name, value in vars(error).items() if name in _FIELDS[kind]}
     status = next((STATUSES[each] for each in kind.__mro__ if each in STATUSES), ORDINARY)
-    return status, _CODEC.encode(_Error(code=_code(kind), message=str(error), fields=fields))
+    return status, _CODEC.encode(_Error(code=CODES[kind], message=str(error), fields=fields))
 
 
 def encode_defect() -> tuple[int, bytes]:
     """Status and body of the answer to a call that hit a defect of the server; they say nothing about it."""
-    return DEFECT, _CODEC.encode(_Error(code=RegistryDefect.__name__, message="The registry failed; see its log."))
+    return DEFECT, _CODEC.encode(_Error(code=DEFECT_CODE, message="The registry failed; see its log."))
 
 
 def decode(status: int, body: bytes) -> GlimpseError:
@@ -112,8 +134,10 @@ def decode(status: int, body: bytes) -> GlimpseError:
         found: _Error = _CODEC.decode(body)
     except (ValueError, TypeError, OverflowError, RecursionError):
         return DatabaseUnavailable(f"The registry answered {status}, and with nothing that can be understood.")
-    named = (_BY_NAME.get(name) for name in reversed(found.code.split(".")))
-    kind = next((each for each in named if each is not None), GlimpseError)
+    code = found.code
+    while code and code not in _BY_CODE:
+        code = code.rpartition(".")[0]
+    kind = _BY_CODE.get(code, GlimpseError)
     error = kind.__new__(kind, found.message)
     vars(error).update({name: found.fields.get(name) for name in _FIELDS[kind]})
     return error

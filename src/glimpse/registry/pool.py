@@ -28,10 +28,10 @@ from glimpse.registry.errors import NotProcessed, RegistryDefect, RoleRefused, V
 from glimpse.registry.options import Address, RegistryOptions
 from glimpse.registry.wire import (
     CLIENT_KEEPS_IDLE,
-    HELLO,
+    SERVER_INFO,
     VERSION,
     VERSION_HEADER,
-    Hello,
+    ServerInfo,
     parse_version,
     version_refusal,
 )
@@ -41,7 +41,7 @@ LOG = logging.getLogger(__name__)
 #: Seconds that a server which could not be reached is left alone, as long as there are others.
 AVOIDED = 5.0
 
-_HELLO = msgspec.msgpack.Decoder(Hello)
+_SERVER_INFO = msgspec.msgpack.Decoder(ServerInfo)
 
 
 class WrongVersion(Unreachable):
@@ -69,7 +69,9 @@ class Server:
         self._idle: deque[Connection] = deque()
         self._process = os.getpid()
         self._closed = False
-        self._hello_head = f"GET {HELLO} HTTP/1.1\r\nHost: {address}\r\n{VERSION_HEADER}: {VERSION}\r\n\r\n".encode()
+        self._info_head = (
+            f"GET {SERVER_INFO} HTTP/1.1\r\nHost: {address}\r\n{VERSION_HEADER}: {VERSION}\r\n\r\n".encode()
+        )
 
     def take(self, deadline: float) -> Taken:
         """An idle connection that is still open, or a new one.
@@ -100,15 +102,15 @@ class Server:
         if len(self._idle) > self._options.pool_size:
             self._drop_oldest()
 
-    def hello(self, deadline: float) -> Hello:
+    def server_info(self, deadline: float) -> ServerInfo:
         """Ask the server on a new connection.
 
         :raises NotProcessed: the server has too much to do.
         :raises Unreachable: no server that this node can work with.
         """
-        connection, hello = self._connected(deadline)
+        connection, info = self._connected(deadline)
         self.give_back(connection)
-        return hello
+        return info
 
     def avoid(self) -> None:
         """Leave the server alone for some seconds."""
@@ -137,20 +139,20 @@ class Server:
             # another thread took it
             return
 
-    def _connected(self, deadline: float) -> tuple[Connection, Hello]:
-        """A new connection on which the two sides have made each other's acquaintance."""
+    def _connected(self, deadline: float) -> tuple[Connection, ServerInfo]:
+        """A new connection, and what the server said of itself on it."""
         deadline = min(deadline, time.monotonic() + self._options.connect_timeout)
         connection = Connection(self.address, self._tls.context(), deadline)
         try:
-            return connection, self._greeted(connection, deadline)
+            return connection, self._server_info(connection, deadline)
         except BaseException as error:
             connection.close()
             if isinstance(error, NotSent | AnswerLost):
                 raise_unreachable(error.__cause__)
             raise
 
-    def _greeted(self, connection: Connection, deadline: float) -> Hello:
-        answer = connection.exchange(self._hello_head, b"", deadline)
+    def _server_info(self, connection: Connection, deadline: float) -> ServerInfo:
+        answer = connection.exchange(self._info_head, b"", deadline)
         version = parse_version(answer.header(VERSION_HEADER))
         if version is None:
             raise Unreachable("What answers in the place of the registry is something else.")
@@ -159,13 +161,13 @@ class Server:
         if answer.status != 200:
             _refused(answer)
         try:
-            return _HELLO.decode(answer.body)
+            return _SERVER_INFO.decode(answer.body)
         except ValueError:
-            raise Unreachable("The registry's greeting cannot be understood.") from None
+            raise Unreachable("The registry's first answer cannot be understood.") from None
 
 
 def _refused(answer: Answer) -> None:
-    """Say why a server did not greet.
+    """Say why a server refused the first request on a connection.
 
     :raises NotProcessed: it has too much to do.
     :raises Unreachable: anything else.

@@ -82,11 +82,11 @@ class Call(msgspec.Struct):
     def name(self) -> str:
         """The method's name for logs and metrics: one of a fixed set."""
         name = self.path.removeprefix(wire.PREFIX).lstrip("/")
-        return name if name in METHODS or self.path in {wire.HELLO, HEALTHCHECK} else "other"
+        return name if name in METHODS or self.path in {wire.SERVER_INFO, HEALTHCHECK} else "other"
 
 
 class RegistryApplication:
-    """Answers hello, the health check, and calls.
+    """Answers questions about the server, the health check, and calls.
 
     ``refusal`` says why a client may not go on although its handshake succeeded, None when it may. ``schema_problem``
     is asked in a thread: why the database cannot be used as it is, None when it can. ``stop`` runs after the last
@@ -164,8 +164,10 @@ class RegistryApplication:
             return self._healthcheck
         if call.client.role is None:
             raise RoleRefused("The certificate of this node has no role in the registry.")
-        if call.path == wire.HELLO and call.verb == "GET":
-            return self._hello
+        if call.path.startswith(wire.FORMER_PREFIX):
+            raise VersionRefused(wire.version_refusal(_version(call.headers), wire.VERSION))
+        if call.path == wire.SERVER_INFO and call.verb == "GET":
+            return self._server_info
         method = METHODS.get(call.path.removeprefix(wire.PREFIX)) if call.path.startswith(wire.PREFIX) else None
         if method is None or call.verb != "POST":
             raise UnknownMethod("The registry does not have what this node asks for: they are of different versions.")
@@ -179,12 +181,12 @@ class RegistryApplication:
         body = await self._body(call, receive)
         return Answer(200, await self._calls.run(method, body, deadline))
 
-    async def _hello(self, call: Call, receive: Receive) -> Answer:
+    async def _server_info(self, call: Call, receive: Receive) -> Answer:
         await self._body(call, receive, keep=False)
         problem = await self._calls.do(self._schema_problem)
         role = call.client.role or wire.Role.API
-        hello = wire.Hello(version=str(wire.VERSION), role=role, ready=problem is None, state=problem or "")
-        return Answer(200, msgspec.msgpack.encode(hello))
+        info = wire.ServerInfo(version=str(wire.VERSION), role=role, ready=problem is None, state=problem or "")
+        return Answer(200, msgspec.msgpack.encode(info))
 
     async def _healthcheck(self, call: Call, receive: Receive) -> Answer:
         await self._body(call, receive, keep=False)
@@ -250,9 +252,13 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
     return offered if _REQUEST_ID.fullmatch(offered) else f"req-{uuid.uuid4()}"
 
 
-def _check_version(headers: Mapping[bytes, bytes]) -> None:
+def _version(headers: Mapping[bytes, bytes]) -> wire.Version | None:
     text = headers.get(_VERSION_NAME)
-    client = wire.parse_version(None if text is None else text.decode("latin-1"))
+    return wire.parse_version(None if text is None else text.decode("latin-1"))
+
+
+def _check_version(headers: Mapping[bytes, bytes]) -> None:
+    client = _version(headers)
     if client is None or not wire.VERSION.understands(client):
         raise VersionRefused(wire.version_refusal(client, wire.VERSION))
 

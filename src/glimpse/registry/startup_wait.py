@@ -10,14 +10,14 @@ from glimpse.errors import DatabaseUnavailable
 from glimpse.registry.client import RegistryClient
 from glimpse.registry.connection import NotTrusted
 from glimpse.registry.pool import WrongVersion
-from glimpse.registry.wire import Hello
+from glimpse.registry.wire import ServerInfo
 
 LOG = logging.getLogger(__name__)
 
 
 def wait_for_registry(
     client: RegistryClient, *, max_retries: int, interval: float, tell: Callable[[str], None] = LOG.warning
-) -> Hello:
+) -> ServerInfo:
     """What the registry says of itself, once it answers.
 
     It is asked again ``max_retries`` times (-1: for ever), every ``interval`` seconds, unless it refuses this node.
@@ -29,7 +29,7 @@ def wait_for_registry(
     while True:
         attempt += 1
         try:
-            return client.hello()
+            return client.server_info()
         except DatabaseUnavailable as error:
             if isinstance(error.__cause__, NotTrusted | WrongVersion) or 0 <= max_retries < attempt:
                 raise

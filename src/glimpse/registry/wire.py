@@ -1,12 +1,13 @@
 """What both ends of the registry's protocol agree on: paths, headers, versions, roles.
 
-    GET  /v1/hello       → :class:`Hello`
-    POST /v1/<method>    body: the arguments in msgpack; answer 200: the result, any other status: an error
+    GET  /v2/server_info       → :class:`ServerInfo`
+    POST /v2/<method>    body: the arguments in msgpack; answer 200: the result, any other status: an error
 
 ``methods.py`` lists the methods with the forms of their arguments and results, ``errors.py`` the errors. Every request
 and every answer carries :data:`VERSION_HEADER`. Two versions understand each other when their major numbers are the
 same and their minor numbers are at most one apart: fields that one end does not know are ignored, a method that the
-server does not know is answered by :class:`glimpse.registry.errors.UnknownMethod`. All others are refused.
+server does not know is answered by :class:`glimpse.registry.errors.UnknownMethod`. All others are refused, version 1
+among them: whatever is asked below its ``/v1/`` is answered by :class:`glimpse.registry.errors.VersionRefused`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import NamedTuple
 
 import msgspec
 
-PREFIX = "/v1/"
-HELLO = "/v1/hello"
+PREFIX = "/v2/"
+SERVER_INFO = PREFIX + "server_info"
+#: Paths of version 1 of the protocol.
+FORMER_PREFIX = "/v1/"
 CONTENT_TYPE = "application/vnd.msgpack"
 
 #: ``MAJOR.MINOR`` of the sender, on each request and answer.
@@ -54,7 +57,7 @@ class Version(NamedTuple):
 
 
 #: This code's version. A new method, or a new optional field, raises the minor number.
-VERSION = Version(1, 1)
+VERSION = Version(2, 0)
 
 
 def parse_version(text: str | None) -> Version | None:
@@ -64,10 +67,12 @@ def parse_version(text: str | None) -> Version | None:
 
 
 def version_refusal(client: Version | None, server: Version | None) -> str:
-    """The sentence with which either end refuses the other."""
+    """The sentence with which either end refuses the other, and what to do about it."""
+    behind = client is None or (server is not None and client < server)
+    advice = "Upgrade this node." if behind else "Upgrade the registries first, then the nodes."
     return (
         f"This node speaks version {client or '(none)'} of the registry's protocol, and the registry version "
-        f"{server or '(none)'}: they can be one minor version apart."
+        f"{server or '(none)'}: they can be one minor version apart. {advice}"
     )
 
 
@@ -82,7 +87,7 @@ class Role(StrEnum):
         return self is Role.ADMIN or self is needed
 
 
-class Hello(msgspec.Struct, frozen=True, kw_only=True):
+class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to the first request on each connection.
 
     ``version`` is the server's, ``role`` that of the client's certificate. ``ready`` is false when the schema of the

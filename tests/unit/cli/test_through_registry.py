@@ -155,7 +155,7 @@ def test_the_configuration_is_shown(glimpse: Glimpse, registry: Registry) -> Non
         "registry_pool_size = 3",
     ):
         assert line in shown
-    assert [request.path for request in registry.requests] == ["/v1/hello"]
+    assert [request.path for request in registry.requests] == ["/v2/server_info"]
 
 
 @pytest.mark.parametrize("rest", ["", "user:secret@host", "host:0", "host/path"])

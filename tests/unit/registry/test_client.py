@@ -27,7 +27,7 @@ from glimpse.registry.client import RegistryDatabase
 from glimpse.registry.client_tls import ClientTlsError
 from glimpse.registry.errors import RegistryDefect, RoleRefused
 from glimpse.registry.options import Address, RegistryOptions
-from glimpse.registry.wire import VERSION, Hello, Role
+from glimpse.registry.wire import VERSION, Role, ServerInfo
 from glimpse.settings.model import DatabaseSettings, Secret
 from tests.contract.db.examples import OWNER, image
 from tests.support.private_ca import Pair, authority, unwanted, without_role
@@ -114,23 +114,25 @@ def test_calls_return_and_raise_as_the_database_does(client: RegistryDatabase, d
         client.get_image(image().id, OWNER)
 
 
-def test_one_call_is_one_request_and_the_first_one_says_hello(client: RegistryDatabase, registry: Registry) -> None:
+def test_one_call_is_one_request_and_the_first_one_asks_for_the_server_info(
+    client: RegistryDatabase, registry: Registry
+) -> None:
     stored = image()
     client.create_image(stored)
     client.get_image(stored.id, OWNER)
     client.list_images(ListQuery(), OWNER)
-    assert [request.path.removeprefix("/v1/") for request in registry.requests] == [
-        "hello", "create_image", "get_image", "list_images",
+    assert [request.path.removeprefix("/v2/") for request in registry.requests] == [
+        "server_info", "create_image", "get_image", "list_images",
     ]  # fmt: skip
 
 
-def test_hello_says_who_this_node_is(registry: Registry, client: RegistryDatabase, database: Held) -> None:
-    assert client.hello() == Hello(version=str(VERSION), role=Role.ADMIN)
+def test_the_server_info_says_who_this_node_is(registry: Registry, client: RegistryDatabase, database: Held) -> None:
+    assert client.server_info() == ServerInfo(version=str(VERSION), role=Role.ADMIN)
     with (
         registry.in_front_of(database, problem="No tables."),
         of(client_options(registry.directory, "node"), registry.address) as node,
     ):
-        assert node.hello() == Hello(version=str(VERSION), role=Role.API, ready=False, state="No tables.")
+        assert node.server_info() == ServerInfo(version=str(VERSION), role=Role.API, ready=False, state="No tables.")
 
 
 def test_wrong_numbers_of_arguments_are_noticed_here(client: RegistryDatabase) -> None:
@@ -149,7 +151,7 @@ def test_threads_share_connections(client: RegistryDatabase, registry: Registry)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
     assert len(client.list_images(ListQuery(), OWNER)) == 8
-    assert sum(request.path == "/v1/hello" for request in registry.requests) <= 8
+    assert sum(request.path == "/v2/server_info" for request in registry.requests) <= 8
 
 
 def test_as_many_idle_connections_are_kept_as_the_settings_say(registry: Registry, database: Held) -> None:
@@ -247,7 +249,7 @@ def test_a_forked_process_makes_connections_of_its_own(client: RegistryDatabase,
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert client.get_image(stored.id, OWNER).id == stored.id
-    assert [request.path for request in registry.requests].count("/v1/hello") == 2
+    assert [request.path for request in registry.requests].count("/v2/server_info") == 2
 
 
 def test_a_defect_of_the_server_is_no_error_for_users(place: Path, tmp_path: Path) -> None:
@@ -439,13 +441,23 @@ def test_a_registry_of_another_name_gets_no_call(registry: Registry, monkeypatch
     assert registry.requests == []
 
 
-@pytest.mark.parametrize("version", ["2.0", f"{VERSION.major}.{VERSION.minor + 2}"])
+@pytest.mark.parametrize("version", ["3.0", f"{VERSION.major}.{VERSION.minor + 2}"])
 def test_a_version_that_is_too_far_away(place: Path, database: Held, version: str) -> None:
     with (
         serving(place, database, version=version) as registry,
         of(client_options(place), registry.address) as client,
     ):
         with pytest.raises(DatabaseUnavailable, match=f"speaks version {VERSION} .* version {version}"):
+            client.create_image(image())
+        assert registry.calls == []
+
+
+def test_a_registry_of_version_1_is_refused_with_what_to_do(place: Path, database: Held) -> None:
+    with (
+        serving(place, database, version="1.1") as registry,
+        of(client_options(place), registry.address) as client,
+    ):
+        with pytest.raises(DatabaseUnavailable, match=r"version 2\.0 .* version 1\.1: .* Upgrade the registries first"):
             client.create_image(image())
         assert registry.calls == []
 
@@ -466,7 +478,7 @@ def test_a_version_is_told_rather_than_that_another_server_is_away(
         of(client_options(place), registry.address, refusing.address) as client,
         pytest.raises(DatabaseUnavailable, match=r"version 3\.0"),
     ):
-        client.hello()
+        client.server_info()
 
 
 def test_new_certificates_are_used_for_new_connections(
@@ -476,14 +488,14 @@ def test_new_certificates_are_used_for_new_connections(
     own = tmp_path / "own"
     shutil.copytree(registry.directory, own)
     with of(client_options(own, "node"), registry.address) as client:
-        assert client.hello().role is Role.API
+        assert client.server_info().role is Role.API
         for ending in ("crt", "key"):
             (own / f"operator.{ending}").replace(own / f"node.{ending}")
         registry.abort()
-        assert client.hello().role is Role.ADMIN
+        assert client.server_info().role is Role.ADMIN
         (own / "node.crt").write_text("half of a file")
         registry.abort()
-        assert client.hello().role is Role.ADMIN
+        assert client.server_info().role is Role.ADMIN
     assert [record.levelname for record in caplog.records if "files of TLS" in record.message] == ["INFO", "WARNING"]
 
 
@@ -542,7 +554,7 @@ def answer(status: int, body: bytes, *fields: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
-GREETING = answer(200, msgspec.msgpack.encode(Hello(version=str(VERSION), role=Role.API)))
+SERVER_INFO = answer(200, msgspec.msgpack.encode(ServerInfo(version=str(VERSION), role=Role.API)))
 NO_ANSWERS = {
     "of another protocol": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "of another version of HTTP": b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -559,10 +571,10 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("what", NO_ANSWERS)
-@pytest.mark.parametrize("greeted", [False, True])
-def test_an_answer(place: Path, what: str, greeted: bool) -> None:
+@pytest.mark.parametrize("after_server_info", [False, True])
+def test_an_answer(place: Path, what: str, after_server_info: bool) -> None:
     """Whatever a server says, the caller hears that the database is away."""
-    server = Talking(place, [GREETING, NO_ANSWERS[what]] if greeted else [NO_ANSWERS[what]])
+    server = Talking(place, [SERVER_INFO, NO_ANSWERS[what]] if after_server_info else [NO_ANSWERS[what]])
     try:
         with of(client_options(place, timeout=20.0), server.address) as client, pytest.raises(DatabaseUnavailable):
             client.count_leases()

@@ -8,18 +8,30 @@ import pytest
 from glimpse import errors as tree
 from glimpse.errors import (
     BodyIncomplete,
+    BodyTimeout,
     Busy,
     Conflict,
     DatabaseUnavailable,
     DataIncomplete,
+    DataInUse,
+    DataNotFound,
     Duplicate,
     Forbidden,
     GlimpseError,
     Gone,
+    Invalid,
     LeaseLost,
+    LimitExceeded,
+    MarkerUnknown,
+    NotFound,
     RangeNotSatisfiable,
     SizeMismatch,
+    StoreFull,
+    StoreUnavailable,
     TooManyAttempts,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedContent,
 )
 from glimpse.registry import errors
 from glimpse.registry.errors import (
@@ -64,17 +76,69 @@ def test_a_text_that_utf_8_cannot_hold() -> None:
     assert str(errors.decode(*errors.encode(Conflict("half \ud800")))) == "half \ud800"
 
 
+#: What nodes and registries of other releases send and know: a code that is here never changes, new ones are added.
+PINNED = {
+    GlimpseError: "error",
+    Invalid: "invalid",
+    SizeMismatch: "invalid.size_mismatch",
+    BodyIncomplete: "invalid.body_incomplete",
+    MarkerUnknown: "invalid.marker_unknown",
+    Unauthenticated: "unauthenticated",
+    TooManyAttempts: "too_many_attempts",
+    Forbidden: "forbidden",
+    RoleRefused: "forbidden.role_refused",
+    NotFound: "not_found",
+    DataNotFound: "not_found.data_not_found",
+    Conflict: "conflict",
+    Duplicate: "conflict.duplicate",
+    DataInUse: "conflict.data_in_use",
+    Gone: "gone",
+    LeaseLost: "gone.lease_lost",
+    LimitExceeded: "limit_exceeded",
+    StoreFull: "limit_exceeded.store_full",
+    UnsupportedContent: "unsupported_content",
+    RangeNotSatisfiable: "range_not_satisfiable",
+    BodyTimeout: "body_timeout",
+    Unavailable: "unavailable",
+    Busy: "unavailable.busy",
+    StoreUnavailable: "unavailable.store",
+    DataIncomplete: "unavailable.store.data_incomplete",
+    DatabaseUnavailable: "unavailable.database",
+    UnknownMethod: "unavailable.database.unknown_method",
+    VersionRefused: "unavailable.database.version_refused",
+    DeadlinePassed: "unavailable.database.deadline_passed",
+    NotProcessed: "unavailable.database.not_processed",
+}
+
+
+@pytest.mark.parametrize(("kind", "code"), PINNED.items())
+def test_codes_never_change(kind: type[GlimpseError], code: str) -> None:
+    assert errors.CODES[kind] == code
+
+
+def test_every_error_that_can_cross_has_a_code_of_its_own() -> None:
+    assert {*OF_THE_SERVICE, *OF_THE_WIRE} == {*errors.CODES}
+    assert len({*errors.CODES.values()}) == len(errors.CODES)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in errors.CODES if GlimpseError not in (kind, kind.__base__)])
+def test_a_code_begins_with_that_of_the_more_general_error(kind: type[GlimpseError]) -> None:
+    assert errors.CODES[kind].rpartition(".")[0] == errors.CODES[kind.__mro__[1]]
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("Gone.LeaseLost.TakenByAnother", LeaseLost),
-        ("Gone.Evaporated", Gone),
-        ("Conflict.Duplicate", Duplicate),
-        ("Forbidden.RoleRefused.Locked", RoleRefused),
-        ("Forbidden.Locked", Forbidden),
-        ("Quantum.Entangled", GlimpseError),
+        ("gone.lease_lost.taken_by_another", LeaseLost),
+        ("gone.evaporated", Gone),
+        ("conflict.duplicate", Duplicate),
+        ("forbidden.role_refused.locked", RoleRefused),
+        ("forbidden.locked", Forbidden),
+        ("quantum.entangled", GlimpseError),
+        ("Gone.LeaseLost", GlimpseError),
         ("", GlimpseError),
-        ("RegistryDefect", GlimpseError),
+        ("...", GlimpseError),
+        ("defect", GlimpseError),
         ("__class__", GlimpseError),
     ],
 )
@@ -94,7 +158,7 @@ def test_a_class_that_the_wire_does_not_know_is_sent_as_its_base() -> None:
 
 
 def test_fields_that_an_older_server_does_not_send_are_none() -> None:
-    body = msgspec.msgpack.encode({"code": "Invalid.SizeMismatch", "message": "m"})
+    body = msgspec.msgpack.encode({"code": "invalid.size_mismatch", "message": "m"})
     got = errors.decode(errors.ORDINARY, body)
     assert isinstance(got, SizeMismatch)
     assert (got.announced, got.received) == (None, None)

@@ -84,7 +84,7 @@ def test_what_a_method_returns_and_raises_comes_back_as_it_is(registry: Asgi) ->
 
 
 def test_a_client_without_a_role_may_call_nothing(registry: Asgi) -> None:
-    for verb, path in (("POST", "/v1/count_leases"), ("GET", wire.HELLO), ("POST", "/v1/no_such_method")):
+    for verb, path in (("POST", "/v2/count_leases"), ("GET", wire.SERVER_INFO), ("POST", "/v2/no_such_method")):
         answer = registry.request(verb, path, client=NOBODY)
         assert answer.status == 403
         assert isinstance(answer.error, RoleRefused)
@@ -102,17 +102,17 @@ def test_an_api_node_may_not_call_what_is_for_admins(registry: Asgi, file: Path)
 @pytest.mark.parametrize(
     ("verb", "path"),
     [
-        ("POST", "/v1/no_such_method"),
-        ("POST", "/v1/close"),
-        ("POST", "/v1/__init__"),
-        ("POST", "/v1/_engine"),
-        ("POST", "/v1/get_image/"),
-        ("POST", "/v2/get_image"),
+        ("POST", "/v2/no_such_method"),
+        ("POST", "/v2/close"),
+        ("POST", "/v2/__init__"),
+        ("POST", "/v2/_engine"),
+        ("POST", "/v2/get_image/"),
+        ("POST", "/v3/get_image"),
         ("POST", "get_image"),
         ("POST", "/"),
-        ("POST", wire.HELLO),
-        ("GET", "/v1/get_image"),
-        ("DELETE", "/v1/get_image"),
+        ("POST", wire.SERVER_INFO),
+        ("GET", "/v2/get_image"),
+        ("DELETE", "/v2/get_image"),
     ],
 )
 def test_what_does_not_exist_is_an_unknown_method(registry: Asgi, verb: str, path: str) -> None:
@@ -121,11 +121,24 @@ def test_what_does_not_exist_is_an_unknown_method(registry: Asgi, verb: str, pat
     assert isinstance(answer.error, UnknownMethod)
 
 
-@pytest.mark.parametrize("version", [None, "", "1", "1.x", "2.0", "0.0", "1.3", "1.0.0", "99999.0", "\xb2.0"])
+@pytest.mark.parametrize("version", [None, "", "2", "2.x", "1.1", "0.0", "2.2", "2.0.0", "99999.0", "\xb2.0"])
 def test_a_version_that_is_too_far_away_is_refused(registry: Asgi, version: str | None) -> None:
     answer = registry.post("count_leases", headers={} if version is None else {wire.VERSION_HEADER: version})
     assert answer.status == 426
     assert isinstance(answer.error, VersionRefused)
+
+
+@pytest.mark.parametrize(("verb", "path"), [("GET", "/v1/hello"), ("POST", "/v1/get_image"), ("POST", "/v1/x")])
+def test_a_node_of_version_1_is_refused_with_what_to_do(registry: Asgi, verb: str, path: str) -> None:
+    """It asks for /v1/hello first on each connection, and finds version 2.0 in the header of the answer."""
+    answer = registry.request(verb, path, b"\x80", {wire.VERSION_HEADER: "1.1"})
+    assert answer.status == 426
+    assert isinstance(answer.error, VersionRefused)
+    assert str(answer.error) == (
+        "This node speaks version 1.1 of the registry's protocol, and the registry version 2.0: they can be one minor "
+        "version apart. Upgrade this node."
+    )
+    assert answer.headers[wire.VERSION_HEADER.lower()] == "2.0"
 
 
 def test_one_minor_version_more_is_understood(registry: Asgi) -> None:
@@ -178,22 +191,22 @@ def test_an_argument_that_does_not_exist_here_means_a_newer_client(registry: Asg
 def test_a_body_that_is_too_large_is_dropped_and_refused(registry: Asgi) -> None:
     part = bytes(1 << 20)
     count = wire.MAX_BODY // len(part)
-    assert registry.request("POST", "/v1/count_leases", [part] * (count + 1)).status == 422
-    answer = registry.request("POST", "/v1/count_leases", iter(lambda: part, None))
+    assert registry.request("POST", "/v2/count_leases", [part] * (count + 1)).status == 422
+    answer = registry.request("POST", "/v2/count_leases", iter(lambda: part, None))
     assert isinstance(answer.error, LimitExceeded)
     assert str(wire.MAX_BODY) in str(answer.error)
 
 
 def test_a_body_that_stops_is_given_up_and_its_connection_too(database: SqlDatabase) -> None:
     with registry_on(database, body_timeout=0.05) as registry:
-        answer = registry.loop.run_until_complete(registry.asked("POST", "/v1/count_leases", b"\x80", hangs=True))
+        answer = registry.loop.run_until_complete(registry.asked("POST", "/v2/count_leases", b"\x80", hangs=True))
     assert isinstance(answer.error, BodyTimeout)
     assert answer.headers["connection"] == "close"
 
 
 def test_a_client_that_leaves_before_the_end_of_its_call_changes_nothing(registry: Asgi, file: Path) -> None:
     body = METHODS["create_image"].encode_arguments({"image": image()})
-    assert registry.request("POST", "/v1/create_image", body, cut=True).status == 0
+    assert registry.request("POST", "/v2/create_image", body, cut=True).status == 0
     assert images(file) == 0
     assert registry.calls.inside == 0
 
@@ -204,10 +217,10 @@ def test_more_calls_than_may_wait_are_refused_at_once(database: SqlDatabase, fil
     async def ask() -> list[int]:
         with locked(file):
             # one runs, one waits
-            begun = [asyncio.create_task(registry.asked("POST", "/v1/create_image", body)) for body in bodies[:2]]
+            begun = [asyncio.create_task(registry.asked("POST", "/v2/create_image", body)) for body in bodies[:2]]
             while registry.calls.inside < 2:
                 await asyncio.sleep(0)
-            refused = [await registry.asked("POST", "/v1/create_image", body) for body in bodies[2:]]
+            refused = [await registry.asked("POST", "/v2/create_image", body) for body in bodies[2:]]
             assert all(isinstance(answer.error, NotProcessed) for answer in refused)
             assert not any(task.done() for task in begun)
         return [answer.status for answer in (*await asyncio.gather(*begun), *refused)]
@@ -224,10 +237,10 @@ def test_a_deadline_that_passes_in_the_queue_lets_the_call_undone(database: SqlD
 
     async def ask() -> list[int]:
         with locked(file):
-            first = asyncio.create_task(registry.asked("POST", "/v1/create_image", bodies[0]))
+            first = asyncio.create_task(registry.asked("POST", "/v2/create_image", bodies[0]))
             while registry.calls.inside < 1:
                 await asyncio.sleep(0)
-            second = asyncio.create_task(registry.asked("POST", "/v1/create_image", bodies[1], late))
+            second = asyncio.create_task(registry.asked("POST", "/v2/create_image", bodies[1], late))
             while registry.calls.inside < 2:
                 await asyncio.sleep(0)
             passed = time.monotonic() + 0.01
@@ -267,14 +280,16 @@ def test_a_client_that_may_not_go_on_is_told_to_connect_again(database: SqlDatab
     assert answer.headers["connection"] == "close"
 
 
-def test_hello_says_version_role_and_whether_the_schema_is_ready(database: SqlDatabase) -> None:
+def test_the_server_info_says_version_role_and_whether_the_schema_is_ready(database: SqlDatabase) -> None:
     with registry_on(database) as registry:
-        ready = msgspec.msgpack.decode(registry.request("GET", wire.HELLO, client=NODE).body, type=wire.Hello)
-    assert ready == wire.Hello(version=str(wire.VERSION), role=Role.API, ready=True, state="")
+        ready = msgspec.msgpack.decode(
+            registry.request("GET", wire.SERVER_INFO, client=NODE).body, type=wire.ServerInfo
+        )
+    assert ready == wire.ServerInfo(version=str(wire.VERSION), role=Role.API, ready=True, state="")
     with registry_on(database, schema_problem=lambda: "No tables.") as registry:
-        answer = registry.request("GET", wire.HELLO, headers={}, client=OPERATOR)
-    hello = msgspec.msgpack.decode(answer.body, type=wire.Hello)
-    assert hello == wire.Hello(version=str(wire.VERSION), role=Role.ADMIN, ready=False, state="No tables.")
+        answer = registry.request("GET", wire.SERVER_INFO, headers={}, client=OPERATOR)
+    info = msgspec.msgpack.decode(answer.body, type=wire.ServerInfo)
+    assert info == wire.ServerInfo(version=str(wire.VERSION), role=Role.ADMIN, ready=False, state="No tables.")
 
 
 @pytest.mark.parametrize("verb", ["GET", "HEAD"])
@@ -289,7 +304,7 @@ def test_each_call_leaves_a_line_with_its_outcome(registry: Asgi, caplog: pytest
     body = METHODS["get_image"].encode_arguments({"image_id": image().id, "viewer": ADMIN})
     registry.post("get_image", body)
     registry.post("no_such_method", headers={**VERSIONED, wire.REQUEST_ID_HEADER: "forged\nline"})
-    registry.request("POST", "/v1/get_image", b"", cut=True)
+    registry.request("POST", "/v2/get_image", b"", cut=True)
     first, second, third, fourth = caplog.records
     assert first.getMessage().startswith("192.0.2.7 node count_leases ok in 1 out 1 ")
     assert first.caller.request_id == "req-0815"
@@ -305,13 +320,13 @@ def test_calls_count_as_requests(database: SqlDatabase) -> None:
         with registry_on(database, recorder=recorder) as registry:
             registry.post("count_leases")
             registry.post("no_such_method")
-            registry.request("GET", wire.HELLO)
+            registry.request("GET", wire.SERVER_INFO)
             registry.request("GET", "/healthcheck")
         recorder.flush()
         for labels in (
-            {"method": "POST", "route": "/v1/count_leases", "status": "200"},
-            {"method": "POST", "route": "/v1/other", "status": "404"},
-            {"method": "GET", "route": "/v1/hello", "status": "200"},
+            {"method": "POST", "route": "/v2/count_leases", "status": "200"},
+            {"method": "POST", "route": "/v2/other", "status": "404"},
+            {"method": "GET", "route": "/v2/server_info", "status": "200"},
             {"method": "GET", "route": "/healthcheck", "status": "200"},
         ):
             assert recorder.registry.get_sample_value("glimpse_requests_total", labels) == 1.0, labels

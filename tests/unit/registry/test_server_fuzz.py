@@ -201,7 +201,9 @@ HEADER_NAMES = st.one_of(
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     verb=st.sampled_from(["GET", "POST", "HEAD", "PUT", "BREW"]),
-    path=st.one_of(st.text(max_size=20), st.sampled_from([*METHODS]).map(wire.PREFIX.__add__), st.just(wire.HELLO)),
+    path=st.one_of(
+        st.text(max_size=20), st.sampled_from([*METHODS]).map(wire.PREFIX.__add__), st.just(wire.SERVER_INFO)
+    ),
     headers=st.dictionaries(HEADER_NAMES, st.text(st.characters(max_codepoint=255), max_size=20), max_size=4),
     body=st.lists(st.binary(max_size=20), max_size=3),
 )
