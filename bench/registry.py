@@ -27,8 +27,9 @@ from pathlib import Path
 from glimpse.db.base_records import Viewer
 from glimpse.registry.certs import make_certificates
 from glimpse.registry.client import RegistryDatabase
-from glimpse.registry.options import Address, RegistryOptions
 from glimpse.registry.wire import VERSION, VERSION_HEADER, Role
+from glimpse.settings.database_url import Address
+from glimpse.settings.model import RegistryOptions
 
 HOST = "127.0.0.1"
 PAIRS = 1500

@@ -23,7 +23,7 @@ from glimpse.notify.all import build_notifier
 from glimpse.notify.base import Notifier
 from glimpse.services.store_markers import check_markers
 from glimpse.settings.model import Settings
-from glimpse.settings.pool_size import pool_of_jobs
+from glimpse.settings.startup import pool_of_jobs
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import Recorder
 

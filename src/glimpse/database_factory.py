@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from glimpse.db.base import Database
-from glimpse.registry.options import addresses, is_registry
+from glimpse.settings.database_url import addresses, is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import Settings
-from glimpse.settings.pool_size import pool_of_service, with_pool
+from glimpse.settings.startup import pool_of_service, with_pool
 from glimpse.telemetry.formatters import CALLER
 
 if TYPE_CHECKING:

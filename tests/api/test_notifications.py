@@ -19,8 +19,7 @@ from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.status import Status
 from glimpse.jobs.recovery import INTERRUPTED
 from glimpse.notify.log_driver import LOGGER
-from glimpse.notify.options import NotificationOptions
-from glimpse.settings.model import Stores, StoreSettings
+from glimpse.settings.model import NotificationOptions, Stores, StoreSettings
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions
 from tests.support.images import VALID

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from glimpse.signature.options import SignatureOptions
+from glimpse.settings.model import SignatureOptions
 from tests.support.needs import unavailable
 from tests.support.signing import Signer, new_signer
 from tests.support.wire import Wire, settings_in, wired

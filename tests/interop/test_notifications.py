@@ -23,8 +23,8 @@ from glimpse.domain.image import Image
 from glimpse.notify import events
 from glimpse.notify.all import build_notifier
 from glimpse.notify.notifier import QueuedNotifier
-from glimpse.notify.options import NotificationOptions
 from glimpse.notify.queue import Outbox
+from glimpse.settings.model import NotificationOptions
 from tests.support.needs import unavailable
 from tests.support.relay import Relay
 from tests.support.topic import RETRIES, Topic
@@ -120,7 +120,7 @@ def test_a_listener_of_the_messaging_library_gets_them(bus: Bus, image: Image) -
     """What telemetry uses; it would also take a context, of which there is none."""
     import oslo_messaging
 
-    from glimpse.settings.library_conf import library_conf
+    from glimpse.settings.oslo import library_conf
 
     got: list[tuple[dict[str, Any], str, str, Any, dict[str, Any]]] = []
     arrived = threading.Event()

@@ -20,9 +20,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from glimpse.errors import Invalid, Unavailable
+from glimpse.settings.model import SignatureOptions
 from glimpse.signature.all import LazyVerifiers
 from glimpse.signature.base import KeyManagerCaller
-from glimpse.signature.options import SignatureOptions
 from tests.support.needs import unavailable
 from tests.support.service import Service, free_port
 from tests.support.signing import Signer, new_signer

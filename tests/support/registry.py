@@ -28,11 +28,11 @@ from glimpse.launcher.options import ServeOptions
 from glimpse.registry.call_pool import CallPool
 from glimpse.registry.certs import make_certificates
 from glimpse.registry.client import RegistryDatabase
-from glimpse.registry.options import Address, RegistryOptions
 from glimpse.registry.server import RegistryApplication
 from glimpse.registry.tls import ServerTls, TlsFiles
 from glimpse.registry.wire import PREFIX, SERVER_INFO, VERSION_HEADER, Role
-from glimpse.settings.model import Secret, Settings
+from glimpse.settings.database_url import Address
+from glimpse.settings.model import RegistryOptions, Secret, Settings
 
 HOST = "127.0.0.1"
 #: Names of the client certificates, and their roles.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from glimpse.auth.errors import AuthSettingsError, AuthUnavailable
 from glimpse.extras import needs
 from glimpse.settings.errors import SettingsError
-from glimpse.settings.keystone import AUTHTOKEN, give_credentials
+from glimpse.settings.library_sections import AUTHTOKEN, give_credentials
 from glimpse.settings.model import Sections
 from glimpse.settings.oslo import give, library_configuration
 

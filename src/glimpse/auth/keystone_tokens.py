@@ -14,7 +14,7 @@ from glimpse.auth.base import Identity
 from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.keystone_options import Authtoken
 from glimpse.errors import Unauthenticated, Unavailable
-from glimpse.settings.keystone import AUTHTOKEN
+from glimpse.settings.library_sections import AUTHTOKEN
 
 LOG = logging.getLogger(__name__)
 

@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from glimpse.settings.defaults import default_of
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.inventory import BY_PLACE
 from glimpse.settings.load import Loaded, Sources, load
-from glimpse.settings.options import Kind
+from glimpse.settings.options import Kind, default_of
 from glimpse.settings.oslo import Given, environment_name
 from glimpse.stores.all import DRIVERS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from glimpse.settings.data_directory import embedded_database
+from glimpse.settings.files import embedded_database
 from glimpse.settings.model import Settings
 
 

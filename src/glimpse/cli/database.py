@@ -15,9 +15,8 @@ from glimpse.cli.startup_wait import tell_waiting
 from glimpse.database_factory import open_database, open_registry
 from glimpse.db.base import Database
 from glimpse.errors import GlimpseError
-from glimpse.registry.options import is_registry
+from glimpse.settings.database_url import is_registry, masked_url
 from glimpse.settings.errors import SettingsError
-from glimpse.settings.masking import masked_url
 from glimpse.settings.model import Settings
 
 if TYPE_CHECKING:

@@ -27,14 +27,14 @@ from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
 from glimpse.launcher import serve as launch
 from glimpse.launcher.handshake import make_server_context
 from glimpse.registry.call_pool import CallPool
-from glimpse.registry.options import is_registry
 from glimpse.registry.server import RegistryApplication
 from glimpse.registry.tls import ServerTls, TlsError, TlsFiles
 from glimpse.registry.wire import SERVER_KEEPS_IDLE, Role
+from glimpse.settings.database_url import is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.load import Loaded
 from glimpse.settings.model import RegistryServer, Settings
-from glimpse.settings.pool_size import with_pool
+from glimpse.settings.startup import with_pool
 from glimpse.telemetry import exposition, log
 from glimpse.telemetry.registry_metrics import RegistryMetrics
 

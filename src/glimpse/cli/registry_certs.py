@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from glimpse.registry.certs import AUTHORITY, SERVER, CertificatesError, make_certificates
-from glimpse.registry.options import DEFAULT_PORT, SCHEME, Address
 from glimpse.registry.wire import Role
+from glimpse.settings.database_url import DEFAULT_PORT, SCHEME, Address
 
 _ROLES = click.Choice([role.value for role in Role])
 

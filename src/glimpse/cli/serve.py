@@ -24,9 +24,9 @@ from glimpse.cli.database import failing_in_one_line, require_database
 from glimpse.cli.startup_checks import try_files, try_stores
 from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
 from glimpse.launcher import serve as launch
+from glimpse.settings.database_url import masked_url
 from glimpse.settings.errors import Faults
 from glimpse.settings.load import Loaded
-from glimpse.settings.masking import masked_url
 from glimpse.settings.model import Settings
 from glimpse.settings.startup import refusals
 from glimpse.telemetry import exposition, log

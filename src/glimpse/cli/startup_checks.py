@@ -15,7 +15,7 @@ from glimpse.notify.all import build_notifier
 from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_limits
-from glimpse.registry.options import is_registry
+from glimpse.settings.database_url import is_registry
 from glimpse.settings.errors import Faults, SettingsError
 from glimpse.settings.model import Settings
 from glimpse.signature.all import try_signatures

@@ -5,9 +5,9 @@ from __future__ import annotations
 from glimpse.notify.base import CountOutcome, Driver
 from glimpse.notify.log_driver import LogDriver
 from glimpse.notify.notifier import Accepts, QueuedNotifier, Route
-from glimpse.notify.options import NotificationOptions
 from glimpse.notify.queue import Outbox
 from glimpse.notify.routing import read_routes
+from glimpse.settings.model import NotificationOptions
 
 
 def build_notifier(options: NotificationOptions, count: CountOutcome | None = None) -> QueuedNotifier | None:

@@ -12,9 +12,9 @@ from typing import Any, Protocol, cast
 
 from glimpse.extras import needs
 from glimpse.notify.base import BrokerAway, Driver, Message, SendFailed
-from glimpse.notify.options import NotificationOptions
 from glimpse.settings.errors import SettingsError
-from glimpse.settings.library_conf import check_library_conf, library_conf
+from glimpse.settings.model import NotificationOptions
+from glimpse.settings.oslo import check_library_conf, library_conf
 
 try:
     with warnings.catch_warnings():

@@ -10,6 +10,7 @@ from oslo_policy import _checks as nodes
 from glimpse.errors import Unavailable
 from glimpse.policy.conditions import Decide
 from glimpse.policy.target import Credentials, Target
+from glimpse.settings.oslo import library_configuration
 
 if TYPE_CHECKING:
     from oslo_policy.policy import Enforcer
@@ -46,11 +47,10 @@ class ExternalChecks:
         return decide
 
     def _make_enforcer(self) -> Enforcer:
-        # Most installations have no such check, and need not wait for these two to be imported.
-        from oslo_config import cfg  # noqa: PLC0415
+        # Most installations have no such check, and need not wait for this to be imported.
         from oslo_policy import policy  # noqa: PLC0415
 
-        enforcer = policy.Enforcer(cfg.ConfigOpts(), use_conf=False, default_rule=self._default_rule)
+        enforcer = policy.Enforcer(library_configuration(), use_conf=False, default_rule=self._default_rule)
         for name, value in self._options.items():
             enforcer.conf.set_override(name, value, group="oslo_policy")
         enforcer.rules = policy.Rules(dict(self._checks), self._default_rule)

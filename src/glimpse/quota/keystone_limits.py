@@ -11,7 +11,7 @@ from glimpse.errors import GlimpseError, LimitExceeded, Unavailable
 from glimpse.extras import needs
 from glimpse.quota.base import RESOURCES, Limited, UsageOf
 from glimpse.settings.errors import SettingsError
-from glimpse.settings.keystone import LIMIT, give_credentials
+from glimpse.settings.library_sections import LIMIT, give_credentials
 from glimpse.settings.model import Sections
 from glimpse.settings.oslo import give, library_configuration
 

@@ -13,7 +13,6 @@ from glimpse.registry.client_tls import ClientTls
 from glimpse.registry.connection import AnswerLost, NotSent, NotTrusted, Unreachable
 from glimpse.registry.errors import NotProcessed
 from glimpse.registry.methods import METHODS, Kind, Method
-from glimpse.registry.options import Address, RegistryOptions
 from glimpse.registry.pool import Pool, Server, WrongVersion
 from glimpse.registry.wire import (
     CONTENT_TYPE,
@@ -24,6 +23,8 @@ from glimpse.registry.wire import (
     VERSION_HEADER,
     ServerInfo,
 )
+from glimpse.settings.database_url import Address
+from glimpse.settings.model import RegistryOptions
 
 #: Rounds over the servers that a call makes at most.
 _ROUNDS = 2

@@ -6,7 +6,7 @@ import logging
 import ssl
 from pathlib import Path
 
-from glimpse.registry.options import RegistryOptions
+from glimpse.settings.model import RegistryOptions
 
 LOG = logging.getLogger(__name__)
 

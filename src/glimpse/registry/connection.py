@@ -11,8 +11,8 @@ import ssl
 import time
 from typing import NamedTuple, NoReturn
 
-from glimpse.registry.options import Address
 from glimpse.registry.wire import MAX_BODY
+from glimpse.settings.database_url import Address
 
 #: Longest status line and headers of an answer, bytes.
 _HEAD = 16 * 1024

@@ -25,7 +25,6 @@ from glimpse.registry.connection import (
     raise_unreachable,
 )
 from glimpse.registry.errors import NotProcessed, RegistryDefect, RoleRefused, VersionRefused
-from glimpse.registry.options import Address, RegistryOptions
 from glimpse.registry.wire import (
     CLIENT_KEEPS_IDLE,
     SERVER_INFO,
@@ -35,6 +34,8 @@ from glimpse.registry.wire import (
     parse_version,
     version_refusal,
 )
+from glimpse.settings.database_url import Address
+from glimpse.settings.model import RegistryOptions
 
 LOG = logging.getLogger(__name__)
 

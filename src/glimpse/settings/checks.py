@@ -8,7 +8,7 @@ import re
 from typing import cast
 from urllib.parse import urlsplit
 
-from glimpse.registry.options import addresses, is_registry
+from glimpse.settings.database_url import addresses, is_registry
 
 IMPORT_METHODS = ("glance-direct", "web-download", "copy-image", "glance-download")
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "WARN", "INFO", "DEBUG", "NOTSET", "TRACE", "AUDIT")

@@ -7,9 +7,8 @@ from typing import Any, cast
 
 import msgspec
 
-from glimpse.settings.convert import from_text
 from glimpse.settings.model import Cors
-from glimpse.settings.options import Option
+from glimpse.settings.options import Option, from_text
 
 SECTION = "cors"
 _FURTHER = f"{SECTION}."

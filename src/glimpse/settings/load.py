@@ -8,20 +8,25 @@ from typing import Any
 
 import msgspec
 
-from glimpse.notify.options import NotificationOptions
-from glimpse.registry.options import RegistryOptions
 from glimpse.settings import stores as store_settings
-from glimpse.settings.convert import from_text
+from glimpse.settings.combined_options import build_auth, logging_fields, quota_fields
 from glimpse.settings.cors import cors_sections, more_cors, section_options
-from glimpse.settings.custom_schema import custom_schema
-from glimpse.settings.data_directory import data_directory, embedded_database, embedded_images
 from glimpse.settings.errors import Faults, SettingsError
-from glimpse.settings.identity import build_auth
-from glimpse.settings.inventory import OPTIONS, report
-from glimpse.settings.keystone import credential_sections, with_keystone
-from glimpse.settings.libraries import library_credential_sections, with_libraries
-from glimpse.settings.locate import configuration_files, search_directories
-from glimpse.settings.logging_levels import logging_fields
+from glimpse.settings.files import (
+    configuration_files,
+    custom_schema,
+    data_directory,
+    embedded_database,
+    embedded_images,
+    search_directories,
+)
+from glimpse.settings.inventory import OPTIONS, closest, report
+from glimpse.settings.library_sections import (
+    credential_sections,
+    library_credential_sections,
+    with_keystone,
+    with_libraries,
+)
 from glimpse.settings.model import (
     Api,
     Auth,
@@ -36,13 +41,17 @@ from glimpse.settings.model import (
     Locations,
     Logging,
     Metrics,
+    NotificationOptions,
     PolicySettings,
     Quotas,
+    RegistryOptions,
     RegistryServer,
     Secret,
     Settings,
+    SignatureOptions,
     UriFilter,
 )
+from glimpse.settings.options import from_text
 from glimpse.settings.oslo import (
     Files,
     Given,
@@ -55,10 +64,7 @@ from glimpse.settings.oslo import (
 )
 from glimpse.settings.own_options import OWN_OPTIONS, SECTION
 from glimpse.settings.startup import credential_warnings
-from glimpse.settings.storage_quota import quota_fields
 from glimpse.settings.store_options import Drivers, identity_options, store_section
-from glimpse.settings.suggestions import closest
-from glimpse.signature.options import SignatureOptions
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from glimpse.notify.options import NotificationOptions
-from glimpse.registry.options import RegistryOptions
-from glimpse.signature.options import SignatureOptions
-
 
 class Secret(str):
     """Text that is never printed: ``repr``, and every printed form of the settings, show ``***``."""
@@ -84,7 +80,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     #: a replica, for reads while ``synchronous_reader`` is false
     slave_connection: Secret | None = None
     synchronous_reader: bool = True
-    #: 0: no limit; None: see ``pool_size.py``
+    #: 0: no limit; None: see ``startup.py``
     max_pool_size: int | None = None
     max_overflow: int = 50
     pool_timeout: int | None = None
@@ -297,6 +293,57 @@ class RegistryServer(msgspec.Struct, frozen=True, kw_only=True):
     client_ca_file: Path | None = None
     #: name of a client certificate → ``api`` or ``admin``; empty: the certificates say it
     roles: Mapping[str, str] = {}
+
+
+class RegistryOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``[glimpse] registry_…``. Times in seconds; the files are PEM."""
+
+    #: the CA that signed the certificates of the registry's servers
+    ca_file: Path | None = None
+    #: this node's certificate, with its chain, and its key
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    #: for one call, everything included
+    timeout: float = 30.0
+    #: for one new connection, up to the first answer on it
+    connect_timeout: float = 5.0
+    #: connections to one server that each worker keeps open while they are idle
+    pool_size: int = 8
+
+
+class NotificationOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``[oslo_messaging_notifications]`` with what belongs to it from ``[DEFAULT]`` (configuration 3, 5.4 and 5.5).
+
+    ``retry`` is how often a message is tried again: -1 for ever, 0 never. ``library`` holds the texts of
+    the sections and options of the messaging library; they contain passwords and are therefore not shown.
+    """
+
+    drivers: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ("notifications",)
+    retry: int = -1
+    publisher_id: str = "image.localhost"
+    disabled: tuple[str, ...] = ()
+    routing_config: str = ""
+    library: Mapping[str, Mapping[str, str]] = {}
+
+    def __repr__(self) -> str:
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__ if name != "library")
+        return f"NotificationOptions({', '.join(f'{name}={value!r}' for name, value in shown)})"
+
+
+class SignatureOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Verification of signed images (configuration 5.8); ``trusted_certificates`` are ids in the key manager.
+
+    With them, a signing certificate must be in force and lead to one of them; without, as in Glance, nobody looks
+    at its dates and issuer. ``library`` holds the texts of the key manager's sections; they contain passwords and are
+    therefore not shown.
+    """
+
+    trusted_certificates: tuple[str, ...] = ()
+    library: Mapping[str, Mapping[str, str]] = {}
+
+    def __repr__(self) -> str:
+        return f"SignatureOptions(trusted_certificates={self.trusted_certificates!r})"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,14 @@
-"""What an option is: its place, its type, what it may hold, and which field of the settings it sets."""
+"""What an option is: its place, its type, what it may hold, which field of the settings it sets, and its default."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
+
+from glimpse.settings.model import Secret, Settings
 
 Kind = Literal["string", "integer", "number", "boolean", "list", "bounded", "map", "multi"]
 
@@ -68,3 +71,56 @@ def _bounds(minimum: float | None, maximum: float | None) -> str:
     if minimum is not None:
         return f" of at least {minimum:g}"
     return f" of at most {maximum:g}" if maximum is not None else ""
+
+
+# ------------------------------------------------- Plain values, as files have them, into the structs of the settings
+
+T = TypeVar("T")
+
+
+def from_text(fields: Mapping[str, Any], kind: type[T]) -> T:
+    """A ``kind`` of these fields; texts become paths and secrets where it asks for them.
+
+    :raises msgspec.ValidationError: a value does not fit its field.
+    """
+    return msgspec.convert(fields, kind, dec_hook=_from_str)
+
+
+def _from_str(kind: type[Any], value: Any) -> Any:
+    if kind is Path:
+        return Path(value).expanduser()
+    if kind is Secret:
+        return Secret(value)
+    raise NotImplementedError(f"no option is of type {kind.__name__}")
+
+
+# ----------------------------------------------- The default of an option as a text, for documentation and ``--help``
+
+
+def default_of(option: Option) -> str:
+    """What an option is when nobody sets it, in Markdown.
+
+    :raises LookupError: it sets no field of the settings, and has no ``default_text``.
+    """
+    if option.default_text is not None:
+        return option.default_text
+    if option.target is None:
+        raise LookupError(f"{option.place} needs a default_text")
+    part, _, field = option.target.partition(".")
+    types = {found.name: found.type for found in msgspec.structs.fields(Settings)}
+    defaults = {found.name: found.default for found in msgspec.structs.fields(types[part])}
+    return written(defaults[field])
+
+
+def written(value: Any, *, octal: bool = False) -> str:
+    """A value of an option in Markdown; ``octal`` for the modes of files."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple | dict):
+        names = [str(name) for name in cast("Iterable[object]", value)]
+        return f"`{', '.join(names)}`" if names else "empty"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{value:o}`" if octal else f"`{value}`"

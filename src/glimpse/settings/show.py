@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import msgspec
 
-from glimpse.notify.options import LIBRARY_OPTIONS
+from glimpse.settings.database_url import MASK, masked_url
 from glimpse.settings.inventory import OPTIONS
-from glimpse.settings.masking import MASK, masked_url
+from glimpse.settings.library_sections import MESSAGING_OPTIONS
 from glimpse.settings.model import Secret, Settings, StoreSettings
-from glimpse.settings.pool_size import pool_of_service
+from glimpse.settings.startup import pool_of_service
 from glimpse.settings.store_options import OCTAL, REPEATED, driver_options
 from glimpse.settings.stores import SINGLE
 from glimpse.settings.unread_options import LIBRARY_SECRETS, OF_LIBRARIES
@@ -22,7 +22,7 @@ Shown = dict[str, dict[str, Any]]
 
 _BRACKETED = frozenset({option.name for option in OPTIONS if option.kind == "bounded"})
 #: Options of other sections that libraries read.
-_READ_ELSEWHERE = frozenset(name for _, name in LIBRARY_OPTIONS)
+_READ_ELSEWHERE = frozenset(name for _, name in MESSAGING_OPTIONS)
 
 _REPEATED_LINES = REPEATED | {option.name for option in OPTIONS if option.kind == "multi"}
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from glimpse.settings.convert import from_text
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.inventory import RESERVED_SECTIONS
 from glimpse.settings.model import Stores, StoreSettings
+from glimpse.settings.options import from_text
 from glimpse.settings.store_options import Drivers, parsed
 
 Values = Mapping[tuple[str, str], Any]

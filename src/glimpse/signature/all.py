@@ -8,8 +8,8 @@ import threading
 from glimpse.errors import Invalid
 from glimpse.extras import needs
 from glimpse.settings.errors import SettingsError
+from glimpse.settings.model import SignatureOptions
 from glimpse.signature.base import KeyManagerCaller, Properties, SignatureVerifier, SignatureVerifiers
-from glimpse.signature.options import SignatureOptions
 
 LOG = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from keystoneauth1.exceptions.connection import ConnectionError as NoConnection
 from oslo_context.context import RequestContext
 
 from glimpse.errors import Invalid, Unavailable
-from glimpse.settings.library_conf import library_conf
+from glimpse.settings.model import SignatureOptions
+from glimpse.settings.oslo import library_conf
 from glimpse.signature.base import (
     CERTIFICATE,
     HASH_METHOD,
@@ -31,7 +32,6 @@ from glimpse.signature.base import (
     Properties,
     SignatureVerifier,
 )
-from glimpse.signature.options import SignatureOptions
 
 LOG = logging.getLogger(__name__)
 

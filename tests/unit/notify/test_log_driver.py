@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from glimpse.notify.all import build_notifier
-from glimpse.notify.options import NotificationOptions
+from glimpse.settings.model import NotificationOptions
 
 
 def test_a_line_of_json_at_the_level_of_the_priority(caplog: pytest.LogCaptureFixture) -> None:

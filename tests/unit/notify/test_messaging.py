@@ -12,8 +12,8 @@ import pytest
 from glimpse.notify.all import build_notifier
 from glimpse.notify.base import BrokerAway, SendFailed
 from glimpse.notify.notifier import QueuedNotifier
-from glimpse.notify.options import NotificationOptions
 from glimpse.settings.errors import SettingsError
+from glimpse.settings.model import NotificationOptions
 from tests.support.needs import unavailable
 
 try:
@@ -160,7 +160,7 @@ def test_without_the_package_the_operator_is_told_which() -> None:
 import sys
 sys.modules["oslo_messaging"] = None
 from glimpse.notify.all import build_notifier
-from glimpse.notify.options import NotificationOptions
+from glimpse.settings.model import NotificationOptions
 from glimpse.settings.errors import SettingsError
 try:
     build_notifier(NotificationOptions(drivers=("messagingv2",)))

@@ -13,8 +13,8 @@ import pytest
 from glimpse.notify.all import build_notifier
 from glimpse.notify.base import Message
 from glimpse.notify.notifier import QueuedNotifier, Route
-from glimpse.notify.options import NotificationOptions
 from glimpse.notify.queue import Outbox
+from glimpse.settings.model import NotificationOptions
 from tests.unit.notify.conftest import ListDriver
 
 Counted = list[tuple[str, str]]
@@ -140,7 +140,7 @@ class TestBuilding:
 import sys, threading
 from glimpse.notify import events
 from glimpse.notify.all import build_notifier
-from glimpse.notify.options import NotificationOptions
+from glimpse.settings.model import NotificationOptions
 notifier = build_notifier(NotificationOptions(drivers=("log",)))
 assert threading.active_count() == 1
 assert not {"oslo_messaging", "oslo_config", "kombu", "eventlet"} & set(sys.modules)

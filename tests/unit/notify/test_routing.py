@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from glimpse.notify.all import build_notifier
-from glimpse.notify.options import NotificationOptions
 from glimpse.notify.routing import read_routes
 from glimpse.settings.errors import SettingsError
+from glimpse.settings.model import NotificationOptions
 
 ROUTES = """
 group_1:

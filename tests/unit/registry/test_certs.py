@@ -13,9 +13,9 @@ from cryptography import x509
 
 from glimpse.cli.main import main
 from glimpse.registry.certs import CertificatesError, make_certificates
-from glimpse.registry.options import addresses
 from glimpse.registry.tls import ServerTls
 from glimpse.registry.wire import Role
+from glimpse.settings.database_url import addresses
 from glimpse.settings.load import Sources, load
 from glimpse.settings.model import Settings
 from glimpse.stores.all import DRIVERS

@@ -26,9 +26,9 @@ from glimpse.registry import pool
 from glimpse.registry.client import RegistryDatabase
 from glimpse.registry.client_tls import ClientTlsError
 from glimpse.registry.errors import RegistryDefect, RoleRefused
-from glimpse.registry.options import Address, RegistryOptions
 from glimpse.registry.wire import VERSION, Role, ServerInfo
-from glimpse.settings.model import DatabaseSettings, Secret
+from glimpse.settings.database_url import Address
+from glimpse.settings.model import DatabaseSettings, RegistryOptions, Secret
 from tests.contract.db.examples import OWNER, image
 from tests.support.private_ca import Pair, authority, unwanted, without_role
 from tests.support.registry import HOST, Registry, certificates, client_options

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from glimpse.settings.pool_size import pool_of_jobs, pool_of_service, with_pool
 from glimpse.settings.show import as_text, shown
+from glimpse.settings.startup import pool_of_jobs, pool_of_service, with_pool
 from tests.unit.settings.conftest import Loader
 
 ALL = """

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from glimpse.cli.main import COMMANDS
-from glimpse.settings.defaults import default_of, written
 from glimpse.settings.inventory import OPTIONS
-from glimpse.settings.options import Option
+from glimpse.settings.options import Option, default_of, written
 from glimpse.settings.oslo import environment_name
 from glimpse.settings.store_options import OCTAL, driver_options
 from glimpse.stores.all import DRIVERS

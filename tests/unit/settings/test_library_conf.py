@@ -6,7 +6,7 @@ import pytest
 from oslo_config import cfg
 
 from glimpse.settings.errors import SettingsError
-from glimpse.settings.library_conf import check_library_conf, library_conf
+from glimpse.settings.oslo import check_library_conf, library_conf
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from glimpse.settings.database_url import masked_url
 from glimpse.settings.load import Sources, load
-from glimpse.settings.masking import masked_url
 from glimpse.settings.model import DatabaseSettings, Secret, Settings, Stores, StoreSettings
 from glimpse.settings.show import as_json, as_text
 from tests.unit.settings.conftest import DRIVERS

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from glimpse.settings.errors import SettingsError
+from glimpse.settings.files import configuration_files
 from glimpse.settings.load import Sources, load
-from glimpse.settings.locate import configuration_files
 from glimpse.stores.filesystem.options import FilesystemOptions
 from tests.unit.settings.conftest import DRIVERS, Loader
 

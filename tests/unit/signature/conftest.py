@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from glimpse.settings.model import SignatureOptions
 from glimpse.signature.all import LazyVerifiers
-from glimpse.signature.options import SignatureOptions
 from tests.support.needs import unavailable
 from tests.support.signing import Signer
 

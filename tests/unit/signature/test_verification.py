@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from glimpse.errors import Invalid
+from glimpse.settings.model import SignatureOptions
 from glimpse.signature.base import SIGNATURE_PROPERTIES, KeyManagerCaller, is_signed
-from glimpse.signature.options import SignatureOptions
 from tests.support.signing import HASHES, Signer, new_signer
 from tests.unit.signature.conftest import MakeVerifiers
 
@@ -167,7 +167,7 @@ sys.modules["cursive"] = None
 from glimpse.errors import Invalid
 from glimpse.signature.all import LazyVerifiers
 from glimpse.signature.base import KeyManagerCaller
-from glimpse.signature.options import SignatureOptions
+from glimpse.settings.model import SignatureOptions
 try:
     LazyVerifiers(SignatureOptions()).open({}, KeyManagerCaller())
 except Invalid as error:

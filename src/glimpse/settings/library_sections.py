@@ -1,4 +1,4 @@
-"""Options that Keystone's libraries read themselves (configuration 5.7 and 7): kept as text, given to them as text.
+"""Options that libraries read themselves (configuration 5.4 to 5.8 and 7): kept as text, given to them as text.
 
 Their names and meanings are the libraries' own, so they are not written down again here. What is checked at start is
 that each value is of the type that the library asks for.
@@ -7,7 +7,7 @@ that each value is of the type that the library asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -15,10 +15,11 @@ from glimpse.settings.errors import SettingsError
 from glimpse.settings.inventory import OPTIONS, State, state_of
 from glimpse.settings.model import Secret, Sections, Settings
 from glimpse.settings.options import Option
-from glimpse.settings.oslo import Files, environment_name, give, normal_section, read
+from glimpse.settings.oslo import ConfigOpts, Files, Place, environment_name, give, normal_section, read
 
-if TYPE_CHECKING:
-    from oslo_config import cfg
+# Options that Keystone's libraries read themselves (configuration 5.7 and 7): kept as text, given to them as text
+# Their names and meanings are the libraries' own, so they are not written down again here. What is checked at start is
+# that each value is of the type that the library asks for.
 
 AUTHTOKEN = "keystone_authtoken"
 LIMIT = "oslo_limit"
@@ -68,7 +69,7 @@ def _texts(section: str, files: Files, environ: Mapping[str, str]) -> dict[str, 
     return {option.name: Secret(values[option.place]) for option in options if option.place in values}
 
 
-def give_credentials(conf: cfg.ConfigOpts, section: str, sections: Sections) -> str:
+def give_credentials(conf: ConfigOpts, section: str, sections: Sections) -> str:
     """Tell ``conf`` how the service itself logs in to Keystone; returns the section that says it.
 
     Needs keystoneauth1.
@@ -94,3 +95,44 @@ def give_credentials(conf: cfg.ConfigOpts, section: str, sections: Sections) -> 
         raise SettingsError.of_option(credentials, "auth_type", f"must be one of {known}", value=kind) from error
     give(conf, credentials, loading.get_auth_plugin_conf_options(plugin), sections.get(credentials, {}))
     return credentials
+
+
+# The texts of sections that the message bus and the key manager read themselves (configuration 5.4 to 5.8)
+
+#: Sections that are the messaging library's own, and what it reads of others.
+MESSAGING_SECTIONS = ("oslo_messaging_rabbit", "oslo_messaging_kafka")
+MESSAGING_OPTIONS = (
+    ("DEFAULT", "transport_url"),
+    ("DEFAULT", "control_exchange"),
+    ("oslo_messaging_notifications", "transport_url"),
+)
+#: Sections that the key manager's library reads.
+KEY_MANAGER_SECTIONS = ("key_manager", "barbican", "barbican_service_user", "vault")
+
+
+def with_libraries(
+    settings: Settings, values: Mapping[Place, Any], files: Files, environ: Mapping[str, str]
+) -> Settings:
+    """``settings`` with the texts that notifications need, where there are drivers, and signatures.
+
+    :raises SettingsError: a value names another option that does not exist.
+    """
+    signatures = msgspec.structs.replace(settings.signatures, library=_texts_of(KEY_MANAGER_SECTIONS, files, environ))
+    settings = msgspec.structs.replace(settings, signatures=signatures)
+    if not settings.notifications.drivers:
+        return settings
+    bus = dict(_texts_of(MESSAGING_SECTIONS, files, environ))
+    for section, name in MESSAGING_OPTIONS:
+        if (section, name) in values:
+            bus[section] = {**bus.get(section, {}), name: Secret(values[section, name])}
+    return msgspec.structs.replace(settings, notifications=msgspec.structs.replace(settings.notifications, library=bus))
+
+
+def library_credential_sections(settings: Settings) -> set[str]:
+    """Sections of the operator's naming that hold nothing but credentials for Keystone."""
+    return set(settings.signatures.library) - set(KEY_MANAGER_SECTIONS)
+
+
+def _texts_of(sections: tuple[str, ...], files: Files, environ: Mapping[str, str]) -> Sections:
+    found = {name: texts for section in sections for name, texts in sections_of(section, files, environ).items()}
+    return {name: texts for name, texts in found.items() if texts}

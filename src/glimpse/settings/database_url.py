@@ -1,10 +1,50 @@
-"""What stands in for secrets wherever settings or log lines are shown (ARCHITECTURE.md, Data safety, rule 7)."""
+"""URLs of databases: those that name a registry, and how each is shown without its secrets.
+
+What stands in for secrets wherever settings or log lines are shown: ARCHITECTURE.md, Data safety, rule 7.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from glimpse.registry.options import is_registry
+SCHEME = "registry+https"
+DEFAULT_PORT = 9191
+
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
+
+
+class Address(NamedTuple):
+    """Where a server of the registry listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_registry(url: str) -> bool:
+    """Whether the URL of a database names a registry."""
+    return url.partition("://")[0].lower() == SCHEME
+
+
+def addresses(url: str) -> tuple[Address, ...]:
+    """The servers of ``registry+https://host:port[,host:port…]``, in their order.
+
+    :raises ValueError: the URL has another form.
+    """
+    rest = url.partition("://")[2].removesuffix("/")
+    return tuple(dict.fromkeys(_address(part) for part in rest.split(",")))
+
+
+def _address(text: str) -> Address:
+    match = _ADDRESS.fullmatch(text)
+    port = int((match and match["port"]) or DEFAULT_PORT)
+    if match is None or not 0 < port < 65536:
+        raise ValueError("no address of a server")
+    return Address(match["v6"] or match["name"], port)
+
 
 MASK = "***"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glimpse.registry.options import DEFAULT_PORT, Address, addresses, is_registry
+from glimpse.settings.database_url import DEFAULT_PORT, Address, addresses, is_registry
 
 
 @pytest.mark.parametrize(
