@@ -1,0 +1,94 @@
+"""Tables of the reference that the code can confirm: options, policy rules and options of stores."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from glimpse.policy.rules import RULES
+from glimpse.settings.inventory import OPTIONS, State, state_of
+from glimpse.settings.store_options import driver_options
+from glimpse.stores.all import DRIVERS
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+#: What the column "Glimpse" of configuration 3 and 4 may say of an option in each state.
+SAID_OF = {State.USED: {"yes"}, State.NOT_USED_YET: {"not yet", "no"}}
+
+
+def rows(file: str, section: str) -> Iterator[list[str]]:
+    """Cells of each row of the tables between the heading ``section`` and the next one."""
+    text = (REFERENCE / file).read_text(encoding="utf-8")
+    found = re.search(rf"(?ms)^#+ {re.escape(section)} .*?$(.*?)(?=^#|\Z)", text)
+    assert found, f"{file} has no section {section}"
+    for line in found[1].splitlines():
+        if line.startswith("| ") and not line.startswith(("| option", "| section.option", "| Rule")):
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def names_in(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def described_options() -> Iterator[tuple[str, str, str]]:
+    """Section, name, and what the column "Glimpse" says, of every option in configuration 3 and 4."""
+    for number in ("3", "4"):
+        for cells in rows("configuration/options.md", number):
+            names = [name for name in names_in(cells[0]) if "…" not in name and not re.fullmatch(r"\[\w+\]", name)]
+            said = cells[4].split(", ")
+            section = "DEFAULT"
+            for position, name in enumerate(names):
+                found = re.fullmatch(r"\[(\w+)\] (\w+)", name)
+                section, name = (found[1], found[2]) if found else (section, name)  # noqa: PLW2901
+                yield section, name, said[position] if len(said) > 1 else said[0]
+
+
+DESCRIBED = list(described_options())
+
+
+@pytest.mark.parametrize(("section", "name", "said"), DESCRIBED, ids=[f"{one}.{name}" for one, name, _ in DESCRIBED])
+def test_an_option_has_the_effect_that_the_reference_says(section: str, name: str, said: str) -> None:
+    assert said in SAID_OF[state_of(section, name)]
+
+
+def test_every_option_of_these_sections_that_glance_has_is_described() -> None:
+    sections = {section for section, _, _ in DESCRIBED} - {"DEFAULT"}
+    known = {(option.section, option.name) for option in OPTIONS if option.section in sections}
+    assert known <= {(section, name) for section, name, _ in DESCRIBED}
+
+
+def policy_rows() -> Iterator[tuple[str, str]]:
+    for cells in rows("imports-and-stores/policies-and-options.md", "11"):
+        for name in names_in(cells[0]):
+            if cells[1].startswith("`") and "(V)" not in cells[1]:
+                yield name, names_in(cells[1])[0]
+
+
+@pytest.mark.parametrize(("name", "check"), list(policy_rows()))
+def test_a_rule_has_the_default_that_the_reference_says(name: str, check: str) -> None:
+    assert {rule.name: rule.check for rule in RULES}[name] == check
+
+
+#: Defaults as the tables of store-formats write them.
+WRITTEN = {None: "none", (): "none", False: "false", True: "true"}
+
+
+@pytest.mark.parametrize(("kind", "section"), [("file", "5.5"), ("http", "6")])
+def test_options_of_stores_are_those_of_the_reference(kind: str, section: str) -> None:
+    defaults = DRIVERS[kind].options()
+    described = {
+        names_in(cells[0])[0]: cells[2].strip("*`").removesuffix(" (off)")
+        for cells in rows("store-formats/filesystem-and-http.md", section)
+    }
+    options = {
+        option.name: operator.attrgetter(option.name)(defaults)
+        for option in driver_options(DRIVERS[kind].options, "glance_store")
+    }
+    assert described == {
+        name: str(value) if isinstance(value, (int, str, dict)) and not isinstance(value, bool) else WRITTEN[value]
+        for name, value in options.items()
+    }
