@@ -47,7 +47,7 @@ def definitions(contents: list[NamespaceContent]) -> list[dict[str, Any]]:
 
 def test_it_is_complete() -> None:
     contents = default_catalog()
-    # metadefs (catalog), section 1, column of release 33.0.0
+    # metadefs 17.1, column of release 33.0.0
     assert len(contents) == 32
     assert sum(len(content.properties) for content in contents) == 134
     assert sum(len(content.objects) for content in contents) == 23
@@ -61,7 +61,7 @@ def test_it_is_complete() -> None:
 
 
 def test_its_kinds_of_values() -> None:
-    # metadefs (catalog), section 2, less the two definitions that 33.0.0 removed (both are texts)
+    # metadefs 17.2, less the two definitions that 33.0.0 removed (both are texts)
     kinds = [definition["type"] for definition in definitions(default_catalog())]
     counts = {kind: kinds.count(kind) for kind in set(kinds)}
     assert counts == {"string": 138, "integer": 50, "boolean": 6, "array": 2, "number": 1}
