@@ -1,4 +1,4 @@
-"""Tables of the reference that the code can confirm: options, policy rules and options of stores."""
+"""Tables of the reference that the code can confirm: options, policy rules, options of stores, columns of tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from glimpse.db.sql import tables
 from glimpse.policy.rules import RULES
 from glimpse.settings.inventory import OPTIONS, State, state_of
 from glimpse.settings.store_options import driver_options
@@ -73,10 +75,6 @@ def test_a_rule_has_the_default_that_the_reference_says(name: str, check: str) -
     assert {rule.name: rule.check for rule in RULES}[name] == check
 
 
-#: Defaults as the tables of store-formats write them.
-WRITTEN = {None: "none", (): "none", False: "false", True: "true"}
-
-
 @pytest.mark.parametrize(("kind", "section"), [("file", "5.5"), ("http", "6")])
 def test_options_of_stores_are_those_of_the_reference(kind: str, section: str) -> None:
     defaults = DRIVERS[kind].options()
@@ -88,7 +86,43 @@ def test_options_of_stores_are_those_of_the_reference(kind: str, section: str) -
         option.name: operator.attrgetter(option.name)(defaults)
         for option in driver_options(DRIVERS[kind].options, "glance_store")
     }
-    assert described == {
-        name: str(value) if isinstance(value, (int, str, dict)) and not isinstance(value, bool) else WRITTEN[value]
-        for name, value in options.items()
-    }
+    assert described == {name: as_written(value) for name, value in options.items()}
+
+
+def as_written(default: object) -> str:
+    """A default as the tables of store-formats write it."""
+    if default is None or default == ():
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+#: Columns that the reference describes once for most tables.
+SOFT_DELETE = {"created_at": False, "updated_at": True, "deleted_at": True, "deleted": False}
+
+
+def columns_described(section: str) -> dict[str, bool]:
+    """Columns in their order, and whether they are nullable, of a section of database 3."""
+    found: dict[str, bool] = {}
+    for cells in rows("database/tables.md", section):
+        if cells[0] == "column":
+            continue
+        names = names_in(cells[0])
+        found |= SOFT_DELETE if cells[1] == "as in 3.2" else {names[0]: cells[2] == "yes"}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("section", "table"),
+    [
+        ("3.1", tables.images),
+        ("3.2", tables.image_properties),
+        ("3.3", tables.image_locations),
+        ("3.4", tables.image_members),
+        ("3.5", tables.image_tags),
+        ("3.6", tables.tasks),
+        ("3.7", tables.task_info),
+    ],
+    ids=str,
+)
+def test_a_table_has_the_columns_that_the_reference_says(section: str, table: sa.Table) -> None:
+    assert list(columns_described(section).items()) == [(column.name, column.nullable) for column in table.columns]
