@@ -15,15 +15,15 @@ _FURTHER = f"{SECTION}."
 
 
 def _header_text(value: object) -> str | None:
-    """Names that can stand in a header."""
+    """Check that the values are valid header names or methods."""
     for item in cast("list[str]", value):
         if not (item.isascii() and item.isprintable() and not set(item) & set(' ,;"')):
-            return f"must be names without blanks, and {item!r} is none"
+            return f"must be header names without blanks, not {item!r}"
     return None
 
 
 def section_options(section: str) -> tuple[Option, ...]:
-    """The options of ``[cors]``, or of another section of the same form."""
+    """Return the options of ``[cors]`` or of a section ``[cors.NAME]``."""
     common = section == SECTION
 
     def target(name: str) -> str | None:
@@ -32,20 +32,20 @@ def section_options(section: str) -> tuple[Option, ...]:
     return (
         Option(
             section=section, name="allowed_origin", kind="list", target=target("allowed_origin"),
-            default_text="none: nothing is sent for browsers",
-            help="Origins whose pages may use the API, for instance `https://dashboard.example.net`; `*`: any.",
+            default_text="none: no CORS headers are sent",
+            help="Origins whose pages may use the API, for instance `https://dashboard.example.net`; `*`: any origin.",
         ),
         Option(
             section=section, name="allow_credentials", kind="boolean", target=target("allow_credentials"),
-            help="Those pages may send the browser's own credentials.",
+            help="Allow those pages to send the browser's credentials.",
         ),
         Option(
             section=section, name="expose_headers", kind="list", target=target("expose_headers"), check=_header_text,
-            help="Headers of answers that those pages may read.",
+            help="Response headers that those pages may read.",
         ),
         Option(
             section=section, name="max_age", kind="integer", minimum=0, target=target("max_age"),
-            help="Seconds that a browser may remember what it was allowed; 0: not said.",
+            help="Seconds that a browser may cache this permission; 0: the header is not sent.",
         ),
         Option(
             section=section, name="allow_methods", kind="list", target=target("allow_methods"), check=_header_text,
@@ -53,8 +53,8 @@ def section_options(section: str) -> tuple[Option, ...]:
         ),
         Option(
             section=section, name="allow_headers", kind="list", target=target("allow_headers"), check=_header_text,
-            help="Headers that those pages may send, beside the ones that every page may. `X-Image-Meta-Store` and "
-            "`X-OpenStack-Image-Size` have to be added where they are to be sent.",
+            help="Headers that those pages may send, in addition to those that every page may send. Add "
+            "`X-Image-Meta-Store` and `X-OpenStack-Image-Size` if the pages need them.",
         ),
     )  # fmt: skip
 
@@ -63,12 +63,12 @@ CORS_OPTIONS = section_options(SECTION)
 
 
 def cors_sections(sections: Iterable[str]) -> tuple[str, ...]:
-    """Those of ``sections`` that are ``[cors.NAME]``, in a fixed order."""
+    """Return the sections named ``[cors.NAME]``, sorted."""
     return tuple(sorted(section for section in sections if section.startswith(_FURTHER)))
 
 
 def more_cors(sections: Iterable[str], values: Mapping[tuple[str, str], Any], common: Cors) -> dict[str, Cors]:
-    """The groups of ``[cors.NAME]`` by section; what one leaves out it has from ``common``, but for the origins."""
+    """Build the group of each section ``[cors.NAME]``; missing options come from ``common``, except the origins."""
     inherited = {**msgspec.structs.asdict(common), "allowed_origin": ()}
     groups: dict[str, Cors] = {}
     for section in sections:

@@ -17,14 +17,14 @@ _LISTEN = (
     ),
     Option(
         section="DEFAULT", name="workers", kind="integer", minimum=0, maximum=1024, target="listen.workers",
-        help="Worker processes; 0 means one, as it did in the field.",
+        help="Worker processes; 0 means one, as in Glance.",
     ),
 )  # fmt: skip
 
 _API = (
     Option(
         section="DEFAULT", name="public_endpoint", kind="string", target="api.public_endpoint", check=checks.http_url,
-        default_text="none: the address of the request", help="Base URL in the version list.",
+        default_text="none: the URL of the request", help="Base URL in the version list.",
     ),
     Option(
         section="DEFAULT", name="allow_anonymous_access", kind="boolean", target="auth.allow_anonymous_access",
@@ -32,20 +32,20 @@ _API = (
     ),
     Option(
         section="DEFAULT", name="max_request_id_length", kind="integer", minimum=0,
-        target="limits.max_request_id_length", help="Longest `X-OpenStack-Request-ID` that is taken; 0: no limit.",
+        target="limits.max_request_id_length", help="Longest `X-OpenStack-Request-ID` that is accepted; 0: no limit.",
     ),
     Option(
         section="DEFAULT", name="show_image_direct_url", kind="boolean", target="api.show_image_direct_url",
-        help="Images have the field `direct_url`.",
+        help="Show the field `direct_url` of images.",
     ),
     Option(
         section="DEFAULT", name="show_multiple_locations", kind="boolean", target="api.show_multiple_locations",
-        help="Images have the field `locations`, and it can be changed.",
+        help="Show the field `locations` of images, and allow changing it.",
     ),
     Option(
         section="oslo_middleware", name="enable_proxy_headers_parsing", kind="boolean",
         target="api.enable_proxy_headers_parsing",
-        help="`Forwarded` and `X-Forwarded-*` change the URLs in answers and the address of the caller.",
+        help="Use `Forwarded` and `X-Forwarded-*` for the URLs in responses and for the client's address.",
     ),
     *CORS_OPTIONS,
     Option(
@@ -54,118 +54,119 @@ _API = (
     ),
     Option(
         section="paste_deploy", name="flavor", kind="string", default_text="none",
-        help="Says whether callers come with Keystone tokens, where `[glimpse] auth` does not say it.",
+        help="A keystone flavor selects auth `keystone` if `[glimpse] auth` is not set.",
     ),
 )  # fmt: skip
 
 _LIMITS = (
     Option(
         section="DEFAULT", name="image_property_quota", kind="integer", target="limits.image_property_quota",
-        help="Custom properties of one image; negative: no limit.",
+        help="Maximum number of custom properties per image; negative: no limit.",
     ),
     Option(
         section="DEFAULT", name="image_tag_quota", kind="integer", target="limits.image_tag_quota",
-        help="Tags of one image; negative: no limit.",
+        help="Maximum number of tags per image; negative: no limit.",
     ),
     Option(
         section="DEFAULT", name="image_member_quota", kind="integer", target="limits.image_member_quota",
-        help="Members of one image; negative: no limit.",
+        help="Maximum number of members per image; negative: no limit.",
     ),
     Option(
         section="DEFAULT", name="image_location_quota", kind="integer", target="limits.image_location_quota",
-        help="Locations of one image; negative: no limit.",
+        help="Maximum number of locations per image; negative: no limit.",
     ),
     Option(
         section="DEFAULT", name="user_storage_quota", kind="string", check=checks.storage_quota,
         target="quotas.user_storage_quota", default_text="`0`: no limit",
-        help="Bytes that all images of one project may have together, copies counted: digits, and perhaps B, KB, MB, "
-        "GB or TB. Without effect with `use_keystone_limits`.",
+        help="Total bytes that the images of one project may use, counting every copy: a number, optionally with "
+        "B, KB, MB, GB or TB. Ignored with `use_keystone_limits`.",
     ),
     Option(
         section="DEFAULT", name="use_keystone_limits", kind="boolean", target="quotas.use_keystone_limits",
-        help="Projects have the limits that are registered in Keystone; see `[oslo_limit]`.",
+        help="Enforce the project limits registered in Keystone; see `[oslo_limit]`.",
     ),
     Option(
         section="DEFAULT", name="image_size_cap", kind="integer", minimum=1, maximum=1 << 63,
-        target="limits.image_size_cap", help="Largest image, in bytes.",
+        target="limits.image_size_cap", help="Maximum size of an image, in bytes.",
     ),
     Option(
         section="DEFAULT", name="limit_param_default", kind="integer", minimum=1, target="limits.limit_param_default",
-        help="Entries of a page where the request does not say it; cut to `api_limit_max`.",
+        help="Page size if the request has no `limit`; at most `api_limit_max`.",
     ),
     Option(
         section="DEFAULT", name="api_limit_max", kind="integer", minimum=1, target="limits.api_limit_max",
-        help="Most entries of a page.",
+        help="Maximum page size.",
     ),
 )  # fmt: skip
 
 _FORMATS = (
     Option(
         section="image_format", name="container_formats", kind="list", target="formats.container_formats",
-        check=checks.names, moved_from=(("DEFAULT", "container_formats"),), help="Values of `container_format`.",
+        check=checks.names, moved_from=(("DEFAULT", "container_formats"),),
+        help="Allowed values of `container_format`.",
     ),
     Option(
         section="image_format", name="disk_formats", kind="list", target="formats.disk_formats", check=checks.names,
-        moved_from=(("DEFAULT", "disk_formats"),), help="Values of `disk_format`.",
+        moved_from=(("DEFAULT", "disk_formats"),), help="Allowed values of `disk_format`.",
     ),
     Option(
         section="image_format", name="require_image_format_match", kind="boolean",
         target="formats.require_image_format_match",
-        help="Data must be of the image's `disk_format`, or they are refused with 415.",
+        help="Refuse data that do not have the image's `disk_format` with 415.",
     ),
     Option(
         section="image_format", name="gpt_safety_checks_nonfatal", kind="list",
-        target="formats.gpt_safety_checks_nonfatal", help="Checks of partition tables that only warn.",
+        target="formats.gpt_safety_checks_nonfatal", help="Partition table checks that only log a warning.",
     ),
     Option(
         section="DEFAULT", name="hashing_algorithm", kind="string", target="formats.hashing_algorithm",
-        check=checks.hash_name, help="Algorithm of `os_hash_value` of new data.",
+        check=checks.hash_name, help="Algorithm for `os_hash_value` of new data.",
     ),
     Option(
         section="DEFAULT", name="do_secure_hash", kind="boolean", target="locations.do_secure_hash",
-        help="Data of locations that are added by `POST …/locations` are hashed by the job that inspects them.",
+        help="Hash the data of locations added by `POST …/locations` in the job that inspects them.",
     ),
     Option(
         section="DEFAULT", name="http_retries", kind="integer", minimum=0, target="locations.http_retries",
-        help="Attempts to read such data before their hashes stay unknown; at least one is made.",
+        help="Attempts to read such data before their hash stays unknown; at least one is made.",
     ),
 )  # fmt: skip
 
 _JOBS = (
     Option(
         section="task", name="task_time_to_live", kind="integer", minimum=0, target="jobs.keep_hours",
-        moved_from=(("DEFAULT", "task_time_to_live"),), help="Hours that the record of an ended job is kept.",
+        moved_from=(("DEFAULT", "task_time_to_live"),), help="Hours to keep the record of a finished job.",
     ),
 )  # fmt: skip
 
 _URI_FILTER = (
     Option(
         section="import_filtering_opts", name="allowed_schemes", kind="bounded", target="uri_filter.allowed_schemes",
-        help="Schemes of URLs that are fetched for users; empty: all but the disallowed ones.",
+        help="Allowed schemes of URLs that the service fetches for users; empty: all except `disallowed_schemes`.",
     ),
     Option(
         section="import_filtering_opts", name="disallowed_schemes", kind="bounded",
-        target="uri_filter.disallowed_schemes", help="Schemes that are not, where `allowed_schemes` is empty.",
+        target="uri_filter.disallowed_schemes", help="Refused schemes; used only if `allowed_schemes` is empty.",
     ),
     Option(
         section="import_filtering_opts", name="allowed_hosts", kind="bounded", target="uri_filter.allowed_hosts",
-        help="Hosts that URLs may name; empty: all but the disallowed ones. One that is named here may have an "
-        "address that is refused otherwise: loopback, link-local, multicast, reserved.",
+        help="Allowed hosts in URLs; empty: all except `disallowed_hosts`. Hosts listed here may have a loopback, "
+        "link-local, multicast or reserved address, which is refused otherwise.",
     ),
     Option(
         section="import_filtering_opts", name="disallowed_hosts", kind="bounded",
         target="uri_filter.disallowed_hosts",
-        help="Hosts that URLs must not name, where `allowed_hosts` is empty. An address also refuses names that "
-        "resolve to it.",
+        help="Refused hosts; used only if `allowed_hosts` is empty. An address also refuses the names that resolve "
+        "to it.",
     ),
     Option(
         section="import_filtering_opts", name="allowed_ports", kind="bounded", check=checks.ports,
         target="uri_filter.allowed_ports",
-        help="Ports that URLs may name; empty: all but the disallowed ones. A URL without a port always passes.",
+        help="Allowed ports in URLs; empty: all except `disallowed_ports`. URLs without a port are always allowed.",
     ),
     Option(
         section="import_filtering_opts", name="disallowed_ports", kind="bounded", check=checks.ports,
-        target="uri_filter.disallowed_ports", help="Ports that are not, where `allowed_ports` is empty.",
+        target="uri_filter.disallowed_ports", help="Refused ports; used only if `allowed_ports` is empty.",
     ),
 )  # fmt: skip
 
@@ -173,11 +174,11 @@ _LOGGING = (
     Option(section="DEFAULT", name="debug", kind="boolean", target="logging.debug", help="Log at level DEBUG."),
     Option(
         section="DEFAULT", name="log_file", kind="string", default_text="none: standard error",
-        help="File to log to, relative to `log_dir`. It may be moved away while the service runs.",
+        help="File to log to, relative to `log_dir`. It is reopened when it is moved away (log rotation).",
     ),
     Option(
         section="DEFAULT", name="log_dir", kind="string", default_text="none",
-        help="Directory of `log_file`; alone it means the file `glimpse.log` in it.",
+        help="Directory of `log_file`. If `log_file` is not set, the log is `glimpse.log` in this directory.",
     ),
     Option(
         section="DEFAULT", name="use_json", kind="boolean", default_text="`false`",
@@ -185,7 +186,7 @@ _LOGGING = (
     ),
     Option(
         section="DEFAULT", name="default_log_levels", kind="list", check=checks.log_levels,
-        default_text="libraries at WARN or INFO, as in glance-api.conf", help="Levels of single loggers.",
+        default_text="libraries at WARN or INFO, as in glance-api.conf", help="Log levels of individual loggers.",
     ),
 )  # fmt: skip
 
@@ -201,7 +202,7 @@ _DATABASE = (
     ),
     Option(
         section="database", name="synchronous_reader", kind="boolean", target="database.synchronous_reader",
-        help="All reads go to the main database; `false`: those of GET requests go to the replica.",
+        help="`true`: send all reads to the main database. `false`: send the reads of GET requests to the replica.",
     ),
     Option(
         section="database", name="connection_parameters", kind="string", secret=True, default_text="empty",
@@ -209,24 +210,24 @@ _DATABASE = (
     ),
     Option(
         section="database", name="max_pool_size", kind="integer", minimum=0, target="database.max_pool_size",
-        default_text="the threads that use them",
-        help="Connections that are kept open, in each worker; 0: no limit. Not set: one for each of `request_threads` "
-        "and `job_threads`, and two more; in `glimpse registry` one for each of `registry_threads`.",
+        default_text="one for each thread",
+        help="Connections that each worker keeps open; 0: no limit. If not set, one for each of `request_threads` "
+        "and `job_threads`, and two more; in `glimpse registry`, one for each of `registry_threads`.",
         moved_from=(("DEFAULT", "sql_max_pool_size"), ("database", "sql_max_pool_size")),
     ),
     Option(
         section="database", name="max_overflow", kind="integer", minimum=-1, target="database.max_overflow",
-        help="Connections beyond that, for bursts; -1: no limit.",
+        help="Additional connections for bursts; -1: no limit.",
         moved_from=(("DEFAULT", "sql_max_overflow"), ("database", "sqlalchemy_max_overflow")),
     ),
     Option(
         section="database", name="pool_timeout", kind="integer", minimum=0, target="database.pool_timeout",
-        default_text="`30`, the pool's own", help="Seconds to wait for a connection of the pool.",
+        default_text="`30`, the pool's own", help="Seconds to wait for a free connection of the pool.",
         moved_from=(("database", "sqlalchemy_pool_timeout"),),
     ),
     Option(
         section="database", name="connection_recycle_time", kind="integer", minimum=-1,
-        target="database.connection_recycle_time", help="Seconds after which a connection is made anew; -1: never.",
+        target="database.connection_recycle_time", help="Seconds after which a connection is replaced; -1: never.",
         moved_from=(
             ("database", "idle_timeout"), ("database", "sql_idle_timeout"), ("DEFAULT", "sql_idle_timeout"),
             ("sql", "idle_timeout"),
@@ -234,46 +235,48 @@ _DATABASE = (
     ),
     Option(
         section="database", name="max_retries", kind="integer", minimum=-1, target="database.max_retries",
-        help="How often a start waits for a server that does not answer; -1: until it does.",
+        help="How often a starting process retries while the database server does not answer; -1: until it answers.",
         moved_from=(("DEFAULT", "sql_max_retries"), ("database", "sql_max_retries")),
     ),
     Option(
         section="database", name="retry_interval", kind="number", minimum=0, target="database.retry_interval",
-        help="Seconds of each such wait.",
+        help="Seconds between these retries.",
         moved_from=(("DEFAULT", "sql_retry_interval"), ("database", "reconnect_interval")),
     ),
     Option(
         section="database", name="use_db_reconnect", kind="boolean", target="database.use_db_reconnect",
-        help="Operations wait for a server that does not answer, instead of failing with 503.",
+        help="Let operations wait for a database server that does not answer, instead of failing with 503.",
     ),
     Option(
         section="database", name="db_max_retries", kind="integer", minimum=-1, target="database.db_max_retries",
-        help="How often they do, and how often a change is tried again that collided with another; -1: without end.",
+        help="How often they retry, and how often a change is repeated after a deadlock or serialization failure; "
+        "-1: without limit.",
     ),
     Option(
         section="database", name="db_retry_interval", kind="number", minimum=0, target="database.db_retry_interval",
-        help="Seconds of the first wait.",
+        help="Seconds before the first retry.",
     ),
     Option(
         section="database", name="db_inc_retry_interval", kind="boolean", target="database.db_inc_retry_interval",
-        help="Each wait is twice as long as the one before.",
+        help="Double the interval after each retry.",
     ),
     Option(
         section="database", name="db_max_retry_interval", kind="number", minimum=0,
-        target="database.db_max_retry_interval", help="Seconds of the longest wait then.",
+        target="database.db_max_retry_interval", help="Longest interval between retries, in seconds.",
     ),
     Option(
         section="database", name="sqlite_synchronous", kind="boolean", target="database.sqlite_synchronous",
-        help="SQLite waits until data are on disk.",
+        help="Make SQLite wait until data are on disk.",
     ),
     Option(
         section="DEFAULT", name="metadata_encryption_key", kind="string", secret=True, default_text="none",
         target="database.metadata_encryption_key", check=checks.encryption_key,
-        help="AES key of 16, 24 or 32 bytes: URLs of locations are stored encrypted. Rows that are not are read too.",
+        help="AES key of 16, 24 or 32 bytes that encrypts location URLs in the database. Unencrypted rows are "
+        "still read.",
     ),
     Option(
         section="database", name="mysql_sql_mode", kind="string", target="database.mysql_sql_mode",
-        help="SQL mode of MySQL and MariaDB sessions; empty: the server's.",
+        help="SQL mode of MySQL and MariaDB sessions; empty: the server's default.",
     ),
     Option(
         section="database", name="mysql_wsrep_sync_wait", kind="integer", minimum=0, maximum=15,
@@ -282,12 +285,12 @@ _DATABASE = (
     Option(
         section="database", name="connection_debug", kind="integer", minimum=0, maximum=100,
         target="database.connection_debug",
-        help="From 50 on statements are logged, without their values; 100: rows of results, with theirs.",
+        help="50 and above: log statements, without their values. 100: also log result rows, with their values.",
         moved_from=(("DEFAULT", "sql_connection_debug"),),
     ),
     Option(
         section="database", name="connection_trace", kind="boolean", target="database.connection_trace",
-        help="Each statement begins with a comment that names the function that sent it.",
+        help="Begin each statement with a comment that names the function that sent it.",
         moved_from=(("DEFAULT", "sql_connection_trace"),),
     ),
 )  # fmt: skip
@@ -295,46 +298,46 @@ _DATABASE = (
 _POLICY = (
     Option(
         section="oslo_policy", name="policy_file", kind="string", target="policy.policy_file", check=checks.not_empty,
-        help="File of rules that differ from the defaults; a relative name is sought beside the configuration files.",
+        help="File of rules that override the defaults; a relative path is looked up beside the configuration files.",
     ),
     Option(
         section="oslo_policy", name="policy_dirs", kind="multi", target="policy.policy_dirs",
-        help="Directories of further such files, in name order.",
+        help="Directories of more such files, read in name order.",
     ),
     Option(
         section="oslo_policy", name="policy_default_rule", kind="string", target="policy.policy_default_rule",
-        check=checks.not_empty, help="Rule for names that no rule has.",
+        check=checks.not_empty, help="Rule to apply if a named rule does not exist.",
     ),
     Option(
         section="oslo_policy", name="enforce_new_defaults", kind="boolean", target="policy.enforce_new_defaults",
-        help="When false, the defaults of releases before secure RBAC are accepted as well.",
+        help="`false`: also accept the defaults of releases before secure RBAC.",
     ),
     Option(
         section="DEFAULT", name="property_protection_file", kind="string", target="policy.property_protection_file",
-        help="File that says who may create, read, change and delete which custom properties.",
+        help="File that says who may create, read, update and delete which custom properties.",
     ),
     Option(
         section="DEFAULT", name="property_protection_rule_format", kind="string", choices=("roles", "policies"),
-        target="policy.property_protection_rule_format", help="Whether that file names roles or policy rules.",
+        target="policy.property_protection_rule_format", help="Whether that file lists roles or policy rules.",
     ),
 )  # fmt: skip
 
 _STORES = (
     Option(
         section="DEFAULT", name="enabled_backends", kind="map", default_text="none: one store, from `[glance_store]`",
-        help="Named stores, `id:kind` each, with a section of the name of each id.",
+        help="Named stores, each as `id:kind`. Each has a section named after its id.",
     ),
     Option(
         section="glance_store", name="default_backend", kind="string", default_text="none",
-        help="Id of the store for data that name no other; needed with `enabled_backends`.",
+        help="Id of the store for data that name no store; required with `enabled_backends`.",
     ),
     Option(
         section="glance_store", name="stores", kind="list", check=checks.not_empty, default_text="`file,http`",
-        help="Kinds of store, without `enabled_backends`.",
+        help="Kinds of store; used only without `enabled_backends`.",
     ),
     Option(
         section="glance_store", name="default_store", kind="string", default_text="`file`",
-        help="Kind or URI scheme of the store for new data, without `enabled_backends`.",
+        help="Kind or URI scheme of the store for new data; used only without `enabled_backends`.",
     ),
 )  # fmt: skip
 
@@ -345,7 +348,7 @@ _NOTIFICATIONS = (
     ),
     Option(
         section="DEFAULT", name="disabled_notifications", kind="list", target="notifications.disabled",
-        help="Events, or groups of them by what stands before a dot, that are not sent.",
+        help="Events that are not sent; `image` or `image.member` stands for all events that begin with it.",
     ),
     Option(
         section="DEFAULT", name="transport_url", kind="string", secret=True, default_text="`rabbit://`",
@@ -353,7 +356,7 @@ _NOTIFICATIONS = (
     ),
     Option(
         section="DEFAULT", name="control_exchange", kind="string", default_text="`glance`",
-        help="Exchange of the message bus that notifications go to.",
+        help="Exchange on the message bus for notifications.",
     ),
     Option(
         section="oslo_messaging_notifications", name="driver", kind="multi", target="notifications.drivers",
@@ -370,11 +373,11 @@ _NOTIFICATIONS = (
     Option(
         section="oslo_messaging_notifications", name="retry", kind="integer", minimum=-1,
         target="notifications.retry",
-        help="How often a notification is tried again; -1: as long as the service runs, 0: never.",
+        help="How often to retry a notification; -1: as long as the service runs, 0: never.",
     ),
     Option(
         section="oslo_messaging_notifications", name="routing_config", kind="string",
-        target="notifications.routing_config", default_text="none", help="File of the driver `routing`.",
+        target="notifications.routing_config", default_text="none", help="Configuration file of the driver `routing`.",
     ),
 )  # fmt: skip
 
