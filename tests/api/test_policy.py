@@ -1,4 +1,4 @@
-"""Every rule about images and members guards what images-api 8.2 says it does, over the wire."""
+"""Every rule about images and members guards its operations on the wire (images-api 8.2)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,25 +14,10 @@ from glimpse.policy.rules import RULES
 from glimpse.settings.inventory import OPTIONS, State, state_of
 from glimpse.settings.store_options import driver_options
 from glimpse.stores.all import DRIVERS
-
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+from tests.support.reference import names_in, rows
 
 #: What the column "Glimpse" of configuration 3 and 4 may say of an option in each state.
 SAID_OF = {State.USED: {"yes"}, State.NOT_USED_YET: {"not yet", "no"}}
-
-
-def rows(file: str, section: str) -> Iterator[list[str]]:
-    """Cells of each row of the tables between the heading ``section`` and the next one."""
-    text = (REFERENCE / file).read_text(encoding="utf-8")
-    found = re.search(rf"(?ms)^#+ {re.escape(section)} .*?$(.*?)(?=^#|\Z)", text)
-    assert found, f"{file} has no section {section}"
-    for line in found[1].splitlines():
-        if line.startswith("| ") and not line.startswith(("| option", "| section.option", "| Rule")):
-            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-
-
-def names_in(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
 
 
 def described_options() -> Iterator[tuple[str, str, str]]:

@@ -16,7 +16,7 @@ from glimpse.domain.pointer import parse_pointer
 from glimpse.domain.properties import check_not_reserved, label
 from glimpse.errors import Forbidden, Invalid, UnsupportedContent
 
-#: What no PATCH may name. Glance forgets ``stores``; see images-api 3.5.2.
+#: Names that no PATCH may address; Glance forgets ``stores`` (images-api 3.5.2).
 READ_ONLY = frozenset({
     "created_at", "updated_at", "status", "checksum", "size", "virtual_size", "direct_url", "self", "file", "schema",
     "id", "os_hash_algo", "os_hash_value", "stores",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-#: Field → value, as configuration 11.1 lists them.
+#: The fields of a message and their values (configuration 11.1).
 Message = dict[str, Any]
 
 #: Is told the driver and ``sent``, ``failed`` or ``dropped`` of each message, from any thread.

@@ -19,7 +19,7 @@ _MEBIBYTE = 1 << 20
 
 
 class ProjectUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a project has, as imports-and-stores 7.1 counts it: sums of sizes in bytes, and numbers of images."""
+    """Usage of a project: sums of sizes in bytes, and numbers of images (imports-and-stores 7.1)."""
 
     size_total: int = 0
     stage_total: int = 0

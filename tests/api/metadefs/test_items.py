@@ -110,7 +110,7 @@ def test_what_a_property_needs(rack: Metadefs) -> None:
     assert rack.status("POST", "/resource_types", {"name": "t", "schema": "x"}) == 400
 
 
-def test_confidential_gets_in_where_the_peer_lets_it(rack: Metadefs) -> None:
+def test_confidential_gets_in_where_glance_lets_it(rack: Metadefs) -> None:
     """metadefs 3.4."""
     secret = prop(confidential=True)
     rack.made("POST", "/objects", {"name": "o"})
@@ -122,7 +122,7 @@ def test_confidential_gets_in_where_the_peer_lets_it(rack: Metadefs) -> None:
     assert nested["properties"]["p"]["confidential"] is True
 
 
-def test_what_the_peer_stored_is_shown(rack: Metadefs) -> None:
+def test_what_glance_stored_is_shown(rack: Metadefs) -> None:
     """metadefs 3.6, 12.3 and 15: Glance crashes on some of its own rows."""
     rack.made("POST", "/properties", prop(name="p"))
     rack.made("POST", "/objects", {"name": "o"})

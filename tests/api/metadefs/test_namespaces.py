@@ -239,7 +239,7 @@ def test_names_in_utf8_can_be_reached(metadefs: Metadefs) -> None:
     assert "Grüße 雪".encode() in metadefs("GET").body
 
 
-def test_rows_of_the_peers_loader(metadefs: Metadefs) -> None:
+def test_rows_of_glances_loader(metadefs: Metadefs) -> None:
     """metadefs 12.2 and 15: ``updated_at``, ``visibility`` and ``protected`` are NULL."""
     metadefs.made("POST", "", {"namespace": "n"})
     with metadefs.wire.rows() as connection:

@@ -1,4 +1,4 @@
-"""The tables of database 2 to 4, as data.
+"""Glance's tables and the service's own, as data (database 2 to 4).
 
 Types are keys of database 2; a name that ends in ``?`` is nullable; ``=`` starts a server default.
 """

@@ -46,7 +46,7 @@ def active(database: EncryptingDatabase, *urls: str) -> Image:
 
 class TestCipher:
     @pytest.mark.parametrize("stored", KNOWN)
-    def test_rows_of_the_peer_are_read(self, stored: str) -> None:
+    def test_rows_of_glance_are_read(self, stored: str) -> None:
         assert LocationCipher(KEY).decrypt(stored) == KNOWN[stored]
 
     @pytest.mark.parametrize("key", ["0" * 16, "0" * 24, "0" * 32, "ä" * 8])

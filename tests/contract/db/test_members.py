@@ -209,7 +209,7 @@ def test_two_live_rows_of_one_project(backend: Backend, shared: str) -> None:
     assert add(backend, shared, "project-b").status is PENDING
 
 
-def test_revived_rows_of_the_peer_are_live(backend: Backend, shared: str) -> None:
+def test_revived_rows_of_glance_are_live(backend: Backend, shared: str) -> None:
     """Glance leaves the old ``deleted_at`` on them (database 6)."""
     backend.share(shared, "project-b", "accepted", deleted=True)
     backend.execute(image_members.update().values(deleted=False))

@@ -67,7 +67,7 @@ def names(backend: Backend, viewer: Viewer = ADMIN, **query: Any) -> list[str]:
     return [found.namespace.namespace for found in backend.database.list_namespaces(NamespaceQuery(**query), viewer)]
 
 
-def test_rows_that_the_peer_can_read(backend: Backend) -> None:
+def test_rows_that_glance_can_read(backend: Backend) -> None:
     """metadefs 15; database 1.6 and 7.7."""
     created = backend.database.create_namespace(content())
     [row] = backend.rows(metadef_namespaces)
@@ -104,7 +104,7 @@ def test_what_is_created_is_read_back(backend: Backend) -> None:
     assert {found.name for found in read.associations} == {"OS::Nova::Flavor", "OS::Image"}
 
 
-def test_rows_of_the_peers_loader(one: Backend) -> None:
+def test_rows_of_glances_loader(one: Backend) -> None:
     """metadefs 12.2, 12.3 and 15."""
     [row] = one.rows(metadef_namespaces)
     loaded = {"namespace_id": row["id"], "created_at": row["created_at"], "updated_at": None}

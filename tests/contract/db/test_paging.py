@@ -79,7 +79,7 @@ def test_every_key_in_every_direction(filled: tuple[Backend, list[Image]], colum
 
 
 @pytest.mark.parametrize("descending", [True, False])
-def test_times_that_the_peer_left_out(filled: tuple[Backend, list[Image]], descending: bool) -> None:
+def test_times_that_glance_left_out(filled: tuple[Backend, list[Image]], descending: bool) -> None:
     backend, stored = filled
     without = [one.id for one in stored[::3]]
     backend.execute(sa.update(images).where(images.c.id.in_(without)).values(updated_at=None))

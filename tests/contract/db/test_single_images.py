@@ -101,7 +101,7 @@ def test_metadata_without_keys_are_an_empty_object(backend: Backend) -> None:
         (None, {}),
     ],
 )
-def test_metadata_of_the_peer(backend: Backend, text: str | None, expected: dict[str, str]) -> None:
+def test_metadata_of_glance(backend: Backend, text: str | None, expected: dict[str, str]) -> None:
     stored = image(locations=(Location(url="u"),))
     backend.database.create_image(stored)
     backend.execute(sa.update(image_locations).values(meta_data=text))
@@ -173,7 +173,7 @@ def test_only_active_locations_are_read(backend: Backend) -> None:
     assert [location.url for location in backend.database.get_image(stored.id, OWNER).locations] == ["file:///a"]
 
 
-def test_an_updated_at_that_the_peer_left_out_is_the_creation(backend: Backend) -> None:
+def test_an_updated_at_that_glance_left_out_is_the_creation(backend: Backend) -> None:
     stored = image()
     backend.database.create_image(stored)
     backend.execute(sa.update(images).values(updated_at=None))

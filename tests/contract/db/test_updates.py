@@ -220,7 +220,7 @@ def test_a_location_and_a_member_stay_as_they_are(backend: Backend) -> None:
     assert (backend.rows(image_locations), backend.rows(image_members)) == before
 
 
-def test_a_deleted_row_of_the_peer_with_the_same_name_is_revived(backend: Backend) -> None:
+def test_a_deleted_row_of_glance_with_the_same_name_is_revived(backend: Backend) -> None:
     stored = image(properties={"a": "1"})
     backend.database.create_image(stored)
     backend.execute(sa.update(image_properties).values(deleted=True, deleted_at=MOMENT))

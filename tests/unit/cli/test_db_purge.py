@@ -148,7 +148,7 @@ def test_what_is_younger_stays(glimpse: Glimpse, count: Count, age: str) -> None
 def test_input_that_is_refused(
     glimpse: Glimpse, count: Count, command: str, arguments: tuple[str, str], text: str
 ) -> None:
-    """Exit code 1, as the table of database 11 has it."""
+    """Exit code 1 (database 11)."""
     result = glimpse("db", command, *arguments)
     assert result.exit_code == 1
     assert text in result.stderr

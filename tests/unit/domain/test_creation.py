@@ -1,4 +1,4 @@
-"""Creation of images: every row of the table of images-api 3.2, that is no policy."""
+"""Creation of images: every check of images-api 3.2 but those of policies."""
 
 from __future__ import annotations
 
