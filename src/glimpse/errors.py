@@ -11,10 +11,15 @@
     ├── NotFound                does not exist, or must look so to the caller
     │   └── DataNotFound          the store has no data at a location
     ├── Conflict                the state of the resource does not allow it
-    │   ├── Duplicate             something of this identity exists already
-    │   └── DataInUse             a store refuses deletion: others depend on the data
+    │   └── Duplicate             something of this identity exists already
     ├── Gone                    the image vanished while data were moving
     │   └── LeaseLost             another process took the operation over
+    ├── Refused                 a store refuses, and would refuse again: nothing is tried later
+    │   ├── AccessDenied          it does not let the service read or write
+    │   ├── DeletionDenied        (also Forbidden) it does not let the service delete
+    │   ├── DataInUse             (also Conflict) others depend on the data
+    │   ├── ForeignLocation       (also Invalid) the location is not one of the store
+    │   └── StoreReadOnly         (also Gone) it never takes new data
     ├── LimitExceeded           a quota or a size limit
     │   └── StoreFull             no space in the store
     ├── UnsupportedContent      media type, or content that inspection refuses
@@ -25,6 +30,10 @@
         ├── StoreUnavailable
         │   └── DataIncomplete      reading failed when a part of the data had been sent
         └── DatabaseUnavailable
+
+Errors of stores are of two kinds, and callers decide by kind: after ``Refused`` the operation is over, after
+``StoreUnavailable`` it may be tried again, here or with another copy. ``DataNotFound``, ``Duplicate``, ``StoreFull``
+and ``RangeNotSatisfiable`` are answers, of neither kind.
 
 ``api/errors.py`` is the one place that gives these an HTTP status. A message is a sentence for the user: it is
 built from fields, and never carries a secret or a path of the host.
@@ -100,16 +109,36 @@ class Duplicate(Conflict):
     """A resource of the same identity exists already."""
 
 
-class DataInUse(Conflict):
-    """The store refuses to delete the data because something depends on them."""
-
-
 class Gone(GlimpseError):
     """The image was deleted while its data were moving, or the store takes no data at all (wire: 410)."""
 
 
 class LeaseLost(Gone):
     """Another process took the operation over, because this one had not renewed its lease in time."""
+
+
+class Refused(GlimpseError):
+    """A store refuses an operation, and would refuse it again (wire: 503 unless the error is also of another class)."""
+
+
+class AccessDenied(Refused):
+    """The store, its file system or its server does not let the service read or write."""
+
+
+class DeletionDenied(Forbidden, Refused):
+    """The store does not let the service delete the data."""
+
+
+class DataInUse(Conflict, Refused):
+    """The store refuses to delete the data because something depends on them."""
+
+
+class ForeignLocation(Invalid, Refused):
+    """The location is not one of the store that was asked for it."""
+
+
+class StoreReadOnly(Gone, Refused):
+    """The store never takes new data."""
 
 
 class LimitExceeded(GlimpseError):
@@ -151,7 +180,7 @@ class Busy(Unavailable):
 
 
 class StoreUnavailable(Unavailable):
-    """The store cannot be read or written now."""
+    """The store cannot be read or written now; it may work later."""
 
 
 class DataIncomplete(StoreUnavailable):

@@ -118,6 +118,27 @@ class TestLostData:
         at.web.files.pop(lost.rpartition("/")[2])
         assert at.wire("GET", f"/v2/images/{image_id}/file").body == DATA
 
+    def test_a_location_that_is_refused_is_passed_over(self, at: Located) -> None:
+        image_id = at.with_locations(refused := at.another(), at.in_memory())
+        at.run_jobs()
+        at.web.forbidden.add(refused.rpartition("/")[2])
+        assert at.wire("GET", f"/v2/images/{image_id}/file").body == DATA
+
+    @pytest.mark.parametrize("url", ["http://localhost/refused", "memory://other/image", "nonsense"])
+    def test_where_all_are_refused_it_is_no_fault_of_the_client(self, at: Located, url: str) -> None:
+        image_id = at.with_locations(at.url)
+        at.run_jobs()
+        with at.wire.rows() as connection:
+            connection.exec_driver_sql(
+                "UPDATE image_locations SET value = ? WHERE image_id = ?",
+                (url.replace("localhost", f"localhost:{at.web.port}"), image_id),
+            )
+        at.web.files["refused"] = DATA
+        for method in ("GET", "HEAD"):
+            with at.wire.rows() as connection:
+                connection.execute(images.update().where(images.c.id == image_id).values(size=None))
+            assert at.wire(method, f"/v2/images/{image_id}/file").status == 503
+
     def test_an_image_that_never_had_data_is_204(self, wire: Wire) -> None:
         assert wire("GET", f"/v2/images/{wire.create()['id']}/file").status == 204
 
@@ -138,17 +159,38 @@ class TestUnknownSize:
         assert (answer.status, answer.headers["content-length"]) == (200, str(len(DATA)))
         assert answer.body == (DATA if method == "GET" else b"")
 
-    @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_data_of_unknown_length_are_no_empty_image(self, at: Located, method: str) -> None:
+    def of_unknown_length(self, at: Located, kind: str) -> str:
+        """An image whose data come from a server that does not say how many there are."""
         image_id = self.forgotten(at, at.url)
         with at.wire.rows() as connection:
             connection.exec_driver_sql(
-                "UPDATE image_locations SET value = ? WHERE image_id = ?", (at.web.url("chunked", "a"), image_id)
+                "UPDATE image_locations SET value = ? WHERE image_id = ?", (at.web.url(kind, "a"), image_id)
             )
-        answer = at.wire(method, f"/v2/images/{image_id}/file")
+        return image_id
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-9"}, {"Content-Range": "bytes 5-9/*"}])
+    def test_data_of_unknown_length_go_out_to_their_end(
+        self, at: Located, method: str, headers: dict[str, str]
+    ) -> None:
+        image_id = self.of_unknown_length(at, "chunked")
+        answer = at.wire(method, f"/v2/images/{image_id}/file", headers=headers)
+        assert (answer.status, answer.complete) == (200, True)
+        assert answer.body == (DATA if method == "GET" else b"")
+        assert "content-length" not in answer.headers
+        assert answer.headers["accept-ranges"] == "none"
+
+    def test_data_of_unknown_length_that_break_off_are_not_complete(self, at: Located) -> None:
+        image_id = self.of_unknown_length(at, "cutchunked")
+        answer = at.wire("GET", f"/v2/images/{image_id}/file")
+        assert (answer.status, answer.complete) == (200, False)
+
+    def test_data_without_length_and_end_are_refused_with_the_reason(self, at: Located) -> None:
+        image_id = self.of_unknown_length(at, "unmarked")
+        answer = at.wire("GET", f"/v2/images/{image_id}/file")
         assert answer.status == 503
-        if method == "GET":
-            assert b"does not say how long the data are" in answer.body
+        assert b"says neither how long the data are nor where they end" in answer.body
+        assert at.wire("HEAD", f"/v2/images/{image_id}/file").status == 503
 
 
 def silent(at: Located, kind: str, count: int) -> list[str]:

@@ -230,6 +230,43 @@ class TestDigests:
         assert at.show(image_id)["status"] == "active"
         assert file_of(at, image_id).status == 403
 
+    def test_a_server_that_refuses_is_not_asked_again(self, at: Located) -> None:
+        """A refusal is permanent: no second attempt, unlike data that cannot be read now."""
+        image_id = at.with_locations(url := at.another())
+        at.web.forbidden.add(url.rpartition("/")[2])
+        at.web.requests.clear()
+        [job] = run_all(at)
+        assert (job.status, job.attempt, len(at.web.requests)) == (JobStatus.FAILED, 1, 1)
+        answer = file_of(at, image_id)
+        assert answer.status == 403
+        assert b"The server of the location answers 403." in answer.body
+
+    def test_an_import_that_a_server_refuses_ends_at_once(self, at: Located) -> None:
+        image_id = at.wire.create()["id"]
+        url = at.another()
+        at.post(image_id, url, validation_data={"os_hash_algo": "sha512", "os_hash_value": SHA512})
+        at.web.forbidden.add(url.rpartition("/")[2])
+        [job] = run_all(at)
+        assert (job.status, job.attempt) == (JobStatus.FAILED, 1)
+        shown = at.show(image_id)
+        assert (shown["status"], "answers 403" in job.message) == ("queued", True)
+
+    def test_data_of_unknown_length_are_compared_with_the_size_of_the_image(self, at: Located) -> None:
+        good, longer = at.another(), at.another(DATA + b"more")
+        for url, status in ((good, JobStatus.SUCCEEDED), (longer, JobStatus.FAILED)):
+            image_id = at.with_locations(url)
+            with at.wire.rows() as connection:
+                chunked = url.replace("/files/", "/chunked/")
+                connection.execute(
+                    sa.text("UPDATE image_locations SET value = :url WHERE image_id = :id"),
+                    {"url": chunked, "id": image_id},
+                )
+                connection.execute(
+                    sa.text("UPDATE images SET size = :size WHERE id = :id"), {"size": len(DATA), "id": image_id}
+                )
+            jobs = run_all(at)
+            assert next(job for job in jobs if job.image_id == image_id).status is status
+
     def test_locations_that_glance_recorded_are_trusted(self, at: Located) -> None:
         image_id = at.with_locations(at.url)
         with at.wire.rows() as connection:

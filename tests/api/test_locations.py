@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -146,7 +147,11 @@ class TestRequest:
         assert jobs(at) == []
         assert at.web.requests == []
 
-    def test_ports_and_hosts(self, tmp_path: Path) -> None:
+    def test_ports_and_hosts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unknown(*_: object, **__: object) -> list[object]:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr("glimpse.fetch.address.socket.getaddrinfo", unknown)
         with located(tmp_path, uri_filter=UriFilter()) as at:
             image_id = at.wire.create()["id"]
             for url in (at.url, "http://localhost/", "http://localhost.localdomain.invalid/", "https://10.0.0.1:6443/"):

@@ -20,7 +20,8 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 class WebServer:
     """``files`` are served under several first parts of the path:
 
-    ``files`` with ranges; ``norange`` always whole; ``chunked`` whole and without a length; ``nohead`` with 405 for
+    ``files`` with ranges; ``norange`` always whole; ``chunked`` whole and without a length, ``cutchunked``
+    likewise without the end, ``unmarked`` until the connection ends; ``nohead`` with 405 for
     HEAD; ``cut`` with half of the bytes announced; ``secret`` only with basic credentials user:secret; ``slow`` in
     pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for; from :meth:`hush` to
     :meth:`speak`, ``silent`` answers nothing but HEAD, and ``mute`` nothing at all; ``drip`` one byte of the body each
@@ -32,6 +33,8 @@ class WebServer:
         self.files: dict[str, bytes] = {}
         #: method, path, Host and the header Authorization of each request
         self.requests: list[tuple[str, str, str, str | None]] = []
+        #: files that are answered 403
+        self.forbidden: set[str] = set()
         self.pause = 0.05
         self._speaks = threading.Event()
         self._speaks.set()
@@ -112,19 +115,27 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
                 self._head(405, {"Content-Length": "0"})
             elif kind == "secret" and self.headers["Authorization"] != "Basic dXNlcjpzZWNyZXQ=":
                 self._head(401, {"Content-Length": "0"})
+            elif name in owner.forbidden:
+                self._head(403, {"Content-Length": "0"})
             elif data is None:
                 self._head(404, {"Content-Length": "0"})
             else:
                 self._send(kind, data)
 
         def _send(self, kind: str, data: bytes) -> None:
-            if kind == "chunked":
+            if kind in {"chunked", "cutchunked"}:
                 self._head(200, {"Transfer-Encoding": "chunked"})
                 if self.command == "GET":
                     for start in range(0, len(data), 10_000):
                         part = data[start : start + 10_000]
                         self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
-                    self.wfile.write(b"0\r\n\r\n")
+                    self.wfile.write(b"0\r\n\r\n" if kind == "chunked" else b"")
+                self.close_connection = kind == "cutchunked"
+                return
+            if kind == "unmarked":
+                self._head(200, {"Connection": "close"})
+                self._body(kind, data)
+                self.close_connection = True
                 return
             wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if kind in {"files", "secret", "wrong"} else None
             if wanted is None:

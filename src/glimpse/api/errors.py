@@ -16,6 +16,7 @@ STATUS: dict[type[errors.GlimpseError], int] = {
     errors.TooManyAttempts: 429,
     errors.UnsupportedContent: 415,
     errors.RangeNotSatisfiable: 416,
+    errors.Refused: 503,
     errors.Unavailable: 503,
 }
 

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from glimpse.errors import Unavailable
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: From a name to its addresses, an empty tuple when it has none.
@@ -24,6 +26,8 @@ def resolve_name(name: str) -> tuple[Address, ...]:
     """The addresses of a name that is taken as fully qualified: search domains of the host are not tried.
 
     The file of hosts comes before DNS, as is usual.
+
+    :raises Unavailable: the name server cannot be asked now.
     """
     found = _in_hosts_file(name)
     if found:
@@ -31,7 +35,9 @@ def resolve_name(name: str) -> tuple[Address, ...]:
     try:
         # the dot at the end is what keeps search domains out, and also names of the hosts file
         answers = socket.getaddrinfo(f"{name}.", None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+            raise Unavailable(f"The host name {name!r} cannot be resolved now: no name server answers.") from error
         return ()
     return _addresses(str(answer[4][0]) for answer in answers)
 

@@ -54,6 +54,7 @@ class UrlRules:
         """What may be connected to for ``url``; its name is resolved here, once.
 
         :raises Invalid: the URL is not allowed; the message says which rule refuses it, and no address.
+        :raises Unavailable: the name of the host cannot be resolved now.
         """
         parts = _split(url)
         scheme = parts.scheme

@@ -85,10 +85,12 @@ def download_ended(
     image: Image,
     *,
     sent: int,
-    expected: int,
+    expected: int | None,
     destination_ip: str | None = None,
 ) -> None:
     """``image.send``, with priority ERROR where the store had fewer bytes than ``expected``.
+
+    ``expected`` is None if the data of unknown length did not come to their end.
 
     Not for a client that went away early (configuration 11.5). ``destination_ip`` where the cache served the data.
     """

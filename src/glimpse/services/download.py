@@ -20,8 +20,8 @@ from glimpse.errors import (
     DataNotFound,
     Forbidden,
     GlimpseError,
-    Invalid,
     RangeNotSatisfiable,
+    Refused,
     StoreUnavailable,
 )
 from glimpse.notify import events
@@ -46,10 +46,13 @@ class DataFound:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """Data that are ready to be sent: ``size`` in bytes of the whole, ``range`` the part asked for or None."""
+    """Data that are ready to be sent: ``size`` in bytes of the whole, ``range`` the part asked for or None.
+
+    A ``size`` of None is unknown: the data are sent to their end, and have no ranges.
+    """
 
     image: Image
-    size: int
+    size: int | None
     range: ByteRange | None
     reader: Reader
 
@@ -89,6 +92,8 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
 def open_data(stores: StoreSet, found: DataFound, range_of: RangeOf) -> Download:
     """Open the first location that can be opened; this waits for its store.
 
+    Where neither the image nor the store knows the size, no range can be, and the whole is opened.
+
     :raises Invalid: several ranges.
     :raises RangeNotSatisfiable: the range lies outside the data.
     :raises StoreUnavailable: no location can be read now, or all have lost their data.
@@ -96,6 +101,8 @@ def open_data(stores: StoreSet, found: DataFound, range_of: RangeOf) -> Download
 
     def opened(store: Store, location: Location) -> Download:
         size = _size(store, found.image, location)
+        if size is None:
+            return Download(found.image, None, None, store.reader(location.url))
         wanted = range_of(size)
         start, length = (wanted.start, wanted.length) if wanted else (0, size)
         try:
@@ -110,8 +117,10 @@ def open_data(stores: StoreSet, found: DataFound, range_of: RangeOf) -> Download
     return _first(stores, found, opened)
 
 
-def data_size(stores: StoreSet, found: DataFound) -> int:
+def data_size(stores: StoreSet, found: DataFound) -> int | None:
     """The size of the data in bytes; only when the image does not say it, a store is asked and waited for.
+
+    None if the store cannot tell either.
 
     :raises StoreUnavailable: no store can tell it now, or all have lost the data.
     """
@@ -145,17 +154,14 @@ def _first(stores: StoreSet, found: DataFound, use: Callable[[Store, Location], 
             return use(stores.for_location(location), location)
         except DataNotFound as error:
             LOG.error("Image %s has lost its data at location %s: %s", image.id, location.id, error)  # noqa: TRY400
-        except StoreUnavailable as error:
+        except (StoreUnavailable, Refused) as error:
             LOG.warning("Image %s cannot be read at its location %s: %s", image.id, location.id, error)
             failure = error
+    if isinstance(failure, Refused):
+        # the location was accepted when it was added: no fault of the client who reads now
+        raise StoreUnavailable(str(failure)) from failure
     raise failure
 
 
-def _size(store: Store, image: Image, location: Location) -> int:
-    if image.size is not None:
-        return image.size
-    try:
-        return store.size(location.url)
-    except Invalid as error:
-        # it was allowed when the location was added: no fault of the one who reads now
-        raise StoreUnavailable(str(error)) from error
+def _size(store: Store, image: Image, location: Location) -> int | None:
+    return store.size(location.url) if image.size is None else image.size

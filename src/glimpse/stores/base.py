@@ -3,6 +3,9 @@
 Drivers move bytes only. Hashing, inspection, size checks, limits and metrics are done once, outside
 (``transfer/``, ``services/image_data.py``). Each driver passes ``tests/contract/stores`` against the real system.
 All calls block and may run in any thread, different objects at the same time.
+
+Failures are of two kinds (``glimpse.errors``): ``Refused`` is permanent, ``StoreUnavailable`` passes. Every call may
+raise either; the docstrings say which subclasses of ``Refused`` and which other answers there are.
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ class Writer(Protocol):
         """Take all of ``data``; the caller may reuse the buffer when this returns.
 
         :raises StoreFull: no space is left.
-        :raises StoreUnavailable: the store does not work now.
+        :raises AccessDenied: the store does not let the service write.
+        :raises StoreUnavailable: the store does not work now, or the attempt was swept.
         """
         ...
 
@@ -54,6 +58,9 @@ class Writer(Protocol):
         When this raises, nothing is visible and :meth:`abort` must be called.
 
         :raises Duplicate: an object of this name exists; it is left untouched.
+        :raises StoreFull: no space is left.
+        :raises AccessDenied: the store does not let the service write.
+        :raises StoreUnavailable: the store does not work now, or the attempt was swept.
         """
         ...
 
@@ -66,14 +73,17 @@ class Reader(Protocol):
     """A range of one object, read from its start to its end by one thread."""
 
     @property
-    def length(self) -> int:
-        """Bytes that this reader delivers in all."""
+    def length(self) -> int | None:
+        """Bytes that this reader delivers in all.
+
+        None while the store cannot tell; known as soon as :meth:`readinto` has returned 0.
+        """
         ...
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill the front of ``buffer`` and return the number of bytes; 0 only at the end of the range.
 
-        :raises StoreUnavailable: reading failed, or the object ended before the range did.
+        :raises StoreUnavailable: reading failed for whatever reason, or the object ended before the range did.
         """
         ...
 
@@ -107,6 +117,9 @@ class Store(Protocol):
 
         :raises StoreFull: the size cannot fit.
         :raises Duplicate: an object of this image exists already.
+        :raises Invalid: ``image_id`` or ``attempt`` cannot be part of a name in the store.
+        :raises StoreReadOnly: the store never takes new data.
+        :raises AccessDenied: the store does not let the service write.
         :raises StoreUnavailable: the store does not work now.
         """
         ...
@@ -117,7 +130,8 @@ class Store(Protocol):
         :raises DataNotFound: there is no object.
         :raises RangeNotSatisfiable: ``offset`` is at or beyond the end (of an object that is not empty), or the
             range reaches beyond it.
-        :raises Invalid: the URI is not one of this store.
+        :raises ForeignLocation: the URI is not one of this store.
+        :raises AccessDenied: the store does not let the service read.
         :raises StoreUnavailable: the store does not work now.
         """
         ...
@@ -126,21 +140,30 @@ class Store(Protocol):
         """Remove an object for good.
 
         :raises DataNotFound: there is no object.
-        :raises DataInUse: the store refuses because something depends on it.
-        :raises Forbidden: the store does not allow it.
+        :raises DataInUse: something depends on it.
+        :raises DeletionDenied: the store does not let the service delete.
+        :raises ForeignLocation: the URI is not one of this store.
+        :raises StoreUnavailable: the store does not work now.
         """
         ...
 
-    def size(self, url: str) -> int:
-        """Bytes of an object.
+    def size(self, url: str) -> int | None:
+        """Bytes of an object; None if the store cannot tell. Such an object can be read, but has no ranges.
 
         :raises DataNotFound: there is no object.
+        :raises ForeignLocation: the URI is not one of this store.
+        :raises AccessDenied: the store does not let the service look.
+        :raises StoreUnavailable: the store does not work now.
         """
         ...
 
     def sweep(self, image_id: str, attempt: str) -> bool:
         """Remove whatever a dead writer of this attempt left: its unfinished data, and the object that it may
         have committed. Returns whether there was anything. Never called while the image has a known location.
+
+        :raises Invalid: ``image_id`` or ``attempt`` cannot be part of a name in the store.
+        :raises AccessDenied: the store does not let the service delete.
+        :raises StoreUnavailable: the store does not work now.
         """
         ...
 
@@ -172,10 +195,10 @@ class DeletionCheck(Protocol):
         The answer holds for now: a deletion that comes later may still be refused. Data in a store that is not
         writable are never deleted, so callers do not ask such a store.
 
-        :raises DataInUse: the store would refuse because something depends on the object.
-        :raises Forbidden: the store would not allow it.
+        :raises DataInUse: something depends on the object.
+        :raises DeletionDenied: the store would not let the service delete it.
         :raises DataNotFound: there is no object.
-        :raises Invalid: the URI is not one of this store.
+        :raises ForeignLocation: the URI is not one of this store.
         :raises StoreUnavailable: the store cannot tell now.
         """
         ...

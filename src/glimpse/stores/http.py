@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Meta
 
 from glimpse.errors import (
+    AccessDenied,
     DataNotFound,
-    Forbidden,
-    GlimpseError,
-    Gone,
+    DeletionDenied,
     Invalid,
     RangeNotSatisfiable,
+    StoreReadOnly,
     StoreUnavailable,
     Unavailable,
 )
@@ -34,6 +34,9 @@ SCHEMES = ("http", "https")
 
 #: Redirects that are followed.
 REDIRECTS = 5
+
+#: Refusals of a server that pass: Request Timeout, Too Early, Too Many Requests.
+_PASSING = frozenset({408, 425, 429})
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
@@ -86,31 +89,26 @@ class HttpStore:
             raise StoreMisconfigured(store_id, f"https_ca_certificates_file {certificates} is not a file")
 
     def writer(self, image_id: str, size: int | None, attempt: str) -> NoReturn:  # noqa: ARG002 - the protocol's signature
-        """:raises Gone: always."""
-        raise Gone(f"Store {self.id} takes no data, it only reads them.")
+        """:raises StoreReadOnly: always."""
+        raise StoreReadOnly(f"Store {self.id} is read-only: it takes no data.")
 
     def reader(self, url: str, offset: int = 0, length: int | None = None) -> HttpReader:
         if offset < 0 or (length is not None and length < 0):
             raise RangeNotSatisfiable("A range of bytes has no negative numbers.")
         after_scheme(url, SCHEMES, self.id)
-        try:
-            answer = self._open("GET", url, _range_header(offset, length))
-        except Invalid as error:
-            # it was allowed when the location was added: no fault of the one who reads now
-            raise StoreUnavailable(str(error)) from error
+        answer = self._open("GET", url, _range_header(offset, length))
         try:
             return self._reader(answer, offset, length)
         except BaseException:
             answer.close()
             raise
 
-    def size(self, url: str) -> int:
-        """Bytes that the server says there are.
+    def size(self, url: str) -> int | None:
+        """Bytes that the server says there are, None if it does not.
 
         Servers that answer HEAD with an error, or without a length, are asked by GET, whose body is not read.
 
-        :raises Invalid: the rules refuse the URL or one that it leads to, or the server refuses the request, or does
-            not say the length.
+        :raises AccessDenied: the rules refuse the URL or one that it leads to, or the server refuses the request.
         """
         for method in ("HEAD", "GET"):
             with self._open(method, url, {}) as answer:
@@ -118,17 +116,18 @@ class HttpStore:
                 if answer.status == 200 and size is not None:
                     return size
                 if method == "GET":
-                    self._require_success(answer, Invalid)
-        raise Invalid("The server does not say how long the data are.")
+                    self._require_success(answer)
+                    _require_end(answer)
+        return None
 
     def delete(self, url: str) -> NoReturn:
-        """:raises Forbidden: always; the data are not the service's."""
+        """:raises DeletionDenied: always; the data are not the service's."""
         self.check_delete(url)
 
     def check_delete(self, url: str) -> NoReturn:
-        """:raises Forbidden: always."""
+        """:raises DeletionDenied: always."""
         after_scheme(url, SCHEMES, self.id)
-        raise Forbidden(f"Store {self.id} is read-only: the service does not delete data on web servers.")
+        raise DeletionDenied(f"Store {self.id} is read-only: the service does not delete data on web servers.")
 
     def sweep(self, image_id: str, attempt: str) -> bool:  # noqa: ARG002 - the protocol's signature
         return False
@@ -156,6 +155,8 @@ class HttpStore:
         after_scheme(url, SCHEMES, self.id)
         try:
             return self._fetcher.open(method, url.strip(), headers)
+        except Invalid as error:
+            raise AccessDenied(str(error)) from error
         except Unavailable as error:
             raise StoreUnavailable(str(error)) from error
 
@@ -166,7 +167,7 @@ class HttpStore:
             total = _total(answer)
             raise RangeNotSatisfiable("The range lies outside the data.", total)
         else:
-            self._require_success(answer, StoreUnavailable)
+            self._require_success(answer)
             start, total = 0, _length(answer)
         if start > offset:
             raise StoreUnavailable("The server sent another range than it was asked for.")
@@ -176,7 +177,7 @@ class HttpStore:
                 raise RangeNotSatisfiable(f"The data have {total} bytes; the range lies outside.", total)
             length = end - offset
         elif length is None:
-            raise StoreUnavailable("The server does not say how long the data are.")
+            _require_end(answer)
         return HttpReader(answer, skip=offset - start, length=length)
 
     def _range_of(self, answer: Fetched) -> tuple[int, int | None]:
@@ -186,54 +187,63 @@ class HttpStore:
             raise StoreUnavailable("The server sent a part of the data and does not say which.")
         return int(found[1]), None if found[3] == "*" else int(found[3])
 
-    def _require_success(self, answer: Fetched, refusal: type[GlimpseError]) -> None:
+    def _require_success(self, answer: Fetched) -> None:
         if answer.status in {404, 410}:
             raise DataNotFound(f"Store {self.id} has no data at the location.")
-        if answer.status >= 500 or answer.status == 429:
+        if answer.status >= 500 or answer.status in _PASSING:
             raise StoreUnavailable(f"The server of the location answers {answer.status}.")
         if answer.status != 200:
-            raise refusal(f"The server of the location answers {answer.status}.")
+            raise AccessDenied(f"The server of the location answers {answer.status}.")
 
 
 class HttpReader:
     """Implements ``stores.base.Reader``."""
 
-    __slots__ = ("_answer", "_chunks", "_left", "_rest", "_skip", "length")
+    __slots__ = ("_answer", "_chunks", "_delivered", "_rest", "_skip", "length")
 
-    def __init__(self, answer: Fetched, *, skip: int, length: int) -> None:
-        """``skip`` bytes come before the range."""
+    def __init__(self, answer: Fetched, *, skip: int, length: int | None) -> None:
+        """``skip`` bytes come before the range; with a ``length`` of None it goes to the end of the answer."""
         self.length = length
         self._answer = answer
         self._chunks: Iterator[bytes] = answer.chunks()
         self._rest = memoryview(b"")
         self._skip = skip
-        self._left = length
+        self._delivered = 0
 
     def readinto(self, buffer: memoryview) -> int:
-        if not self._left or not len(buffer):
+        wanted = len(buffer) if self.length is None else min(len(buffer), self.length - self._delivered)
+        if not wanted:
             return 0
         while not self._rest:
-            self._next()
-        part = self._rest[: min(len(buffer), self._left)]
+            if not self._next():
+                return 0
+        part = self._rest[:wanted]
         count = len(part)
         buffer[:count] = part
         self._rest = self._rest[count:]
-        self._left -= count
+        self._delivered += count
         return count
 
     def close(self) -> None:
         self._answer.close()
 
-    def _next(self) -> None:
+    def _next(self) -> bool:
+        """Take the next piece of the answer; False at the end of data of unknown length."""
         try:
             chunk = next(self._chunks, None)
         except Unavailable as error:
             raise StoreUnavailable(str(error)) from error
         if chunk is None:
-            raise StoreUnavailable(f"The data ended {self._left} bytes too early.")
+            if self.length is not None:
+                raise StoreUnavailable(f"The data ended {self.length - self._delivered} bytes too early.")
+            if self._skip:
+                raise StoreUnavailable("The data ended before the range began.")
+            self.length = self._delivered
+            return False
         dropped = min(self._skip, len(chunk))
         self._skip -= dropped
         self._rest = memoryview(chunk)[dropped:]
+        return True
 
 
 def _range_header(offset: int, length: int | None) -> dict[str, str]:
@@ -253,3 +263,12 @@ def _length(answer: Fetched) -> int | None:
 def _total(answer: Fetched) -> int | None:
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
     return int(found[3]) if found is not None and found[3] != "*" else None
+
+
+def _require_end(answer: Fetched) -> None:
+    """Of a body without a length: its end must be marked, or a connection that breaks would look like it.
+
+    :raises AccessDenied: it is not.
+    """
+    if answer.headers.get("transfer-encoding", "").rpartition(",")[2].strip().lower() != "chunked":
+        raise AccessDenied("The server says neither how long the data are nor where they end.")

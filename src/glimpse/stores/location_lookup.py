@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glimpse.domain.image import Location
 from glimpse.domain.locations import Placement
-from glimpse.errors import DataNotFound, Invalid, LimitExceeded, StoreUnavailable
+from glimpse.errors import DataNotFound, Invalid, LimitExceeded, Refused, StoreUnavailable
 from glimpse.stores.base import Store
 from glimpse.stores.multi import StoreSet
 from glimpse.stores.uri import split_url
@@ -39,8 +39,12 @@ def place(stores: StoreSet, url: str, *, size_cap: int) -> Placement:
         size = store.size(url)
     except DataNotFound as error:
         raise Invalid("There are no data at the location.") from error
-    if size <= 0:
-        raise Invalid("The store knows of no data at the location, or not how long they are.")
+    except Refused as error:
+        raise Invalid(str(error)) from error
+    if size is None:
+        raise Invalid("The server of the location does not say how long the data are; an image needs its size.")
+    if size == 0:
+        raise Invalid("The data at the location are empty.")
     if size > size_cap:
         raise LimitExceeded(f"The data have {size} bytes, image_size_cap allows {size_cap}.")
     return Placement(size, {"store": store.id} if stores.named else {})

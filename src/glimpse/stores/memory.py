@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from glimpse.errors import DataNotFound, Duplicate, Invalid, StoreFull, StoreUnavailable
+from glimpse.errors import DataNotFound, Duplicate, ForeignLocation, StoreFull, StoreUnavailable
 from glimpse.stores.base import Bytes, Capabilities, Placed
 from glimpse.stores.names import check_names
 from glimpse.stores.span import span_length
@@ -124,7 +124,7 @@ class MemoryStore:
     def _image_id(self, url: str) -> str:
         host, _, image_id = after_scheme(url, SCHEMES, self.id).partition("/")
         if host != self.id or not image_id:
-            raise Invalid(f"The location is not one of store {self.id}.")
+            raise ForeignLocation(f"The location is not one of store {self.id}.")
         return image_id
 
     def _missing(self) -> DataNotFound:

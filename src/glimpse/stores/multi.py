@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from glimpse.domain.image import Location
-from glimpse.errors import Invalid, StoreUnavailable
+from glimpse.errors import ForeignLocation, Invalid, StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.all import DRIVERS
 from glimpse.stores.base import Store
@@ -64,6 +64,7 @@ class StoreSet:
         """The store that its metadata name, else the one whose URIs begin like it, the longest match first.
 
         :raises StoreUnavailable: no configured store serves the location.
+        :raises ForeignLocation: the location is not a URI.
         """
         named = location.metadata.get("store")
         if isinstance(named, str) and named in self._by_id:
@@ -78,7 +79,7 @@ class StoreSet:
         """The id of the store of :meth:`for_location`, None when there is none."""
         try:
             return self.for_location(location).id
-        except (StoreUnavailable, Invalid):
+        except (StoreUnavailable, ForeignLocation):
             return None
 
     def check_preferred(self, store_ids: Iterable[str]) -> None:

@@ -19,6 +19,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 #: Seconds after which a part goes as it is: a source that drips is passed on as it drips, and holds no thread for long.
 _FILL_SECONDS: Final = 1.0
+#: For the sizes of parts, when it is not known how much is to come.
+_ANY_LENGTH: Final = 1 << 62
 
 
 async def send_reader(
@@ -40,7 +42,7 @@ async def send_reader(
         the connection: that is how the client learns that the data are not complete.
     """
     reading = _Reading(reader, threads)
-    sizes = PartSizes(reader.length, memory)
+    sizes = PartSizes(_ANY_LENGTH if reader.length is None else reader.length, memory)
     gone: asyncio.Future[None] | None = None
     sent = 0
     try:
@@ -54,7 +56,8 @@ async def send_reader(
             if gone.done():
                 gone.result()
                 return sent
-            more = sent + len(part) < reader.length
+            # an unknown length is known once the end was read
+            more = reader.length is None or sent + len(part) < reader.length
             if more and not part:
                 raise DataIncomplete(f"The data ended after {sent} of {reader.length} bytes.", sent)
             sent += len(part)
@@ -111,7 +114,8 @@ class _Reading:
             self._reader.close()
 
     def _read(self, size: int) -> bytes:
-        size = max(1, min(size, self._reader.length))
+        if self._reader.length is not None:
+            size = max(1, min(size, self._reader.length))
         if len(self._buffer) != size:
             self._buffer = memoryview(bytearray(size))
         filled = 0

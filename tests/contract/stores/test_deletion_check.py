@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glimpse.errors import DataNotFound, Forbidden, Invalid, StoreUnavailable
+from glimpse.errors import DataNotFound, DeletionDenied, ForeignLocation, StoreUnavailable
 from glimpse.settings.model import UriFilter
 from glimpse.stores.base import DeletionCheck, Store, ability
 from glimpse.stores.filesystem.options import FilesystemOptions
@@ -38,15 +38,15 @@ def test_an_object_that_is_not_there(rig: Rig):
 
 def test_locations_of_others(rig: Rig):
     for foreign in (*rig.foreign_urls, "", "image", "rbd://pool/image", "unknown:///x"):
-        with pytest.raises(Invalid):
+        with pytest.raises(ForeignLocation):
             _check(rig.store, foreign)
 
 
 def test_a_store_that_is_only_read():
     store = HttpStore("web", HttpOptions(), UriFilter())
-    with pytest.raises(Forbidden, match="web is read-only"):
+    with pytest.raises(DeletionDenied, match="web is read-only"):
         _check(store, "http://example.com/image")
-    with pytest.raises(Invalid):
+    with pytest.raises(ForeignLocation):
         _check(store, "file:///image")
 
 
@@ -79,7 +79,7 @@ class TestFiles:
 
     def refused(self, store: FilesystemStore, url: str, reason: str) -> None:
         for operation in (store.check_delete, store.delete):
-            with pytest.raises(Forbidden, match=reason):
+            with pytest.raises(DeletionDenied, match=reason):
                 operation(url)
         assert store.size(url) == 4
 

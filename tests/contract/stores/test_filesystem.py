@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from glimpse.errors import DataNotFound, Duplicate, Forbidden, Invalid, StoreUnavailable
+from glimpse.errors import AccessDenied, DataNotFound, DeletionDenied, Duplicate, Invalid, StoreUnavailable
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.store import FilesystemStore
 from tests.contract.stores.rig import new_id
@@ -213,9 +213,9 @@ def test_a_file_system_that_becomes_read_only(small_disk: Path):
     )
     url = _put(store, b"data")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(AccessDenied):
         store.writer(new_id(), 5, "try1")
-    with pytest.raises(Forbidden):
+    with pytest.raises(DeletionDenied):
         store.delete(url)
     assert store.size(url) == 4
 
@@ -227,7 +227,7 @@ def test_a_read_only_file_system_serves_with_a_marker_and_without(small_disk: Pa
     store = FilesystemStore("cheap", options)
     store.check_markers(lambda _: [url])
     assert store.size(url) == 4
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(AccessDenied):
         store.writer(new_id(), 5, "try1")
 
 

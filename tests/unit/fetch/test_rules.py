@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 import pytest
 
-from glimpse.errors import Invalid
+from glimpse.errors import Invalid, Unavailable
 from glimpse.fetch.address import Address, canonical, is_refused, resolve_name
 from glimpse.fetch.rules import UrlRules
 from glimpse.settings.model import UriFilter
@@ -171,3 +172,12 @@ def test_a_name_is_taken_as_fully_qualified(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("socket.getaddrinfo", answer)
     assert resolve_name("intranet") == ()
     assert asked == ["intranet."]
+
+
+def test_a_name_server_that_does_not_answer_is_no_verdict_on_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr("socket.getaddrinfo", answer)
+    with pytest.raises(Unavailable, match="cannot be resolved now"):
+        UrlRules(UriFilter()).check("http://example.org/")

@@ -11,9 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glimpse.errors import DataNotFound, Forbidden, Invalid, StoreFull, StoreUnavailable
+from glimpse.errors import (
+    AccessDenied,
+    DataNotFound,
+    DeletionDenied,
+    ForeignLocation,
+    StoreFull,
+    StoreUnavailable,
+)
 from glimpse.stores.filesystem.options import FilesystemOptions
-from glimpse.stores.filesystem.os_errors import delete_error, read_error, write_error
+from glimpse.stores.filesystem.os_errors import delete_error, open_error, read_error, write_error
 from glimpse.stores.filesystem.timed import TimedCalls
 from glimpse.stores.filesystem.writer import (
     create_marked,
@@ -185,16 +192,18 @@ def test_a_link_that_was_made_already_counts(tmp_path: Path):
         (write_error, errno.EDQUOT, StoreFull),
         (write_error, errno.EFBIG, StoreFull),
         (write_error, errno.EIO, StoreUnavailable),
-        (write_error, errno.EROFS, StoreUnavailable),
-        (write_error, errno.EACCES, StoreUnavailable),
+        (write_error, errno.EROFS, AccessDenied),
+        (write_error, errno.EACCES, AccessDenied),
         (write_error, errno.ENOENT, StoreUnavailable),
-        (read_error, errno.ENOENT, DataNotFound),
-        (read_error, errno.ELOOP, Invalid),
+        (open_error, errno.ENOENT, DataNotFound),
+        (open_error, errno.ELOOP, ForeignLocation),
+        (open_error, errno.EIO, StoreUnavailable),
+        (open_error, errno.EACCES, AccessDenied),
         (read_error, errno.EIO, StoreUnavailable),
         (read_error, errno.EACCES, StoreUnavailable),
         (delete_error, errno.ENOENT, DataNotFound),
-        (delete_error, errno.EPERM, Forbidden),
-        (delete_error, errno.EROFS, Forbidden),
+        (delete_error, errno.EPERM, DeletionDenied),
+        (delete_error, errno.EROFS, DeletionDenied),
         (delete_error, errno.EIO, StoreUnavailable),
     ],
 )

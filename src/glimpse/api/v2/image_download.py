@@ -170,13 +170,17 @@ def _preferred(query_string: bytes) -> tuple[str, ...]:
 
 def _start(opened: Download) -> tuple[int, RawHeaders]:
     headers = _data_headers(opened.image, opened.reader.length)
-    if opened.range is None:
+    if opened.range is None or opened.size is None:
         return 200, headers
     return 206, (*headers, (b"content-range", opened.range.content_range(opened.size).encode()))
 
 
-def _data_headers(image: Image, length: int) -> RawHeaders:
-    headers = [_OCTETS, (b"content-length", str(length).encode()), (b"accept-ranges", b"bytes")]
+def _data_headers(image: Image, length: int | None) -> RawHeaders:
+    """``length`` None: not known before the end of the data, which the server marks; there are no ranges then."""
+    if length is None:
+        headers = [_OCTETS, (b"accept-ranges", b"none")]
+    else:
+        headers = [_OCTETS, (b"content-length", str(length).encode()), (b"accept-ranges", b"bytes")]
     if image.checksum:
         headers.append((b"content-md5", image.checksum.encode()))
     tag = strong_etag(image.os_hash_value, image.checksum)

@@ -15,7 +15,7 @@ from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import JobStatus
 from glimpse.domain.properties import FAILED_UPLOAD
 from glimpse.domain.status import Status
-from glimpse.errors import DataNotFound, NotFound, StoreUnavailable, UnsupportedContent
+from glimpse.errors import DataNotFound, NotFound, Refused, StoreUnavailable, UnsupportedContent
 from glimpse.jobs.base import Outcome, Run, TryAgain
 from glimpse.jobs.runner import pause_after
 from glimpse.jobs.steps.reading import Content, read_location
@@ -111,7 +111,7 @@ class LocationCheck:
             return Verdict(_still(reference if self._records_digests else image, change))
         except UnsupportedContent as error:
             return _unsafe(image, marks, location, str(error))
-        except (_OtherData, DataNotFound) as error:
+        except (_OtherData, DataNotFound, Refused) as error:
             return refused(image, location, str(error))
         except StoreUnavailable as error:
             failures = int(run.job.steps.get(f"failures {location.id}", 0)) + 1

@@ -23,6 +23,7 @@ from glimpse.errors import (
     Invalid,
     LimitExceeded,
     NotFound,
+    Refused,
     StoreUnavailable,
     UnsupportedContent,
 )
@@ -191,7 +192,9 @@ class LocationImport:
             )
         except UnsupportedContent as error:
             return self._failed(run.job, image, str(error))
-        except (DataNotFound, StoreUnavailable) as error:
+        except (DataNotFound, Refused) as error:
+            return self._failed(run.job, image, str(error))
+        except StoreUnavailable as error:
             return self._after_failure(run, image, error)
         if content.hash_value != digest.value:
             return self._failed(
@@ -211,13 +214,13 @@ class LocationImport:
         )
         return _done(image, run.job, change)
 
-    def _after_failure(self, run: Run, image: Image, error: DataNotFound | StoreUnavailable) -> Outcome:
+    def _after_failure(self, run: Run, image: Image, error: StoreUnavailable) -> Outcome:
         """Have another attempt made, or end as imports-and-stores 5.4 says.
 
         :raises TryAgain: there are attempts left, and they may help.
         """
         failures = int(run.job.steps.get(_FAILURES, 0)) + 1
-        if isinstance(error, DataNotFound) or failures >= self._tries:
+        if failures >= self._tries:
             return self._failed(run.job, image, str(error))
         run.record(_FAILURES, failures)
         raise TryAgain(str(error), pause_after(failures))

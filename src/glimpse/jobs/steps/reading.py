@@ -38,14 +38,15 @@ def read_location(
 
     :raises UnsupportedContent: inspection refuses the data.
     :raises DataNotFound: there are none any more.
+    :raises Refused: the store does not let the service read them.
     :raises StoreUnavailable: they cannot be read to their end, or have another size by now.
     """
     digests = None if algorithm is None else Digests(algorithm, executor)
     reader = store.reader(url)
     done = 0
     try:
-        if size is not None and reader.length != size:
-            raise StoreUnavailable(f"The location has {reader.length} bytes, the image has {size}.")
+        if reader.length is not None:
+            _require_size(size, reader.length)
         # two buffers: the digests may still read one while the other is filled
         buffers = [memoryview(bytearray(BATCH_BYTES)) for _ in range(2)]
         while count := reader.readinto(buffers[0]):
@@ -54,8 +55,11 @@ def read_location(
             if digests is not None:
                 digests.update(buffers[0][:count])
             done += count
-            run.progress(done, reader.length)
+            run.progress(done, size if reader.length is None else reader.length)
+            if size is not None and done > size:
+                break
             buffers.reverse()
+        _require_size(size, done)
         if digests is not None:
             digests.wait()
     finally:
@@ -64,3 +68,8 @@ def read_location(
     if digests is None:
         return Content(virtual_size)
     return Content(virtual_size, digests.checksum, digests.hash_value)
+
+
+def _require_size(wanted: int | None, found: int) -> None:
+    if wanted is not None and found != wanted:
+        raise StoreUnavailable(f"The location has {found} bytes or more, the image has {wanted}.")

@@ -8,7 +8,16 @@ from __future__ import annotations
 import errno
 import os
 
-from glimpse.errors import DataNotFound, Duplicate, Forbidden, GlimpseError, Invalid, StoreFull, StoreUnavailable
+from glimpse.errors import (
+    AccessDenied,
+    DataNotFound,
+    DeletionDenied,
+    Duplicate,
+    ForeignLocation,
+    GlimpseError,
+    StoreFull,
+    StoreUnavailable,
+)
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -24,9 +33,9 @@ def missing(store_id: str) -> DataNotFound:
     return DataNotFound(f"Store {store_id} has no data at the location.")
 
 
-def foreign(store_id: str) -> Invalid:
-    """The location is none that this store could have written."""
-    return Invalid(f"The location is not one of store {store_id}.")
+def foreign(store_id: str) -> ForeignLocation:
+    """The location is not one that this store could have written."""
+    return ForeignLocation(f"The location is not one of store {store_id}.")
 
 
 def full(store_id: str) -> StoreFull:
@@ -42,15 +51,24 @@ def write_error(store_id: str, error: OSError) -> GlimpseError:
         return StoreFull(f"Store {store_id} cannot hold an object of this size.")
     if error.errno == errno.ENOENT:
         return StoreUnavailable(f"Store {store_id} gave the upload up meanwhile, or its directory went away.")
+    if error.errno in _REFUSED:
+        return AccessDenied(f"Store {store_id} cannot be written: {_reason(error)}.")
     return StoreUnavailable(f"Store {store_id} cannot be written now: {_reason(error)}.")
 
 
-def read_error(store_id: str, error: OSError) -> GlimpseError:
-    """Of looking at an object or reading it."""
+def open_error(store_id: str, error: OSError) -> GlimpseError:
+    """Of looking at an object or opening it."""
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
         return missing(store_id)
     if error.errno == errno.ELOOP:
         return foreign(store_id)
+    if error.errno in _REFUSED:
+        return AccessDenied(f"Store {store_id} cannot be read: {_reason(error)}.")
+    return read_error(store_id, error)
+
+
+def read_error(store_id: str, error: OSError) -> StoreUnavailable:
+    """Of reading an object that is open: it was readable, so any failure passes."""
     return StoreUnavailable(f"Store {store_id} cannot be read now: {_reason(error)}.")
 
 
@@ -59,7 +77,7 @@ def delete_error(store_id: str, error: OSError) -> GlimpseError:
     if error.errno == errno.ENOENT:
         return missing(store_id)
     if error.errno in _REFUSED:
-        return Forbidden(f"Store {store_id} does not allow the deletion: {_reason(error)}.")
+        return DeletionDenied(f"Store {store_id} does not allow the deletion: {_reason(error)}.")
     return StoreUnavailable(f"Store {store_id} cannot delete now: {_reason(error)}.")
 
 

@@ -14,7 +14,7 @@ from glimpse.stores.filesystem.directories import Prepared, configured_directori
 from glimpse.stores.filesystem.marker import MARKER, expects_marker
 from glimpse.stores.filesystem.mountpoints import entry_above, read_mountpoints
 from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
-from glimpse.stores.filesystem.os_errors import delete_error, duplicate, foreign, full, read_error, write_error
+from glimpse.stores.filesystem.os_errors import delete_error, duplicate, foreign, full, open_error, write_error
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
 from glimpse.stores.filesystem.timed import TimedCalls
 from glimpse.stores.filesystem.unlinking import check_unlink
@@ -271,7 +271,7 @@ class FilesystemStore:
         The path has to lead to a visible name directly in a data directory. It may do so through another name of
         that directory, which an operator's symbolic link gives it, but not by way of ``..``.
 
-        :raises Invalid: it leads elsewhere.
+        :raises ForeignLocation: it leads elsewhere.
         """
         path = after_scheme(url, SCHEMES, self.id).partition("#")[0].partition("?")[0]
         parent, _, name = path.rpartition("/")
@@ -302,7 +302,7 @@ class FilesystemStore:
             raise foreign(self.id)
 
     def _not_read(self, directory: DataDirectory, error: OSError) -> GlimpseError:
-        meaning = read_error(self.id, error)
+        meaning = open_error(self.id, error)
         if isinstance(meaning, DataNotFound):
             # not missing, but unknown, while its directory is away
             directory.require_present()
