@@ -42,6 +42,7 @@ from glimpse.telemetry.metrics import ProcessMetrics, Recorder
 from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
 from glimpse.transfer.part_sizes import PartMemory
+from glimpse.transfer.turn_budget import TurnBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ def _app_state(settings: Settings, deps: Deps, schemas: SchemaCatalog, recorder:
         database_directory=embedded_directory(settings),
         downloads=Concurrency("downloads", listen.max_downloads, listen.max_downloads_per_project),
         part_memory=PartMemory(listen.download_memory),
+        turn_budget=TurnBudget(),
     )
 
 

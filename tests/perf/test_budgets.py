@@ -112,6 +112,38 @@ def test_upload_of_1_mib(measured: Measured) -> None:
     assert "GET /v2/images" in (wire.settings.data_dir / "log").read_text()
 
 
+def test_download(measured: Measured) -> None:
+    """Of one small image, and of each MiB more of a large one that is in the page cache."""
+    wire = measured.wire
+    ids = [wire.create()["id"] for _ in range(2)]
+    headers = {"Content-Type": "application/octet-stream"}
+    for image_id, mib in zip(ids, (1, 17), strict=True):
+        assert wire("PUT", f"/v2/images/{image_id}/file", iter(PARTS * mib), headers).status == 204
+
+    def get(image_id: str) -> Counted:
+        return measured.measure(lambda: None, lambda _: wire("GET", f"/v2/images/{image_id}/file"))
+
+    small, large = map(get, ids)
+    assert len(small.files) <= 21, told(small)
+    assert len(small.statements) <= 1, told(small)
+    assert small.calls <= 1300, told(small)
+    assert set(large.files) == set(small.files)
+    assert (large.calls - small.calls) / 16 <= 140, told(large)
+
+
+def test_head_and_range_of_a_download(measured: Measured) -> None:
+    wire = measured.wire
+    image_id = wire.create()["id"]
+    put(wire, image_id)
+    where = f"/v2/images/{image_id}/file"
+    head = measured.measure(lambda: None, lambda _: wire("HEAD", where))
+    assert len(head.statements) <= 1, told(head)
+    assert head.calls <= 480, told(head)
+    part = measured.measure(lambda: None, lambda _: wire("GET", where, headers={"Range": "bytes=10-99"}))
+    assert len(part.statements) <= 1, told(part)
+    assert part.calls <= 800, told(part)
+
+
 def test_show(measured: Measured) -> None:
     wire = measured.wire
     counted = measured.measure(

@@ -24,6 +24,7 @@ from glimpse.settings.model import Settings
 from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
 from glimpse.transfer.part_sizes import PartMemory
+from glimpse.transfer.turn_budget import TurnBudget
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -67,8 +68,8 @@ class AppState:
     that wait for a store (deletions, changes of locations): of both, no project and no source takes more than its
     share. ``transfer`` counts a running transfer of the named direction while its block runs. ``uploads`` is
     the number of running uploads of each project, ``downloads`` limits those that run at the same time, and
-    ``part_memory`` what they hold for fast clients. ``database_directory`` is that of an embedded database, whose file
-    system must keep its reserve.
+    ``part_memory`` what they hold for fast clients, ``turn_budget`` what they move in one turn of the event loop.
+    ``database_directory`` is that of an embedded database, whose file system must keep its reserve.
     """
 
     deps: Deps
@@ -85,6 +86,7 @@ class AppState:
     uploads: Counter[str | None]
     downloads: Concurrency
     part_memory: PartMemory
+    turn_budget: TurnBudget
     database_directory: str | None = None
 
 

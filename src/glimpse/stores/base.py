@@ -92,6 +92,21 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsNow(Protocol):
+    """Of readers that can tell which data are at hand, for instance in the page cache."""
+
+    def read_now(self, size: int) -> bytes | None:
+        """Up to ``size`` of the next bytes, without waiting for a disk or a network; empty only at the end.
+
+        None: no data are at hand, and :meth:`Reader.readinto` gets them. The event loop calls this, never while
+        another call of the reader is running.
+
+        :raises StoreUnavailable: reading failed, or the object ended before the range did.
+        """
+        ...
+
+
 class Store(Protocol):
     """One configured store."""
 

@@ -12,6 +12,8 @@ from typing import Final
 #: Every download begins with parts of this size, and goes no lower.
 SMALL_PART: Final = 16 << 10
 LARGE_PART: Final = 512 << 10
+#: Largest part that the event loop reads itself: it and its copies on the way to the socket fit into a core's cache.
+PART_NOW: Final = 128 << 10
 
 #: A larger part is taken when so many were sent, each faster than FAST seconds; one slower than SLOW ends that.
 _TRIAL: Final = 8
@@ -61,15 +63,17 @@ class PartSizes:
         self._sent = 0
         self._memory = memory
         self._part = SMALL_PART
+        self._most = SMALL_PART
         self._reserved = 0
         self._in_trial = 0
         self._since = time.monotonic()
         self._smaller = 0
 
-    def next_size(self) -> int:
-        """How many bytes to read next."""
+    def next_size(self, most: int) -> int:
+        """How many bytes to read next, up to ``most``."""
+        self._most = most
         ending = self._rest // _SHARE_OF_REST // SMALL_PART * SMALL_PART
-        return max(SMALL_PART, min(self._part, ending))
+        return max(SMALL_PART, min(self._part, most, ending))
 
     def sent(self, count: int) -> None:
         """The server took a part of ``count`` bytes."""
@@ -95,7 +99,7 @@ class PartSizes:
         if seconds > _SLOW and self._part > SMALL_PART:
             self._part = SMALL_PART
             self._smaller = _PARTS_ON_THE_WAY
-        elif seconds < _FAST and self._part < LARGE_PART and self._sent >= 2 * self._part * _SHARE_OF_SENT:
+        elif seconds < _FAST and self._part < self._most and self._sent >= 2 * self._part * _SHARE_OF_SENT:
             more = bytes_held(2 * self._part) - bytes_held(SMALL_PART) - self._reserved
             if more <= 0 or self._memory.take(more):
                 self._reserved += max(0, more)

@@ -1,4 +1,7 @@
-"""The download loop: a blocking reader on one side, the event loop and a client of any speed on the other."""
+"""The download loop: a blocking reader on one side, the event loop and a client of any speed on the other.
+
+Data that are at hand are read by the event loop itself, all others by threads (docs/adr/0002).
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from concurrent.futures import Future, wait
 from typing import Any, Final
 
 from glimpse.errors import DataIncomplete, StoreUnavailable
-from glimpse.stores.base import Reader
+from glimpse.stores.base import Reader, ReadsNow
 from glimpse.transfer.fair_threads import Submits
-from glimpse.transfer.part_sizes import PartMemory, PartSizes
+from glimpse.transfer.part_sizes import LARGE_PART, PART_NOW, PartMemory, PartSizes
 from glimpse.transfer.pump import Receive
+from glimpse.transfer.turn_budget import TurnBudget
 
 #: The ``send`` callable of ASGI.
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -21,6 +25,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _FILL_SECONDS: Final = 1.0
 #: For the sizes of parts, when it is not known how much is to come.
 _ANY_LENGTH: Final = 1 << 62
+#: Most parts that threads read after each other before the event loop looks again whether data are at hand.
+_MOST_IN_THREADS: Final = 16
 
 
 async def send_reader(
@@ -31,18 +37,21 @@ async def send_reader(
     *,
     start: MutableMapping[str, Any],
     memory: PartMemory,
+    turns: TurnBudget,
 ) -> int:
     """Send ``start`` and all of ``reader`` as the body of the response; return the number of bytes of the body sent.
 
-    Reading runs in ``threads``, one part ahead of sending, and stops when the client does: fewer bytes than
-    ``reader.length`` are returned when it went away. The reader is closed in every case. Parts of fast clients are
-    large as far as ``memory`` goes; a client that takes nothing is cut off by the kernel, see ``write_timeout``.
+    Data that are at hand (:class:`~glimpse.stores.base.ReadsNow`) are read by the event loop, as many in one turn as
+    ``turns`` allow. All others are read in ``threads``, one part ahead of sending. Reading stops when the client does:
+    fewer bytes than ``reader.length`` are returned when it went away. The reader is closed in every case. Parts of
+    fast clients are large as far as ``memory`` goes; the kernel cuts a client off that takes nothing, see
+    ``write_timeout``.
 
     :raises DataIncomplete: reading failed, or ended early. The caller lets this pass up to the server, which cuts
         the connection: that is how the client learns that the data are not complete.
     """
-    reading = _Reading(reader, threads)
     sizes = PartSizes(_ANY_LENGTH if reader.length is None else reader.length, memory)
+    reading = _Reading(reader, threads, turns, sizes)
     gone: asyncio.Future[None] | None = None
     sent = 0
     try:
@@ -50,7 +59,7 @@ async def send_reader(
         gone = asyncio.ensure_future(_disconnected(receive))
         while True:
             try:
-                part = await reading.next_part(sizes)
+                part = await reading.next_part()
             except StoreUnavailable as error:
                 raise DataIncomplete(str(error), sent) from error
             if gone.done():
@@ -63,7 +72,7 @@ async def send_reader(
             sent += len(part)
             sizes.sent(len(part))
             if more:
-                reading.start(sizes)
+                reading.read_ahead()
             await send({"type": "http.response.body", "body": part, "more_body": more})
             if not more:
                 return sent
@@ -81,24 +90,45 @@ async def _disconnected(receive: Receive) -> None:
 
 
 class _Reading:
-    """The parts of a reader, read by other threads into one buffer, one part at a time."""
+    """The parts of a reader: on the spot while they are at hand, else by other threads, one part at a time."""
 
-    def __init__(self, reader: Reader, threads: Submits) -> None:
+    def __init__(self, reader: Reader, threads: Submits, turns: TurnBudget, sizes: PartSizes) -> None:
         self._reader = reader
         self._threads = threads
+        self._turns = turns
+        self._sizes = sizes
+        self._at_hand = reader if isinstance(reader, ReadsNow) else None
+        self._misses = 0
+        self._in_threads = 0
         self._buffer = memoryview(b"")
         self._running: Future[bytes] | None = None
 
-    def start(self, sizes: PartSizes) -> Future[bytes]:
-        """Read the next part in the background."""
-        self._running = self._threads.submit(self._read, sizes.next_size())
-        return self._running
+    def read_ahead(self) -> None:
+        """Read the next part in the background, unless it may be at hand."""
+        if self._at_hand is None or self._in_threads:
+            self._start()
 
-    async def next_part(self, sizes: PartSizes) -> bytes:
-        """The part being read; empty at the end."""
-        part = await asyncio.wrap_future(self._running or self.start(sizes))
+    async def next_part(self) -> bytes:
+        """The part being read, or the next one; empty at the end."""
+        if self._at_hand is not None and not self._in_threads:
+            size = self._sizes.next_size(PART_NOW)
+            if (granted := self._turns.take(size)) is not None:
+                await granted
+            part = self._at_hand.read_now(size)
+            if part is not None:
+                self._misses = 0
+                return part
+            self._in_threads = min(1 << self._misses, _MOST_IN_THREADS)
+            self._misses += 1
+        running = self._running or self._start()
+        part = await asyncio.wrap_future(running)
         self._running = None
+        self._in_threads = max(0, self._in_threads - 1)
         return part
+
+    def _start(self) -> Future[bytes]:
+        self._running = self._threads.submit(self._read, self._sizes.next_size(LARGE_PART))
+        return self._running
 
     def close(self) -> None:
         """Close the reader, in the background, when no thread uses it any more."""

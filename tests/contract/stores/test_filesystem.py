@@ -11,6 +11,7 @@ import pytest
 
 from glimpse.errors import AccessDenied, DataNotFound, DeletionDenied, Duplicate, Invalid, StoreUnavailable
 from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.stores.filesystem.reader import NOW_BYTES, FilesystemReader
 from glimpse.stores.filesystem.store import FilesystemStore
 from tests.contract.stores.rig import new_id
 from tests.support.images.content import noise
@@ -62,6 +63,7 @@ def test_unfinished_data_have_a_hidden_name_that_no_location_reaches(store: File
 _DIE = """
 import sys, time
 from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.stores.filesystem.reader import NOW_BYTES, FilesystemReader
 from glimpse.stores.filesystem.store import FilesystemStore
 store = FilesystemStore("cheap", FilesystemOptions(filesystem_store_datadir=sys.argv[1]))
 writer = store.writer("image", None, "try1")
@@ -98,6 +100,56 @@ def test_a_file_that_became_shorter_ends_its_reader_with_an_error(store: Filesys
     assert reader.readinto(buffer) == 5000
     with pytest.raises(StoreUnavailable, match="5000 bytes too early"):
         reader.readinto(buffer[5000:])
+    reader.close()
+
+
+def test_what_the_page_cache_has_is_read_now_and_what_it_has_not_by_waiting(store: FilesystemStore, directory: Path):
+    data = noise(3 * NOW_BYTES + 5)
+    url = _put(store, data)
+    reader = store.reader(url, 5)
+    if reader.read_now(1) is None:
+        pytest.skip("the file system of the test cannot tell what is cached")
+    first = reader.read_now(1 << 30)
+    assert first is not None
+    assert 0 < len(first) <= NOW_BYTES
+    with store.local_path(url).open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    assert reader.read_now(100) is None
+    buffer = memoryview(bytearray(100))
+    assert reader.readinto(buffer) == 100
+    # what follows may be at hand again: the kernel reads ahead
+    received = data[5:6] + first + bytes(buffer)
+    while len(received) < reader.length:
+        part = reader.read_now(1 << 30)
+        if part is None:
+            part = bytes(buffer[: reader.readinto(buffer)])
+        received += part
+    assert received == data[5:]
+    assert reader.read_now(100) == b""
+    reader.close()
+
+
+def test_a_file_that_became_shorter_is_no_end_for_who_reads_now(store: FilesystemStore):
+    url = _put(store, noise(10_000))
+    reader = store.reader(url)
+    os.truncate(store.local_path(url), 5000)
+    if reader.read_now(5000) is None:
+        pytest.skip("the file system of the test cannot tell what is cached")
+    with pytest.raises(StoreUnavailable, match="5000 bytes too early"):
+        reader.read_now(5000)
+    reader.close()
+
+
+def test_a_file_system_that_cannot_tell_what_is_cached_is_always_waited_for():
+    """Proc refuses such reads on every kernel, as network file systems do."""
+    fd = os.open("/proc/self/status", os.O_RDONLY)
+    reader = FilesystemReader("default", fd, 0, 5)
+    assert reader.read_now(5) is None
+    assert reader.read_now(5) is None
+    buffer = memoryview(bytearray(5))
+    assert reader.readinto(buffer) == 5
+    assert bytes(buffer) == b"Name:"
     reader.close()
 
 

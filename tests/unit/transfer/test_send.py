@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from glimpse.errors import DataIncomplete, StoreUnavailable
-from glimpse.transfer.part_sizes import LARGE_PART, SMALL_PART, PartMemory, bytes_held
+from glimpse.transfer.part_sizes import LARGE_PART, PART_NOW, SMALL_PART, PartMemory, bytes_held
 from glimpse.transfer.send import send_reader
+from glimpse.transfer.turn_budget import TURN_BYTES, TurnBudget
 from tests.support.images import noise
 from tests.unit.transfer.asgi_script import END, GONE, Script
 from tests.unit.transfer.file_ends import FileReader
@@ -73,7 +74,13 @@ def download(
         try:
             receive = script or Script([END])
             return await send_reader(
-                reader, client, receive, executor, start=START, memory=memory or PartMemory(64 * MIB)
+                reader,
+                client,
+                receive,
+                executor,
+                start=START,
+                memory=memory or PartMemory(64 * MIB),
+                turns=TurnBudget(),
             )
         finally:
             await asyncio.sleep(0)
@@ -179,7 +186,9 @@ def test_an_answer_whose_start_fails_closes_its_reader(path: Path, executor: Exe
         raise OSError("wire cut")
 
     with pytest.raises(OSError, match="wire cut"):
-        asyncio.run(send_reader(reader, failing, Script([END]), executor, start=START, memory=PartMemory(0)))
+        asyncio.run(
+            send_reader(reader, failing, Script([END]), executor, start=START, memory=PartMemory(0), turns=TurnBudget())
+        )
     assert reader.closed.wait(10)
     assert reader.read == 0
 
@@ -222,7 +231,9 @@ def test_a_cancelled_download_closes_the_reader_after_its_read(path: Path, execu
 
     async def main() -> None:
         sending = asyncio.ensure_future(
-            send_reader(reader, Client(), Script([END]), executor, start=START, memory=PartMemory(0))
+            send_reader(
+                reader, Client(), Script([END]), executor, start=START, memory=PartMemory(0), turns=TurnBudget()
+            )
         )
         while not reader.started:
             await asyncio.sleep(0.001)
@@ -281,3 +292,103 @@ def parts_of(path: Path, executor: Executor, memory: PartMemory) -> list[bytes]:
     client = Client()
     download(FileReader(path), client, executor, memory=memory)
     return client.parts
+
+
+class CachedReader(FileReader):
+    """Has the data at hand that begin in one of the KiB of ``cached``; None: all. Remembers how each part was read."""
+
+    def __init__(self, path: Path, cached: range | None = None) -> None:
+        super().__init__(path)
+        self.cached = cached
+        self.parts: list[str] = []
+
+    def read_now(self, size: int) -> bytes | None:
+        assert not self._lock.locked(), "the event loop and a thread in one reader"
+        if self.cached is not None and self.read // 1024 not in self.cached:
+            self.parts.append("none")
+            return None
+        self.parts.append("now")
+        part = self._file.read(size)
+        self.read += len(part)
+        return part
+
+    def readinto(self, buffer: memoryview) -> int:
+        self.parts.append("thread")
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize("size", [0, 1, SMALL_PART, 20 * MIB + 3])
+def test_data_at_hand_are_read_by_the_event_loop(path: Path, executor: Executor, size: int) -> None:
+    path.write_bytes(noise(size))
+    reader, client = CachedReader(path), Client()
+    assert download(reader, client, executor) == size
+    assert client.ended
+    assert client.body == path.read_bytes()
+    assert set(reader.parts) == {"now"}
+    assert max(map(len, client.parts)) <= PART_NOW
+
+
+def test_data_not_at_hand_are_read_by_threads_in_ever_longer_rows(path: Path, executor: Executor) -> None:
+    path.write_bytes(noise(80 * SMALL_PART))
+    reader, client = CachedReader(path, range(0)), Client()
+    assert download(reader, client, executor, memory=PartMemory(0)) == 80 * SMALL_PART
+    assert client.body == path.read_bytes()
+    rows = [len(row.split()) for row in " ".join(reader.parts).split("none")[1:]]
+    assert rows[:6] == [1, 2, 4, 8, 16, 16]
+
+
+def test_after_a_part_of_a_thread_the_event_loop_goes_on(path: Path, executor: Executor) -> None:
+    """As after the first read of a disk, whose read-ahead brings the parts that follow."""
+    path.write_bytes(noise(10 * SMALL_PART))
+    reader, client = CachedReader(path, range(SMALL_PART // 1024, 1 << 20)), Client()
+    assert download(reader, client, executor, memory=PartMemory(0)) == 10 * SMALL_PART
+    assert client.body == path.read_bytes()
+    assert reader.parts == ["none", "thread", *["now"] * 9]
+
+
+def test_a_failing_read_on_the_spot_raises_before_the_end_is_told(path: Path, executor: Executor) -> None:
+    path.write_bytes(bytes(10 * SMALL_PART))
+
+    class Failing(CachedReader):
+        def read_now(self, size: int) -> bytes | None:
+            if self.read >= 3 * SMALL_PART:
+                raise StoreUnavailable("the disk is gone")
+            return super().read_now(size)
+
+    client = Client()
+    with pytest.raises(DataIncomplete, match="disk is gone") as raised:
+        download(Failing(path), client, executor)
+    assert raised.value.sent == 3 * SMALL_PART
+    assert not client.ended
+
+
+def test_64_streams_at_hand_leave_turns_to_others(path: Path, executor: Executor) -> None:
+    """A client that takes all at once never makes ``send`` wait, so nothing but the budget ends a turn."""
+    with path.open("wb") as file:
+        file.truncate(8 * MIB)
+    moved = 0
+
+    async def take(message: MutableMapping[str, Any]) -> None:
+        nonlocal moved
+        moved += len(message.get("body", b""))
+
+    async def main() -> list[int]:
+        turns, memory = TurnBudget(), PartMemory(1024 * MIB)
+        readers = [CachedReader(path) for _ in range(64)]
+        sending = [
+            asyncio.ensure_future(
+                send_reader(reader, take, Script([]), executor, start=START, memory=memory, turns=turns)
+            )
+            for reader in readers
+        ]
+        in_turn: list[int] = []
+        while not all(one.done() for one in sending):
+            before = moved
+            await asyncio.sleep(0)
+            in_turn.append(moved - before)
+        assert sum(one.result() for one in sending) == moved == 64 * 8 * MIB
+        assert all(reader.closed.wait(10) for reader in readers)
+        return in_turn
+
+    in_turn = asyncio.run(main())
+    assert max(in_turn) <= 2 * TURN_BYTES + PART_NOW

@@ -151,7 +151,13 @@ async def _send(exchange: Exchange, lane: Lane, opened: Download) -> None:
     start = {"type": "http.response.start", "status": status, "headers": headers}
     try:
         sent = await send_reader(
-            opened.reader, exchange.send, exchange.receive, lane, start=start, memory=exchange.app_state.part_memory
+            opened.reader,
+            exchange.send,
+            exchange.receive,
+            lane,
+            start=start,
+            memory=exchange.app_state.part_memory,
+            turns=exchange.app_state.turn_budget,
         )
     except DataIncomplete as error:
         record_download(deps, context, opened, error.sent)
