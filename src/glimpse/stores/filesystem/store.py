@@ -54,7 +54,7 @@ class DataDirectory:
         self._statvfs = calls.bounded(os.statvfs)
 
     def require_present(self) -> None:
-        """Tell a directory that is not mounted from one without the file looked for (store-formats 14, 7).
+        """Tell a directory that is not mounted from one without the file looked for (store-formats 14, quirk 7).
 
         The directory is the one of the start, or another on the same mount point. A mount point that was there at
         the start and is not now makes the directory absent, though its name may still exist. So does a missing
