@@ -76,12 +76,14 @@ class Reader(Protocol):
     def length(self) -> int | None:
         """Bytes that this reader delivers in all.
 
-        None while the store cannot tell; known as soon as :meth:`readinto` has returned 0.
+        None while the store cannot tell; known as soon as :meth:`read` has returned nothing.
         """
         ...
 
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the front of ``buffer`` and return the number of bytes; 0 only at the end of the range.
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at least one and at most ``size``; empty only at the end of the range.
+
+        A driver returns what it has got as it is: fewer bytes than ``size`` are better than copying some together.
 
         :raises StoreUnavailable: reading failed for whatever reason, or the object ended before the range did.
         """
@@ -99,7 +101,7 @@ class ReadsNow(Protocol):
     def read_now(self, size: int) -> bytes | None:
         """Up to ``size`` of the next bytes, without waiting for a disk or a network; empty only at the end.
 
-        None: no data are at hand, and :meth:`Reader.readinto` gets them. The event loop calls this, never while
+        None: no data are at hand, and :meth:`Reader.read` gets them. The event loop calls this, never while
         another call of the reader is running.
 
         :raises StoreUnavailable: reading failed, or the object ended before the range did.

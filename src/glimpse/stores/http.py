@@ -206,23 +206,22 @@ class HttpReader:
         self.length = length
         self._answer = answer
         self._chunks: Iterator[bytes] = answer.chunks()
-        self._rest = memoryview(b"")
+        self._rest = b""
         self._skip = skip
         self._delivered = 0
 
-    def readinto(self, buffer: memoryview) -> int:
-        wanted = len(buffer) if self.length is None else min(len(buffer), self.length - self._delivered)
+    def read(self, size: int) -> bytes:
+        wanted = size if self.length is None else min(size, self.length - self._delivered)
         if not wanted:
-            return 0
+            return b""
         while not self._rest:
             if not self._next():
-                return 0
-        part = self._rest[:wanted]
-        count = len(part)
-        buffer[:count] = part
-        self._rest = self._rest[count:]
-        self._delivered += count
-        return count
+                return b""
+        part, self._rest = self._rest, b""
+        if len(part) > wanted:
+            part, self._rest = part[:wanted], part[wanted:]
+        self._delivered += len(part)
+        return part
 
     def close(self) -> None:
         self._answer.close()
@@ -242,7 +241,7 @@ class HttpReader:
             return False
         dropped = min(self._skip, len(chunk))
         self._skip -= dropped
-        self._rest = memoryview(chunk)[dropped:]
+        self._rest = chunk[dropped:]
         return True
 
 

@@ -172,12 +172,10 @@ class MemoryReader:
         self._position = 0
         self.length = len(data)
 
-    def readinto(self, buffer: memoryview) -> int:
-        part = self._data[self._position : self._position + len(buffer)]
-        count = len(part)
-        buffer[:count] = part
-        self._position += count
-        return count
+    def read(self, size: int) -> bytes:
+        part = bytes(self._data[self._position : self._position + size])
+        self._position += len(part)
+        return part
 
     def close(self) -> None:
         self._data.release()

@@ -25,8 +25,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _FILL_SECONDS: Final = 1.0
 #: For the sizes of parts, when it is not known how much is to come.
 _ANY_LENGTH: Final = 1 << 62
-#: Most parts that threads read after each other before the event loop looks again whether data are at hand.
-_MOST_IN_THREADS: Final = 16
+#: Each time that no data are at hand, threads read twice as many parts before the event loop looks again: up to 16.
+_MOST_MISSES: Final = 4
 
 
 async def send_reader(
@@ -100,7 +100,6 @@ class _Reading:
         self._at_hand = reader if isinstance(reader, ReadsNow) else None
         self._misses = 0
         self._in_threads = 0
-        self._buffer = memoryview(b"")
         self._running: Future[bytes] | None = None
 
     def read_ahead(self) -> None:
@@ -118,8 +117,8 @@ class _Reading:
             if part is not None:
                 self._misses = 0
                 return part
-            self._in_threads = min(1 << self._misses, _MOST_IN_THREADS)
-            self._misses += 1
+            self._in_threads = 1 << self._misses
+            self._misses = min(self._misses + 1, _MOST_MISSES)
         running = self._running or self._start()
         part = await asyncio.wrap_future(running)
         self._running = None
@@ -144,20 +143,17 @@ class _Reading:
             self._reader.close()
 
     def _read(self, size: int) -> bytes:
-        if self._reader.length is not None:
-            size = max(1, min(size, self._reader.length))
-        if len(self._buffer) != size:
-            self._buffer = memoryview(bytearray(size))
-        filled = 0
+        read = self._reader.read
         until = time.monotonic() + _FILL_SECONDS
-        while filled < size:
-            count = self._reader.readinto(self._buffer[filled:])
-            if count == 0:
-                break
-            filled += count
-            if time.monotonic() >= until:
-                break
-        return bytes(self._buffer[:filled])
+        first = read(size)
+        filled = len(first)
+        if filled == size or not filled:
+            return first
+        pieces = [first]
+        while filled < size and time.monotonic() < until and (piece := read(size - filled)):
+            pieces.append(piece)
+            filled += len(piece)
+        return first if len(pieces) == 1 else b"".join(pieces)
 
     def _close_after(self, running: Future[bytes]) -> None:
         wait([running])

@@ -46,15 +46,15 @@ class Rig:
         return writer.commit().url
 
     def get(self, url: str, offset: int = 0, length: int | None = None, *, batch: int = 1 << 20) -> bytes:
-        """Read a range through a buffer of ``batch`` bytes; the reader must deliver what it announces."""
+        """Read a range, ``batch`` bytes at most each time; the reader must deliver what it announces."""
         reader = self.store.reader(url, offset, length)
         try:
-            buffer = memoryview(bytearray(batch))
             result = bytearray()
-            while count := reader.readinto(buffer):
-                result += buffer[:count]
+            while part := reader.read(batch):
+                assert len(part) <= batch
+                result += part
             assert len(result) == reader.length
-            assert reader.readinto(buffer) == 0
+            assert reader.read(batch) == b""
             return bytes(result)
         finally:
             reader.close()

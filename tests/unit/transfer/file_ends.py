@@ -36,19 +36,19 @@ class FileReader:
         self._file = path.open("rb", buffering=0)
         self._at_most = at_most
         self.length = path.stat().st_size
-        #: bytes read, and whether ``close`` was called (and never during a read)
-        self.read = 0
+        #: bytes delivered, and whether ``close`` was called (and never during a read)
+        self.delivered = 0
         self.closed = threading.Event()
         self._lock = threading.Lock()
 
-    def readinto(self, buffer: memoryview) -> int:
+    def read(self, size: int) -> bytes:
         assert self._lock.acquire(blocking=False), "two threads in one reader"
         try:
-            count = self._file.readinto(buffer[: self._at_most])
+            part = self._file.read(min(size, self._at_most))
         finally:
             self._lock.release()
-        self.read += count
-        return count
+        self.delivered += len(part)
+        return part
 
     def close(self) -> None:
         assert self._lock.acquire(blocking=False), "closed during a read"

@@ -117,19 +117,19 @@ def test_reads_one_part_ahead_and_no_further(path: Path, executor: Executor) -> 
 
     class Watching(Client):
         async def __call__(self, message: MutableMapping[str, Any]) -> None:
-            assert reader.read <= len(self.body) + 2 * SMALL_PART
+            assert reader.delivered <= len(self.body) + 2 * SMALL_PART
             await super().__call__(message)
             await asyncio.sleep(0.002)
-            assert reader.read <= len(self.body) + SMALL_PART
+            assert reader.delivered <= len(self.body) + SMALL_PART
 
     assert download(reader, Watching(), executor, memory=PartMemory(0)) == 30 * SMALL_PART
 
 
 class FailingReader(FileReader):
-    def readinto(self, buffer: memoryview) -> int:
-        if self.read >= 3 * SMALL_PART:
+    def read(self, size: int) -> bytes:
+        if self.delivered >= 3 * SMALL_PART:
             raise StoreUnavailable("the disk is gone")
-        return super().readinto(buffer)
+        return super().read(size)
 
 
 def test_a_failing_read_raises_before_the_end_is_told(path: Path, executor: Executor) -> None:
@@ -159,7 +159,7 @@ def test_a_client_that_goes_away_stops_the_reading(path: Path, executor: Executo
     sent = download(reader, client, executor, script=Script([END, 0.05, GONE]))
     assert 0 < sent < 1_000_000
     assert sent == len(client.body)
-    assert reader.read <= sent + 2 * SMALL_PART
+    assert reader.delivered <= sent + 2 * SMALL_PART
     assert not client.ended
 
 
@@ -175,7 +175,7 @@ def test_a_failing_send_stops_the_reading(path: Path, executor: Executor) -> Non
 
     with pytest.raises(OSError, match="wire cut"):
         download(reader, Cut(), executor)
-    assert reader.read <= 6 * SMALL_PART
+    assert reader.delivered <= 6 * SMALL_PART
 
 
 def test_an_answer_whose_start_fails_closes_its_reader(path: Path, executor: Executor) -> None:
@@ -190,16 +190,16 @@ def test_an_answer_whose_start_fails_closes_its_reader(path: Path, executor: Exe
             send_reader(reader, failing, Script([END]), executor, start=START, memory=PartMemory(0), turns=TurnBudget())
         )
     assert reader.closed.wait(10)
-    assert reader.read == 0
+    assert reader.delivered == 0
 
 
 def test_a_source_that_drips_is_passed_on_as_it_drips(path: Path, executor: Executor) -> None:
     path.write_bytes(bytes(1000))
 
     class Dripping(FileReader):
-        def readinto(self, buffer: memoryview) -> int:
+        def read(self, size: int) -> bytes:
             time.sleep(0.4)
-            return super().readinto(buffer)
+            return super().read(size)
 
     client = Client()
     assert download(Dripping(path, at_most=200), client, executor) == 1000
@@ -217,12 +217,12 @@ class SlowReader(FileReader):
 
     started = False
 
-    def readinto(self, buffer: memoryview) -> int:
-        count = super().readinto(buffer)
+    def read(self, size: int) -> bytes:
+        part = super().read(size)
         with self._lock:
             self.started = True
             assert not self.closed.wait(0.3)
-        return count
+        return part
 
 
 def test_a_cancelled_download_closes_the_reader_after_its_read(path: Path, executor: Executor) -> None:
@@ -304,17 +304,17 @@ class CachedReader(FileReader):
 
     def read_now(self, size: int) -> bytes | None:
         assert not self._lock.locked(), "the event loop and a thread in one reader"
-        if self.cached is not None and self.read // 1024 not in self.cached:
+        if self.cached is not None and self.delivered // 1024 not in self.cached:
             self.parts.append("none")
             return None
         self.parts.append("now")
         part = self._file.read(size)
-        self.read += len(part)
+        self.delivered += len(part)
         return part
 
-    def readinto(self, buffer: memoryview) -> int:
+    def read(self, size: int) -> bytes:
         self.parts.append("thread")
-        return super().readinto(buffer)
+        return super().read(size)
 
 
 @pytest.mark.parametrize("size", [0, 1, SMALL_PART, 20 * MIB + 3])
@@ -351,7 +351,7 @@ def test_a_failing_read_on_the_spot_raises_before_the_end_is_told(path: Path, ex
 
     class Failing(CachedReader):
         def read_now(self, size: int) -> bytes | None:
-            if self.read >= 3 * SMALL_PART:
+            if self.delivered >= 3 * SMALL_PART:
                 raise StoreUnavailable("the disk is gone")
             return super().read_now(size)
 

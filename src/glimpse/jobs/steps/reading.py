@@ -47,18 +47,15 @@ def read_location(
     try:
         if reader.length is not None:
             _require_size(size, reader.length)
-        # two buffers: the digests may still read one while the other is filled
-        buffers = [memoryview(bytearray(BATCH_BYTES)) for _ in range(2)]
-        while count := reader.readinto(buffers[0]):
+        while part := reader.read(BATCH_BYTES):
             if inspection is not None:
-                inspection.feed(bytes(buffers[0][:count]))
+                inspection.feed(part)
             if digests is not None:
-                digests.update(buffers[0][:count])
-            done += count
+                digests.update(part)
+            done += len(part)
             run.progress(done, size if reader.length is None else reader.length)
             if size is not None and done > size:
                 break
-            buffers.reverse()
         _require_size(size, done)
         if digests is not None:
             digests.wait()

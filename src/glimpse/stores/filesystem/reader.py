@@ -47,18 +47,18 @@ class FilesystemReader:
         self._tells = True
         self.length = length
 
-    def readinto(self, buffer: memoryview) -> int:
+    def read(self, size: int) -> bytes:
         left = self._end - self._position
         if not left:
-            return 0
+            return b""
         try:
-            count = os.preadv(self._fd, (buffer[:left],), self._position)
+            part = os.pread(self._fd, min(size, left), self._position)
         except OSError as error:
             raise read_error(self._store_id, error) from error
-        if not count:
+        if not part:
             raise self._too_early()
-        self._position += count
-        return count
+        self._position += len(part)
+        return part
 
     def read_now(self, size: int) -> bytes | None:
         """From the page cache. The copy out of the scratch buffer costs less than finding out what is cached."""
