@@ -30,6 +30,7 @@ _ARCHITECTURE = re.compile(
 )
 _HEADING = re.compile(rf"(#{{2,4}}) (?P<number>{_NUMBER}) ")
 _ITEM = re.compile(r"(?P<item>\d+)\. |\| (?P<row>\d+) \|")
+_MODULE = re.compile(r"`([\w./-]+\.py)`")
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^()\s]+)\)")
 
 #: Words that belong to documents outside the repository, or to no reader of it; written so that this file has none.
@@ -173,6 +174,17 @@ def test_citations_of_the_architecture_resolve() -> None:
 def test_links_between_documents_resolve() -> None:
     broken = {name: list(broken_links(name)) for name in documents()}
     assert {name: targets for name, targets in broken.items() if targets} == {}
+
+
+def test_modules_that_documents_name_exist() -> None:
+    paths = [f"/{name}" for name in tracked()]
+    broken = {
+        name: [
+            module for module in _MODULE.findall(text_of(name)) if not any(one.endswith(f"/{module}") for one in paths)
+        ]
+        for name in documents()
+    }
+    assert {name: modules for name, modules in broken.items() if modules} == {}
 
 
 @pytest.mark.parametrize("words", REFUSED)
