@@ -133,10 +133,16 @@ def slugs(name: str) -> set[str]:
     return found
 
 
+@cache
+def places() -> frozenset[PurePosixPath]:
+    """Every tracked file and every folder of one."""
+    files = [PurePosixPath(one) for one in tracked()]
+    return frozenset([*files, *(folder for one in files for folder in one.parents)])
+
+
 def broken_links(name: str) -> Iterator[str]:
     """Relative links of the document ``name`` to files that are not tracked, or to headings that are not there."""
-    known = {PurePosixPath(one) for one in tracked()}
-    folders = {folder for one in known for folder in one.parents}
+    known = places()
     text = re.sub(r"(?ms)^```.*?^```|`[^`\n]*`", "", text_of(name))
     for link in _LINK.finditer(text):
         if re.match(r"[a-z]+:", link["target"]):
@@ -144,7 +150,7 @@ def broken_links(name: str) -> Iterator[str]:
         path, _, anchor = link["target"].partition("#")
         base = ROOT / name
         target = PurePosixPath((base.parent / path).resolve().relative_to(ROOT)) if path else PurePosixPath(name)
-        if target not in known | folders or (anchor and anchor not in slugs(str(target))):
+        if target not in known or (anchor and anchor not in slugs(str(target))):
             yield link["target"]
 
 
