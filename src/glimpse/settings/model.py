@@ -54,7 +54,7 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     max_downloads: int = 1000
     max_downloads_per_project: int = 500
     #: bytes that all downloads of a worker hold for fast clients, beyond 1 MiB for each
-    download_memory: int = 64 << 20
+    download_memory: int = 128 << 20
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ from typing import Final
 #: Every download begins with parts of this size, and goes no lower.
 SMALL_PART: Final = 16 << 10
 LARGE_PART: Final = 512 << 10
-#: Largest part that the event loop reads itself: it and its copies on the way to the socket fit into a core's cache.
-PART_NOW: Final = 128 << 10
+#: Largest part that the event loop reads itself: more gains nothing, and holds others up (docs/adr/0002).
+PART_NOW: Final = 256 << 10
 
 #: A larger part is taken when so many were sent, each faster than FAST seconds; one slower than SLOW ends that.
 _TRIAL: Final = 8
@@ -30,29 +30,43 @@ _PARTS_ON_THE_WAY: Final = 24
 def bytes_held(part: int) -> int:
     """Most bytes that one download holds with parts of ``part`` bytes.
 
-    Three parts are ours (buffer, read ahead, being sent), four wait in granian, and its connection takes parts up to 16
-    of them or 1 MiB, whatever comes first (measured with granian 2.8.7).
+    Two parts are ours (read ahead, being sent), four wait in granian, and its connection takes parts up to 16 of them
+    or 1 MiB, whatever comes first (measured with granian 2.8.7).
     """
-    return 3 * part + 4 * part + min(16 * part, (1 << 20) + part)
+    return 2 * part + 4 * part + min(16 * part, (1 << 20) + part)
 
 
 class PartMemory:
-    """What all downloads of an event loop may hold together beyond small parts."""
+    """What all downloads of an event loop may hold together beyond small parts, shared by those that hold any of it."""
 
     def __init__(self, total: int) -> None:
         """``total`` in bytes; 0: all parts are small."""
-        self._left = total
+        self._total = total
+        self._holders = 0
+        self.free = total
 
-    def take(self, count: int) -> bool:
-        """Reserve ``count`` bytes; False when there are not so many left."""
-        if count > self._left:
+    @property
+    def share(self) -> int:
+        """Bytes that each of the downloads that hold some may have now."""
+        return self._total // max(1, self._holders)
+
+    def grow(self, held: int, wanted: int) -> bool:
+        """Reserve ``wanted`` bytes in all for a download that has reserved ``held``.
+
+        False: so many are not free, or are more than its share.
+        """
+        holders = self._holders if held else self._holders + 1
+        if wanted - held > self.free or wanted * holders > self._total:
             return False
-        self._left -= count
+        self._holders = holders
+        self.free -= wanted - held
         return True
 
-    def give_back(self, count: int) -> None:
-        """End a reservation."""
-        self._left += count
+    def shrink(self, held: int, kept: int) -> None:
+        """Give back all but ``kept`` of ``held`` bytes."""
+        if held and not kept:
+            self._holders -= 1
+        self.free += held - kept
 
 
 class PartSizes:
@@ -99,14 +113,18 @@ class PartSizes:
         if seconds > _SLOW and self._part > SMALL_PART:
             self._part = SMALL_PART
             self._smaller = _PARTS_ON_THE_WAY
+        elif self._reserved > self._memory.share:
+            if not self._smaller:
+                self._part //= 2
+                self._smaller = _PARTS_ON_THE_WAY
         elif seconds < _FAST and self._part < self._most and self._sent >= 2 * self._part * _SHARE_OF_SENT:
-            more = bytes_held(2 * self._part) - bytes_held(SMALL_PART) - self._reserved
-            if more <= 0 or self._memory.take(more):
-                self._reserved += max(0, more)
+            wanted = bytes_held(2 * self._part) - bytes_held(SMALL_PART)
+            if wanted <= self._reserved or self._memory.grow(self._reserved, wanted):
+                self._reserved = max(self._reserved, wanted)
                 self._part *= 2
                 self._smaller = 0
 
     def _keep(self, reserved: int) -> None:
         if reserved < self._reserved:
-            self._memory.give_back(self._reserved - reserved)
+            self._memory.shrink(self._reserved, reserved)
             self._reserved = reserved

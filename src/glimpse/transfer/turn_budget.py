@@ -11,40 +11,35 @@ TURN_BYTES: Final = 1 << 20
 
 
 class TurnBudget:
-    """Bytes that all downloads of one event loop read and send in one turn, without waiting for anything.
+    """Bytes that all downloads of one event loop read and send before they let it turn.
 
-    What is taken beyond ``count`` waits for later turns, in the order of the calls. A turn sees at most what was
-    granted to those that waited and as much again, and one part more.
+    A call that comes when ``count`` bytes were taken waits for the next turn, in the order of the calls. So one turn
+    moves at most twice ``count``, for those that waited and for others, and one part more.
     """
 
     def __init__(self, count: int = TURN_BYTES) -> None:
         self._count = count
         self._left = count
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._refilling = False
 
     def take(self, count: int) -> asyncio.Future[None] | None:
-        """None: ``count`` bytes may be moved at once, for the turn has some left. Else a future that says when."""
+        """None: ``count`` bytes may be moved at once. Else a future that says when."""
         if self._left > 0 and not self._waiting:
             self._left -= count
-            if not self._refilling:
-                self._refill_next_turn()
             return None
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._grant, loop)
+        granted: asyncio.Future[None] = loop.create_future()
         self._waiting.append((count, granted))
         return granted
 
-    def _refill_next_turn(self) -> None:
-        self._refilling = True
-        asyncio.get_running_loop().call_soon(self._refill)
-
-    def _refill(self) -> None:
-        self._refilling = False
+    def _grant(self, loop: asyncio.AbstractEventLoop) -> None:
         self._left = self._count
         while self._waiting and self._left > 0:
             count, granted = self._waiting.popleft()
             if not granted.done():
                 granted.set_result(None)
                 self._left -= count
-        if self._left < self._count:
-            self._refill_next_turn()
+        if self._waiting:
+            loop.call_soon(self._grant, loop)

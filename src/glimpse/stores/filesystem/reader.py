@@ -14,8 +14,8 @@ from glimpse.stores.filesystem.os_errors import read_error
 #: Not through a symbolic link, and without waiting should somebody have put a named pipe there.
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-#: Most bytes of one read without waiting: they and their copies on the way to the socket fit into a core's cache.
-NOW_BYTES: Final = 128 << 10
+#: Most bytes of one read without waiting.
+NOW_BYTES: Final = 256 << 10
 
 #: The file system cannot tell what is at hand: network file systems, FUSE, older kernels.
 _CANNOT_TELL = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
