@@ -22,7 +22,7 @@ _NUMBER = r"\d+(?:\.\d+)*"
 _NUMBERS = rf"{_NUMBER}(?:(?:, | and |, and | to | or |-){_NUMBER})*"
 _WHOLES = r"\d+(?:(?:, | and |, and | to |-)\d+(?![.\d]))*"
 _CITATION = re.compile(
-    rf"(?<![\w/.-])(?P<area>{'|'.join(AREAS)}),? (?P<sections>{_NUMBERS})"
+    rf"(?<![\w/.-])(?P<area>{'|'.join(AREAS)}) (?P<sections>{_NUMBERS})"
     rf"(?:[,:]? (?:rows?|quirks?) (?P<items>{_WHOLES}))?(?![\w/])"
 )
 _ARCHITECTURE = re.compile(
