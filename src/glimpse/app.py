@@ -24,9 +24,8 @@ from glimpse.background import NOTIFY_SECONDS, build_background
 from glimpse.database_factory import embedded_directory, for_reading, open_database
 from glimpse.db.base import Database
 from glimpse.fetch.rules import UrlRules
-from glimpse.jobs.leases import LeaseKeeper
+from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.queue import JobQueue
-from glimpse.jobs.recovery import Recovery
 from glimpse.jobs.runner import JobRunner
 from glimpse.notify.all import build_notifier
 from glimpse.notify.base import Notifier
@@ -51,7 +50,6 @@ class Service:
 
     application: ASGIApp
     deps: Deps
-    recovery: Recovery
     jobs: JobRunner
     close: Callable[[], None]
 
@@ -78,10 +76,12 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         custom=settings.custom_schema,
     )
     notifier = build_notifier(settings.notifications, None if recorder is None else recorder.notification)
-    deps = _deps(settings, database, schemas, notifier, recorder)
+    if database is None:
+        database = open_database(settings, on_connect=None if recorder is None else recorder.database_connected)
+    deps = _deps(settings, database, schemas, notifier)
     state = _app_state(settings, deps, schemas, recorder)
     background = build_background(
-        settings, deps.database, deps.stores, deps.leases,
+        settings, deps.database, deps.stores, deps.heartbeat,
         digest_threads=deps.digest_threads, wakeup=deps.jobs.wakeup, notifier=deps.notifier, recorder=recorder,
     )  # fmt: skip
 
@@ -112,27 +112,19 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     origins = [group for group in (settings.cors, *settings.more_cors.values()) if group.allowed_origin]
     if origins:
         application = CorsAnswers(application, origins)
-    return Service(application, deps, background.recovery, background.runner, close)
+    return Service(application, deps, background.runner, close)
 
 
-def _deps(
-    settings: Settings,
-    database: Database | None,
-    schemas: SchemaCatalog,
-    notifier: Notifier | None,
-    recorder: Recorder | None,
-) -> Deps:
+def _deps(settings: Settings, database: Database, schemas: SchemaCatalog, notifier: Notifier | None) -> Deps:
     """The collaborators of the use cases."""
     stores = StoreSet(settings.stores)
-    if database is None:
-        database = open_database(settings, on_connect=None if recorder is None else recorder.database_connected)
     policy = OsloPolicy(settings.policy)
     limits = build_limits(settings.quotas, database.usage)
     return Deps(
         database=database,
         stores=stores,
         policy=policy,
-        leases=LeaseKeeper(database, settings.leases),
+        heartbeat=Heartbeat(database, settings.leases),
         checker=schemas.checker,
         limits=settings.limits,
         formats=settings.formats,

@@ -1,4 +1,4 @@
-"""The work that no request waits for: jobs, and the recovery of what dead processes left. Joined here, by process.
+"""The work that no request waits for: jobs, also those that dead processes left. Joined here, by process.
 
 `glimpse serve` has it beside its requests, `glimpse worker` has nothing else.
 """
@@ -15,9 +15,8 @@ import msgspec
 from glimpse.database_factory import open_database
 from glimpse.db.base import Database
 from glimpse.jobs.all import build_handlers
-from glimpse.jobs.leases import LeaseKeeper
+from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.periodic import Periodic
-from glimpse.jobs.recovery import Recovery
 from glimpse.jobs.runner import JobRunner
 from glimpse.notify.all import build_notifier
 from glimpse.notify.base import Notifier
@@ -33,34 +32,27 @@ NOTIFY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """The threads of one process that run jobs and recover leases: nothing happens until :meth:`start`."""
+    """The threads of one process that run jobs and renew leases: nothing happens until :meth:`start`."""
 
-    recovery: Recovery
     runner: JobRunner
-    #: whether this process runs jobs
-    runs_jobs: bool
-    beats: tuple[Periodic, ...]
+    renewal: Periodic
 
     def start(self) -> None:
-        """Begin to renew, to recover and to take jobs."""
-        for beat in self.beats:
-            beat.start()
-        if self.runs_jobs:
-            self.runner.start()
+        """Begin to renew leases and to take jobs."""
+        self.renewal.start()
+        self.runner.start()
 
     def stop(self) -> None:
         """Let running steps end, and take nothing more."""
-        if self.runs_jobs:
-            self.runner.stop()
-        for beat in self.beats:
-            beat.stop()
+        self.runner.stop()
+        self.renewal.stop()
 
 
 def build_background(
     settings: Settings,
     database: Database,
     stores: StoreSet,
-    keeper: LeaseKeeper,
+    heartbeat: Heartbeat,
     *,
     digest_threads: Executor,
     wakeup: threading.Event,
@@ -71,20 +63,17 @@ def build_background(
     on_outcome = recorder.work if recorder is not None else _count_nothing
     runner = JobRunner(
         database,
-        build_handlers(settings, database, stores, digest_threads),
-        owner=keeper.owner,
+        build_handlers(settings, database, stores, digest_threads, notifier),
+        heartbeat=heartbeat,
         wakeup=wakeup,
         jobs=settings.jobs,
-        leases=settings.leases,
+        stores=stores.offers(),
+        # jobs of processes that died are found as fast as leases are renewed
+        interval=min(settings.jobs.interval, settings.leases.heartbeat),
         on_outcome=on_outcome,
         notifier=notifier,
     )
-    recovery = Recovery(database, stores, keeper, on_outcome, notifier)
-    beats = (
-        Periodic("The renewal of leases", settings.leases.heartbeat, keeper.renew),
-        Periodic("The recovery of leases", settings.leases.heartbeat, recovery.run),
-    )
-    return Background(recovery, runner, settings.jobs.threads > 0, beats)
+    return Background(runner, Periodic("The renewal of leases", settings.leases.heartbeat, heartbeat.renew))
 
 
 def _count_nothing(_purpose: str, _outcome: str) -> None:
@@ -93,7 +82,7 @@ def _count_nothing(_purpose: str, _outcome: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A process that runs jobs and recovers what others left, and serves nothing; ``name`` is its name in leases."""
+    """A process that runs jobs and serves nothing; ``name`` is its name in claims."""
 
     name: str
     start: Callable[[], None]
@@ -108,11 +97,11 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
     settings = msgspec.structs.replace(settings, jobs=msgspec.structs.replace(settings.jobs, threads=threads))
     stores = StoreSet(settings.stores)
     database = open_database(settings, pool=pool_of_jobs(threads))
-    keeper = LeaseKeeper(database, settings.leases)
+    heartbeat = Heartbeat(database, settings.leases)
     notifier = build_notifier(settings.notifications, None)
     digest_threads = ThreadPoolExecutor(threads, thread_name_prefix="digest")
     background = build_background(
-        settings, database, stores, keeper,
+        settings, database, stores, heartbeat,
         digest_threads=digest_threads, wakeup=threading.Event(), notifier=notifier, recorder=None,
     )  # fmt: skip
 
@@ -127,4 +116,4 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
             notifier.close(NOTIFY_SECONDS)
         database.close()
 
-    return Worker(keeper.owner, start, stop)
+    return Worker(heartbeat.owner, start, stop)

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from glimpse.api.app import Application
+from glimpse.context import Context
+from glimpse.domain.job_kinds import UPLOAD, NoInput
+from glimpse.errors import Gone
 from glimpse.settings.model import Listen
 from tests.support.images import HOSTILE, VALID, Sample
 from tests.support.images.attacks import ATTACKS
@@ -28,7 +31,7 @@ def assert_clean(wire: Wire, image_id: str) -> None:
     assert (shown["status"], shown["size"], shown["checksum"], shown["os_hash_value"]) == ("queued", None, None, None)
     assert wire("GET", f"/v2/images/{image_id}/file").status == 204
     assert wire.stored() == []
-    assert wire.service.deps.database.count_leases() == {}
+    assert wire.service.deps.database.count_jobs() == {}
 
 
 def test_upload_and_download(wire: Wire, image: str) -> None:
@@ -162,11 +165,14 @@ def test_who_may_move_bytes(wire: Wire, image: str) -> None:
 
 def test_deletion_during_an_upload_ends_it(wire: Wire, image: str) -> None:
     deps = wire.service.deps
-    with deps.leases.hold(image, "upload", "default") as lease:
-        deps.database.begin_upload(image, lease)
+    with deps.heartbeat.attend(Context(request_id="req-1"), UPLOAD, NoInput(), image_id=image) as run:
+        deps.database.begin_upload(run.job, 30.0)
         assert wire("DELETE", f"/v2/images/{image}").status == 204
-        assert not deps.database.cancel_upload(lease)
-    assert deps.database.count_leases() == {}
+        deps.heartbeat.renew()
+        with pytest.raises(Gone, match="deleted"):
+            run.check()
+        assert not deps.database.cancel_upload(run.job)
+    assert deps.database.count_jobs() == {}
 
 
 @pytest.mark.parametrize("sample", VALID.values(), ids=VALID)

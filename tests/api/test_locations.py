@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 import pytest
 
 from glimpse.db.base_records import Viewer
@@ -19,6 +18,8 @@ from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.status import Status
 from glimpse.settings.model import DataSources, Formats, Limits, Locations, UriFilter
+from tests.contract.db.examples import OVER, removal_job
+from tests.support.jobs import let_leases_run_out, run_due
 from tests.support.located import DATA, SERVICE, Located, located
 from tests.support.wire import ADMIN, OTHER, READER, Caller
 
@@ -474,8 +475,9 @@ class TestMeanwhile:
         assert at.show(image_id)["status"] == "importing"
         database = at.wire.service.deps.database
         job = only_job(at)
-        due = database.get_job(job.id)
-        claim = database.claim_job(due, "another worker", 0.0)
+        with at.wire.rows() as connection:
+            let_leases_run_out(connection)
+        claim = database.claim_job(database.get_job(job.id), "another worker", OVER)
         assert claim is not None
         database.cancel_job(job.id)
         at.run_jobs()
@@ -548,27 +550,26 @@ class TestRemovalsOfDeadProcesses:
         """An image whose process died between the database and the store."""
         ram = at.in_memory()
         image_id = at.with_locations(at.url, ram)
+        at.run_jobs()
         database = at.wire.service.deps.database
         image = database.get_image(image_id, Viewer(None, is_admin=True))
         location = next(one for one in image.locations if one.url == ram)
-        with at.wire.service.deps.leases.hold(image_id, "location") as lease:
-            expired = msgspec.structs.replace(lease, expires_at=1.0)
-            database.begin_location_removal(image_id, [location.id or 0], expired)
+        job = removal_job(image_id, ram, location.id, stores=at.wire.service.deps.stores.needs(location))
+        database.begin_location_removal(job, OVER, location.id or 0)
         return image_id, ram
 
     def test_are_carried_out_by_another(self, at: Located) -> None:
         image_id, ram = self.interrupted(at)
         assert at.show(image_id)["stores"] == "web"
         assert at.holds(ram)
-        assert at.wire.service.recovery.run() == 1
+        assert run_due(at.wire.service.jobs) == 1
         assert not at.holds(ram)
-        assert at.wire.service.deps.database.locations_being_removed(image_id) == []
-        assert at.wire.service.deps.database.count_leases() == {}
+        assert at.wire.service.deps.database.count_jobs() == {}
 
     def test_also_when_the_image_is_deleted_meanwhile(self, at: Located) -> None:
         image_id, ram = self.interrupted(at)
         assert at.wire("DELETE", f"/v2/images/{image_id}").status == 204
-        assert at.wire.service.recovery.run() == 1
+        assert run_due(at.wire.service.jobs) == 1
         assert not at.holds(ram)
 
 

@@ -303,7 +303,7 @@ class TestRemoving:
         assert at.show(image_id)["locations"] == answer.json["locations"]
         assert not at.holds(first)
         assert at.holds(second, "spare")
-        assert at.wire.service.deps.database.count_leases() == {}
+        assert at.wire.service.deps.database.count_jobs() == {}
         assert at.wire("GET", f"/v2/images/{image_id}/file").body == DATA
 
     def test_counts_in_the_order_of_the_wire(self, at: Located) -> None:

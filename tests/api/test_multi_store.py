@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from glimpse.db.base_records import Lease, Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.errors import DataInUse, StoreUnavailable
 from glimpse.settings.model import Api, Limits, PolicySettings, Quotas, Stores, StoreSettings
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.http import HttpOptions
 from glimpse.stores.memory import MemoryOptions
+from tests.contract.db.examples import LIFETIME, OVER, removal_job
+from tests.support.jobs import let_leases_run_out, run_due
 from tests.support.wire import ADMIN, MEMBER, OTHER, READER, Answer, Caller, Wire, settings_in, wired
 
 DATA = b"0123456789"
@@ -216,7 +217,7 @@ class TestUpload:
         image_id = several.create()["id"]
         assert several.upload(image_id, DATA, {"X-Image-Meta-Store": "web"}).status == 410
         assert show(several, image_id)["status"] == "queued"
-        assert several.service.deps.database.count_leases() == {}
+        assert several.service.deps.database.count_jobs() == {}
         assert several.upload(image_id, DATA).status == 204
 
 
@@ -342,7 +343,7 @@ class TestDeletion:
         assert (shown["stores"], shown["status"], shown["size"]) == ("fast", "active", len(DATA))
         assert (files_of(several, "cheap"), files_of(several, "fast")) == ([], [image])
         assert download(several, image).body == DATA
-        assert several.service.deps.database.count_leases() == {}
+        assert several.service.deps.database.count_jobs() == {}
 
     def test_the_last_location_stays(self, several: Wire, image: str) -> None:
         """imports-and-stores 4.6, row 8: the last one, healthy or not."""
@@ -432,12 +433,12 @@ class TestDeletion:
         monkeypatch.setattr(several.service.deps.stores.by_id("cheap"), "delete", refuse)
         assert self.delete(several, "cheap", image) == status
         assert show(several, image)["stores"] == "fast,cheap"
-        assert several.service.deps.database.count_leases() == {}
+        assert several.service.deps.database.count_jobs() == {}
 
     def test_a_store_that_does_not_answer_is_asked_again(
         self, several: Wire, image: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """imports-and-stores 4.6, row 11; the deletion is carried out later."""
+        """imports-and-stores 4.6, row 11; the removal waits for the store."""
 
         def fail(_url: str) -> None:
             raise StoreUnavailable("The store does not answer.")
@@ -445,26 +446,28 @@ class TestDeletion:
         cheap = several.service.deps.stores.by_id("cheap")
         with monkeypatch.context() as patch:
             patch.setattr(cheap, "delete", fail)
-            assert self.delete(several, "cheap", image) == 503
+            assert self.delete(several, "cheap", image) == 204
         assert download(several, image).body == DATA
-        monkeypatch.setattr(time, "time", lambda now=time.time: now() + 3600)
-        assert several.service.recovery.run() == 1
+        assert several.service.deps.database.count_jobs() == {"copy_removal": {"pending": 1}}
+        assert run_due(several.service.jobs) == 0
+        with several.rows() as connection:
+            let_leases_run_out(connection)
+        assert run_due(several.service.jobs) == 1
         assert (files_of(several, "cheap"), show(several, image)["stores"]) == ([], "fast")
 
     def test_a_deletion_whose_process_died_is_carried_out(self, several: Wire, image: str) -> None:
         database = several.service.deps.database
         location = record_of(several, image).locations[0]
         assert location.id is not None
-        dead = Lease(
-            id="d" * 32, image_id=image, purpose="location", owner="dead:1", generation=1, expires_at=1.0, store="cheap"
+        database.begin_location_removal(
+            removal_job(image, location.url, location.id, stores=("cheap",)), OVER, location.id
         )
-        database.begin_location_removal(image, (location.id,), dead)
         assert show(several, image)["stores"] == "fast"
         assert self.delete(several, "fast", image) == 403
         assert files_of(several, "cheap") == [image]
-        assert several.service.recovery.run() == 1
+        assert run_due(several.service.jobs) == 1
         assert (files_of(several, "cheap"), files_of(several, "fast")) == ([], [image])
-        assert database.count_leases() == {}
+        assert database.count_jobs() == {}
 
     def test_of_two_deletions_at_once_one_copy_remains(self, several: Wire, image: str) -> None:
         """The other process has taken its location by now; this one finds but one left."""
@@ -472,10 +475,10 @@ class TestDeletion:
         cheap, fast = record_of(several, image).locations
         assert cheap.id is not None
         assert fast.id is not None
-        with several.service.deps.leases.hold(image, "location", "cheap") as lease:
-            database.begin_location_removal(image, (cheap.id,), lease)
-            assert self.delete(several, "fast", image) == 403
-            database.cancel_location_removal(lease)
+        job = removal_job(image, cheap.url, cheap.id)
+        database.begin_location_removal(job, LIFETIME, cheap.id)
+        assert self.delete(several, "fast", image) == 403
+        database.finish_location_removal(job, cheap.id, restore=True)
         assert show(several, image)["stores"] == "fast,cheap"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import uuid
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,15 +13,16 @@ from typing import Any
 
 import pytest
 
-from glimpse.db.base_records import Lease
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.status import Status
-from glimpse.jobs.recovery import INTERRUPTED
+from glimpse.jobs.steps.upload import INTERRUPTED
 from glimpse.notify.log_driver import LOGGER
 from glimpse.settings.model import NotificationOptions, Stores, StoreSettings
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions
+from tests.contract.db.examples import OVER, deletion_job, upload_job
 from tests.support.images import VALID
+from tests.support.jobs import run_due
 from tests.support.wire import ADMIN, OTHER, Caller, Wire, settings_in, wired
 
 MIB = 1 << 20
@@ -97,13 +97,6 @@ def telling(directory: Path, *, disabled: tuple[str, ...] = (), **parts: Any) ->
     options = NotificationOptions(drivers=("log",), publisher_id="image.host1", disabled=disabled)
     with wired(settings_in(directory, notifications=options, **parts)) as wire:
         yield wire
-
-
-def lease(image_id: str, purpose: str, store: str | None = None) -> Lease:
-    """The lease of a process that is gone."""
-    return Lease(
-        id=uuid.uuid4().hex, image_id=image_id, purpose=purpose, owner="dead", generation=1, expires_at=0.0, store=store
-    )  # fmt: skip
 
 
 def test_nothing_is_made_where_no_driver_is_configured(tmp_path: Path) -> None:
@@ -308,8 +301,8 @@ def test_events_can_be_switched_off(
 def test_an_upload_whose_process_died(tmp_path: Path, told: Told) -> None:
     with telling(tmp_path) as wire:
         image_id = wire.create()["id"]
-        wire.service.deps.database.begin_upload(image_id, lease(image_id, "upload", "default"))
-        assert wire.service.recovery.run() == 1
+        wire.service.deps.database.begin_upload(upload_job(image_id, stores=("default",)), OVER)
+        assert run_due(wire.service.jobs) == 1
         assert wire("GET", f"/v2/images/{image_id}").json["status"] == "queued"
         assert wire.upload(image_id, DATA).status == 204
     assert told.statuses() == [
@@ -323,8 +316,8 @@ def test_a_deletion_whose_process_died(tmp_path: Path, told: Told) -> None:
     with telling(tmp_path) as wire:
         image_id = wire.create()["id"]
         wire.upload(image_id, DATA)
-        wire.service.deps.database.begin_delete(image_id, lease(image_id, "delete"), from_status=Status.ACTIVE)
-        assert wire.service.recovery.run() == 1
+        wire.service.deps.database.begin_deletion(deletion_job(image_id), OVER, from_status=Status.ACTIVE)
+        assert run_due(wire.service.jobs) == 1
         assert wire("GET", f"/v2/images/{image_id}").status == 404
     assert told.statuses()[-1] == ("image.delete", "deleted")
     assert told["image.delete"]["deleted"] is True
@@ -355,7 +348,7 @@ def test_a_location_that_a_job_adds(tmp_path: Path, told: Told) -> None:
         service = wire.as_(Caller(roles="service,member,reader"))
         answer = service("POST", f"/v2/images/{image_id}/locations", json_body=location)
         assert answer.status == 202, answer
-        assert wire.service.jobs.run_due() == 1
+        assert run_due(wire.service.jobs) == 1
         shown = wire("GET", f"/v2/images/{image_id}").json
     assert told.statuses() == [("image.create", "queued"), ("image.update", "active"), ("image.update", "active")]
     assert told["image.update"]["checksum"] == shown["checksum"]

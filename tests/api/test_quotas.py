@@ -16,16 +16,18 @@ import msgspec
 import pytest
 
 from glimpse.context import Context
-from glimpse.db.base_records import Lease, Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.base_usage import UsageFigures
 from glimpse.domain.allowance import Allowance
-from glimpse.domain.job import JobQuery, JobStatus
+from glimpse.domain.job import Job, JobQuery, JobStatus
+from glimpse.domain.job_kinds import UPLOAD, NoInput
 from glimpse.errors import Gone, LimitExceeded
 from glimpse.quota.base import RESOURCES, Limited, ProjectUsage, UsageOf
 from glimpse.services.image_data import UploadRequest, upload_image
 from glimpse.settings.model import Api, Leases, Locations, Quotas
 from glimpse.transfer.source import drive
 from tests.api.test_multi_store import add_copy, stores_in
+from tests.support.jobs import run_due
 from tests.support.located import DATA as WEB_DATA
 from tests.support.located import located
 from tests.support.wire import ADMIN, OTHER, Answer, Caller, Wire, settings_in, wired
@@ -78,7 +80,7 @@ def assert_refused(wire: Wire, image_id: str, answer: Answer) -> None:
     shown = wire("GET", f"/v2/images/{image_id}").json
     assert (shown["status"], shown["size"], shown["checksum"]) == ("queued", None, None)
     assert image_id not in wire.stored()
-    assert wire.service.deps.database.count_leases() == {}
+    assert wire.service.deps.database.count_jobs() == {}
 
 
 @contextmanager
@@ -88,9 +90,9 @@ def watched(wire: Wire) -> Generator[list[int]]:
     extend = database.extend_reservation
     needed: list[int] = []
 
-    def watch(lease: Lease, allowance: Allowance, at_least: int, wished: int) -> int:
+    def watch(job: Job, allowance: Allowance, at_least: int, wished: int) -> int:
         needed.append(at_least)
-        return extend(lease, allowance, at_least, wished)
+        return extend(job, allowance, at_least, wished)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "extend_reservation", watch)
@@ -137,7 +139,7 @@ class TestStorageQuota:
         assert answer.status == 400
         assert used(limited) == 0
         assert limited.stored() == []
-        assert limited.service.deps.database.count_leases() == {}
+        assert limited.service.deps.database.count_jobs() == {}
 
     def test_refused_long_before_the_end(self, tmp_path: Path) -> None:
         """Of 40 MiB not more than the quota and a little is taken."""
@@ -192,7 +194,7 @@ class TestStorageQuota:
         assert put(limited, image_id, QUOTA, x_openstack_image_size="5").status == 400
         headers = {**OCTETS, "Content-Length": str(QUOTA)}
         limited("PUT", f"/v2/images/{image_id}/file", iter([b"x"]), headers, cut=True)
-        assert limited.service.deps.database.count_leases() == {}
+        assert limited.service.deps.database.count_jobs() == {}
         assert put(limited, image_id, QUOTA).status == 204
 
     def test_status_is_looked_at_first(self, limited: Wire) -> None:
@@ -336,7 +338,7 @@ class TestConcurrency:
         if not chunked:
             assert statuses.count(204) == 3
         assert len(limited.stored()) == statuses.count(204)
-        assert limited.service.deps.database.count_leases() == {}
+        assert limited.service.deps.database.count_jobs() == {}
 
     def test_many_small_uploads_of_unknown_size(self, limited: Wire) -> None:
         for _ in range(4):
@@ -393,11 +395,11 @@ class TestConcurrency:
             image_id = new(wire)
             assert deps.admission is not None
             image = deps.database.get_image(image_id, Viewer(None, is_admin=True))
-            with deps.leases.hold(image_id, "upload", "default") as lease:
-                deps.admission.claim(CONTEXT, image, lease, QUOTA)
+            with deps.heartbeat.attend(CONTEXT, UPLOAD, NoInput(), image_id=image_id) as run:
+                deps.admission.claim(CONTEXT, image, run.job, 0.2, QUOTA)
             assert put(wire, new(wire), 1).status == 413
             time.sleep(0.3)
-            assert wire.service.recovery.run() == 1
+            assert run_due(wire.service.jobs) == 1
             assert put(wire, image_id, QUOTA).status == 204
 
 
@@ -538,7 +540,7 @@ class TestUnifiedLimits:
         image_id = new(wire)
         assert put(wire, image_id, 5).status == 413
         assert status_of(wire, image_id) == "queued"
-        assert wire.service.deps.database.count_leases() == {}
+        assert wire.service.deps.database.count_jobs() == {}
         limits["image_count_uploading"] = 1
         assert put(wire, image_id, 5).status == 204
 
@@ -563,7 +565,7 @@ class TestUnifiedLimits:
         assert set(statuses) <= {204, 413}
         assert statuses.count(204) <= 1
         assert used(wire) <= 2 * MIB
-        assert wire.service.deps.database.count_leases() == {}
+        assert wire.service.deps.database.count_jobs() == {}
 
     def test_images_created_at_the_same_time(self, wire: Wire, limits: dict[str, int]) -> None:
         limits["image_count_total"] = 3

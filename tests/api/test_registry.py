@@ -44,7 +44,7 @@ def test_requests_take_as_few_calls_as_they_take_operations(node: tuple[Wire, Re
     assert wire("GET", f"/v2/images/{image_id}/file").body == b"data"
     assert calls(registry) == ["get_image"]
     assert wire("DELETE", f"/v2/images/{image_id}").status == 204
-    assert calls(registry) == ["get_image", "begin_delete", "finish_delete"]
+    assert calls(registry) == ["get_image", "begin_deletion", "finish_deletion"]
     assert wire.stored() == []
 
 

@@ -45,7 +45,7 @@ def assert_clean(wire: Wire, image_id: str) -> None:
     assert (shown["status"], shown["size"], shown["checksum"], shown["os_hash_value"]) == ("queued", None, None, None)
     assert wire("GET", f"/v2/images/{image_id}/file").status == 204
     assert wire.stored() == []
-    assert wire.service.deps.database.count_leases() == {}
+    assert wire.service.deps.database.count_jobs() == {}
 
 
 def test_data_with_the_right_signature(start: Start, signer: Signer) -> None:

@@ -29,7 +29,7 @@ MIB = bytes(1 << 20)
 PARTS = [MIB[: 1 << 16]] * 16
 TRIES = 3
 
-#: Threads that work for no request: the writer of the log, the renewal and recovery of leases.
+#: Threads that work for no request: the writer of the log, the renewal of leases.
 APART = ("_monitor", "leases")
 
 

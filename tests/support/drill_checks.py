@@ -85,7 +85,9 @@ def _known(values: dict[str, Possible]) -> int:
 def unfinished(engine: sa.Engine) -> list[str]:
     """What is under way according to the rows: leases, and images in a state that does not stay."""
     with engine.connect() as connection:
-        leases = connection.exec_driver_sql("SELECT purpose, image_id FROM glimpse_leases").fetchall()
+        leases = connection.exec_driver_sql(
+            "SELECT type, image_id FROM glimpse_jobs WHERE due_at IS NOT NULL"
+        ).fetchall()
         images = connection.exec_driver_sql(
             "SELECT status, id FROM images WHERE status NOT IN ('queued', 'active', 'deleted')"
         ).fetchall()

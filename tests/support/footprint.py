@@ -30,7 +30,7 @@ def rows(service: Service, statement: str, *parameters: object) -> list[tuple[An
 
 def leases(service: Service) -> list[tuple[Any, ...]]:
     """Rows of unfinished operations."""
-    return rows(service, "SELECT * FROM glimpse_leases")
+    return rows(service, "SELECT * FROM glimpse_jobs WHERE due_at IS NOT NULL")
 
 
 def live_locations(service: Service, image_id: str | None = None) -> list[str]:

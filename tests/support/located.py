@@ -13,6 +13,7 @@ from glimpse.settings.model import Api, DataSources, Stores, StoreSettings, UriF
 from glimpse.stores.http import HttpOptions
 from glimpse.stores.memory import MemoryOptions
 from tests.support.images.content import noise
+from tests.support.jobs import run_due
 from tests.support.web_server import WebServer, serving
 from tests.support.wire import Answer, Caller, Wire, settings_in, wired
 
@@ -81,7 +82,7 @@ class Located:
 
     def run_jobs(self) -> int:
         """Do what is due, here and now."""
-        return self.wire.service.jobs.run_due()
+        return run_due(self.wire.service.jobs)
 
     def as_(self, caller: Caller) -> Located:
         """The same for another caller."""

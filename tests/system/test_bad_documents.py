@@ -166,7 +166,7 @@ CLIMBING = (
     "/v2/schemas/../../../etc/passwd",
 )
 
-TABLES = ("images", "image_properties", "image_tags", "image_locations", "image_members", "glimpse_leases")
+TABLES = ("images", "image_properties", "image_tags", "image_locations", "image_members", "glimpse_jobs")
 
 
 def footprint(service: Service) -> dict[str, Any]:

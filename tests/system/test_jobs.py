@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from glimpse.db.base_records import Lease, Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.sql.factory import open_database
 from glimpse.settings.model import DatabaseSettings, Secret
+from tests.contract.db.examples import OVER, removal_job
 from tests.support.footprint import eventually, rows, stored_files
 from tests.support.images.content import noise
 from tests.support.raw_http import Api
@@ -196,12 +197,13 @@ def test_locations_that_were_being_removed(start_service: StartService, web: Web
     database = open_database(DatabaseSettings(connection=Secret(f"sqlite:///{service.database_file}")))
     image = database.get_image(image_id, Viewer(None, is_admin=True))
     stored = next(one for one in image.locations if one.url.startswith("file:"))
-    lease = Lease(id="a" * 32, image_id=image_id, purpose="location", owner="dead", generation=1, expires_at=1.0)
-    database.begin_location_removal(image_id, [stored.id or 0], lease)
+    database.begin_location_removal(removal_job(image_id, stored.url, stored.id, stores=()), OVER, stored.id or 0)
     database.close()
     service.start()
     assert eventually(lambda: not stored_files(service), 20), service.log
-    assert eventually(lambda: rows(service, "SELECT * FROM glimpse_leases") == [])
+    assert eventually(
+        lambda: rows(service, "SELECT * FROM glimpse_jobs WHERE type = 'copy_removal' AND ended_at IS NULL") == []
+    )
     assert [one["url"] for one in api.show(image_id)["locations"]] == [web.url("files", "a")]
     # its data are served once a job has compared them with the digest of the image
     assert eventually(lambda: api.download(image_id).body == DATA, 20), service.log

@@ -302,7 +302,7 @@ def test_a_stopped_worker_that_wakes_up_late_changes_nothing(start_service: Star
     upload = prepare(api, random.Random(13), 1, 3_000_000, 2)[0]
     upload.run(service.port, 0)
     assert eventually(lambda: api.show(upload.image_id)["status"] == "saving")
-    holder = int(rows(service, "SELECT owner FROM glimpse_leases")[0][0].split(":")[1])
+    holder = int(rows(service, "SELECT claimed_by FROM glimpse_jobs WHERE due_at IS NOT NULL")[0][0].split(":")[1])
     os.kill(holder, signal.SIGSTOP)
     try:
         reached = eventually(

@@ -26,7 +26,7 @@ def test_a_dead_process_holds_no_quota(start_service: StartService, chunked: boo
     half = bytes(QUOTA // 2)
 
     def reserved() -> int:
-        return rows(service, "SELECT coalesce(sum(reserved_bytes), 0) FROM glimpse_leases")[0][0]
+        return rows(service, "SELECT coalesce(sum(reserved_bytes), 0) FROM glimpse_jobs")[0][0]
 
     with RawConnection(service.port) as connection:
         size = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": QUOTA}
@@ -37,7 +37,7 @@ def test_a_dead_process_holds_no_quota(start_service: StartService, chunked: boo
             connection.send(half)
         assert eventually(lambda: reserved() >= QUOTA // 4, 20)
         assert api.upload(second, bytes(QUOTA)).status == 413
-        holder = int(rows(service, "SELECT owner FROM glimpse_leases")[0][0].split(":")[1])
+        holder = int(rows(service, "SELECT claimed_by FROM glimpse_jobs WHERE due_at IS NOT NULL")[0][0].split(":")[1])
         os.kill(holder, signal.SIGKILL)
     assert eventually(lambda: leases(service) == [], 20), service.log
     assert eventually(service.answers, 20)

@@ -94,17 +94,17 @@ def test_a_node_calls_what_its_role_allows(registry: RegistryService) -> None:
         node.request("GET", wire.SERVER_INFO)
         info = msgspec.msgpack.decode(node.getresponse().read(), type=wire.ServerInfo)
         assert (info.role, info.ready, info.version) == (Role.API, True, str(wire.VERSION))
-        assert outcome_of(node, "count_leases") == "ok"
+        assert outcome_of(node, "count_jobs") == "ok"
         assert outcome_of(node, "export_namespaces", names=[]) == "ok"
         assert outcome_of(node, "unload_namespaces") == "RoleRefused"
         assert outcome_of(operator, "unload_namespaces") == "ok"
         # the refusal left the connection usable
-        assert outcome_of(node, "count_leases") == "ok"
+        assert outcome_of(node, "count_jobs") == "ok"
 
 
 def test_a_certificate_without_a_role_may_ask_for_the_health_and_nothing_else(registry: RegistryService) -> None:
     with closing(registry.connect(without_role(registry.ca))) as connection:
-        assert outcome_of(connection, "count_leases") == "RoleRefused"
+        assert outcome_of(connection, "count_jobs") == "RoleRefused"
         connection.request("GET", "/healthcheck")
         assert connection.getresponse().read() == b"OK"
 
@@ -174,7 +174,7 @@ def rot(registry: RegistryService, *, seed: int, times: int) -> None:
         for _ in range(times):
             garbage = chance.randbytes(chance.randrange(1, 2000))
             talk(socket.create_connection((HOST, registry.port), timeout=RETRIES), garbage)
-            request = bytearray(head("count_leases", b"\x80") + b"\x80")
+            request = bytearray(head("count_jobs", b"\x80") + b"\x80")
             for _ in range(chance.randrange(1, 8)):
                 request[chance.randrange(len(request))] = chance.randrange(256)
             talk(registry.private(), bytes(request))
@@ -184,7 +184,7 @@ def rot(registry: RegistryService, *, seed: int, times: int) -> None:
             response = steady.getresponse()
             response.read()
             assert response.status in {403, 422}, (name, response.status)
-        assert outcome_of(steady, "count_leases") == "ok"
+        assert outcome_of(steady, "count_jobs") == "ok"
 
 
 def talk(connection: socket.socket, data: bytes) -> None:
@@ -203,7 +203,7 @@ def test_a_head_that_never_ends_is_refused(registry: RegistryService) -> None:
     answer = b""
     # a connection that ends while there is still something to send may take the answer along; a time-out is a failure
     with registry.private() as connection, suppress(ConnectionError, ssl.SSLError):
-        connection.sendall(b"POST /v2/count_leases HTTP/1.1\r\nHost: registry\r\n")
+        connection.sendall(b"POST /v2/count_jobs HTTP/1.1\r\nHost: registry\r\n")
         for _ in range(2000):
             connection.sendall(b"X-Padding: " + b"x" * 8000 + b"\r\n")
         answer = connection.recv(4096)
@@ -240,7 +240,7 @@ def test_two_workers_answer(tmp_path: Path) -> None:
     with RegistryService(tmp_path, workers=2) as registry:
         assert len(registry.workers()) == 2
         connections = [registry.connect() for _ in range(8)]
-        assert [outcome_of(connection, "count_leases") for connection in connections] == ["ok"] * 8
+        assert [outcome_of(connection, "count_jobs") for connection in connections] == ["ok"] * 8
         for connection in connections:
             connection.close()
 
@@ -252,7 +252,7 @@ def test_sigterm_lets_a_running_call_end(tmp_path: Path) -> None:
     registry.start()
     try:
         with closing(registry.connect()) as idle, registry.private() as connection:
-            assert outcome_of(idle, "count_leases") == "ok"
+            assert outcome_of(idle, "count_jobs") == "ok"
             with locked(registry):
                 connection.sendall(head("create_image", body) + body)
                 assert eventually(lambda: registry.running_calls() == 1, RETRIES)
@@ -280,22 +280,22 @@ def test_new_certificates_are_followed_and_a_removed_ca_is_out(tmp_path: Path) -
         new = written(registry.ca, "new-node", issue_client(other, "new-node", Role.API, days=1))
         first_ca = (registry.ca / "ca.crt").read_bytes()
         with closing(registry.connect(old)) as open_before:
-            assert outcome_of(open_before, "count_leases") == "ok"
+            assert outcome_of(open_before, "count_jobs") == "ok"
             assert "UNKNOWN_CA" in alert_of(registry, registry.context(new))
             # both: the way to change a CA without an interruption
             replace(registry.ca / "ca.crt", first_ca + pem_of(other, registry.ca))
-            assert registry.call("count_leases", new) == {}
-            assert registry.call("count_leases", old) == {}
-            assert outcome_of(open_before, "count_leases") == "ok"
+            assert registry.call("count_jobs", new) == {}
+            assert registry.call("count_jobs", old) == {}
+            assert outcome_of(open_before, "count_jobs") == "ok"
             # the new one alone
             replace(registry.ca / "ca.crt", pem_of(other, registry.ca))
-            assert registry.call("count_leases", new) == {}
+            assert registry.call("count_jobs", new) == {}
             assert "UNKNOWN_CA" in alert_of(registry, registry.context(old))
-            assert outcome_of(open_before, "count_leases") == "NotProcessed"
+            assert outcome_of(open_before, "count_jobs") == "NotProcessed"
             # and that connection was its last
             assert open_before.sock is None
         replace(registry.ca / "ca.crt", first_ca)
-        assert registry.call("count_leases", old) == {}
+        assert registry.call("count_jobs", old) == {}
         assert "The files of TLS have changed, and are in force" in registry.log
 
 
@@ -311,11 +311,11 @@ def replace(file: Path, content: bytes) -> None:
 
 
 def test_the_metrics_count_calls_and_refusals(registry: RegistryService) -> None:
-    registry.call("count_leases")
+    registry.call("count_jobs")
     alert_of(registry, registry.context(unwanted(registry.ca, "expired")))
     wanted = (
-        'glimpse_requests_total{method="POST",route="/v2/count_leases",status="200"} ',
-        'glimpse_request_seconds_count{method="POST",route="/v2/count_leases"} ',
+        'glimpse_requests_total{method="POST",route="/v2/count_jobs",status="200"} ',
+        'glimpse_request_seconds_count{method="POST",route="/v2/count_jobs"} ',
         "glimpse_registry_refused_connections_total ",
         "glimpse_registry_calls 0.0",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from glimpse.cli.config_options import config_options, settings_or_exit
 from glimpse.cli.database import opened_database
 from glimpse.domain.clock import wire_time
 from glimpse.domain.job import Job, JobQuery, JobStatus
+from glimpse.stores.multi import offered_by
 
 _MOST = 1000
 
@@ -45,19 +47,22 @@ def list_(
     """Print jobs, the newest first."""
     query = JobQuery(
         status=None if status is None else JobStatus(status),
-        type=kind,
+        types=None if kind is None else (kind,),
         image_id=image_id,
         owner=project,
         after=after,
         limit=limit,
     )
-    with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
+    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
+    offers = offered_by(settings.stores)
+    with opened_database(settings) as database:
         found = database.list_jobs(query)
     if json_form:
-        click.echo(msgspec.json.format(msgspec.json.encode([_document(job) for job in found]), indent=2))
+        documents = [_document(job, offers) for job in found]
+        click.echo(msgspec.json.format(msgspec.json.encode(documents), indent=2))
         return
     for job in found:
-        click.echo(_line(job))
+        click.echo(_line(job, offers))
 
 
 @jobs.command()
@@ -72,8 +77,9 @@ def show(
     json_form: bool,
 ) -> None:
     """Print all that is recorded of one job."""
-    with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
-        document = _document(database.get_job(job_id))
+    settings = settings_or_exit(config_files, config_dirs, data_dir).settings
+    with opened_database(settings) as database:
+        document = _document(database.get_job(job_id), offered_by(settings.stores))
     if json_form:
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
         return
@@ -92,9 +98,9 @@ def cancel(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_d
     click.echo("The job is asked to stop." if job.status is JobStatus.RUNNING else f"The job is {job.status}.")
 
 
-def _document(job: Job) -> dict[str, Any]:
+def _document(job: Job, offers: Collection[str]) -> dict[str, Any]:
     """The fields of a job as they are printed. Inputs stay out: addresses in them may hold credentials."""
-    document = msgspec.to_builtins(job)
+    document = msgspec.to_builtins(job) | {"waits_for": _waits_for(job, offers)}
     del document["input"]
     for name in ("created_at", "updated_at", "ended_at"):
         moment = getattr(job, name)
@@ -102,7 +108,16 @@ def _document(job: Job) -> dict[str, Any]:
     return document
 
 
-def _line(job: Job) -> str:
+def _waits_for(job: Job, offers: Collection[str]) -> list[str]:
+    """The stores that a pending job needs and this installation does not have."""
+    return [name for name in job.stores if name not in offers] if job.status is JobStatus.PENDING else []
+
+
+def _line(job: Job, offers: Collection[str]) -> str:
+    missing = _waits_for(job, offers)
+    waits = f" waits for a process with the store {', '.join(missing)}:" if missing else ""
     progress = "" if job.bytes_total is None else f" {job.bytes_done}/{job.bytes_total}"
     message = f" {job.message}" if job.message else ""
-    return f"{job.id} {wire_time(job.created_at)} {job.type} {job.status}{progress} image {job.image_id}{message}"
+    return (
+        f"{job.id} {wire_time(job.created_at)} {job.type} {job.status}{progress} image {job.image_id}{waits}{message}"
+    )

@@ -15,19 +15,20 @@ from typing import Protocol
 from glimpse.db.base_jobs import JobDatabase
 from glimpse.db.base_locations import LocationDatabase
 from glimpse.db.base_purge import PurgeDatabase
-from glimpse.db.base_records import Lease, Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.db.base_repair import RepairDatabase
 from glimpse.db.base_usage import UsageDatabase
 from glimpse.db.metadef_base import MetadefDatabase
 from glimpse.domain.allowance import Allowance, ImageCeiling
-from glimpse.domain.image import Image, ImageChange, StoredData
+from glimpse.domain.image import Image, ImageChange, Location, StoredData
+from glimpse.domain.job import Job, JobChange
 from glimpse.domain.listing import ListQuery
 from glimpse.domain.member import Member
 from glimpse.domain.status import MemberStatus, Status
 
 
 class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, PurgeDatabase, MetadefDatabase, Protocol):
-    """Images, the leases on them, jobs, what projects use, and metadata definitions."""
+    """Images, jobs, what projects use, and metadata definitions."""
 
     def create_image(self, image: Image, *, ceiling: ImageCeiling | None = None) -> None:
         """Insert an image with its properties, tags and locations.
@@ -102,85 +103,83 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
 
     def begin_upload(
         self,
-        image_id: str,
-        lease: Lease,
+        job: Job,
+        lifetime: float,
         *,
         formats: tuple[str | None, str | None] | None = None,
         allowance: Allowance | None = None,
         reserve: int = 1,
     ) -> None:
-        """Move the image from ``queued`` to ``saving`` and record the lease.
+        """Move the image of ``job`` from ``queued`` to ``saving`` and insert the job, claimed for ``lifetime`` seconds.
 
         ``formats`` are the disk format and the container format that the data will be inspected for: the image must
         still have them. None does not ask; the service always does. No data fit a format that is not set.
 
-        With an ``allowance`` the lease holds ``reserve`` bytes of it until it ends; see ``db/base_usage.py``.
+        With an ``allowance`` the job holds ``reserve`` bytes of it until it ends; see ``db/base_usage.py``.
 
-        :raises Conflict: the image is not queued, or has other formats.
+        :raises Conflict: the image is not queued, or has other formats, or is being deleted.
         :raises NotFound: the image is gone.
         :raises LimitExceeded: the bytes do not fit into the allowance.
         """
         ...
 
     def finish_upload(
-        self, lease: Lease, data: StoredData, *, drop_properties: tuple[str, ...] = (), drop_locations: bool = False
+        self, job: Job, data: StoredData, *, drop_properties: tuple[str, ...] = (), drop_locations: bool = False
     ) -> datetime:
-        """Make the image ``active`` with its data and location, drop the lease, return ``updated_at``.
+        """Make the image ``active`` with its data and location, remove the job, return ``updated_at``.
 
         ``drop_properties``, and all former locations with ``drop_locations``, are removed in the same transaction.
 
-        :raises LeaseLost: the lease is not this owner's generation any more; nothing is changed.
-        :raises Gone: the image is not ``saving`` any more; nothing is changed.
+        :raises LeaseLost: the job is not this run's any more; nothing is changed.
+        :raises Gone: the image is not ``saving`` any more, or is being deleted; nothing is changed.
         """
         ...
 
-    def cancel_upload(self, lease: Lease, *, reason: str | None = None) -> bool:
-        """Return the image from ``saving`` to ``queued`` with size and digests cleared, drop the lease.
+    def cancel_upload(self, job: Job, change: JobChange | None = None) -> bool:
+        """Return the image from ``saving`` to ``queued`` with size and digests cleared, and remove the job.
 
-        With a ``reason`` the custom property ``os_glance_failed_upload`` is set to it, for the user to see.
-        Returns False when the image had left ``saving`` by other means (the lease is dropped all the same), and
-        False without any change when the lease is not this owner's generation any more.
+        A recovery ends the job by ``change`` instead, and the custom property ``os_glance_failed_upload`` is set to its
+        message, for the user to see. Returns False when the image had left ``saving`` by other means (the job ends all
+        the same), and False without any change when the job is not this run's any more.
+
+        :raises LeaseLost: the job is not this run's any more; only with a ``change``.
         """
         ...
 
-    def begin_delete(self, image_id: str, lease: Lease, *, from_status: Status) -> None:
-        """Record the lease of a deletion whose data are about to be removed from the stores.
+    def begin_deletion(self, job: Job, lifetime: float, *, from_status: Status) -> list[Location]:
+        """Insert the job of a deletion, claimed for ``lifetime`` seconds, and return the active locations of the image.
+
+        Until the job ends the image gets no location.
 
         :raises Conflict: the image is protected or not in ``from_status``, or another deletion is under way.
         :raises NotFound: the image is gone.
         """
         ...
 
-    def finish_delete(self, image_id: str, lease: Lease | None) -> datetime:
-        """Soft-delete the image and its children (database 6), drop the lease, return ``deleted_at``.
+    def finish_deletion(self, job: Job, removals: Sequence[Job] = (), change: JobChange | None = None) -> datetime:
+        """Soft-delete the image and its children (database 6), insert the pending jobs ``removals``, and return
+        ``deleted_at``.
+
+        The job is removed; a recovery ends it by ``change`` instead.
 
         :raises NotFound: the image is gone.
-        :raises Conflict: no lease was given and the image is protected or has locations by now.
+        :raises LeaseLost: the job is not this run's any more; nothing is changed.
         """
         ...
 
-    def cancel_delete(self, lease: Lease) -> None:
-        """Drop the lease of a deletion that a store refused; the image stays as it was."""
+    def delete_without_data(self, image_id: str) -> datetime:
+        """Soft-delete an image that has no locations, and its children, and return ``deleted_at``.
+
+        :raises NotFound: the image is gone.
+        :raises Conflict: the image is protected, or has locations by now.
+        """
         ...
 
-    def renew_leases(self, owner: str, lease_ids: Sequence[str], expires_at: float) -> int:
-        """Move ``expires_at`` of those leases that ``owner`` still has; returns their number."""
-        ...
+    def get_any_image(self, image_id: str) -> Image | None:
+        """An image as an admin sees it, also a deleted one; without what is deleted of its children.
 
-    def expired_leases(self, now: float, *, limit: int = 100) -> list[Lease]:
-        """Leases whose ``expires_at`` is before ``now``, the oldest first."""
-        ...
-
-    def take_lease(self, lease: Lease, owner: str, expires_at: float) -> Lease | None:
-        """Make ``owner`` the holder of an expired lease by compare-and-set; None when somebody else was first."""
-        ...
-
-    def leased_image(self, lease: Lease) -> Image | None:
-        """The image of a lease, seen as an admin, also when deleted; None when there is no such row."""
-        ...
-
-    def count_leases(self) -> dict[str, int]:
-        """Number of leases by purpose, for metrics and diagnosis."""
+        None when there is no such row.
+        """
         ...
 
     def close(self) -> None:

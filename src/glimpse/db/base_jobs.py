@@ -1,7 +1,8 @@
 """The part of the database that is about jobs: rows that one process at a time works on (ARCHITECTURE.md, Jobs).
 
-Whoever works on a job hands in the job as its claim returned it: its ``claimed_by`` and ``generation`` are asked for in
-every statement, so that nothing is changed by a process whose lease another one took over.
+A run hands in its job as its claim returned it: its id, ``claimed_by`` and ``generation`` are part of every statement,
+so a run whose lease another one took over changes nothing. The clock of the database decides when leases and pauses
+end; callers say how many seconds they last.
 """
 
 from __future__ import annotations
@@ -11,49 +12,60 @@ from datetime import datetime
 from typing import Protocol
 
 from glimpse.domain.image import ImageChange
-from glimpse.domain.job import Job, JobChange, JobQuery
+from glimpse.domain.job import Claim, Job, JobChange, JobQuery, Renewed
 
 
 class JobDatabase(Protocol):
     """Jobs; a part of :class:`glimpse.db.base.Database`."""
 
     def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
-        """Insert a pending job, and in the same transaction apply ``change`` to its image; return ``updated_at``.
+        """Insert a pending job that is due at once, apply ``change`` to its image in the same transaction, and return
+        ``updated_at``.
 
         :raises Duplicate: an unfinished job has the same ``unique_key``.
+        :raises Invalid: the kind or its input is unknown to this version.
         :raises NotFound: the image is not there; only with a ``change``.
         :raises Conflict: the image does not allow ``change``.
         """
         ...
 
     def due_jobs(
-        self, types: Collection[str], now: float, *, limit: int, without_owners: Collection[str] = ()
+        self,
+        types: Collection[str],
+        *,
+        limit: int,
+        stores: Collection[str] = (),
+        without_owners: Collection[str] = (),
     ) -> list[Job]:
-        """Unfinished jobs of ``types`` whose ``due_at`` is not after ``now``, the longest due first.
+        """Unfinished jobs of ``types`` that are due, the longest due first.
 
-        Jobs of the projects ``without_owners`` are left out; those of no project never are.
+        Jobs that need other than ``stores`` are left out unless they are to be cancelled. Jobs of the projects
+        ``without_owners`` are left out; those of no project never are.
 
         One read by an index: this is what an idle process asks again and again.
         """
         ...
 
-    def claim_job(self, job: Job, owner: str, expires_at: float) -> Job | None:
-        """Make ``owner`` the holder of a job of :meth:`due_jobs` by compare-and-set; None when somebody was first."""
+    def claim_job(self, job: Job, owner: str, lifetime: float) -> Job | None:
+        """Make ``owner`` the holder of a job of :meth:`due_jobs` for ``lifetime`` seconds.
+
+        Returns the job as it is now, None when somebody else was first or its holder has renewed its lease.
+        """
         ...
 
-    def renew_jobs(self, owner: str, job_ids: Sequence[str], expires_at: float) -> dict[str, bool]:
-        """Renew the leases of those jobs that ``owner`` still runs, all with one statement.
+    def renew_jobs(self, owner: str, claims: Sequence[Claim], lifetime: float) -> list[Renewed]:
+        """Renew the leases of those runs that ``owner`` still holds, all with one statement.
 
-        Returns their ids, each with True when the job is to stop: it was cancelled, or its image is deleted.
+        A run that is not in the result has lost its job, perhaps to a later run of the same process.
         """
         ...
 
     def save_job(self, job: Job, change: JobChange, image_change: ImageChange | None = None) -> datetime:
-        """Record progress, a finished step, a pause or the end of a claimed job, and return ``updated_at``.
+        """Record progress, a finished step, a pause or the end of a run, and return ``updated_at``.
 
         ``image_change`` is applied to its image in the same transaction: a step is done if and only if it is recorded.
 
-        :raises LeaseLost: the job is not this generation's any more; nothing is changed.
+        :raises LeaseLost: the job is not this run's any more; nothing is changed.
         :raises NotFound: the image is gone; nothing is changed. Only with an ``image_change``.
         :raises Conflict: the image does not allow ``image_change``; nothing is changed.
         """
@@ -75,6 +87,10 @@ class JobDatabase(Protocol):
 
         :raises MarkerUnknown: ``query.after`` names no job.
         """
+        ...
+
+    def count_jobs(self) -> dict[str, dict[str, int]]:
+        """Number of unfinished jobs by kind and status, for metrics and diagnosis."""
         ...
 
     def forget_jobs(self, ended_before: datetime) -> int:

@@ -1,7 +1,7 @@
 """The part of the database that counts what projects use, and reserves room for running uploads.
 
-A reservation is part of the lease of its upload: whatever ends the lease ends it, also the recovery after a crash.
-Whoever reserves waits for the others of the project, so all together never get more than the allowance.
+A reservation is part of the job of its upload: it ends with the job, also after a crash. Reservations of one project
+are made one after the other, so all together never get more than the allowance.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Protocol
 
 import msgspec
 
-from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance
+from glimpse.domain.job import Job
 
 
 class UsageFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +30,10 @@ class UsageDatabase(Protocol):
         """The figures of the images that a project owns, or of those without an owner; reservations are not in them."""
         ...
 
-    def extend_reservation(self, lease: Lease, allowance: Allowance, needed: int, wished: int) -> int:
-        """Let the upload of ``lease`` have ``needed`` bytes in all, and up to ``wished``; returns what it has then.
+    def extend_reservation(self, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
+        """Reserve ``needed`` bytes in all for the upload of ``job``, and up to ``wished``; returns what it has then.
 
         :raises LimitExceeded: ``needed`` does not fit; the reservation stays as it was.
-        :raises LeaseLost: the lease is not this owner's generation any more.
+        :raises LeaseLost: the job is not this run's any more.
         """
         ...

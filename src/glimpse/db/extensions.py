@@ -12,9 +12,12 @@ from glimpse.db import schema
 from glimpse.db.migrations.online import PREFIX, drop_index_online, own_indexes
 from glimpse.db.schema import SchemaState
 from glimpse.db.schema_lock import alone
-from glimpse.db.sql.own_tables import glimpse_version, jobs, leases
+from glimpse.db.sql.own_tables import glimpse_version, jobs
 from glimpse.db.sql.transaction import read
 from glimpse.errors import Conflict
+
+#: Of versions before revision glimpse_007.
+_LEASES = sa.table("glimpse_leases", sa.column("image_id", sa.String()))
 
 # ids that a sentence names
 _NAMED = 5
@@ -72,7 +75,7 @@ def _extensions(connection: Connection) -> Extensions:
     if schema.made_by_newer_version(connection):
         unfinished.append(f"{SchemaState.OWN_UNKNOWN.value} What is unfinished in them cannot be told.")
     else:
-        if leases.name in names:
+        if _LEASES.name in names:
             unfinished += _of_leases(connection)
         if jobs.name in names:
             unfinished += _of_jobs(connection)
@@ -81,19 +84,16 @@ def _extensions(connection: Connection) -> Extensions:
 
 
 def _of_leases(connection: Connection) -> list[str]:
-    rows = connection.execute(sa.select(leases.c.purpose, leases.c.image_id).order_by(leases.c.created_at))
-    by_purpose: dict[str, list[str]] = {}
-    for purpose, image_id in rows:
-        by_purpose.setdefault(purpose, []).append(image_id)
-    return [
-        f"Of the kind {purpose}, {_amount(len(images), 'operation')} on images not finished: {_named(images)}."
-        for purpose, images in sorted(by_purpose.items())
-    ]
+    images = connection.execute(sa.select(_LEASES.c.image_id).order_by(_LEASES.c.image_id)).scalars().all()
+    return [f"{_amount(len(images), 'operation')} on images not finished: {_named(images)}."] if images else []
 
 
 def _of_jobs(connection: Connection) -> list[str]:
-    ids = connection.execute(sa.select(jobs.c.id).where(jobs.c.ended_at.is_(None))).scalars().all()
-    return [f"{_amount(len(ids), 'job')} not ended: {_named(ids)}."] if ids else []
+    statement = sa.select(jobs.c.type, jobs.c.id).where(jobs.c.ended_at.is_(None)).order_by(jobs.c.type, jobs.c.id)
+    by_kind: dict[str, list[str]] = {}
+    for kind, job_id in connection.execute(statement):
+        by_kind.setdefault(kind, []).append(job_id)
+    return [f"{_amount(len(ids), 'job')} of the kind {kind} not ended: {_named(ids)}." for kind, ids in by_kind.items()]
 
 
 def _of_ended_jobs(connection: Connection) -> list[str]:

@@ -25,7 +25,15 @@ from glimpse.errors import Conflict
 #: What ``alembic_version`` must contain; no release of Glance after 2024.1 added a revision.
 PEER_REVISION = "2024_1_contract01"
 #: The revisions in ``migrations/versions``, the oldest first.
-OWN_REVISIONS = ("glimpse_001", "glimpse_002", "glimpse_003", "glimpse_004", "glimpse_005", "glimpse_006")
+OWN_REVISIONS = (
+    "glimpse_001",
+    "glimpse_002",
+    "glimpse_003",
+    "glimpse_004",
+    "glimpse_005",
+    "glimpse_006",
+    "glimpse_007",
+)
 #: The revision that this version of Glimpse needs.
 OWN_REVISION = OWN_REVISIONS[-1]
 

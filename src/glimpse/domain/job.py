@@ -1,7 +1,7 @@
-"""Jobs: work that outlives the request that asked for it (ARCHITECTURE.md, Jobs).
+"""Jobs: work that outlives the request that asked for it, or the process that does it (ARCHITECTURE.md, Jobs).
 
-A job is claimed by one process at a time, for as long as its lease lasts; whoever writes to it names the generation of
-its own claim, so a process that was presumed dead changes nothing any more.
+A run is one claim of one job: the id of the job and a generation. Every claim has a higher generation than the one
+before, and every statement that changes a job names both, so an older run changes nothing any more.
 """
 
 from __future__ import annotations
@@ -27,13 +27,19 @@ class JobStatus(StrEnum):
 ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
+#: Why a run changes nothing any more.
+LEASE_LOST = "Another process took the operation over, because this one had not renewed its lease in time."
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One job, complete enough to show it as a task of the wire (imports-and-stores 3.2).
 
-    ``owner`` is the project that asked, ``unique_key`` names what no two unfinished jobs may work on. ``steps`` holds
-    what finished steps left, by their names. ``attempt`` counts claims, ``generation`` too but never goes back.
-    ``due_at``, in seconds since 1970, is when the job may be claimed: the end of a pause while pending, the end of the
-    lease of ``claimed_by`` while running, None once it has ended. Progress is in bytes. Times are naive UTC.
+    ``owner`` is the project that asked, ``unique_key`` names what no two unfinished jobs may work on. ``stores`` names
+    the stores without which nobody can do the job (:meth:`glimpse.stores.multi.StoreSet.offers`). ``steps`` holds the
+    outcomes of finished steps by name. ``attempt`` counts claims; ``generation`` does too, and never goes back.
+    ``due_at`` is when the job may be claimed, in seconds since 1970 by the clock of the database: the end of a pause
+    while pending, the end of the lease of ``claimed_by`` while running, None once it has ended. Progress is in bytes.
+    Times are naive UTC.
     """
 
     id: str
@@ -44,6 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     image_id: str | None = None
     unique_key: str | None = None
+    stores: tuple[str, ...] = ()
     input: dict[str, Any] = {}
     result: dict[str, Any] | None = None
     message: str = ""
@@ -51,7 +58,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     generation: int = 0
     claimed_by: str | None = None
-    due_at: float | None = 0.0
+    due_at: float | None = None
     cancel_requested: bool = False
     bytes_done: int = 0
     bytes_total: int | None = None
@@ -60,11 +67,27 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
 
 
-class JobChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes of a job that its holder works on; None leaves a field as it is.
+class Claim(msgspec.Struct, frozen=True):
+    """One run as its process names it to the database."""
 
-    ``step`` is the name and outcome of a step that is finished now. A ``status`` other than running gives the job
-    back: ``pending`` with ``due_at`` as the time of the next claim, any end for good.
+    job_id: str
+    generation: int
+
+
+class Renewed(msgspec.Struct, frozen=True, kw_only=True):
+    """A run whose lease was renewed, and whether it is to stop: it was cancelled, or its image is deleted."""
+
+    job_id: str
+    generation: int
+    cancelled: bool = False
+    image_deleted: bool = False
+
+
+class JobChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes to a claimed job; None leaves a field as it is.
+
+    ``step`` is the name and outcome of a step that is finished now. A ``status`` other than running ends the claim:
+    with ``pending`` the job may be claimed again after ``pause`` seconds, any other status ends the job.
     """
 
     status: JobStatus | None = None
@@ -72,7 +95,8 @@ class JobChange(msgspec.Struct, frozen=True, kw_only=True):
     result: dict[str, Any] | None = None
     message: str | None = None
     attempt: int | None = None
-    due_at: float | None = None
+    pause: float = 0.0
+    stores: tuple[str, ...] | None = None
     bytes_done: int | None = None
     bytes_total: int | None = None
 
@@ -81,7 +105,7 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs to list, the newest first; None means any. ``after`` is the id of the last job of the page before."""
 
     status: JobStatus | None = None
-    type: str | None = None
+    types: tuple[str, ...] | None = None
     image_id: str | None = None
     owner: str | None = None
     after: str | None = None

@@ -1,4 +1,4 @@
-"""The list of the kinds of jobs. To add one: write its handler in ``steps/``, and add it here."""
+"""The handlers of the kinds of jobs (:mod:`glimpse.domain.job_kinds`), one module each in ``steps/``."""
 
 from __future__ import annotations
 
@@ -6,19 +6,32 @@ from concurrent.futures import Executor
 
 from glimpse.db.base import Database
 from glimpse.jobs.base import Handlers, JobHandler
+from glimpse.jobs.steps.copy_removal import CopyRemoval
+from glimpse.jobs.steps.image_deletion import ImageDeletion
 from glimpse.jobs.steps.location_check import LocationCheck
 from glimpse.jobs.steps.location_import import LocationImport
+from glimpse.jobs.steps.upload import UploadRecovery
+from glimpse.notify.base import Notifier
 from glimpse.quota.all import build_admission
 from glimpse.settings.model import Settings
 from glimpse.stores.multi import StoreSet
 
 
-def build_handlers(settings: Settings, database: Database, stores: StoreSet, digest_threads: Executor) -> Handlers:
+def build_handlers(
+    settings: Settings,
+    database: Database,
+    stores: StoreSet,
+    digest_threads: Executor,
+    notifier: Notifier | None = None,
+) -> Handlers:
     """The handlers of this installation by the types of their jobs. ``digest_threads`` hash beside a job's own."""
     # limits of Keystone do not count locations (imports-and-stores 7.2)
     quotas = settings.quotas
     admission = None if quotas.use_keystone_limits else build_admission(quotas, database, None)
     handlers: tuple[JobHandler, ...] = (
+        UploadRecovery(database, stores, notifier),
+        ImageDeletion(database, stores, notifier),
+        CopyRemoval(database, stores),
         LocationImport(
             database,
             stores,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+
+import msgspec
 
 from glimpse.context import Context
 from glimpse.db.base import Database
@@ -16,16 +16,23 @@ from glimpse.domain.job import Job
 
 
 class JobQueue:
-    """``wakeup`` is set when a job was recorded here, so that it need not wait for the next look."""
+    """``wakeup`` is set when a job was added here, so that it need not wait for the next look."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.wakeup = threading.Event()
 
     def draft(
-        self, context: Context, kind: str, given: Mapping[str, Any], *, image_id: str, unique_key: str | None = None
+        self,
+        context: Context,
+        kind: str,
+        given: msgspec.Struct,
+        *,
+        image_id: str,
+        unique_key: str | None = None,
+        stores: tuple[str, ...] = (),
     ) -> Job:
-        """A job that ``context`` asks for; nothing is recorded yet, but its id is known."""
+        """A pending job of the caller's project, not recorded yet. ``given`` is the input of its kind."""
         moment = now()
         return Job(
             id=str(uuid.uuid4()),
@@ -35,7 +42,8 @@ class JobQueue:
             request_id=context.request_id[:64],
             image_id=image_id,
             unique_key=unique_key,
-            input=dict(given),
+            stores=stores,
+            input=msgspec.to_builtins(given),
             created_at=moment,
             updated_at=moment,
         )

@@ -1,4 +1,4 @@
-"""One claim of one job in this process: the implementation of ``jobs.base.Run``."""
+"""The run of a job in the runner, which the heartbeat keeps alive."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import msgspec
 from glimpse.db.base import Database
 from glimpse.db.base_records import Viewer
 from glimpse.domain.image import ImageChange
-from glimpse.domain.job import Job, JobChange, JobStatus
-from glimpse.errors import LeaseLost, NotFound, Unavailable
+from glimpse.domain.job import Job, JobChange
+from glimpse.errors import NotFound, Unavailable
 from glimpse.jobs.base import JobReleased, JobStopped, Outcome
+from glimpse.jobs.heartbeat import ClaimedRun
 from glimpse.notify import events
 from glimpse.notify.base import Notifier
 
@@ -26,32 +27,29 @@ _ANYBODY = Viewer(None, is_admin=True)
 PROGRESS_INTERVAL = 2.0
 
 
-class ClaimedRun:
-    """``job`` is always as this claim recorded it last. The heartbeat tells it through :meth:`signal`."""
+class UnattendedRun(ClaimedRun):
+    """The run of a job in the runner: the implementation of ``jobs.base.Run``.
+
+    ``job`` is always as this claim recorded it last.
+    """
 
     def __init__(
-        self, database: Database, job: Job, process_ends: threading.Event, notifier: Notifier | None = None
+        self,
+        database: Database,
+        job: Job,
+        lifetime: float,
+        process_ends: threading.Event,
+        notifier: Notifier | None = None,
     ) -> None:
-        self.job = job
-        self._notifier = notifier
+        super().__init__(job, lifetime)
         self._database = database
         self._process_ends = process_ends
-        self._stop = job.cancel_requested
-        self._lost = False
+        self._notifier = notifier
         self._next_record = 0.0
-
-    def signal(self, *, stop: bool | None) -> None:
-        """What the last heartbeat found: whether to stop, None when the claim is lost."""
-        if stop is None:
-            self._lost = True
-        else:
-            self._stop = stop
 
     def check(self) -> None:
         """See :meth:`glimpse.jobs.base.Run.check`."""
-        if self._lost:
-            raise LeaseLost("Another process took the job over, because this one had not renewed its lease in time.")
-        if self._stop:
+        if self._is_to_stop():
             raise JobStopped
         if self._process_ends.is_set():
             raise JobReleased
@@ -78,14 +76,12 @@ class ClaimedRun:
         change = JobChange(status=outcome.status, message=outcome.message, result=outcome.result)
         self._save(change, outcome.change)
 
-    def give_back(self, *, after: float, message: str | None = None, counted: bool = True) -> None:
-        """Let any process claim the job after ``after`` seconds; ``counted`` is whether this attempt was one.
+    def give_back(self, change: JobChange) -> None:
+        """Let any process claim the job again; ``change`` has the status ``pending``.
 
         :raises LeaseLost: another process has the job already.
         """
-        attempt = None if counted else self.job.attempt - 1
-        due_at = time.time() + after
-        self._save(JobChange(status=JobStatus.PENDING, due_at=due_at, message=message, attempt=attempt))
+        self._save(change)
 
     def _save(self, change: JobChange, image_change: ImageChange | None = None) -> None:
         self._database.save_job(self.job, change, image_change)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from glimpse.context import Context
-from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image
+from glimpse.domain.job import Job
 
 #: Told the bytes of one upload that are stored so far; raises LimitExceeded when the project has no room for them.
 Growth = Callable[[int], None]
@@ -33,8 +33,10 @@ class Admission(Protocol):
         """
         ...
 
-    def claim(self, context: Context, image: Image, lease: Lease, size: int | None) -> Growth | None:
-        """Begin the upload in the database together with the room that it needs; the lease is the database's then.
+    def claim(self, context: Context, image: Image, job: Job, lifetime: float, size: int | None) -> Growth | None:
+        """Begin the upload in the database together with the room that it needs.
+
+        ``job`` is that of the upload; it is claimed for ``lifetime`` seconds.
 
         Whatever this raises, the image is as it was.
 

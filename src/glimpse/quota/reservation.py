@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image
+from glimpse.domain.job import Job
 from glimpse.quota.admission import Growth
 
 #: An upload of unknown size reserves as much again as it has, between these, in bytes: few statements, little in vain.
@@ -13,7 +13,9 @@ _LEAST_STEP = 1 << 20
 _LARGEST_STEP = 64 << 20
 
 
-def claim_reserved(database: Database, image: Image, lease: Lease, allowance: Allowance, size: int | None) -> Growth:
+def claim_reserved(
+    database: Database, image: Image, job: Job, lifetime: float, allowance: Allowance, size: int | None
+) -> Growth:
     """Begin an upload of ``size`` bytes (None: unknown) within an allowance.
 
     The announced size is reserved whole. Of an unknown one at least a byte must be left to begin with.
@@ -23,13 +25,13 @@ def claim_reserved(database: Database, image: Image, lease: Lease, allowance: Al
     """
     reserved = max(size or 1, 1)
     database.begin_upload(
-        image.id, lease, formats=(image.disk_format, image.container_format), allowance=allowance, reserve=reserved
+        job, lifetime, formats=(image.disk_format, image.container_format), allowance=allowance, reserve=reserved
     )
 
     def grow(stored: int) -> None:
         nonlocal reserved
         if stored > reserved:
             wished = stored + min(max(stored, _LEAST_STEP), _LARGEST_STEP)
-            reserved = database.extend_reservation(lease, allowance, stored, wished)
+            reserved = database.extend_reservation(job, allowance, stored, wished)
 
     return grow

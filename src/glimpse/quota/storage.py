@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from glimpse.context import Context
 from glimpse.db.base import Database
-from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image
+from glimpse.domain.job import Job
 from glimpse.quota.admission import Growth
 from glimpse.quota.reservation import claim_reserved
 
@@ -31,12 +31,12 @@ class ConfiguredQuota:
     def check_upload(self, context: Context, size: int | None) -> None:
         """The quota is asked once the image is known: it is that of its owner."""
 
-    def claim(self, context: Context, image: Image, lease: Lease, size: int | None) -> Growth | None:  # noqa: ARG002
+    def claim(self, context: Context, image: Image, job: Job, lifetime: float, size: int | None) -> Growth | None:  # noqa: ARG002
         allowance = self.for_locations(image)
         if allowance is None:
-            self._database.begin_upload(image.id, lease, formats=(image.disk_format, image.container_format))
+            self._database.begin_upload(job, lifetime, formats=(image.disk_format, image.container_format))
             return None
-        return claim_reserved(self._database, image, lease, allowance, size)
+        return claim_reserved(self._database, image, job, lifetime, allowance, size)
 
     def for_locations(self, image: Image) -> Allowance | None:
         return (

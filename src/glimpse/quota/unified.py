@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from glimpse.context import Context
 from glimpse.db.base import Database
-from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image
+from glimpse.domain.job import Job
 from glimpse.quota.admission import Growth
 from glimpse.quota.base import (
     IMAGE_COUNT_TOTAL,
@@ -44,29 +44,29 @@ class UnifiedLimits:
         if context.project_id is not None:
             self._limits.enforce(context.project_id, {IMAGE_SIZE_TOTAL: mebibytes(max(size or 0, 0))})
 
-    def claim(self, context: Context, image: Image, lease: Lease, size: int | None) -> Growth | None:
+    def claim(self, context: Context, image: Image, job: Job, lifetime: float, size: int | None) -> Growth | None:
         project = context.project_id
         if project is None:
-            self._database.begin_upload(image.id, lease, formats=(image.disk_format, image.container_format))
+            self._database.begin_upload(job, lifetime, formats=(image.disk_format, image.container_format))
             return None
         growth: Growth | None = None
         limit = self._limit(project, IMAGE_SIZE_TOTAL)
         if limit is None:
-            self._database.begin_upload(image.id, lease, formats=(image.disk_format, image.container_format))
+            self._database.begin_upload(job, lifetime, formats=(image.disk_format, image.container_format))
         else:
             bound = Allowance(project_id=project, limit=limit * _MEBIBYTE, unit=_MEBIBYTE, overshoot=size is None)
-            growth = claim_reserved(self._database, image, lease, bound, size)
-        self._check_uploading(project, lease)
+            growth = claim_reserved(self._database, image, job, lifetime, bound, size)
+        self._check_uploading(project, job)
         return growth
 
     def for_locations(self, image: Image) -> Allowance | None:  # noqa: ARG002 - the protocol's name
         return None
 
-    def _check_uploading(self, project: str, lease: Lease) -> None:
+    def _check_uploading(self, project: str, job: Job) -> None:
         try:
             self._limits.enforce(project, {IMAGE_COUNT_UPLOADING: 0})
         except BaseException:
-            self._database.cancel_upload(lease)
+            self._database.cancel_upload(job)
             raise
 
     def _limit(self, project: str, resource: str) -> int | None:

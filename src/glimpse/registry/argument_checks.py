@@ -14,10 +14,9 @@ from typing import Any, cast, get_type_hints
 
 import msgspec
 
-from glimpse.db.base_records import Lease
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image, ImageChange
-from glimpse.domain.job import Job, JobChange, JobQuery
+from glimpse.domain.job import Claim, Job, JobChange, JobQuery
 from glimpse.domain.listing import SORT_KEYS, Comparison, ListQuery, OneOf, SortKey
 from glimpse.domain.metadef import NAMESPACE_SORT_KEYS, TAG_SORT_KEYS, NamespaceQuery, TagQuery
 from glimpse.domain.status import Visibility
@@ -213,7 +212,7 @@ _FIELDS: Mapping[tuple[type, str], Check] = {
     (ListQuery, "tags"): _left_to_the_database,
     (ListQuery, "properties"): _left_to_the_database,
     (Allowance, "unit"): _unit,
-    (Lease, "generation"): _counter,
+    (Claim, "generation"): _counter,
     (Job, "generation"): _counter,
     (Job, "attempt"): _counter,
     (JobChange, "attempt"): _counter,

@@ -50,37 +50,32 @@ RULES: Mapping[str, tuple[Kind, Role]] = {
     # writes the same status; only the time of the change may be the later one
     "set_member_status": _IDEMPOTENT,
     "remove_member": _WRITE,
-    # leases and what they cover
+    # uploads and deletions, with the jobs that own them
     "begin_upload": _WRITE,
     "finish_upload": _WRITE,
     "cancel_upload": _WRITE,
-    "begin_delete": _WRITE,
-    "finish_delete": _WRITE,
-    "cancel_delete": _IDEMPOTENT,
-    # the end of the lease is absolute: what was renewed is renewed again, what was lost meanwhile is not counted
-    "renew_leases": _IDEMPOTENT,
-    "expired_leases": _READ,
-    # compare-and-set: the second time finds the generation of the first, and would say that somebody else was first
-    "take_lease": _WRITE,
-    "leased_image": _READ,
-    "count_leases": _READ,
+    "begin_deletion": _WRITE,
+    "finish_deletion": _WRITE,
+    "delete_without_data": _WRITE,
+    "get_any_image": _READ,
     # jobs
     "add_job": _WRITE,
     "due_jobs": _READ,
+    # the second time finds the generation of the first, and would say that somebody else was first
     "claim_job": _WRITE,
+    # what was renewed is renewed again, what was lost meanwhile is not in the answer
     "renew_jobs": _IDEMPOTENT,
     "save_job": _WRITE,
     "cancel_job": _IDEMPOTENT,
     "get_job": _READ,
     "list_jobs": _READ,
+    "count_jobs": _READ,
     # the number is for a log line
     "forget_jobs": _IDEMPOTENT,
     # locations
     "begin_location_removal": _WRITE,
-    "locations_being_removed": _READ,
     "unverified_locations": _READ,
     "finish_location_removal": _WRITE,
-    "cancel_location_removal": _WRITE,
     "name_location_store": _WRITE,
     # usage
     "usage": _READ,

@@ -1,4 +1,4 @@
-"""Deleting an image (images-api 3.6)."""
+"""Deleting an image (images-api 3.6; docs/adr/0016)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ from datetime import datetime
 
 from glimpse.context import Context
 from glimpse.domain.image import Image
-from glimpse.errors import DataInUse, Forbidden
-from glimpse.jobs.recovery import delete_data
+from glimpse.domain.job import JobChange, JobStatus
+from glimpse.domain.job_kinds import IMAGE_DELETION, NoInput
+from glimpse.errors import Conflict, Forbidden, Invalid, Refused
+from glimpse.jobs.steps.image_deletion import delete_claimed
 from glimpse.notify import events
 from glimpse.services.deps import Deps, viewer_of
 
 
 def delete_image(deps: Deps, context: Context, image_id: str) -> None:
-    """Delete the data of an image from its stores, then its record.
+    """Delete the copies of an image from its stores, then its record.
 
-    A lease covers the time between, so that a deletion whose process dies is carried out by another.
+    A job owns the time between, so a deletion whose process dies is carried out by another. A copy whose store does not
+    work now, or is not one of this process, is removed later by a job of its own.
 
     :raises NotFound: unknown or invisible image.
-    :raises Forbidden: policy ``delete_image``, or the image is protected.
-    :raises DataInUse: a store refuses; the image is unchanged.
-    :raises StoreUnavailable: a store does not answer; the deletion is tried again later.
+    :raises Forbidden: policy ``delete_image``, or the image is protected, or a store does not allow the deletion
+        (the image stays as with DataInUse).
+    :raises Conflict: the image is being deleted, or has changed.
+    :raises DataInUse: a store refuses. The message says which copies are gone, if any is; otherwise the image is
+        unchanged. Nothing happens afterwards.
     """
     database = deps.database
     image = database.get_image(image_id, viewer_of(context))
@@ -28,16 +33,17 @@ def delete_image(deps: Deps, context: Context, image_id: str) -> None:
     if image.protected:
         raise Forbidden(f"Image {image.id} is protected and cannot be deleted.")
     if not image.locations:
-        _tell(deps, image, database.finish_delete(image.id, None))
+        _tell(deps, image, database.delete_without_data(image.id))
         return
-    with deps.leases.hold(image.id, "delete") as lease:
-        database.begin_delete(image.id, lease, from_status=image.status)
+    with deps.heartbeat.attend(context, IMAGE_DELETION, NoInput(), image_id=image.id) as run:
+        locations = database.begin_deletion(run.job, deps.heartbeat.lifetime, from_status=image.status)
         try:
-            delete_data(deps.stores, image)
-        except DataInUse:
-            database.cancel_delete(lease)
+            deleted_at = delete_claimed(database, deps.stores, run, locations)
+        except (Conflict, Refused, Invalid) as error:
+            database.save_job(run.job, JobChange(status=JobStatus.FAILED, message=str(error)))
             raise
-        deleted_at = database.finish_delete(image.id, lease)
+    # copies that wait for a store
+    deps.jobs.wakeup.set()
     _tell(deps, image, deleted_at)
 
 

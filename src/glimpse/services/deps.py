@@ -11,7 +11,7 @@ from glimpse.db.base_records import Viewer
 from glimpse.db.metadef_base import MetadefDatabase
 from glimpse.domain.document import ImageDocumentChecker
 from glimpse.fetch.rules import UrlRules
-from glimpse.jobs.leases import LeaseKeeper
+from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.queue import JobQueue
 from glimpse.notify.base import Notifier
 from glimpse.policy.base import Policy
@@ -30,7 +30,8 @@ class Deps:
     database: Database
     stores: StoreSet
     policy: Policy
-    leases: LeaseKeeper
+    #: keeps the jobs that requests do themselves
+    heartbeat: Heartbeat
     checker: ImageDocumentChecker
     limits: Limits
     formats: Formats

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from glimpse.context import Context
-from glimpse.db.base_records import Lease, Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
+from glimpse.domain.job_kinds import UPLOAD, NoInput
 from glimpse.domain.properties import FAILED_UPLOAD
 from glimpse.domain.status import Status
 from glimpse.domain.update import changed
@@ -20,6 +21,7 @@ from glimpse.errors import (
     StoreUnavailable,
     Unavailable,
 )
+from glimpse.jobs.heartbeat import AttendedRun
 from glimpse.notify import events
 from glimpse.quota.admission import Growth
 from glimpse.services.deps import Deps
@@ -66,26 +68,30 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
     deps.policy.require_image(context, "upload_image", image)
     _check_ready(image)
     _check_declared(request.declared_size, deps.limits.image_size_cap)
-    with deps.leases.hold(image.id, "upload", store.id) as lease:
+    stores = deps.stores.needed[store.id]
+    with deps.heartbeat.attend(context, UPLOAD, NoInput(), image_id=image.id, stores=stores) as run:
+        growth: Growth | None = None
         if admission is None:
-            deps.database.begin_upload(image.id, lease, formats=(image.disk_format, image.container_format))
+            formats = (image.disk_format, image.container_format)
+            deps.database.begin_upload(run.job, deps.heartbeat.lifetime, formats=formats)
         else:
-            request = _watched(request, admission.claim(context, image, lease, request.declared_size))
+            growth = admission.claim(context, image, run.job, deps.heartbeat.lifetime, request.declared_size)
+        request = _watched(request, run, growth)
         try:
             if deps.notifier is not None:
                 events.upload_begun(deps.notifier, image, _named(deps, store))
             signature = _signature(deps, context, image)
-            writer = store.writer(image.id, request.declared_size, lease.id)
+            writer = store.writer(image.id, request.declared_size, run.attempt_name)
             data = yield from _move(deps, image, writer, request, store, signature)
         except StoreUnavailable as error:
-            if _give_up(deps, image, lease, error):
+            if _give_up(deps, image, run, error):
                 raise
-            # what the writer missed was swept by whoever took the upload over, or went with the image
+            # the process that took the upload over swept what the writer missed, or it went with the image
             raise LeaseLost(f"The upload to image {image.id} was given up meanwhile, or the image deleted.") from error
         except BaseException as error:
-            _give_up(deps, image, lease, error)
+            _give_up(deps, image, run, error)
             raise
-        _activate(deps, image, lease, store, data)
+        _activate(deps, image, run, store, data)
 
 
 def _signature(deps: Deps, context: Context, image: Image) -> SignatureVerifier | None:
@@ -96,9 +102,9 @@ def _signature(deps: Deps, context: Context, image: Image) -> SignatureVerifier 
     return deps.signatures.open(image.properties, caller)
 
 
-def _give_up(deps: Deps, image: Image, lease: Lease, error: BaseException) -> bool:
+def _give_up(deps: Deps, image: Image, run: AttendedRun, error: BaseException) -> bool:
     """Queue the image again; False when that is not for this upload to do any more."""
-    queued = deps.database.cancel_upload(lease)
+    queued = deps.database.cancel_upload(run.job)
     if deps.notifier is not None:
         reason = str(error) if isinstance(error, GlimpseError) else "internal error"
         events.upload_failed(deps.notifier, image, reason, queued=queued)
@@ -109,17 +115,18 @@ def _named(deps: Deps, store: Store) -> str | None:
     return store.id if deps.stores.named else None
 
 
-def _watched(request: UploadRequest, growth: Growth | None) -> UploadRequest:
-    """``request`` whose progress ``growth`` is told as well."""
+def _watched(request: UploadRequest, run: AttendedRun, growth: Growth | None) -> UploadRequest:
+    """``request`` whose progress ``growth`` is told as well, and which ends when ``run`` is to stop."""
     other = request.progress
-    if growth is None or other is None:
-        return replace(request, progress=growth or other)
 
-    def both(stored: int) -> None:
-        growth(stored)
-        other(stored)
+    def progress(stored: int) -> None:
+        run.check()
+        if growth is not None:
+            growth(stored)
+        if other is not None:
+            other(stored)
 
-    return replace(request, progress=both)
+    return replace(request, progress=progress)
 
 
 def _check_ready(image: Image) -> None:
@@ -167,20 +174,20 @@ def _move(
     )
 
 
-def _activate(deps: Deps, image: Image, lease: Lease, store: Store, data: StoredData) -> None:
+def _activate(deps: Deps, image: Image, run: AttendedRun, store: Store, data: StoredData) -> None:
     stale = (FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else ()
     try:
         # a location that the queued image had was left by a failed import of it: no data of this image
         updated_at = deps.database.finish_upload(
-            lease, data, drop_properties=stale, drop_locations=bool(image.locations)
+            run.job, data, drop_properties=stale, drop_locations=bool(image.locations)
         )
     except (Unavailable, LeaseLost):
         # Not known whether it was committed, or no longer ours to decide: the data may belong to an active image.
-        # If not, the lease is still there, runs out, and its recovery sweeps this attempt.
+        # If not, the job is still there, its lease runs out, and its recovery sweeps this attempt.
         raise
     except BaseException as error:
         store.delete(data.location.url)
-        _give_up(deps, image, lease, error)
+        _give_up(deps, image, run, error)
         raise
     if deps.notifier is not None:
         now = changed(image, ImageChange(drop_properties=stale), updated_at)

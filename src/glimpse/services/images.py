@@ -202,5 +202,5 @@ def update_image(deps: Deps, context: Context, image_id: str, operations: Sequen
         if deps.notifier is not None:
             events.image_updated(deps.notifier, image)
         if locations is not None:
-            image = finish_location_edit(deps, image, locations)
+            image = finish_location_edit(deps, context, image, locations)
     return image if protections is None else protections.readable(context, [image])[0]

@@ -13,15 +13,23 @@ import msgspec
 from glimpse.context import Context
 from glimpse.db.base_records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location
+from glimpse.domain.job_kinds import (
+    COPY_REMOVAL,
+    LOCATION_CHECK,
+    LOCATION_IMPORT,
+    CopyRemovalInput,
+    LocationCheckInput,
+    LocationImportInput,
+)
 from glimpse.domain.location_data import check_digest, location_request
 from glimpse.domain.locations import LocationEdit, Placement
 from glimpse.domain.patch import Operation
 from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, DataInUse, Forbidden, Invalid, NotFound
-from glimpse.jobs.recovery import delete_removed_location
-from glimpse.jobs.steps import location_check
-from glimpse.jobs.steps.location_import import TYPE, unique_key
+from glimpse.errors import Conflict, Forbidden, Invalid, NotFound
+from glimpse.jobs.steps.copies import check_removable
+from glimpse.jobs.steps.copy_removal import remove_claimed
+from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.stores.location_lookup import place, store_of
 from glimpse.stores.uri import split_url
@@ -77,42 +85,39 @@ def save_with_check(deps: Deps, context: Context, image: Image, change: ImageCha
     """
     if image.status is Status.QUEUED and FAILED_UPLOAD in image.properties:
         change = msgspec.structs.replace(change, drop_properties=(*change.drop_properties, FAILED_UPLOAD))
-    job = deps.jobs.draft(context, location_check.TYPE, {"image_id": image.id}, image_id=image.id)
+    job = deps.jobs.draft(context, LOCATION_CHECK, LocationCheckInput(image_id=image.id), image_id=image.id)
     return deps.jobs.add(job, change)
 
 
-def finish_location_edit(deps: Deps, image: Image, edit: LocationEdit) -> Image:
+def finish_location_edit(deps: Deps, context: Context, image: Image, edit: LocationEdit) -> Image:
     """Delete what a PATCH that is saved took from ``image``, and return the image as it is then.
 
     Errors are those of :func:`remove_location`; what comes after the first is left as it is.
     """
     for location in edit.removed:
-        remove_location(deps, image, location)
+        remove_location(deps, context, image, location)
     return msgspec.structs.replace(image, locations=edit.locations)
 
 
-def remove_location(deps: Deps, image: Image, location: Location) -> datetime:
+def remove_location(deps: Deps, context: Context, image: Image, location: Location) -> datetime:
     """Take one location from an active image and delete its data; returns the new ``updated_at`` of the image.
 
-    From the first step on nobody reads it; a lease covers the time until the data are gone, so that another process
-    deletes them should this one die. Data in a store that cannot be written, and data that another location of the
-    image names, are left alone.
+    The store is asked first. Then the image has the location no more, and a job owns the time until the data are gone,
+    so another process deletes them should this one die, or later if the store does not work now. Data in a store that
+    cannot be written, and data that another location of the image names, are left alone.
 
     :raises NotFound: the image is gone.
-    :raises Conflict: the image is not active, the location is not there any more, or it would be the last one.
-    :raises DataInUse: the store refuses, as with Forbidden; the image has the location again.
-    :raises StoreUnavailable: the store does not answer; the deletion is tried again later.
+    :raises Conflict: the image is not active or being deleted, the location is gone, or it would be the last one.
+    :raises Refused, Invalid: the store refuses; the image has the location as before.
     """
     if location.id is None:
         raise Conflict("The location is not stored.")
-    with deps.leases.hold(image.id, "location") as lease:
-        updated_at = deps.database.begin_location_removal(image.id, (location.id,), lease)
-        try:
-            delete_removed_location(deps.database, deps.stores, lease)
-        except (DataInUse, Forbidden):
-            deps.database.cancel_location_removal(lease)
-            raise
-        deps.database.finish_location_removal(lease)
+    check_removable(deps.stores, image, location)
+    given = CopyRemovalInput(url=location.url, location_id=location.id)
+    needed = deps.stores.needs(location)
+    with deps.heartbeat.attend(context, COPY_REMOVAL, given, image_id=image.id, stores=needed) as run:
+        updated_at = deps.database.begin_location_removal(run.job, deps.heartbeat.lifetime, location.id)
+        remove_claimed(deps.database, deps.stores, run)
     return updated_at
 
 
@@ -144,8 +149,8 @@ def add_location(deps: Deps, context: Context, image_id: str, document: Mapping[
         raise Invalid("The URL of a location must have a scheme.")
     job = deps.jobs.draft(
         context,
-        TYPE,
-        {"image_id": image.id, "loc_url": request.url, "validation_data": given},
+        LOCATION_IMPORT,
+        LocationImportInput(image_id=image.id, loc_url=request.url, validation_data=given),
         image_id=image.id,
         unique_key=unique_key(image.id),
     )

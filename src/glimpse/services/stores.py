@@ -26,7 +26,6 @@ def delete_from_store(deps: Deps, context: Context, store_id: str, image_id: str
     :raises Conflict: there is no such store, or the image is not active, or another removal from it is under way.
     :raises Forbidden: policies ``get_image_location`` and ``delete_image_location``, or it is the last location.
     :raises DataInUse: the store refuses; the image is as it was.
-    :raises StoreUnavailable: the store does not answer; the deletion is tried again later.
     """
     if not deps.stores.named:
         raise NotFound("The service has no named stores.")
@@ -41,7 +40,7 @@ def delete_from_store(deps: Deps, context: Context, store_id: str, image_id: str
         raise Forbidden(f"Image {image.id} has one location only; delete the image instead.")
     for location in image.locations:
         if deps.stores.serving(location) == store_id:
-            updated_at = remove_location(deps, image, location)
+            updated_at = remove_location(deps, context, image, location)
             if deps.notifier is not None:
                 events.image_updated(deps.notifier, msgspec.structs.replace(image, updated_at=updated_at))
             return

@@ -61,8 +61,8 @@ def is_loopback(host: str) -> bool:
 # handshake, with TLS and a password. So the pool has one for each thread that may need one at any moment. Transfers are
 # not among them: they need one for milliseconds when they begin and end, and have the overflow.
 
-# the renewal of leases, and the recovery of those that ran out
-_BEATS = 2
+# the renewal of leases, the look for jobs, and recoveries
+_BEATS = 4
 
 
 def pool_of_service(settings: Settings) -> int:

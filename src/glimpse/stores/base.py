@@ -174,9 +174,13 @@ class Store(Protocol):
         """
         ...
 
-    def sweep(self, image_id: str, attempt: str) -> bool:
+    def sweep(self, image_id: str, attempt: str, is_orphan: Callable[[str], bool] | None = None) -> bool:
         """Remove whatever a dead writer of this attempt left: its unfinished data, and the object that it may
-        have committed. Returns whether there was anything. Never called while the image has a known location.
+        have committed. Returns whether there was anything.
+
+        Objects of other attempts stay. Where objects cannot be marked with their attempt, as on a file system without
+        extended attributes, ``is_orphan`` is asked whether the database has no use for the object at a URL; without
+        it such an object stays as well, and the log says so.
 
         :raises Invalid: ``image_id`` or ``attempt`` cannot be part of a name in the store.
         :raises AccessDenied: the store does not let the service delete.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -129,7 +129,12 @@ class HttpStore:
         after_scheme(url, SCHEMES, self.id)
         raise DeletionDenied(f"Store {self.id} is read-only: the service does not delete data on web servers.")
 
-    def sweep(self, image_id: str, attempt: str) -> bool:  # noqa: ARG002 - the protocol's signature
+    def sweep(
+        self,
+        image_id: str,  # noqa: ARG002 - the protocol's signature
+        attempt: str,  # noqa: ARG002
+        is_orphan: Callable[[str], bool] | None = None,  # noqa: ARG002
+    ) -> bool:
         return False
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Annotated
 
@@ -75,7 +76,12 @@ class MemoryStore:
     def check_delete(self, url: str) -> None:
         self._object(url)
 
-    def sweep(self, image_id: str, attempt: str) -> bool:
+    def sweep(
+        self,
+        image_id: str,
+        attempt: str,
+        is_orphan: Callable[[str], bool] | None = None,  # noqa: ARG002 - every object has its mark
+    ) -> bool:
         check_names(image_id, attempt)
         visible = None
         with self._lock:

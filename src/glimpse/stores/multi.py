@@ -13,10 +13,17 @@ from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.all import DRIVERS
 from glimpse.stores.base import Store
 from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.filesystem.directories import configured_directories
+from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.uri import split_url
 
 #: Stores for data on their way, which no client sees or names (imports-and-stores 4.2).
 RESERVED = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
+
+#: Schemes of web servers, whose data are only read.
+_ONLY_READ = frozenset({"http", "https"})
+#: Schemes whose URIs are paths of files.
+_OF_DIRECTORIES = frozenset({"file", "filesystem", "memory"})
 
 
 @runtime_checkable
@@ -46,6 +53,8 @@ class StoreSet:
         self.default = self._by_id[settings.default]
         self.named = settings.named
         self.weights = {entry.id: entry.weight for entry in settings.stores}
+        #: by the id of each store its name as of :meth:`needs`
+        self.needed = {store_id: self._name(store) for store_id, store in self._by_id.items()}
         #: how each store is configured, in that order
         self.entries = settings.stores
 
@@ -82,6 +91,42 @@ class StoreSet:
         except (StoreUnavailable, ForeignLocation):
             return None
 
+    def is_read_only(self, location: Location) -> bool:
+        """Whether nobody deletes the data of a location, because they are on a web server (store-formats 4)."""
+        return split_url(location.url)[0] in _ONLY_READ
+
+    def offers(self) -> frozenset[str]:
+        """The names of what a job may need that this process has: see :meth:`needs`."""
+        offered = set(self._by_id)
+        for scheme, served in self._by_scheme.items():
+            offered.add(f"{scheme}://")
+            offered.update(f"{scheme}://{beginning}" for beginning, _ in served)
+        return frozenset(offered)
+
+    def needs(self, location: Location) -> tuple[str, ...]:
+        """The name of the store without which nobody can delete the data of a location.
+
+        It is the id of a named store. Where stores have no names it is the directory of a file, or the scheme: two
+        installations on one database may both call their only store the default one.
+        """
+        served = self.serving(location)
+        if served is not None:
+            return self.needed[served]
+        named = location.metadata.get("store")
+        if isinstance(named, str) and named and "," not in named:
+            return (named,)
+        scheme, rest = split_url(location.url)
+        directory = f"{scheme}://{rest.rpartition('/')[0]}/"
+        return (directory if scheme in _OF_DIRECTORIES and "," not in directory else f"{scheme}://",)
+
+    def needed_by(self, names: Sequence[str]) -> Store | None:
+        """The store that has a name of :attr:`needed`, None if it is not one of this process."""
+        for store_id, known in self.needed.items():
+            if known == tuple(names):
+                return self._by_id[store_id]
+        # the id of an only store, in jobs of versions before revision glimpse_007
+        return self._by_id.get(names[0]) if names else self.default
+
     def check_preferred(self, store_ids: Iterable[str]) -> None:
         """Refuse what a client cannot prefer; reserved stores pass, but never have data (imports-and-stores 4.4).
 
@@ -107,6 +152,12 @@ class StoreSet:
             ranked.append((store_id not in prefer, -weight, position))
         return [locations[position] for _, _, position in sorted(ranked)]
 
+    def _name(self, store: Store) -> tuple[str, ...]:
+        if self.named:
+            return (store.id,)
+        prefixes = store.url_prefixes if isinstance(store, Prefixed) else ()
+        return (prefixes[0] if prefixes and "," not in prefixes[0] else f"{store.scheme}://",)
+
     def _add(self, entry: StoreSettings, store: Store) -> None:
         self._by_id[entry.id] = store
         beginnings = [split_url(url)[1] for url in store.url_prefixes] if isinstance(store, Prefixed) else [""]
@@ -114,6 +165,19 @@ class StoreSet:
             served = self._by_scheme.setdefault(scheme, [])
             served += [(beginning, store) for beginning in beginnings]
             served.sort(key=lambda pair: -len(pair[0]))
+
+
+def offered_by(settings: Stores) -> frozenset[str]:
+    """What :meth:`StoreSet.offers` would be with these settings, without opening a store."""
+    offered: set[str] = set()
+    for entry in settings.stores:
+        offered.add(entry.id)
+        schemes = DRIVERS[entry.kind].schemes if entry.kind in DRIVERS else ()
+        offered.update(f"{scheme}://" for scheme in schemes)
+        if isinstance(entry.options, FilesystemOptions):
+            directories = configured_directories(entry.id, entry.options)
+            offered.update(f"{scheme}://{path}/" for path, _ in directories for scheme in schemes)
+    return frozenset(offered)
 
 
 def _build(entry: StoreSettings, settings: Stores) -> Store:

@@ -22,7 +22,7 @@ from glimpse.db.base import Database
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.metadef_tables import peer_metadata
-from glimpse.db.sql.own_tables import jobs, leases
+from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import alembic_version, image_members
 from glimpse.domain.clock import now
 from glimpse.settings.model import DatabaseSettings, Secret
@@ -157,7 +157,6 @@ class Server:
             for table in reversed(peer_metadata.sorted_tables):
                 if table is not alembic_version:
                     connection.execute(sa.delete(table))
-            connection.execute(sa.delete(leases))
             connection.execute(sa.delete(jobs))
         try:
             yield backend

@@ -1,4 +1,4 @@
-"""Images, leases and viewers for tests."""
+"""Images, jobs and viewers for tests."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from glimpse.db.base_records import Lease, Viewer
+from glimpse.db.base_records import Viewer
 from glimpse.domain.image import Image, Location, StoredData
+from glimpse.domain.job import Job, JobStatus
 
 ADMIN = Viewer(None, is_admin=True)
 OWNER = Viewer("project-a")
@@ -29,18 +30,36 @@ def image(**fields: Any) -> Image:
     return Image(**(values | fields))
 
 
-def lease(image_id: str, purpose: str = "upload", **fields: Any) -> Lease:
-    """A lease of worker-1 that runs until second 1000."""
+#: Seconds for which jobs are claimed here; with :data:`OVER` the lease has run out at once.
+LIFETIME = 30.0
+OVER = -1.0
+
+
+def upload_job(image_id: str, kind: str = "upload", **fields: Any) -> Job:
+    """The job of an upload that worker-1 begins, or of another attended kind."""
     values: dict[str, Any] = {
         "id": uuid.uuid4().hex,
+        "type": kind,
+        "status": JobStatus.RUNNING,
         "image_id": image_id,
-        "purpose": purpose,
-        "owner": "worker-1",
+        "stores": ("fast",),
+        "attempt": 1,
         "generation": 1,
-        "expires_at": 1000.25,
-        "store": "fast",
+        "claimed_by": "worker-1",
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
     }
-    return Lease(**(values | fields))
+    return Job(**(values | fields))
+
+
+def deletion_job(image_id: str, **fields: Any) -> Job:
+    """The job of a deletion that worker-1 begins."""
+    return upload_job(image_id, "image_deletion", **({"stores": ()} | fields))
+
+
+def removal_job(image_id: str, url: str, location_id: int | None = None, **fields: Any) -> Job:
+    """The job of a removal of one copy that worker-1 begins."""
+    return upload_job(image_id, "copy_removal", **({"input": {"url": url, "location_id": location_id}} | fields))
 
 
 STORED = StoredData(

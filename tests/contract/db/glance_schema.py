@@ -50,13 +50,11 @@ COLUMNS = {
     "metadef_tags": f"id AI, namespace_id I, name S80, {_TIMES}",
     "alembic_version": "version_num S32",
     "glimpse_version": "version_num S32",
-    "glimpse_leases": "id CHAR32, image_id S36, purpose S20, owner S255, generation I, expires_at DOUBLE, store? S255,"
-    " created_at DT, project_id? S255, reserved_bytes? BI",
     "glimpse_projects": "id S255",
     "glimpse_jobs": "id S36, type S30, status S20, owner? S255, user_id? S64, request_id? S64, image_id? S36,"
     " unique_key? S100, input LTXT, result? LTXT, message LTXT, steps LTXT, attempt I, generation I,"
     " claimed_by? S255, due_at? DOUBLE, cancel_requested B, bytes_done BI, bytes_total? BI, created_at DT,"
-    " updated_at DT, ended_at? DT",
+    " updated_at DT, ended_at? DT, stores? LTXT, project_id? S255, reserved_bytes? BI",
     "glimpse_unverified_locations": "location_id I, image_id S36, refusal? LTXT, created_at DT",
 }
 
@@ -91,7 +89,6 @@ UNIQUE = {
     "metadef_tags": {"uq_metadef_tags_namespace_id_name": ["namespace_id", "name"]},
     "node_reference": {"uq_node_reference_node_reference_url": ["node_reference_url"]},
     "cached_images": {"ix_cached_images_image_id_node_reference_id": ["image_id", "node_reference_id"]},
-    "glimpse_leases": {"uq_glimpse_leases_image_id_purpose": ["image_id", "purpose"]},
     "glimpse_jobs": {"uq_glimpse_jobs_unique_key": ["unique_key"]},
 }
 
@@ -129,13 +126,9 @@ INDEXES = {
     "metadef_properties": {"ix_metadef_properties_name": ["name"]},
     "metadef_tags": {"ix_metadef_tags_name": ["name"]},
     "metadef_namespace_resource_types": {"ix_metadef_ns_res_types_namespace_id": ["namespace_id"]},
-    "glimpse_leases": {
-        "ix_glimpse_leases_expires_at": ["expires_at"],
-        "ix_glimpse_leases_owner": ["owner"],
-        "ix_glimpse_leases_project_id": ["project_id"],
-    },
     "glimpse_jobs": {
-        f"ix_glimpse_jobs_{column}": [column] for column in ("due_at", "image_id", "created_at", "ended_at")
+        f"ix_glimpse_jobs_{column}": [column]
+        for column in ("due_at", "image_id", "created_at", "ended_at", "project_id")
     },
     "glimpse_unverified_locations": {"ix_glimpse_unverified_locations_image_id": ["image_id"]},
 }

@@ -18,7 +18,7 @@ def test_the_contract_is_checked(kind: str, open_backend: Callable[[str], Opener
     with open_backend(kind)(tmp_path) as backend:
         assert backend.kind == kind
         assert backend.engine.dialect.name == kind
-        assert backend.database.count_leases() == {}
+        assert backend.database.count_jobs() == {}
 
 
 @pytest.mark.parametrize("kind", through_registry() or [""])
@@ -31,4 +31,4 @@ def test_the_contract_is_checked_through_a_registry(
         assert isinstance(backend.database, RegistryDatabase)
         assert backend.remote
         assert backend.engine.dialect.name == kind.removeprefix(REGISTRY)
-        assert backend.database.count_leases() == {}
+        assert backend.database.count_jobs() == {}

@@ -14,10 +14,11 @@ import pytest
 
 from glimpse.db.base import Database
 from glimpse.domain.image import ImageChange, Location
+from glimpse.domain.job import Claim
 from glimpse.domain.listing import ListQuery
 from glimpse.domain.status import Status
 from tests.contract.db.backends import Backend, Opener
-from tests.contract.db.examples import MOMENT, OWNER, STORED, image, lease
+from tests.contract.db.examples import LIFETIME, MOMENT, OWNER, STORED, deletion_job, image, upload_job
 
 
 @pytest.fixture
@@ -95,13 +96,13 @@ def test_statements_of_changes(backend: Backend, statements: Callable[[Callable[
 def test_statements_of_an_upload(backend: Backend, statements: Callable[[Callable[[], Any]], int]) -> None:
     database = backend.database
     stored, staged, failed = image(), image(properties={"a": "1"}), image()
-    held, of_staged, of_failed = lease(stored.id), lease(staged.id), lease(failed.id)
+    held, of_staged, of_failed = upload_job(stored.id), upload_job(staged.id), upload_job(failed.id)
     for one in (stored, staged, failed):
         database.create_image(one)
-    assert statements(lambda: database.begin_upload(stored.id, held)) == 2
-    database.begin_upload(staged.id, of_staged)
-    database.begin_upload(failed.id, of_failed)
-    assert statements(lambda: database.renew_leases("worker-1", ["0" * 32], 2000.0)) == 1
+    assert statements(lambda: database.begin_upload(held, LIFETIME)) == 2
+    database.begin_upload(of_staged, LIFETIME)
+    database.begin_upload(of_failed, LIFETIME)
+    assert statements(lambda: database.renew_jobs("worker-1", [Claim("0" * 32, 1)], 2000.0)) == 2
     assert statements(lambda: database.finish_upload(held, STORED)) == 3
     assert statements(lambda: database.finish_upload(of_staged, STORED, drop_properties=("a",))) == 4
     assert statements(lambda: database.cancel_upload(of_failed)) == 2
@@ -112,9 +113,9 @@ def test_statements_of_a_deletion(backend: Backend, statements: Callable[[Callab
     stored = image(status=Status.ACTIVE, properties={"a": "1"}, tags=("t",), locations=(Location(url="u"),))
     database.create_image(stored)
     backend.share(stored.id, "project-b")
-    held = lease(stored.id, "delete")
-    assert statements(lambda: database.begin_delete(stored.id, held, from_status=Status.ACTIVE)) == 1
-    assert statements(lambda: database.finish_delete(stored.id, held)) <= 7
+    held = deletion_job(stored.id)
+    assert statements(lambda: database.begin_deletion(held, LIFETIME, from_status=Status.ACTIVE)) == 3
+    assert statements(lambda: database.finish_deletion(held)) <= 7
 
 
 def test_python_calls_of_reads(open_backend: Callable[[str], Opener], tmp_path: Path) -> None:

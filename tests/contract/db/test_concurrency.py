@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 import pytest
 
-from glimpse.db.base_records import Lease
-from glimpse.db.sql.own_tables import leases
+from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import image_locations, image_properties, image_tags, images
 from glimpse.db.sql.transaction import write
 from glimpse.domain.image import ImageChange, Location
+from glimpse.domain.job import Job
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, GlimpseError, Gone
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import ADMIN, OWNER, STORED, image, lease
+from tests.contract.db.examples import ADMIN, LIFETIME, OVER, OWNER, STORED, deletion_job, image, upload_job
 from tests.contract.db.writer_process import THREADS
 
 T = TypeVar("T")
@@ -44,12 +44,12 @@ def together(calls: Sequence[Callable[[], T]]) -> list[T | GlimpseError]:
 def test_one_of_many_claims_wins(backend: Backend) -> None:
     stored = image()
     backend.database.create_image(stored)
-    claims = [lease(stored.id, owner=f"worker-{number}") for number in range(8)]
-    results = together([lambda one=one: backend.database.begin_upload(stored.id, one) for one in claims])
+    claims = [upload_job(stored.id, claimed_by=f"worker-{number}") for number in range(8)]
+    results = together([lambda one=one: backend.database.begin_upload(one, LIFETIME) for one in claims])
     winners = [one for one, result in zip(claims, results, strict=True) if result is None]
     assert len(winners) == 1
     assert all(isinstance(result, Conflict) for result in results if result is not None)
-    [row] = backend.rows(leases)
+    [row] = backend.rows(jobs)
     assert row["id"] == winners[0].id
 
 
@@ -60,10 +60,10 @@ def test_an_upload_and_a_change_of_the_formats_never_both_succeed(backend: Backe
     for _ in range(40):
         stored = image(disk_format="raw", container_format="ovf")
         backend.database.create_image(stored)
-        claim = lease(stored.id)
+        claim = upload_job(stored.id)
 
-        def begin(image_id: str = stored.id, claim: Lease = claim) -> bool:
-            backend.database.begin_upload(image_id, claim, formats=("raw", "ovf"))
+        def begin(image_id: str = stored.id, claim: Job = claim) -> bool:
+            backend.database.begin_upload(claim, LIFETIME, formats=("raw", "ovf"))
             return True
 
         def change(image_id: str = stored.id) -> bool:
@@ -82,36 +82,36 @@ def test_an_upload_and_a_change_of_the_formats_never_both_succeed(backend: Backe
 def test_one_of_many_deletions_wins(backend: Backend) -> None:
     stored = image(status=Status.ACTIVE)
     backend.database.create_image(stored)
-    claims = [lease(stored.id, "delete", owner=f"worker-{number}") for number in range(8)]
+    claims = [deletion_job(stored.id, claimed_by=f"worker-{number}") for number in range(8)]
     results = together(
-        [lambda one=one: backend.database.begin_delete(stored.id, one, from_status=Status.ACTIVE) for one in claims]
+        [lambda one=one: backend.database.begin_deletion(one, LIFETIME, from_status=Status.ACTIVE) for one in claims]
     )
-    assert results.count(None) == 1
-    assert all(isinstance(result, Conflict) for result in results if result is not None)
+    assert results.count([]) == 1
+    assert all(isinstance(result, Conflict) for result in results if result != [])
 
 
-def test_one_of_many_takes_a_lease_over(backend: Backend) -> None:
+def test_one_of_many_takes_an_upload_over(backend: Backend) -> None:
     stored = image()
     backend.database.create_image(stored)
-    held = lease(stored.id)
-    backend.database.begin_upload(stored.id, held)
+    held = upload_job(stored.id)
+    backend.database.begin_upload(held, OVER)
     results = together(
-        [lambda number=number: backend.database.take_lease(held, f"worker-{number}", 2000.0) for number in range(8)]
+        [lambda number=number: backend.database.claim_job(held, f"worker-{number}", LIFETIME) for number in range(8)]
     )
     [taken] = [result for result in results if result is not None]
-    assert backend.database.expired_leases(3000.0) == [taken]
+    assert backend.database.get_job(held.id) == taken
 
 
 def test_the_end_of_an_upload_against_a_take_over(backend: Backend) -> None:
     for _ in range(10):
         stored = image()
         backend.database.create_image(stored)
-        held = lease(stored.id)
-        backend.database.begin_upload(stored.id, held)
+        held = upload_job(stored.id)
+        backend.database.begin_upload(held, OVER)
         finished, taken = together(
             [
                 lambda held=held: backend.database.finish_upload(held, STORED),
-                lambda held=held: backend.database.take_lease(held, "worker-2", 2000.0),
+                lambda held=held: backend.database.claim_job(held, "worker-2", LIFETIME),
             ]
         )
         read = backend.database.get_image(stored.id, OWNER)
@@ -129,12 +129,12 @@ def test_the_end_of_an_upload_against_a_deletion(backend: Backend) -> None:
     for _ in range(20):
         stored = image()
         backend.database.create_image(stored)
-        held = lease(stored.id)
-        backend.database.begin_upload(stored.id, held)
+        held = upload_job(stored.id)
+        backend.database.begin_upload(held, LIFETIME)
         finished, deleted = together(
             [
                 lambda held=held: backend.database.finish_upload(held, STORED),
-                lambda image_id=stored.id: backend.database.finish_delete(image_id, None),
+                lambda image_id=stored.id: backend.database.delete_without_data(image_id),
             ]
         )
         [row] = backend.rows(images, id=stored.id)
@@ -233,7 +233,7 @@ def test_what_was_acknowledged_survives_a_kill(backend: Backend) -> None:
         assert (read.status, len(read.locations), read.tags) == (Status.ACTIVE, 1, ("t", "u"))
     # the rest is whole as well: an image in ``saving`` has its lease
     saving = {row["id"] for row in backend.rows(images, status="saving")}
-    assert {row["image_id"] for row in backend.rows(leases)} == saving
+    assert {row["image_id"] for row in backend.rows(jobs)} == saving
 
 
 @pytest.mark.parametrize("workers", [4])

@@ -38,10 +38,10 @@ def test_the_size_of_the_pool(backend: Backend, size: int, overflow: int, most: 
     held = [engine.connect() for _ in range(most)]
     if most < 20:
         with pytest.raises(DatabaseUnavailable, match="in use"):
-            SqlDatabase(engine).count_leases()
+            SqlDatabase(engine).count_jobs()
     for connection in held:
         connection.close()
-    assert SqlDatabase(engine).count_leases() == {}
+    assert SqlDatabase(engine).count_jobs() == {}
     engine.dispose()
 
 
@@ -91,7 +91,7 @@ def test_a_connection_that_becomes_free_in_time_is_waited_for(backend: Backend) 
     held = engine.connect()
     release = threading.Timer(0.2, held.close)
     release.start()
-    assert SqlDatabase(engine).count_leases() == {}
+    assert SqlDatabase(engine).count_jobs() == {}
     release.join()
     engine.dispose()
 

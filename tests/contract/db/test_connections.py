@@ -11,6 +11,7 @@ from glimpse.db.sql.engine import connect
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.transaction import Transaction, read, write
 from glimpse.domain.image import ImageChange
+from glimpse.domain.job import Claim
 from glimpse.errors import Invalid
 from tests.contract.db.backends import Backend, settings_for
 from tests.contract.db.examples import ADMIN, OWNER, image
@@ -128,7 +129,7 @@ def test_lost_connections_are_made_again(backend: Backend) -> None:
     disconnect_everybody(backend)
     backend.database.update_image(stored.id, ImageChange(columns={"name": "new"}))
     disconnect_everybody(backend)
-    backend.database.renew_leases("worker-1", ["0" * 32], 1.0)
+    backend.database.renew_jobs("worker-1", [Claim("0" * 32, 1)], 1.0)
     assert backend.database.get_image(stored.id, ADMIN).name == "new"
 
 

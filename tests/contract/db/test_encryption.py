@@ -18,7 +18,7 @@ from glimpse.domain.listing import ListQuery
 from glimpse.domain.status import Status
 from glimpse.settings.model import DatabaseSettings, Secret
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import ADMIN, STORED, image, lease
+from tests.contract.db.examples import ADMIN, LIFETIME, STORED, image, removal_job, upload_job
 from tests.contract.db.test_jobs import draft
 
 KEY = "0123456789abcdef"
@@ -73,8 +73,8 @@ def test_no_row_has_a_url_in_the_clear(backend: Backend, database: EncryptingDat
     database.update_image(made.id, ImageChange(add_locations=(Location(url="web://second"),)))
     queued = image()
     database.create_image(queued)
-    upload = lease(queued.id)
-    database.begin_upload(queued.id, upload)
+    upload = upload_job(queued.id)
+    database.begin_upload(upload, LIFETIME)
     data = StoredData(
         size=1, virtual_size=None, checksum=STORED.checksum, os_hash_algo="sha512", os_hash_value="00",
         location=Location(url="web://third", metadata={"store": "fast"}),
@@ -100,10 +100,11 @@ def test_rows_in_the_clear_are_read_too(backend: Backend, database: EncryptingDa
 
 def test_removal(database: EncryptingDatabase) -> None:
     made = active(database, "web://a", "web://b")
-    removal = lease(made.id, "location")
-    database.begin_location_removal(made.id, [made.locations[0].id or 0], removal)
-    assert [one.url for one in database.locations_being_removed(made.id)] == ["web://a"]
-    seen = database.leased_image(removal)
+    location = made.locations[0]
+    removal = removal_job(made.id, location.url, location.id)
+    database.begin_location_removal(removal, LIFETIME, location.id or 0)
+    assert database.get_job(removal.id).input == {"url": "web://a", "location_id": location.id}
+    seen = database.get_any_image(made.id)
     assert seen is not None
     assert [one.url for one in seen.locations] == ["web://b"]
 
@@ -120,17 +121,17 @@ def test_metadata_are_rewritten_under_the_same_url(backend: Backend, database: E
 def test_jobs(backend: Backend, database: EncryptingDatabase) -> None:
     made = image()
     database.create_image(made)
-    job = draft(image_id=made.id, input={"loc_url": "web://secret", "x": 1})
+    job = draft(image_id=made.id, input={"loc_url": "web://secret", "image_id": made.id})
     database.add_job(job)
     assert "secret" not in backend.rows(jobs)[0]["input"]
-    [due] = database.due_jobs(("hash",), 1.0, limit=1)
+    [due] = database.due_jobs(("location_import",), limit=1)
     claim = database.claim_job(due, "w", 5.0)
     assert claim is not None
     change = ImageChange(add_locations=(Location(url="web://secret"),))
     database.save_job(claim, JobChange(step=("a", 1)), change)
     assert "://" not in stored_urls(backend)[0]
     for found in (due, claim, database.get_job(job.id), *database.list_jobs(JobQuery()), database.cancel_job(job.id)):
-        assert found.input == {"loc_url": "web://secret", "x": 1}
+        assert found.input == {"loc_url": "web://secret", "image_id": made.id}
 
 
 @pytest.mark.parametrize("key", [None, Secret(""), Secret(KEY)])

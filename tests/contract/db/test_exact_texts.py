@@ -15,7 +15,7 @@ from glimpse.db.base_records import Viewer
 from glimpse.db.sql.tables import image_members, image_tags
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import ImageChange
-from glimpse.domain.job import Job, JobQuery
+from glimpse.domain.job import Claim, Job, JobQuery
 from glimpse.domain.listing import Comparison, ListQuery, OneOf, SortKey
 from glimpse.domain.metadef import (
     MetadefProperty,
@@ -28,7 +28,7 @@ from glimpse.domain.metadef import (
 from glimpse.domain.status import MemberStatus, Visibility
 from glimpse.errors import Conflict, Duplicate, Forbidden, LimitExceeded, NotFound
 from tests.contract.db.backends import Backend, directly
-from tests.contract.db.examples import ADMIN, MOMENT, OWNER, image, lease
+from tests.contract.db.examples import ADMIN, LIFETIME, MOMENT, OWNER, image, upload_job
 
 ALIKE = ("lab", "Lab", "LAB", "läb", "lab ", "lab  ")
 PROJECTS = [Viewer(name) for name in ALIKE]
@@ -108,7 +108,7 @@ def test_projects_that_are_called_alike_are_members_each_for_itself(backend: Bac
         assert left == list(ALIKE[number + 1 :])
     database.add_member("shared", "lab", maximum=100)
     assert {row["member"] for row in backend.rows(image_members, deleted=False)} == {"lab", *ALIKE[3:]}
-    database.finish_delete("shared", None)
+    database.delete_without_data("shared")
     assert backend.rows(image_members, deleted=False) == []
 
 
@@ -193,16 +193,26 @@ def test_a_project_uses_what_it_owns(database: Database) -> None:
 
 def test_jobs_are_listed_by_their_owner(database: Database) -> None:
     for name in ALIKE:
-        database.add_job(Job(id=of(name), type="import", owner=name, created_at=MOMENT, updated_at=MOMENT))
+        database.add_job(
+            Job(
+                id=of(name),
+                type="location_check",
+                input={"image_id": "1"},
+                owner=name,
+                created_at=MOMENT,
+                updated_at=MOMENT,
+            )
+        )
     for name in ALIKE:
         assert [job.id for job in database.list_jobs(JobQuery(owner=name, limit=10))] == [of(name)]
 
 
 def test_a_lease_is_its_owners(database: Database) -> None:
     database.create_image(image(id="one"))
-    held = lease("one", owner="lab")
-    database.begin_upload("one", held)
-    assert [database.renew_leases(name, [held.id], 5000.0) for name in ALIKE] == [1, 0, 0, 0, 0, 0]
+    held = upload_job("one", claimed_by="lab")
+    database.begin_upload(held, LIFETIME)
+    claims = [Claim(held.id, 1)]
+    assert [len(database.renew_jobs(name, claims, LIFETIME)) for name in ALIKE] == [1, 0, 0, 0, 0, 0]
 
 
 def test_namespaces_and_what_is_in_them_are_found_by_their_own_names(database: Database) -> None:
@@ -237,4 +247,6 @@ def test_an_allowance_counts_what_its_project_has_reserved(backend: Backend) -> 
     database = backend.database
     for name in ALIKE:
         database.create_image(image(id=of(name), owner=name))
-        database.begin_upload(of(name), lease(of(name)), allowance=Allowance(project_id=name, limit=10), reserve=10)
+        database.begin_upload(
+            upload_job(of(name)), LIFETIME, allowance=Allowance(project_id=name, limit=10), reserve=10
+        )

@@ -13,12 +13,12 @@ from glimpse.db.migrations.online import create_index_online
 from glimpse.db.schema import SchemaState
 from glimpse.db.schema_lock import alone
 from glimpse.db.sql.metadef_tables import peer_metadata
-from glimpse.db.sql.own_tables import glimpse_version, leases
+from glimpse.db.sql.own_tables import glimpse_version, jobs
 from glimpse.db.sql.tables import alembic_version
 from glimpse.domain.job import Job, JobChange, JobStatus
 from glimpse.errors import Conflict
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import ADMIN, MOMENT, image, lease
+from tests.contract.db.examples import ADMIN, LIFETIME, MOMENT, image, upload_job
 from tests.support.schema_facts import differences, schema_facts, without_extensions
 
 
@@ -31,7 +31,9 @@ def plain(bare: Backend) -> Backend:
 
 
 def add_job(backend: Backend) -> Job:
-    job = Job(id=str(uuid.uuid4()), type="hash", created_at=MOMENT, updated_at=MOMENT)
+    job = Job(
+        id=str(uuid.uuid4()), type="location_check", input={"image_id": "1"}, created_at=MOMENT, updated_at=MOMENT
+    )
     backend.database.add_job(job)
     return job
 
@@ -54,7 +56,7 @@ def test_what_stays_is_what_was_there_before(plain: Backend) -> None:
         assert differences(before, without_extensions(extended)) == []
 
         dropped = drop_extensions(plain.engine)
-        assert set(dropped.tables) >= {"glimpse_jobs", "glimpse_leases", "glimpse_projects", "glimpse_version"}
+        assert set(dropped.tables) >= {"glimpse_jobs", "glimpse_projects", "glimpse_version"}
         assert dropped.indexes
         assert differences(before, schema_facts(plain.engine)) == []
         assert schema.check(plain.engine) is SchemaState.OWN_MISSING
@@ -67,15 +69,16 @@ def test_nothing_is_dropped_while_something_is_unfinished(plain: Backend) -> Non
     schema.sync(plain.engine)
     stored = image()
     plain.database.create_image(stored)
-    plain.database.begin_upload(stored.id, lease(stored.id))
+    upload = upload_job(stored.id)
+    plain.database.begin_upload(upload, LIFETIME)
     waiting, ended = add_job(plain), add_job(plain)
     end(plain, ended)
     before = schema_facts(plain.engine)
 
     found = extensions(plain.engine)
     assert found.unfinished == (
-        f"Of the kind upload, 1 operation on images not finished: {stored.id}.",
-        f"1 job not ended: {waiting.id}.",
+        f"1 job of the kind location_check not ended: {waiting.id}.",
+        f"1 job of the kind upload not ended: {upload.id}.",
     )
     assert found.records == ("1 record of jobs that have ended.",)
     with pytest.raises(Conflict, match=waiting.id):
@@ -83,9 +86,9 @@ def test_nothing_is_dropped_while_something_is_unfinished(plain: Backend) -> Non
     assert schema_facts(plain.engine) == before
 
     end(plain, waiting)
-    with pytest.raises(Conflict, match=stored.id):
+    with pytest.raises(Conflict, match=upload.id):
         drop_extensions(plain.engine)
-    plain.execute(sa.delete(leases))
+    plain.execute(sa.delete(jobs))
     assert extensions(plain.engine).unfinished == ()
     drop_extensions(plain.engine)
 
@@ -96,7 +99,7 @@ def test_unfinished_work_is_lost_by_force(plain: Backend) -> None:
     for _ in range(7):
         add_job(plain)
     (sentence,) = extensions(plain.engine).unfinished
-    assert sentence.startswith("7 jobs not ended: ")
+    assert sentence.startswith("7 jobs of the kind location_check not ended: ")
     assert sentence.endswith(", ….")
     assert drop_extensions(plain.engine, force=True).unfinished
     assert differences(before, schema_facts(plain.engine)) == []

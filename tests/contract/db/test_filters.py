@@ -72,7 +72,7 @@ def test_no_images_are_asked_for(backend: Backend) -> None:
 def test_deleted_images_are_not_listed(database: Database) -> None:
     fill(database, {"name": "a"})
     [one] = database.list_images(ListQuery(), OWNER)
-    database.finish_delete(one.id, None)
+    database.delete_without_data(one.id)
     assert database.list_images(ListQuery(), ADMIN) == []
 
 

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from glimpse.db.base import Database
+from glimpse.db.sql.own_tables import jobs
 from glimpse.domain.clock import now
 from glimpse.domain.image import Image, ImageChange, Location
-from glimpse.domain.job import Job, JobChange, JobQuery, JobStatus
+from glimpse.domain.job import Claim, Job, JobChange, JobQuery, JobStatus, Renewed
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Duplicate, Invalid, LeaseLost, MarkerUnknown, NotFound
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import ADMIN, MOMENT, image
+from tests.contract.db.examples import ADMIN, LIFETIME, MOMENT, image
 
-KINDS = ("hash", "copy")
+KINDS = ("location_import", "location_check")
 
 
 def draft(**fields: Any) -> Job:
     values: dict[str, Any] = {
-        "id": str(uuid.uuid4()), "type": "hash", "owner": "project-a", "user_id": "u", "request_id": "req-1",
-        "input": {"loc_url": "https://host/ä\U0001f600"}, "created_at": MOMENT, "updated_at": MOMENT,
+        "id": str(uuid.uuid4()), "type": "location_import", "owner": "project-a", "user_id": "u", "request_id": "req-1",
+        "input": {"loc_url": "https://host/ä\U0001f600", "image_id": "1"}, "created_at": MOMENT, "updated_at": MOMENT,
     }  # fmt: skip
     return Job(**(values | fields))
 
@@ -36,9 +39,23 @@ def added(database: Database, **fields: Any) -> Job:
     return job
 
 
-def claimed(database: Database, **fields: Any) -> Job:
+def claims_of(*held: Job) -> list[Claim]:
+    return [Claim(job.id, job.generation) for job in held]
+
+
+def be_due(backend: Backend, **due_at: float) -> None:
+    """Set when jobs, by their owners, are due."""
+    for owner, moment in due_at.items():
+        backend.execute(sa.update(jobs).where(jobs.c.owner == owner).values(due_at=moment))
+
+
+def due(database: Database, limit: int = 9) -> list[Job]:
+    return database.due_jobs(KINDS, limit=limit)
+
+
+def claimed(database: Database, lifetime: float = LIFETIME, **fields: Any) -> Job:
     job = added(database, **fields)
-    claim = database.claim_job(database.get_job(job.id), "worker-1", 1000.25)
+    claim = database.claim_job(database.get_job(job.id), "worker-1", lifetime)
     assert claim is not None
     return claim
 
@@ -51,9 +68,10 @@ def stored_image(database: Database, **fields: Any) -> Image:
 
 def test_a_job_is_read_as_it_was_recorded(backend: Backend) -> None:
     before = backend.as_kept(now())
-    job = added(backend.database, unique_key="import:1", due_at=7.123456789, image_id="1" * 36)
+    job = added(backend.database, unique_key="import:1", stores=("fast", "b:c"), image_id="1" * 36)
     read = backend.database.get_job(job.id)
-    assert read == msgspec.structs.replace(job, created_at=read.created_at, updated_at=read.updated_at)
+    kept = msgspec.structs.replace(job, created_at=read.created_at, updated_at=read.updated_at, due_at=read.due_at)
+    assert read == kept
     assert before <= read.created_at == read.updated_at
     assert (read.status, read.attempt, read.generation, read.claimed_by) == (JobStatus.PENDING, 0, 0, None)
 
@@ -68,9 +86,12 @@ def test_no_such_job(database: Database, job_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"type": "x" * 31}, {"owner": "x" * 256}, {"user_id": "\U0001f600"}, {"unique_key": "x" * 101}]
-)
-def test_texts_of_a_job_fit(database: Database, wrong: dict[str, str]) -> None:
+    "wrong",
+    [{"type": "x" * 31}, {"owner": "x" * 256}, {"user_id": "\U0001f600"}, {"unique_key": "x" * 101},
+     {"type": "nobody knows it"},
+     {"input": {"loc_url": 5}}, {"stores": ("a,b",)}, {"stores": ("",)}],
+)  # fmt: skip
+def test_a_job_fits_and_is_of_a_known_kind(database: Database, wrong: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
         database.add_job(draft(**wrong))
     assert database.list_jobs(JobQuery()) == []
@@ -86,61 +107,128 @@ def test_one_unfinished_job_for_a_key(database: Database) -> None:
     added(database, unique_key="import:1")
 
 
-def test_jobs_come_when_they_are_due_the_longest_first(database: Database) -> None:
-    ids = [added(database, due_at=due_at).id for due_at in (30.5, 10.5, 20.5, 40.5)]
-    added(database, type="other", due_at=5.0)
-    assert [job.id for job in database.due_jobs(KINDS, 30.5, limit=9)] == [ids[1], ids[2], ids[0]]
-    assert [job.id for job in database.due_jobs(KINDS, 30.5, limit=1)] == [ids[1]]
-    assert database.due_jobs(KINDS, 10.4, limit=9) == []
-    assert database.due_jobs((), 100.0, limit=9) == []
+def test_jobs_come_when_they_are_due_the_longest_first(backend: Backend) -> None:
+    database = backend.database
+    ids = {owner: added(database, owner=owner).id for owner in ("c", "a", "b", "later")}
+    be_due(backend, c=30.5, a=10.5, b=20.5, later=1e12)
+    added(database, type="copy_removal", input={"url": "web://a"})
+    assert [job.id for job in due(database)] == [ids["a"], ids["b"], ids["c"]]
+    assert [job.id for job in due(database, 1)] == [ids["a"]]
+    assert database.due_jobs((), limit=9) == []
 
 
-def test_jobs_of_projects_that_have_enough_are_left_out(database: Database) -> None:
+def test_a_new_job_is_due_at_once_by_the_clock_of_the_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node whose clock is wrong neither takes nor loses work."""
+    held = claimed(database)
+    for wrong in (0.0, 4e9):
+        monkeypatch.setattr(time, "time", lambda wrong=wrong: wrong)
+        job = added(database)
+        assert [one.id for one in due(database)] == [job.id]
+        claim = database.claim_job(job, "worker-1", LIFETIME)
+        assert claim is not None
+        assert due(database) == []
+        assert len(database.renew_jobs("worker-1", claims_of(claim, held), LIFETIME)) == 2
+        assert database.claim_job(claim, "worker-2", LIFETIME) is None
+
+
+def test_leases_last_as_many_seconds_as_were_asked_for(database: Database) -> None:
+    held = claimed(database, lifetime=0.7)
+    began = time.monotonic()
+    assert due(database) == []
+    while not due(database):
+        assert time.monotonic() - began < 20
+        time.sleep(0.02)
+    assert time.monotonic() - began > 0.4
+    assert [job.id for job in due(database)] == [held.id]
+
+
+def test_jobs_of_projects_that_have_enough_are_left_out(backend: Backend) -> None:
+    database = backend.database
     owners = ("lab", "Lab", "web", None, "lab")
-    ids = [added(database, owner=owner, due_at=float(due_at)).id for due_at, owner in enumerate(owners)]
+    ids = [added(database, owner=owner).id for owner in owners]
+    for due_at, job_id in enumerate(ids):
+        backend.execute(sa.update(jobs).where(jobs.c.id == job_id).values(due_at=float(due_at)))
 
-    def due(limit: int, *without: str) -> list[str]:
-        found = database.due_jobs(KINDS, 100.0, limit=limit, without_owners=without)
-        return [job.id for job in found]
+    def due_without(limit: int, *without: str) -> list[str]:
+        return [job.id for job in database.due_jobs(KINDS, limit=limit, without_owners=without)]
 
-    assert due(9, "lab") == [ids[1], ids[2], ids[3]]
-    assert due(1, "lab") == [ids[1]]
-    assert due(9, "lab", "Lab", "web", "nobody") == [ids[3]]
-    assert due(9) == ids
+    assert due_without(9, "lab") == [ids[1], ids[2], ids[3]]
+    assert due_without(1, "lab") == [ids[1]]
+    assert due_without(9, "lab", "Lab", "web", "nobody") == [ids[3]]
+    assert due_without(9) == ids
+
+
+def test_jobs_come_only_where_all_their_stores_are(database: Database) -> None:
+    nothing = added(database).id
+    one, both = added(database, stores=("fast",)).id, added(database, stores=("fast", "ceph2")).id
+
+    def due_at(*stores: str) -> set[str]:
+        return {job.id for job in database.due_jobs(KINDS, stores=stores, limit=9)}
+
+    assert due_at() == {nothing}
+    assert due_at("ceph2", "other") == {nothing}
+    assert due_at("Fast", "fas") == {nothing}
+    assert due_at("fast", "other") == {nothing, one}
+    assert due_at("ceph2", "fast") == {nothing, one, both}
+    held = database.claim_job(database.get_job(one), "worker-1", LIFETIME)
+    assert held is not None
+    database.save_job(held, JobChange(status=JobStatus.PENDING, stores=("ceph2",)))
+    assert due_at("fast") == {nothing}
+    assert due_at("ceph2") == {nothing, one}
+
+
+def test_a_cancelled_job_comes_wherever_its_stores_are(database: Database) -> None:
+    held = claimed(database, -1.0, stores=("gone",))
+    assert due(database) == []
+    database.cancel_job(held.id)
+    assert [job.id for job in due(database)] == [held.id]
 
 
 def test_looking_for_due_jobs_reads_an_index(backend: Backend) -> None:
     if backend.kind != "sqlite":
         pytest.skip("SQLite says it in one line")
     with backend.counting() as statements:
-        backend.database.due_jobs(KINDS, 10.0, limit=2)
+        backend.database.due_jobs(KINDS, stores=("fast",), limit=2)
     [statement] = statements
     with backend.engine.connect() as connection:
-        plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, (10.0, *sorted(KINDS), 2, 0)).fetchall()
+        marks = (",fast,", "", "", *sorted(KINDS), 2, 0)
+        plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, marks[: statement.count("?")]).fetchall()
     assert "ix_glimpse_jobs_due_at" in str(plan)
 
 
 def test_a_job_is_claimed_once(database: Database) -> None:
     job = added(database)
-    [due] = database.due_jobs(KINDS, 1.0, limit=9)
-    claim = database.claim_job(due, "worker-1", 1000.25)
+    [found] = due(database)
+    claim = database.claim_job(found, "worker-1", LIFETIME)
     assert claim is not None
-    assert (claim.status, claim.claimed_by, claim.due_at) == (JobStatus.RUNNING, "worker-1", 1000.25)
+    assert (claim.status, claim.claimed_by) == (JobStatus.RUNNING, "worker-1")
     assert (claim.attempt, claim.generation) == (1, 1)
     assert database.get_job(job.id) == claim
-    assert database.claim_job(due, "worker-2", 2000.0) is None
-    assert database.due_jobs(KINDS, 1000.0, limit=9) == []
+    assert database.claim_job(found, "worker-2", LIFETIME) is None
+    assert database.claim_job(claim, "worker-2", LIFETIME) is None
+    assert due(database) == []
+
+
+def test_a_claim_has_what_the_holder_before_recorded_last(database: Database) -> None:
+    held = claimed(database, -1.0)
+    [found] = due(database)
+    database.save_job(held, JobChange(step=("read", 5)))
+    claim = database.claim_job(found, "worker-2", LIFETIME)
+    assert claim is not None
+    assert claim.steps == {"read": 5}
 
 
 def test_of_many_claims_at_once_one_succeeds(database: Database) -> None:
     job = added(database)
-    due = database.get_job(job.id)
+    found = database.get_job(job.id)
     results: list[Job | None] = []
     start = threading.Barrier(6)
 
     def claim(number: int) -> None:
         start.wait()
-        results.append(database.claim_job(due, f"worker-{number}", 1000.0))
+        results.append(database.claim_job(found, f"worker-{number}", LIFETIME))
 
     threads = [threading.Thread(target=claim, args=(number,)) for number in range(6)]
     for thread in threads:
@@ -152,10 +240,10 @@ def test_of_many_claims_at_once_one_succeeds(database: Database) -> None:
 
 
 def test_a_job_whose_lease_ran_out_is_claimed_by_another(database: Database) -> None:
-    first = claimed(database)
+    first = claimed(database, -1.0)
     database.save_job(first, JobChange(step=("read", 5)))
-    [due] = database.due_jobs(KINDS, 1000.25, limit=9)
-    second = database.claim_job(due, "worker-2", 2000.0)
+    [found] = due(database)
+    second = database.claim_job(found, "worker-2", LIFETIME)
     assert second is not None
     assert (second.generation, second.attempt, second.steps) == (2, 2, {"read": 5})
     for change in (JobChange(message="x"), JobChange(status=JobStatus.SUCCEEDED), JobChange(bytes_done=1)):
@@ -164,20 +252,25 @@ def test_a_job_whose_lease_ran_out_is_claimed_by_another(database: Database) -> 
     assert database.get_job(first.id) == second
 
 
-def test_the_same_worker_in_an_older_generation_is_fenced_too(database: Database) -> None:
-    first = claimed(database)
-    [due] = database.due_jobs(KINDS, 1001.0, limit=9)
-    assert database.claim_job(due, "worker-1", 2000.0) is not None
+def test_an_older_run_of_the_same_process_is_fenced_too(database: Database) -> None:
+    """A runner that claims its own job again after an outage must not have both runs renewed, nor both save."""
+    first = claimed(database, -1.0)
+    [found] = due(database)
+    second = database.claim_job(found, "worker-1", LIFETIME)
+    assert second is not None
     with pytest.raises(LeaseLost):
         database.save_job(first, JobChange(message="x"))
+    assert database.renew_jobs("worker-1", claims_of(first), LIFETIME) == []
+    renewed = database.renew_jobs("worker-1", claims_of(first, second), LIFETIME)
+    assert [(one.job_id, one.generation) for one in renewed] == [(second.id, 2)]
 
 
 def test_a_renewed_job_is_not_claimed(database: Database) -> None:
-    job = claimed(database)
-    [due] = database.due_jobs(KINDS, 1000.25, limit=9)
-    assert database.renew_jobs("worker-1", [job.id], 5000.0) == {job.id: False}
-    assert database.claim_job(due, "worker-2", 6000.0) is None
-    assert database.due_jobs(KINDS, 4999.0, limit=9) == []
+    job = claimed(database, -1.0)
+    [found] = due(database)
+    assert database.renew_jobs("worker-1", claims_of(job), LIFETIME) == [Renewed(job_id=job.id, generation=1)]
+    assert database.claim_job(found, "worker-2", LIFETIME) is None
+    assert due(database) == []
     # the claim itself goes on to hold
     database.save_job(job, JobChange(message="still here"))
 
@@ -185,20 +278,25 @@ def test_a_renewed_job_is_not_claimed(database: Database) -> None:
 def test_renewal_tells_what_became_of_the_jobs(backend: Backend) -> None:
     database = backend.database
     gone = stored_image(database)
-    jobs = [claimed(database) for _ in range(3)]
+    held = [claimed(database) for _ in range(3)]
     of_deleted = claimed(database, image_id=gone.id)
     other = claimed(database)
-    ids = [job.id for job in (*jobs, of_deleted)]
-    database.cancel_job(jobs[1].id)
-    database.save_job(jobs[2], JobChange(status=JobStatus.SUCCEEDED))
-    database.finish_delete(gone.id, None)
+    claims = claims_of(*held, of_deleted)
+    database.cancel_job(held[1].id)
+    database.save_job(held[2], JobChange(status=JobStatus.SUCCEEDED))
+    database.delete_without_data(gone.id)
+    before = database.get_job(other.id)
     with backend.counting() as statements:
-        told = database.renew_jobs("worker-1", ids, 5000.0)
-    assert told == {jobs[0].id: False, jobs[1].id: True, of_deleted.id: True}
+        told = {one.job_id: one for one in database.renew_jobs("worker-1", claims, 5000.0)}
+    assert told == {
+        held[0].id: Renewed(job_id=held[0].id, generation=1),
+        held[1].id: Renewed(job_id=held[1].id, generation=1, cancelled=True),
+        of_deleted.id: Renewed(job_id=of_deleted.id, generation=1, image_deleted=True),
+    }
     assert len([one for one in statements if one.startswith("UPDATE")]) == 1
     assert len(statements) == 2
-    assert database.get_job(other.id).due_at == 1000.25
-    assert database.renew_jobs("worker-2", ids, 6000.0) == {}
+    assert database.get_job(other.id) == before
+    assert database.renew_jobs("worker-2", claims, 6000.0) == []
 
 
 def test_progress_and_steps(database: Database) -> None:
@@ -212,16 +310,18 @@ def test_progress_and_steps(database: Database) -> None:
     assert database.get_job(job.id).steps == {"first": {"a": "ä\U0001f600"}, "second": None}
 
 
-def test_a_pause_and_another_attempt(database: Database) -> None:
-    job = claimed(database, unique_key="import:1")
-    database.save_job(job, JobChange(status=JobStatus.PENDING, due_at=500.5, message="no luck"))
-    assert database.due_jobs(KINDS, 500.0, limit=9) == []
-    [due] = database.due_jobs(KINDS, 500.5, limit=9)
-    assert (due.status, due.claimed_by, due.attempt, due.message) == (JobStatus.PENDING, None, 1, "no luck")
-    assert due.unique_key == "import:1"
+def test_a_pause_and_another_attempt(backend: Backend) -> None:
+    database = backend.database
+    job = claimed(database, unique_key="import:1", owner="a")
+    database.save_job(job, JobChange(status=JobStatus.PENDING, pause=500.0, message="no luck"))
+    assert due(database) == []
+    be_due(backend, a=1.0)
+    [found] = due(database)
+    assert (found.status, found.claimed_by, found.attempt, found.message) == (JobStatus.PENDING, None, 1, "no luck")
+    assert found.unique_key == "import:1"
     with pytest.raises(LeaseLost):
         database.save_job(job, JobChange(message="x"))
-    again = database.claim_job(due, "worker-1", 1000.0)
+    again = database.claim_job(found, "worker-1", LIFETIME)
     assert again is not None
     assert again.attempt == 2
 
@@ -234,7 +334,7 @@ def test_an_ended_job_stays_as_it_is(database: Database, end: JobStatus) -> None
     assert (ended.status, ended.message, ended.result, ended.due_at) == (end, "done", {"image_id": "1"}, None)
     assert (ended.unique_key, ended.claimed_by) == (None, None)
     assert ended.ended_at == ended.updated_at
-    assert database.due_jobs(KINDS, 1e12, limit=9) == []
+    assert due(database) == []
     with pytest.raises(LeaseLost):
         database.save_job(job, JobChange(message="x"))
     assert database.cancel_job(job.id) == ended
@@ -245,12 +345,12 @@ def test_cancelling(database: Database) -> None:
     cancelled = database.cancel_job(pending.id)
     assert (cancelled.status, cancelled.due_at, cancelled.unique_key) == (JobStatus.CANCELLED, None, None)
     assert cancelled.ended_at is not None
-    running = claimed(database)
+    running = claimed(database, -1.0)
     asked = database.cancel_job(running.id)
-    assert (asked.status, asked.cancel_requested, asked.due_at) == (JobStatus.RUNNING, True, 1000.25)
-    # whoever takes it over is told
-    [due] = database.due_jobs(KINDS, 2000.0, limit=9)
-    assert due.cancel_requested
+    assert (asked.status, asked.cancel_requested, asked.due_at) == (JobStatus.RUNNING, True, running.due_at)
+    # the process that takes it over is told
+    [found] = due(database)
+    assert found.cancel_requested
 
 
 class TestJobsAndImages:
@@ -314,7 +414,14 @@ class TestJobsAndImages:
 
 def test_lists_and_pages(database: Database) -> None:
     jobs = [
-        added(database, type=KINDS[number % 2], image_id=str(number % 3), owner=f"p{number % 2}") for number in range(7)
+        added(
+            database,
+            type=KINDS[number % 2],
+            input={"image_id": "1", "loc_url": "x"},
+            image_id=str(number % 3),
+            owner=f"p{number % 2}",
+        )
+        for number in range(7)
     ]
     everything = database.list_jobs(JobQuery())
     assert {job.id for job in everything} == {job.id for job in jobs}
@@ -323,7 +430,7 @@ def test_lists_and_pages(database: Database) -> None:
     while page := database.list_jobs(JobQuery(limit=3, after=seen[-1].id if seen else None)):
         seen += page
     assert seen == everything
-    assert {job.type for job in database.list_jobs(JobQuery(type="copy"))} == {"copy"}
+    assert {job.type for job in database.list_jobs(JobQuery(types=("location_check",)))} == {"location_check"}
     assert len(database.list_jobs(JobQuery(image_id="0"))) == 3
     assert len(database.list_jobs(JobQuery(owner="p1", image_id="0"))) == 1
     database.cancel_job(jobs[0].id)
@@ -337,3 +444,16 @@ def test_old_jobs_are_forgotten(database: Database) -> None:
     assert database.forget_jobs(now() - timedelta(hours=1)) == 0
     assert database.forget_jobs(now() + timedelta(hours=1)) == 1
     assert {job.id for job in database.list_jobs(JobQuery())} == {pending.id, running.id}
+
+
+def test_unfinished_jobs_are_counted_by_kind_and_status(database: Database) -> None:
+    assert database.count_jobs() == {}
+    added(database)
+    ended = claimed(database)
+    database.save_job(ended, JobChange(status=JobStatus.FAILED))
+    claimed(database)
+    claimed(database, type="copy_removal", input={"url": "web://a"})
+    assert database.count_jobs() == {
+        "location_import": {"pending": 1, "running": 1},
+        "copy_removal": {"running": 1},
+    }

@@ -246,7 +246,7 @@ def test_a_page_is_full_when_an_image_goes_while_it_is_read(backend: Backend) ->
     def delete(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         passed.append(statement)
         if len(passed) == number:
-            backend.database.finish_delete(f"image-{8 - number}", None)
+            backend.database.delete_without_data(f"image-{8 - number}")
 
     event.listen(backend.engine, "before_cursor_execute", delete)
     for number in (1, 2, 3):
@@ -354,7 +354,7 @@ def test_an_admin_lists_the_images_of_a_project(filled: tuple[Backend, list[Imag
 def test_a_marker_that_is_deleted_between_two_pages(filled: tuple[Backend, list[Image]]) -> None:
     backend, _ = filled
     last = backend.database.list_images(ListQuery(limit=3), OWNER)[-1]
-    backend.database.finish_delete(last.id, None)
+    backend.database.delete_without_data(last.id)
     with pytest.raises(MarkerUnknown):
         backend.database.list_images(ListQuery(limit=3, marker=last.id), OWNER)
 
@@ -369,7 +369,7 @@ def test_an_administrators_list_goes_on_behind_a_marker_that_was_deleted(
     everything = [one.id for one in database.list_images(ListQuery(order=order, limit=100), VIEWERS[viewer])]
     for position in (0, 5, len(everything) - 1):
         marker = everything[position]
-        database.finish_delete(marker, None)
+        database.delete_without_data(marker)
         behind = database.list_images(ListQuery(order=order, limit=100, marker=marker), VIEWERS[viewer])
         assert [one.id for one in behind] == everything[position + 1 :]
 
@@ -427,7 +427,7 @@ def disturb(backend: Backend, pick: random.Random, passing: list[str], *, keep: 
         backend.database.update_image(pick.choice(free), change)
     else:
         passing.remove(gone := pick.choice(free))
-        backend.database.finish_delete(gone, None)
+        backend.database.delete_without_data(gone)
 
 
 @pytest.mark.parametrize("properties", [(), (("p", "v"),)], ids=["all", "with a property"])
@@ -445,7 +445,7 @@ def test_pages_read_while_others_write(
             moment = MOMENT + timedelta(seconds=number % 8)
             one = image(name=["a", None][number % 2], created_at=moment, properties={"p": "v"})
             backend.database.create_image(one)
-            backend.database.finish_delete(one.id, None)
+            backend.database.delete_without_data(one.id)
         written.set()
 
     writer = threading.Thread(target=write)

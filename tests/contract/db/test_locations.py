@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -12,10 +12,11 @@ import pytest
 from glimpse.db.base import Database
 from glimpse.db.sql.tables import image_locations
 from glimpse.domain.image import Image, ImageChange, Location
+from glimpse.domain.job import Job, JobChange, JobStatus
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Invalid, LeaseLost, NotFound
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import ADMIN, image, lease
+from tests.contract.db.examples import ADMIN, LIFETIME, OVER, deletion_job, image, removal_job
 from tests.contract.db.test_jobs import draft
 
 URLS = ("web://a", "web://b", "web://c")
@@ -104,43 +105,49 @@ def test_what_needs_a_location_that_is_gone(database: Database, change: Callable
     assert database.get_image(made.id, ADMIN).size == 9
 
 
+class Removal(NamedTuple):
+    job: Job
+    location_id: int
+
+
 class TestRemoval:
-    def removal(self, database: Database, made: Image, position: int = 0, **fields: Any) -> Any:
-        recorded = lease(made.id, "location", **fields)
-        database.begin_location_removal(made.id, [made.locations[position].id or 0], recorded)
-        return recorded
+    def removal(self, database: Database, made: Image, position: int = 0, lifetime: float = LIFETIME) -> Removal:
+        location = made.locations[position]
+        job = removal_job(made.id, location.url, location.id)
+        database.begin_location_removal(job, lifetime, location.id or 0)
+        return Removal(job, location.id or 0)
 
     def test_from_the_first_step_on_nobody_reads_it(self, backend: Backend) -> None:
         database = backend.database
         made = active(database, *URLS)
         recorded = self.removal(database, made, 1)
         assert urls_of(database, made) == ["web://a", "web://c"]
-        [left] = database.locations_being_removed(made.id)
-        assert (left.url, left.metadata, left.status, left.id) == (
-            "web://b", {"store": "fast"}, "pending_delete", made.locations[1].id,
-        )  # fmt: skip
-        assert database.count_leases() == {"location": 1}
-        database.finish_location_removal(recorded)
-        assert database.locations_being_removed(made.id) == []
-        assert database.count_leases() == {}
+        [row] = [row for row in backend.rows(image_locations, image_id=made.id) if row["deleted"]]
+        assert (row["value"], row["status"], row["id"]) == ("web://b", "pending_delete", made.locations[1].id)
+        assert database.count_jobs() == {"copy_removal": {"running": 1}}
+        assert database.get_job(recorded.job.id).input == {"url": "web://b", "location_id": made.locations[1].id}
+        database.finish_location_removal(*recorded)
+        assert database.count_jobs() == {}
         [row] = [row for row in backend.rows(image_locations, image_id=made.id) if row["deleted"]]
         assert (row["status"], row["value"], row["deleted_at"] is None) == ("deleted", "web://b", False)
 
     def test_a_store_that_refuses(self, database: Database) -> None:
         made = active(database, *URLS)
         recorded = self.removal(database, made)
-        database.cancel_location_removal(recorded)
+        refusal = JobChange(status=JobStatus.FAILED, message="in use")
+        database.finish_location_removal(*recorded, refusal, restore=True)
         assert urls_of(database, made) == list(URLS)
-        assert database.count_leases() == {}
+        assert database.count_jobs() == {}
+        assert database.get_job(recorded.job.id).message == "in use"
         self.removal(database, made)
 
     def test_a_deleted_image_gets_nothing_back(self, database: Database) -> None:
         made = active(database, *URLS)
         recorded = self.removal(database, made)
-        database.begin_delete(made.id, deletion := lease(made.id, "delete"), from_status=Status.ACTIVE)
-        database.finish_delete(made.id, deletion)
-        database.cancel_location_removal(recorded)
-        seen = database.leased_image(recorded)
+        database.begin_deletion(deletion := deletion_job(made.id), LIFETIME, from_status=Status.ACTIVE)
+        database.finish_deletion(deletion)
+        database.finish_location_removal(*recorded, restore=True)
+        seen = database.get_any_image(made.id)
         assert seen is not None
         assert seen.locations == ()
 
@@ -153,11 +160,11 @@ class TestRemoval:
         with pytest.raises(Conflict):
             self.removal(database, made)
         assert len(urls_of(database, made)) == 3
-        assert database.count_leases() == {}
+        assert database.count_jobs() == {}
 
     def test_the_last_one_stays(self, database: Database) -> None:
         made = active(database, "web://a", "web://b")
-        database.finish_location_removal(self.removal(database, made))
+        database.finish_location_removal(*self.removal(database, made))
         with pytest.raises(Conflict):
             self.removal(database, made, 1)
         assert urls_of(database, made) == ["web://b"]
@@ -165,18 +172,18 @@ class TestRemoval:
     def test_what_is_not_there(self, database: Database) -> None:
         made, other = active(database, *URLS), active(database, *URLS)
         with pytest.raises(Conflict):
-            database.begin_location_removal(made.id, [other.locations[0].id or 0], lease(made.id, "location"))
+            database.begin_location_removal(removal_job(made.id, "web://a"), LIFETIME, other.locations[0].id or 0)
         with pytest.raises(NotFound):
-            database.begin_location_removal("nothing", [1], lease("nothing", "location"))
-        assert database.locations_being_removed("nothing") == database.locations_being_removed("\x00") == []
-        assert database.count_leases() == {}
+            database.begin_location_removal(removal_job("nothing", "web://a"), LIFETIME, 1)
+        assert database.count_jobs() == {}
 
-    def test_one_at_a_time(self, database: Database) -> None:
+    def test_a_location_is_removed_once(self, database: Database) -> None:
         made = active(database, *URLS)
         self.removal(database, made)
         with pytest.raises(Conflict):
-            self.removal(database, made, 1)
-        assert urls_of(database, made) == ["web://b", "web://c"]
+            self.removal(database, made)
+        self.removal(database, made, 1)
+        assert urls_of(database, made) == ["web://c"]
 
     def test_of_the_last_two_one_stays_whoever_asks(self, database: Database) -> None:
         """CVE-2016-0757: an image that loses all its locations could be given other data."""
@@ -187,7 +194,7 @@ class TestRemoval:
         def remove(position: int) -> None:
             start.wait()
             try:
-                database.finish_location_removal(self.removal(database, made, position))
+                database.finish_location_removal(*self.removal(database, made, position))
                 outcomes.append("removed")
             except Conflict:
                 outcomes.append("refused")
@@ -200,17 +207,18 @@ class TestRemoval:
         assert sorted(outcomes) == ["refused", "removed"]
         assert len(urls_of(database, made)) == 1
 
-    def test_a_lease_that_is_another_s(self, database: Database) -> None:
+    def test_a_job_that_is_another_s(self, backend: Backend) -> None:
+        database = backend.database
         made = active(database, *URLS)
-        recorded = self.removal(database, made)
-        taken = database.take_lease(recorded, "worker-2", 5000.0)
+        recorded = self.removal(database, made, lifetime=OVER)
+        taken = database.claim_job(recorded.job, "worker-2", LIFETIME)
         assert taken is not None
-        for operation in (database.finish_location_removal, database.cancel_location_removal):
+        for restore in (False, True):
             with pytest.raises(LeaseLost):
-                operation(recorded)
-        assert len(database.locations_being_removed(made.id)) == 1
-        database.finish_location_removal(taken)
-        assert database.locations_being_removed(made.id) == []
+                database.finish_location_removal(*recorded, restore=restore)
+        assert [row["status"] for row in backend.rows(image_locations, deleted=True)] == ["pending_delete"]
+        database.finish_location_removal(taken, recorded.location_id)
+        assert [row["status"] for row in backend.rows(image_locations, deleted=True)] == ["deleted"]
 
 
 def unverified(database: Database, made: Image) -> dict[str, str | None]:

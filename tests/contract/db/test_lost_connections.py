@@ -59,7 +59,7 @@ def engine(backend: Backend, relay: CuttingRelay) -> sa.Engine:
 def database(engine: sa.Engine) -> Iterator[SqlDatabase]:
     """The database behind the relay, to which one connection is open."""
     opened = SqlDatabase(engine)
-    opened.count_leases()
+    opened.count_jobs()
     yield opened
     opened.close()
 
@@ -92,7 +92,7 @@ def test_a_lost_commit_is_told_and_not_repeated(
     backend: Backend, relay: CuttingRelay, engine: sa.Engine, database: SqlDatabase, delivered: bool
 ) -> None:
     backend.database.create_image(image(name=""))
-    assert database.count_leases() == {}
+    assert database.count_jobs() == {}
     runs: list[str] = []
 
     def work(connection: sa.Connection) -> None:
@@ -171,7 +171,7 @@ def test_the_waits_of_use_db_reconnect_end(backend: Backend, gate: Relay, monkey
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     with pytest.raises(DatabaseUnavailable, match="does not answer"):
-        database.count_leases()
+        database.count_jobs()
     assert waits == [2, 4, 8, 10, 10]
     database.close()
 
@@ -300,6 +300,6 @@ def test_an_address_without_a_server_and_a_wrong_password(backend: Backend) -> N
     wrong = sa.make_url(backend.url).set(password="wrong").render_as_string(hide_password=False)
     for engine in (by_way_of(backend, port), connect(DatabaseSettings(connection=Secret(wrong)))):
         with pytest.raises(DatabaseUnavailable) as failed:
-            SqlDatabase(engine).count_leases()
+            SqlDatabase(engine).count_jobs()
         assert "wrong" not in str(failed.value)
         engine.dispose()

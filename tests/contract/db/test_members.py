@@ -140,7 +140,7 @@ def test_what_is_not_there(backend: Backend, shared: str) -> None:
     gone = image(status=Status.ACTIVE)
     backend.database.create_image(gone)
     add(backend, gone.id, "project-b")
-    backend.database.finish_delete(gone.id, None)
+    backend.database.delete_without_data(gone.id)
     assert backend.database.list_members(gone.id, ADMIN) == []
     for image_id in (gone.id, "unknown", "i" * 37, "\U0001f600"):
         with pytest.raises(NotFound):
@@ -253,7 +253,7 @@ def test_sharing_against_deleting(backend: Backend) -> None:
         added, deleted = together(
             [
                 lambda image_id=stored.id: add(backend, image_id, "project-b"),
-                lambda image_id=stored.id: backend.database.finish_delete(image_id, None),
+                lambda image_id=stored.id: backend.database.delete_without_data(image_id),
             ]
         )
         assert isinstance(added, Member | NotFound)

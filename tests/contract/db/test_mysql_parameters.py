@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.transaction import read
+from glimpse.domain.job import Claim
 from glimpse.errors import DatabaseUnavailable, Invalid
 from glimpse.settings.model import DatabaseSettings, Secret
 from tests.contract.db.backends import Backend, needs, only_on, with_options
@@ -115,7 +116,7 @@ def test_the_waiting_for_galera(opened: Open) -> None:
         known = connection.exec_driver_sql("SHOW SESSION VARIABLES LIKE 'wsrep_sync_wait'").first()
     if known is None:
         with pytest.raises(DatabaseUnavailable):
-            SqlDatabase(opened(mysql_wsrep_sync_wait=3)).count_leases()
+            SqlDatabase(opened(mysql_wsrep_sync_wait=3)).count_jobs()
     else:
         assert variable(opened(mysql_wsrep_sync_wait=3), "wsrep_sync_wait") == 3
         assert variable(opened(), "wsrep_sync_wait") == int(variable(opened(), "global.wsrep_sync_wait"))
@@ -127,7 +128,7 @@ def test_a_statement_that_takes_longer_than_the_read_timeout(opened: Open) -> No
     with pytest.raises(DatabaseUnavailable):
         read(engine, lambda connection: connection.exec_driver_sql("SELECT sleep(60)").scalar())
     assert time.monotonic() - began < 50
-    assert SqlDatabase(engine).count_leases() == {}
+    assert SqlDatabase(engine).count_jobs() == {}
 
 
 def test_the_password_may_come_from_a_file(backend: Backend, tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_what_drivers_do_inside_themselves_is_left_out(opened: Open, backend: Ba
     database.create_image(stored)
     assert backend.database.get_image(stored.id, OWNER).id == stored.id
     # of an UPDATE the rows that are found count, not those that change
-    database.renew_leases("worker-1", ["0" * 32], 1.0)
+    database.renew_jobs("worker-1", [Claim("0" * 32, 1)], 1.0)
     assert driver_of(opened("client_flag=0")).client_flag == driver_of(backend.engine).client_flag
 
 
@@ -160,10 +161,10 @@ def test_a_server_without_tls_is_refused_where_tls_is_asked_for(opened: Open, pa
     if variable(opened(), "have_ssl") == "YES":
         pytest.skip("this server has TLS")
     with pytest.raises(DatabaseUnavailable):
-        SqlDatabase(opened(parameters.format(ca=certifi.where()))).count_leases()
-    assert SqlDatabase(opened("ssl_disabled=true")).count_leases() == {}
-    assert SqlDatabase(opened("ssl_mode=DISABLED")).count_leases() == {}
-    assert SqlDatabase(opened("ssl_mode=PREFERRED")).count_leases() == {}
+        SqlDatabase(opened(parameters.format(ca=certifi.where()))).count_jobs()
+    assert SqlDatabase(opened("ssl_disabled=true")).count_jobs() == {}
+    assert SqlDatabase(opened("ssl_mode=DISABLED")).count_jobs() == {}
+    assert SqlDatabase(opened("ssl_mode=PREFERRED")).count_jobs() == {}
 
 
 @pytest.mark.parametrize(
@@ -186,4 +187,4 @@ def test_parameters_that_cannot_be_used_are_named(opened: Open, parameters: str,
 
 def test_a_value_that_pymysql_refuses_is_no_defect(opened: Open) -> None:
     with pytest.raises(DatabaseUnavailable):
-        SqlDatabase(opened("connect_timeout=-1")).count_leases()
+        SqlDatabase(opened("connect_timeout=-1")).count_jobs()

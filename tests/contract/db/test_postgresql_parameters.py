@@ -88,7 +88,7 @@ def test_a_server_without_tls_is_refused_where_tls_is_asked_for(opened: Open) ->
     assert shown(opened("sslmode=prefer"), "ssl") == "off"
     for mode in ("require", "verify-full"):
         with pytest.raises(DatabaseUnavailable):
-            SqlDatabase(opened(f"sslmode={mode}")).count_leases()
+            SqlDatabase(opened(f"sslmode={mode}")).count_jobs()
 
 
 def test_the_password_may_come_from_a_file(backend: Backend, tmp_path: Path) -> None:
@@ -135,4 +135,4 @@ def test_parameters_that_cannot_be_used_are_named(opened: Open, parameters: str,
 def test_a_value_that_libpq_refuses_is_no_defect(opened: Open) -> None:
     for parameters in ("sslmode=perhaps", "options=-c%20no_such_setting%3D1", "application_name=a&keepalives=maybe"):
         with pytest.raises(DatabaseUnavailable):
-            SqlDatabase(opened(parameters)).count_leases()
+            SqlDatabase(opened(parameters)).count_jobs()

@@ -17,7 +17,7 @@ from glimpse.cli.main import main
 from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.own_tables import leases
+from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import (
     image_locations,
     image_members,
@@ -32,7 +32,7 @@ from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.status import Status
 from glimpse.errors import Duplicate, Invalid
 from tests.contract.db.backends import Backend, settings_for
-from tests.contract.db.examples import MOMENT, image, lease
+from tests.contract.db.examples import LIFETIME, MOMENT, image, upload_job
 
 TABLES = {table.name: table for table in (image_properties, image_tags, image_locations, image_members, tasks, images)}
 CHILDREN = [name for name in PURGEABLE if name not in {"tasks", IMAGES}]
@@ -202,11 +202,11 @@ def test_an_image_with_a_lease_stays(backend: Backend) -> None:
     """Somebody still works on what it was."""
     made = image()
     backend.database.create_image(made)
-    backend.database.begin_upload(made.id, lease(made.id))
+    backend.database.begin_upload(upload_job(made.id), LIFETIME)
     mark(backend, IMAGES, status="deleted")
     assert backend.database.count_purgeable([IMAGES], BEFORE) == {IMAGES: 0}
     assert purge(backend, IMAGES) == 0
-    backend.execute(sa.delete(leases))
+    backend.execute(sa.delete(jobs))
     assert purge(backend, IMAGES) == 1
 
 

@@ -13,9 +13,10 @@ from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.transaction import write
 from glimpse.domain.image import ImageChange
+from glimpse.domain.job import Claim
 from glimpse.errors import DatabaseUnavailable
 from tests.contract.db.backends import Backend, directly, only_on, with_options
-from tests.contract.db.examples import ADMIN, OWNER, STORED, image, lease
+from tests.contract.db.examples import ADMIN, LIFETIME, OWNER, STORED, image, upload_job
 
 READ_ONLY = {
     "sqlite": "",
@@ -50,9 +51,9 @@ def test_reads_go_on_while_changes_are_refused(backend: Backend, reader: SqlData
         with pytest.raises(DatabaseUnavailable, match=REFUSED):
             reader.create_image(image())
         with pytest.raises(DatabaseUnavailable, match=REFUSED):
-            reader.begin_upload(stored.id, lease(stored.id))
+            reader.begin_upload(upload_job(stored.id), LIFETIME)
         with pytest.raises(DatabaseUnavailable, match=REFUSED):
-            reader.renew_leases("worker-1", ["0" * 32], 1.0)
+            reader.renew_jobs("worker-1", [Claim("0" * 32, 1)], 1.0)
         assert reader.get_image(stored.id, OWNER).name == "old"
     assert len(backend.rows(images)) == 1
 
@@ -84,8 +85,8 @@ def test_changes_go_on_when_they_are_allowed_again(backend: Backend) -> None:
 def test_an_upload_that_cannot_be_recorded_changes_nothing(backend: Backend, reader: SqlDatabase) -> None:
     stored = image()
     backend.database.create_image(stored)
-    claim = lease(stored.id)
-    backend.database.begin_upload(stored.id, claim)
+    claim = upload_job(stored.id)
+    backend.database.begin_upload(claim, LIFETIME)
     with pytest.raises(DatabaseUnavailable, match=REFUSED):
         reader.finish_upload(claim, STORED)
     assert backend.database.get_image(stored.id, ADMIN).status == "saving"

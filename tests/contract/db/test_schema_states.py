@@ -16,7 +16,7 @@ from glimpse.db import schema
 from glimpse.db.schema import SchemaReport, SchemaState
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.metadef_tables import peer_metadata
-from glimpse.db.sql.own_tables import glimpse_version, leases, own_metadata
+from glimpse.db.sql.own_tables import glimpse_version, jobs, own_metadata
 from glimpse.db.sql.tables import alembic_version, image_properties, images
 from glimpse.errors import Conflict
 from tests.contract.db.backends import Backend, settings_for
@@ -113,7 +113,7 @@ def test_tables_with_rows_and_no_version_are_left_alone(bare: Backend) -> None:
     assert schema.check(bare.engine) is SchemaState.EMPTY
     with pytest.raises(Conflict):
         schema.sync(bare.engine)
-    assert "glimpse_leases" not in names(bare)
+    assert "glimpse_jobs" not in names(bare)
 
 
 def test_tables_of_another_shape_are_left_alone(bare: Backend) -> None:
@@ -172,7 +172,7 @@ def test_several_processes_create_it_at_once(bare: Backend) -> None:
     assert [errors for _, errors in answers] == [""] * 5
     assert sorted(answer for answer, _ in answers) == ["False\n"] * 4 + ["True\n"]
     assert schema.is_current(bare.engine)
-    assert bare.rows(leases) == []
+    assert bare.rows(jobs) == []
 
 
 def test_a_creation_that_fails_leaves_nothing(bare: Backend) -> None:
@@ -180,12 +180,12 @@ def test_a_creation_that_fails_leaves_nothing(bare: Backend) -> None:
     if bare.kind == "mysql":
         pytest.skip("MySQL commits each table; an interrupted creation is finished by the next")
     with bare.engine.connect() as connection:
-        connection.exec_driver_sql("CREATE TABLE glimpse_leases (id INTEGER)")
+        connection.exec_driver_sql("CREATE TABLE glimpse_jobs (id INTEGER)")
     engine = connect(settings_for(bare.url))
     with pytest.raises(exc.DBAPIError):
         schema.sync(engine)
     engine.dispose()
-    assert names(bare) == {"glimpse_leases"}
+    assert names(bare) == {"glimpse_jobs"}
 
 
 def test_the_revisions_of_list_indexes_go_down_and_up_again(bare: Backend) -> None:

@@ -25,11 +25,11 @@ from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect, engine_url
 from glimpse.db.sql.own_tables import jobs
 from glimpse.domain.image import ImageChange
-from glimpse.domain.job import JobStatus
+from glimpse.domain.job import Claim, JobStatus
 from glimpse.domain.listing import Comparison, ListQuery
 from glimpse.domain.status import MemberStatus, Status
 from tests.contract.db.backends import SERVERS, Server, available, settings_for
-from tests.contract.db.examples import ADMIN, MOMENT, STORED, image, lease
+from tests.contract.db.examples import ADMIN, LIFETIME, MOMENT, STORED, deletion_job, image, upload_job
 
 KINDS = [kind for kind in available() if kind in SERVERS]
 #: When the tables were analysed.
@@ -160,7 +160,7 @@ def _read(database: Database, image_id: str, owner: str) -> None:
     database.list_members(image_id, viewer)
     database.list_members(image_id, viewer, member_id="member")
     database.usage(owner)
-    database.expired_leases(5000.0)
+    database.due_jobs(["upload"], stores=["fast"], limit=2)
 
 
 def _write(database: Database, image_id: str, owner: str) -> None:
@@ -170,18 +170,18 @@ def _write(database: Database, image_id: str, owner: str) -> None:
     database.remove_member(image_id, "member")
     made = image(owner=owner)
     database.create_image(made)
-    cancelled, finished = lease(made.id), lease(made.id)
-    database.begin_upload(made.id, cancelled)
+    cancelled, finished = upload_job(made.id), upload_job(made.id)
+    database.begin_upload(cancelled, LIFETIME)
     database.cancel_upload(cancelled)
-    database.begin_upload(made.id, finished)
+    database.begin_upload(finished, LIFETIME)
     database.finish_upload(finished, STORED)
-    [due] = database.due_jobs(("hash",), 5.0, limit=1)
+    [due] = database.due_jobs(("location_import",), limit=1)
     claimed = database.claim_job(due, "worker-1", 5000.0)
     assert claimed is not None
-    database.renew_jobs("worker-1", [claimed.id], 6000.0)
-    deletion = lease(image_id, "delete")
-    database.begin_delete(image_id, deletion, from_status=Status.ACTIVE)
-    database.finish_delete(image_id, deletion)
+    database.renew_jobs("worker-1", [Claim(claimed.id, claimed.generation)], 6000.0)
+    deletion = deletion_job(image_id)
+    database.begin_deletion(deletion, LIFETIME, from_status=Status.ACTIVE)
+    database.finish_deletion(deletion)
 
 
 def _faults(engine: sa.Engine, statement: str, parameters: Any) -> Iterator[str]:

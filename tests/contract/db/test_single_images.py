@@ -126,7 +126,7 @@ def test_an_id_is_taken_once(database: Database) -> None:
 def test_the_id_of_a_deleted_image_stays_taken(database: Database) -> None:
     first = image()
     database.create_image(first)
-    database.finish_delete(first.id, None)
+    database.delete_without_data(first.id)
     with pytest.raises(Duplicate):
         database.create_image(image(id=first.id))
 
@@ -150,7 +150,7 @@ def test_a_long_id_asks_the_database_nothing(backend: Backend) -> None:
 def test_a_deleted_image_is_not_there(database: Database, viewer: Viewer) -> None:
     stored = image(visibility=Visibility.PUBLIC)
     database.create_image(stored)
-    database.finish_delete(stored.id, None)
+    database.delete_without_data(stored.id)
     with pytest.raises(NotFound):
         database.get_image(stored.id, viewer)
 

@@ -8,9 +8,10 @@ import pytest
 
 from glimpse.db.sql.tables import image_properties, image_tags, images
 from glimpse.domain.image import ImageChange, Location
+from glimpse.domain.job import JobChange, JobStatus
 from glimpse.errors import Invalid
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import OWNER, image, lease
+from tests.contract.db.examples import LIFETIME, OWNER, image, upload_job
 
 UNSTORABLE = ["\U00010000", "a\U0001f600b", "\x00", "a\x00b", "\ud800", "\udfff"]
 
@@ -120,9 +121,9 @@ def test_numbers_that_no_change_can_write(backend: Backend, columns: dict[str, i
 def test_reasons_that_cannot_be_written(backend: Backend, reason: str) -> None:
     stored = image()
     backend.database.create_image(stored)
-    held = lease(stored.id)
-    backend.database.begin_upload(stored.id, held)
+    held = upload_job(stored.id)
+    backend.database.begin_upload(held, LIFETIME)
     with pytest.raises(Invalid):
-        backend.database.cancel_upload(held, reason=reason)
+        backend.database.cancel_upload(held, JobChange(status=JobStatus.FAILED, message=reason))
     assert backend.rows(images)[0]["status"] == "saving"
-    assert backend.database.count_leases() == {"upload": 1}
+    assert backend.database.count_jobs() == {"upload": {"running": 1}}

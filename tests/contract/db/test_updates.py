@@ -81,7 +81,7 @@ def test_a_refused_change_changes_nothing(backend: Backend) -> None:
 def test_images_that_are_gone(database: Database, change: ImageChange) -> None:
     stored = image()
     database.create_image(stored)
-    database.finish_delete(stored.id, None)
+    database.delete_without_data(stored.id)
     for image_id in (stored.id, "5a8c8a04-e47f-4982-86ad-59b3a4cc524a", "x" * 37, "\x00"):
         with pytest.raises(NotFound):
             database.update_image(image_id, change)

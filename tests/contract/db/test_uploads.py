@@ -7,26 +7,30 @@ import pytest
 import sqlalchemy as sa
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Lease
-from glimpse.db.sql.own_tables import leases
+from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.domain.image import Image, ImageChange, Location
+from glimpse.domain.job import Job, JobChange, JobStatus
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, Gone, Invalid, NotFound
+from glimpse.errors import Conflict, Gone, Invalid, LeaseLost, NotFound
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import OWNER, STORED, image, lease
+from tests.contract.db.examples import LIFETIME, OVER, OWNER, STORED, image, upload_job
 
 
-def begun(database: Database, **fields: object) -> tuple[Image, Lease]:
+def begun(database: Database, lifetime: float = LIFETIME, **fields: object) -> tuple[Image, Job]:
     stored = image(**fields)
     database.create_image(stored)
-    held = lease(stored.id)
-    database.begin_upload(stored.id, held)
+    held = upload_job(stored.id)
+    database.begin_upload(held, lifetime)
     return stored, held
 
 
-def taken_over(database: Database, held: Lease) -> Lease:
-    taken = database.take_lease(held, "worker-2", 2000.0)
+def failed(reason: str) -> JobChange:
+    return JobChange(status=JobStatus.FAILED, message=reason)
+
+
+def taken_over(database: Database, held: Job) -> Job:
+    taken = database.claim_job(held, "worker-2", LIFETIME)
     assert taken is not None
     return taken
 
@@ -35,7 +39,7 @@ def test_an_upload_from_begin_to_end(backend: Backend) -> None:
     database = backend.database
     stored, held = begun(database, properties={"a": "1"}, tags=("t",))
     assert database.get_image(stored.id, OWNER).status is Status.SAVING
-    assert database.count_leases() == {"upload": 1}
+    assert database.count_jobs() == {"upload": {"running": 1}}
 
     moment = database.finish_upload(held, STORED)
 
@@ -51,7 +55,7 @@ def test_an_upload_from_begin_to_end(backend: Backend) -> None:
         updated_at=moment,
         locations=(msgspec.structs.replace(STORED.location, id=read.locations[0].id),),
     )
-    assert database.count_leases() == {}
+    assert database.count_jobs() == {}
     [row] = backend.rows(image_locations)
     assert (row["deleted"], row["deleted_at"], row["meta_data"]) == (False, None, '{"store": "fast"}')
 
@@ -66,8 +70,8 @@ def test_only_a_queued_image_takes_data(backend: Backend, status: Status) -> Non
     stored = image(status=status)
     backend.database.create_image(stored)
     with pytest.raises(Conflict):
-        backend.database.begin_upload(stored.id, lease(stored.id))
-    assert backend.rows(leases) == []
+        backend.database.begin_upload(upload_job(stored.id), LIFETIME)
+    assert backend.rows(jobs) == []
     assert backend.rows(images)[0]["status"] == status
 
 
@@ -76,38 +80,38 @@ def test_an_upload_begins_only_under_the_formats_that_its_data_are_inspected_for
     backend.database.create_image(stored)
     for formats in (("raw", "ovf"), ("qcow2", "bare"), ("bare", "raw")):
         with pytest.raises(Conflict, match="formats"):
-            backend.database.begin_upload(stored.id, lease(stored.id), formats=formats)
-    assert backend.rows(leases) == []
+            backend.database.begin_upload(upload_job(stored.id), LIFETIME, formats=formats)
+    assert backend.rows(jobs) == []
     assert backend.rows(images)[0]["status"] == "queued"
-    backend.database.begin_upload(stored.id, lease(stored.id), formats=("raw", "bare"))
+    backend.database.begin_upload(upload_job(stored.id), LIFETIME, formats=("raw", "bare"))
     with pytest.raises(Conflict, match="saving"):
-        backend.database.begin_upload(stored.id, lease(stored.id), formats=("raw", "bare"))
+        backend.database.begin_upload(upload_job(stored.id), LIFETIME, formats=("raw", "bare"))
 
 
 def test_images_that_are_gone_take_no_data(backend: Backend) -> None:
     stored = image()
     backend.database.create_image(stored)
-    backend.database.finish_delete(stored.id, None)
+    backend.database.delete_without_data(stored.id)
     for image_id in (stored.id, "5a8c8a04-e47f-4982-86ad-59b3a4cc524a", "x" * 37):
         with pytest.raises(NotFound):
-            backend.database.begin_upload(image_id, lease(stored.id))
-    assert backend.rows(leases) == []
+            backend.database.begin_upload(upload_job(image_id), LIFETIME)
+    assert backend.rows(jobs) == []
 
 
 def test_the_second_claim_loses(backend: Backend) -> None:
     stored, held = begun(backend.database)
     with pytest.raises(Conflict):
-        backend.database.begin_upload(stored.id, lease(stored.id, owner="worker-2"))
-    [row] = backend.rows(leases)
-    assert (row["id"], row["owner"]) == (held.id, "worker-1")
+        backend.database.begin_upload(upload_job(stored.id, claimed_by="worker-2"), LIFETIME)
+    [row] = backend.rows(jobs)
+    assert (row["id"], row["claimed_by"]) == (held.id, "worker-1")
 
 
-def test_a_lease_left_from_a_former_upload_is_replaced(backend: Backend) -> None:
+def test_a_job_left_from_a_former_upload_is_replaced(backend: Backend) -> None:
     """Somebody else, such as Glance, queued the image again."""
     stored, stale = begun(backend.database)
     backend.execute(sa.update(images).values(status="queued"))
-    fresh = lease(stored.id, owner="worker-2")
-    backend.database.begin_upload(stored.id, fresh)
+    fresh = upload_job(stored.id, claimed_by="worker-2")
+    backend.database.begin_upload(fresh, LIFETIME)
     with pytest.raises(Gone):
         backend.database.finish_upload(stale, STORED)
     assert backend.database.cancel_upload(stale) is False
@@ -130,16 +134,16 @@ def test_a_change_meanwhile_is_not_undone(database: Database) -> None:
     assert (read.name, read.properties) == ("new", {"a": "1", "b": "2"})
 
 
-def refuse(backend: Backend, held: Lease) -> None:
-    before = (backend.rows(images), backend.rows(image_locations), backend.rows(leases))
+def refuse(backend: Backend, held: Job) -> None:
+    before = (backend.rows(images), backend.rows(image_locations), backend.rows(jobs))
     with pytest.raises(Gone):
         backend.database.finish_upload(held, STORED)
-    assert (backend.rows(images), backend.rows(image_locations), backend.rows(leases)) == before
+    assert (backend.rows(images), backend.rows(image_locations), backend.rows(jobs)) == before
 
 
 def test_an_end_after_the_image_was_deleted(backend: Backend) -> None:
     stored, held = begun(backend.database)
-    backend.database.finish_delete(stored.id, None)
+    backend.database.delete_without_data(stored.id)
     refuse(backend, held)
 
 
@@ -150,34 +154,34 @@ def test_an_end_after_the_image_left_saving(backend: Backend, status: Status) ->
     refuse(backend, held)
 
 
-def test_an_end_after_the_lease_was_taken_over(backend: Backend) -> None:
-    stored, held = begun(backend.database)
+def test_an_end_after_the_job_was_taken_over(backend: Backend) -> None:
+    stored, held = begun(backend.database, OVER)
     taken = taken_over(backend.database, held)
     refuse(backend, held)
     backend.database.finish_upload(taken, STORED)
     assert backend.database.get_image(stored.id, OWNER).status is Status.ACTIVE
 
 
-@pytest.mark.parametrize("wrong", [{"generation": 2}, {"generation": 0}, {"owner": "worker-2"}, {"id": "f" * 32}])
-def test_an_end_with_another_lease(backend: Backend, wrong: dict[str, object]) -> None:
+@pytest.mark.parametrize("wrong", [{"generation": 2}, {"generation": 0}, {"claimed_by": "worker-2"}, {"id": "f" * 32}])
+def test_an_end_with_another_claim(backend: Backend, wrong: dict[str, object]) -> None:
     _, held = begun(backend.database)
     refuse(backend, msgspec.structs.replace(held, **wrong))
 
 
 def test_an_end_of_an_image_that_cannot_be(database: Database) -> None:
     with pytest.raises(Gone):
-        database.finish_upload(lease("x" * 37), STORED)
+        database.finish_upload(upload_job("x" * 37), STORED)
 
 
 def test_an_end_that_fails_changes_nothing(backend: Backend) -> None:
     _, held = begun(backend.database)
-    before = (backend.rows(images), backend.rows(image_locations), backend.rows(leases))
+    before = (backend.rows(images), backend.rows(image_locations), backend.rows(jobs))
     too_long = msgspec.structs.replace(STORED, location=Location(url="x" * 65536))
     with pytest.raises(Invalid):
         backend.database.finish_upload(held, too_long)
     with pytest.raises(Conflict):
         backend.database.finish_upload(held, STORED, drop_properties=("nothing",))
-    assert (backend.rows(images), backend.rows(image_locations), backend.rows(leases)) == before
+    assert (backend.rows(images), backend.rows(image_locations), backend.rows(jobs)) == before
 
 
 def test_a_cancelled_upload_can_begin_again(backend: Backend) -> None:
@@ -190,32 +194,34 @@ def test_a_cancelled_upload_can_begin_again(backend: Backend) -> None:
     assert read.status is Status.QUEUED
     assert (read.size, read.virtual_size, read.checksum, read.os_hash_algo, read.os_hash_value) == (None,) * 5
     assert read.properties == {}
-    assert backend.rows(leases) == []
-    backend.database.begin_upload(stored.id, lease(stored.id))
+    assert backend.rows(jobs) == []
+    backend.database.begin_upload(upload_job(stored.id), LIFETIME)
 
 
 def test_the_reason_of_a_failure_is_shown(database: Database) -> None:
     stored, held = begun(database, properties={"os_glance_failed_upload": "an older one", "a": "1"})
-    assert database.cancel_upload(held, reason="The store is full.") is True
+    assert database.cancel_upload(held, failed("The store is full.")) is True
     read = database.get_image(stored.id, OWNER)
     assert read.properties == {"os_glance_failed_upload": "The store is full.", "a": "1"}
 
 
 def test_a_cancel_after_the_image_left_saving(backend: Backend) -> None:
     stored, held = begun(backend.database)
-    backend.database.finish_delete(stored.id, None)
+    backend.database.delete_without_data(stored.id)
     before = (backend.rows(images), backend.rows(image_properties))
-    assert backend.database.cancel_upload(held, reason="too late") is False
-    assert backend.rows(leases) == []
+    assert backend.database.cancel_upload(held, failed("too late")) is False
+    assert (backend.database.count_jobs(), backend.database.get_job(held.id).message) == ({}, "too late")
     assert (backend.rows(images), backend.rows(image_properties)) == before
 
 
-def test_a_cancel_after_the_lease_was_taken_over(backend: Backend) -> None:
-    stored, held = begun(backend.database)
+def test_a_cancel_after_the_job_was_taken_over(backend: Backend) -> None:
+    stored, held = begun(backend.database, OVER)
     taken = taken_over(backend.database, held)
-    before = (backend.rows(images), backend.rows(leases), backend.rows(image_properties))
-    assert backend.database.cancel_upload(held, reason="late") is False
-    assert (backend.rows(images), backend.rows(leases), backend.rows(image_properties)) == before
+    before = (backend.rows(images), backend.rows(jobs), backend.rows(image_properties))
+    assert backend.database.cancel_upload(held) is False
+    with pytest.raises(LeaseLost):
+        backend.database.cancel_upload(held, failed("late"))
+    assert (backend.rows(images), backend.rows(jobs), backend.rows(image_properties)) == before
     assert backend.database.cancel_upload(taken) is True
     assert backend.database.get_image(stored.id, OWNER).status is Status.QUEUED
 
@@ -223,7 +229,7 @@ def test_a_cancel_after_the_lease_was_taken_over(backend: Backend) -> None:
 def test_a_second_cancel_does_nothing(database: Database) -> None:
     stored, held = begun(database)
     database.cancel_upload(held)
-    second = lease(stored.id, owner="worker-2")
-    database.begin_upload(stored.id, second)
+    second = upload_job(stored.id, claimed_by="worker-2")
+    database.begin_upload(second, LIFETIME)
     assert database.cancel_upload(held) is False
     assert database.get_image(stored.id, OWNER).status is Status.SAVING

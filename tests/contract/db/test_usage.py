@@ -14,16 +14,16 @@ import pytest
 import sqlalchemy as sa
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Lease
 from glimpse.db.base_usage import UsageFigures
-from glimpse.db.sql.own_tables import leases
+from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import image_locations, image_properties
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image, ImageChange, Location
+from glimpse.domain.job import Job, JobChange, JobStatus
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, LeaseLost, LimitExceeded
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import ADMIN, STORED, image, lease
+from tests.contract.db.examples import ADMIN, LIFETIME, OVER, STORED, image, upload_job
 
 MIB = 1 << 20
 COPYING = "os_glance_importing_to_stores"
@@ -43,10 +43,12 @@ def copies(*stores: str) -> tuple[Location, ...]:
     return tuple(Location(url=f"file:///{store}/1", metadata={"store": store}) for store in stores)
 
 
-def claimed(database: Database, limit: Allowance | None, reserve: int = 1, **fields: Any) -> Lease:
+def claimed(
+    database: Database, limit: Allowance | None, reserve: int = 1, lifetime: float = LIFETIME, **fields: Any
+) -> Job:
     created = stored(database, **fields)
-    held = lease(created.id)
-    database.begin_upload(created.id, held, allowance=limit, reserve=reserve)
+    held = upload_job(created.id)
+    database.begin_upload(held, lifetime, allowance=limit, reserve=reserve)
     return held
 
 
@@ -55,7 +57,7 @@ def total(database: Database) -> int:
 
 
 def reserved(backend: Backend) -> list[tuple[str | None, int | None]]:
-    return [(row["project_id"], row["reserved_bytes"]) for row in backend.rows(leases)]
+    return [(row["project_id"], row["reserved_bytes"]) for row in backend.rows(jobs) if row["due_at"] is not None]
 
 
 def in_threads(count: int, work: Callable[[int], object]) -> list[object]:
@@ -151,12 +153,12 @@ def test_statements_of_an_upload(backend: Backend) -> None:
     lock = backend.kind != "sqlite"
     created = stored(backend.database)
     with backend.counting() as statements:
-        backend.database.begin_upload(created.id, lease(created.id))
+        backend.database.begin_upload(upload_job(created.id), LIFETIME)
     assert len(statements) == 2
     created = stored(backend.database)
-    held = lease(created.id)
+    held = upload_job(created.id)
     with backend.counting() as statements:
-        backend.database.begin_upload(created.id, held, allowance=allowance(10), reserve=1)
+        backend.database.begin_upload(held, LIFETIME, allowance=allowance(10), reserve=1)
     assert len(statements) == 3 + lock
     with backend.counting() as statements:
         backend.database.extend_reservation(held, allowance(10), 5, 5)
@@ -173,16 +175,16 @@ def test_a_claim_without_room_leaves_the_image_queued(backend: Backend) -> None:
     claimed(backend.database, allowance(10), 6)
     created = stored(backend.database)
     with pytest.raises(LimitExceeded, match="limited to 10 bytes together: 6 are used or being uploaded, and 5 or"):
-        backend.database.begin_upload(created.id, lease(created.id), allowance=allowance(10), reserve=5)
+        backend.database.begin_upload(upload_job(created.id), LIFETIME, allowance=allowance(10), reserve=5)
     assert backend.database.get_image(created.id, ADMIN).status is Status.QUEUED
     assert len(reserved(backend)) == 1
-    backend.database.begin_upload(created.id, lease(created.id), allowance=allowance(10), reserve=4)
+    backend.database.begin_upload(upload_job(created.id), LIFETIME, allowance=allowance(10), reserve=4)
 
 
 def test_a_claim_of_an_image_that_is_not_queued_reserves_nothing(backend: Backend) -> None:
     created = stored(backend.database, status=Status.ACTIVE)
     with pytest.raises(Conflict):
-        backend.database.begin_upload(created.id, lease(created.id), allowance=allowance(10), reserve=1)
+        backend.database.begin_upload(upload_job(created.id), LIFETIME, allowance=allowance(10), reserve=1)
     assert reserved(backend) == []
 
 
@@ -216,16 +218,16 @@ def test_the_end_of_an_upload_turns_its_reservation_into_usage(backend: Backend)
 @pytest.mark.parametrize("reason", [None, "The process ended."])
 def test_a_cancelled_upload_gives_its_room_back(backend: Backend, reason: str | None) -> None:
     held = claimed(backend.database, allowance(10), 10)
-    backend.database.cancel_upload(held, reason=reason)
+    backend.database.cancel_upload(held, None if reason is None else JobChange(status=JobStatus.FAILED, message=reason))
     assert reserved(backend) == []
     claimed(backend.database, allowance(10), 10)
 
 
 def test_recovery_gives_the_room_back(backend: Backend) -> None:
-    """The lease that was taken over keeps the reservation until the data of the dead process are gone."""
-    held = claimed(backend.database, allowance(10), 10)
-    (expired,) = backend.database.expired_leases(2000.0)
-    taken = backend.database.take_lease(expired, "worker-2", 3000.0)
+    """The job that was taken over keeps the reservation until the data of the dead process are gone."""
+    held = claimed(backend.database, allowance(10), 10, lifetime=OVER)
+    (expired,) = backend.database.due_jobs(["upload"], stores=["fast"], limit=2)
+    taken = backend.database.claim_job(expired, "worker-2", LIFETIME)
     assert taken is not None
     with pytest.raises(LimitExceeded):
         claimed(backend.database, allowance(10), 1)
@@ -237,15 +239,15 @@ def test_recovery_gives_the_room_back(backend: Backend) -> None:
 
 def test_a_new_attempt_takes_the_place_of_a_stale_one(backend: Backend) -> None:
     held = claimed(backend.database, allowance(10), 7)
-    backend.database.update_image(held.image_id, ImageChange(columns={"status": Status.QUEUED}))
-    backend.database.begin_upload(held.image_id, lease(held.image_id))
+    backend.database.update_image(held.image_id or "", ImageChange(columns={"status": Status.QUEUED}))
+    backend.database.begin_upload(upload_job(held.image_id or ""), LIFETIME)
     assert reserved(backend) == [(None, None)]
 
 
 def test_the_deletion_of_a_pending_image_keeps_the_room_taken(backend: Backend) -> None:
     """Deleting an image while its data come must not make room for another upload: the data still come."""
     held = claimed(backend.database, allowance(10), 10)
-    backend.database.finish_delete(held.image_id, None)
+    backend.database.delete_without_data(held.image_id or "")
     with pytest.raises(LimitExceeded):
         claimed(backend.database, allowance(10), 1)
     assert not backend.database.cancel_upload(held)
@@ -268,7 +270,7 @@ def test_a_reservation_grows(backend: Backend) -> None:
     assert backend.database.extend_reservation(held, allowance(1000), 1000, 1000) == 1000
 
 
-def test_a_lease_that_is_gone_reserves_nothing(database: Database) -> None:
+def test_a_job_that_is_gone_reserves_nothing(database: Database) -> None:
     held = claimed(database, allowance(10))
     database.cancel_upload(held)
     with pytest.raises(LeaseLost):
@@ -334,7 +336,7 @@ def test_creations_at_the_same_time_keep_to_the_ceiling(database: Database) -> N
 
 def test_claims_at_the_same_time_keep_to_the_allowance(database: Database) -> None:
     outcomes = in_threads(8, lambda _number: claimed(database, allowance(10), 3))
-    held = [outcome for outcome in outcomes if isinstance(outcome, Lease)]
+    held = [outcome for outcome in outcomes if isinstance(outcome, Job)]
     assert len(held) == 3
     for one in held:
         database.finish_upload(one, msgspec.structs.replace(STORED, size=3))
@@ -369,7 +371,7 @@ from glimpse.db.sql.engine import connect
 from glimpse.domain.allowance import Allowance
 from glimpse.errors import LimitExceeded
 from tests.contract.db.backends import settings_for
-from tests.contract.db.examples import image, lease
+from tests.contract.db.examples import LIFETIME, image, upload_job
 
 database = SqlDatabase(connect(settings_for(sys.argv[1])))
 input()
@@ -377,9 +379,8 @@ for _ in range(20):
     created = image()
     database.create_image(created)
     try:
-        database.begin_upload(
-            created.id, lease(created.id), allowance=Allowance(project_id="project-a", limit=100), reserve=7
-        )
+        limit = Allowance(project_id="project-a", limit=100)
+        database.begin_upload(upload_job(created.id), LIFETIME, allowance=limit, reserve=7)
     except LimitExceeded:
         print("refused")
     else:

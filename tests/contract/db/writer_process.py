@@ -13,7 +13,7 @@ from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.domain.image import ImageChange
 from tests.contract.db.backends import settings_for
-from tests.contract.db.examples import OWNER, STORED, image, lease
+from tests.contract.db.examples import LIFETIME, OWNER, STORED, image, upload_job
 
 THREADS = 4
 
@@ -22,8 +22,8 @@ def work(database: SqlDatabase, rounds: int) -> None:
     for number in range(rounds):
         stored = image(name=f"n{number}", properties={"a": "1", "b": "2"}, tags=("t",))
         database.create_image(stored)
-        held = lease(stored.id)
-        database.begin_upload(stored.id, held)
+        held = upload_job(stored.id)
+        database.begin_upload(held, LIFETIME)
         database.update_image(stored.id, ImageChange(set_properties={"a": "2"}, add_tags=("u",)))
         database.finish_upload(held, STORED)
         assert database.get_image(stored.id, OWNER).tags == ("t", "u")

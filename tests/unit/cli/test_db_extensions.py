@@ -31,7 +31,7 @@ def test_away_and_back(glimpse: Glimpse, made: Path) -> None:
     dropped = glimpse("db", "drop-extensions", "--yes")
     assert dropped.exit_code == 0
     tables, indexes, end = dropped.output.splitlines()
-    assert tables.startswith("Tables: glimpse_jobs, glimpse_leases, ")
+    assert tables.startswith("Tables: glimpse_jobs, glimpse_projects, ")
     assert "glimpse_images_owner_created_at" in indexes
     assert end == "The database is a plain Glance database."
     assert rows(made, OWN) == []
@@ -53,12 +53,13 @@ def test_without_a_yes_nothing_is_dropped(glimpse: Glimpse, made: Path) -> None:
 def test_unfinished_work_has_to_be_given_up_by_name(glimpse: Glimpse, made: Path) -> None:
     rows(
         made,
-        "INSERT INTO glimpse_leases (id, image_id, purpose, owner, generation, expires_at, created_at)"
-        " VALUES ('1', 'an-image', 'upload', 'w', 1, 0, '2026-11-22 10:00:00.000000')",
+        "INSERT INTO glimpse_jobs (id, type, status, input, message, steps, attempt, generation, cancel_requested,"
+        " bytes_done, created_at, updated_at) VALUES ('an-upload', 'upload', 'running', '{}', '', '{}', 1, 1, 0, 0,"
+        " '2026-11-22 10:00:00.000000', '2026-11-22 10:00:00.000000')",
     )
     refused = glimpse("db", "drop-extensions", "--yes")
     assert refused.exit_code == 1
-    assert "To be lost: Of the kind upload, 1 operation on images not finished: an-image." in refused.output
+    assert "To be lost: 1 job of the kind upload not ended: an-upload." in refused.output
     assert "Work is unfinished." in refused.stderr
     assert rows(made, OWN)
     assert glimpse("db", "drop-extensions", "--yes", "--force").exit_code == 0

@@ -39,14 +39,15 @@ def recorded(tmp_path: Path) -> list[Job]:
     engine.dispose()
     database = open_database(settings)
     jobs: list[Job] = []
-    for number, kind in enumerate(("copy", "hash", "hash")):
+    for number, kind in enumerate(("copy_removal", "location_import", "location_import")):
         job = Job(
             id=str(uuid.uuid4()), type=kind, owner=f"p{number}", image_id=f"i{number}",
-            created_at=now(), updated_at=now(), input={"loc_url": "https://user:secret@host/"},
+            created_at=now(), updated_at=now(), stores=() if number else ("ceph2", "default"),
+            input={("loc_url" if number else "url"): "https://user:secret@host/", "image_id": "i"},
         )  # fmt: skip
         database.add_job(job)
         if number:
-            claim = database.claim_job(job, "worker", 1e12)
+            claim = database.claim_job(job, "worker", 1e6)
             assert claim is not None
             end = JobStatus.FAILED if number == 2 else None
             database.save_job(claim, JobChange(status=end, message=f"message {number}", bytes_done=5, bytes_total=10))
@@ -63,19 +64,28 @@ def test_list(invoke: Invoke, recorded: list[Job]) -> None:
         job.id for job in sorted(recorded, key=lambda job: (job.created_at, job.id), reverse=True)
     ]
     failed = next(line for line in lines if line.startswith(recorded[2].id))
-    assert failed.endswith("hash failed 5/10 image i2 message 2")
+    assert failed.endswith("location_import failed 5/10 image i2 message 2")
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--status", "failed"), {2}), (("--type", "hash"), {1, 2}), (("--image", "i0"), {0}),
-        (("--project", "p1"), {1}), (("--type", "hash", "--status", "pending"), set()),
+        (("--status", "failed"), {2}), (("--type", "location_import"), {1, 2}), (("--image", "i0"), {0}),
+        (("--project", "p1"), {1}), (("--type", "location_import", "--status", "pending"), set()),
     ],
 )  # fmt: skip
 def test_filters(invoke: Invoke, recorded: list[Job], options: tuple[str, ...], expected: set[int]) -> None:
     found = json.loads(invoke("list", "--json", *options).output)
     assert {job["id"] for job in found} == {recorded[number].id for number in expected}
+
+
+def test_what_a_job_waits_for(invoke: Invoke, recorded: list[Job]) -> None:
+    """A store that is not configured here; the only store is the default one."""
+    line = next(line for line in invoke("list").output.splitlines() if line.startswith(recorded[0].id))
+    assert line.endswith("copy_removal pending image i0 waits for a process with the store ceph2:")
+    listed = {job["id"]: job for job in json.loads(invoke("list", "--json").output)}
+    assert (listed[recorded[0].id]["waits_for"], listed[recorded[1].id]["waits_for"]) == (["ceph2"], [])
+    assert json.loads(invoke("show", recorded[0].id, "--json").output)["waits_for"] == ["ceph2"]
 
 
 def test_pages(invoke: Invoke, recorded: list[Job]) -> None:

@@ -71,8 +71,8 @@ def test_the_pool_is_the_operators(tmp_path: Path) -> None:
     schema.sync(engine)
     database = SqlDatabase(engine)
     with engine.connect(), pytest.raises(DatabaseUnavailable, match="in use"):
-        database.count_leases()
-    assert database.count_leases() == {}
+        database.count_jobs()
+    assert database.count_jobs() == {}
     database.close()
 
 
@@ -101,7 +101,7 @@ def test_a_database_that_stays_locked(tmp_path: Path, monkeypatch: pytest.Monkey
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable):
-        database.finish_delete("5a8c8a04-e47f-4982-86ad-59b3a4cc524a", None)
-    assert database.count_leases() == {}
+        database.delete_without_data("5a8c8a04-e47f-4982-86ad-59b3a4cc524a")
+    assert database.count_jobs() == {}
     other.close()
     database.close()

@@ -106,7 +106,7 @@ def test_a_file_with_a_page_of_garbage(path: Path, stored: Image) -> None:
     with pytest.raises(DatabaseUnavailable, match="damaged"):
         database.update_image(stored.id, ImageChange(set_properties={"long": "x"}))
     # what does not need the page goes on
-    assert database.count_leases() == {}
+    assert database.count_jobs() == {}
     database.close()
 
 

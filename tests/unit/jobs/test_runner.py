@@ -18,12 +18,16 @@ from glimpse.db.sql.engine import connect
 from glimpse.domain.clock import now
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.job import Job, JobChange, JobQuery, JobStatus
+from glimpse.domain.job_kinds import KINDS, JobKind
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, StoreUnavailable
-from glimpse.jobs.base import Outcome, Run, TryAgain
+from glimpse.jobs.base import LONGEST_PAUSE, Handlers, Outcome, Run, TryAgain, pause_after
+from glimpse.jobs.heartbeat import Heartbeat
+from glimpse.jobs.periodic import Periodic
 from glimpse.jobs.queue import JobQueue
-from glimpse.jobs.runner import LONGEST_PAUSE, JobRunner, pause_after
+from glimpse.jobs.runner import JobRunner
 from glimpse.settings.model import DatabaseSettings, Jobs, Leases, Secret
+from tests.support.jobs import run_due
 
 DONE = Outcome(status=JobStatus.SUCCEEDED, result={"a": 1})
 CONTEXT = Context(request_id="req-1", user_id="u", project_id="p")
@@ -40,11 +44,24 @@ def database(tmp_path: Path) -> Iterator[SqlDatabase]:
     made.close()
 
 
+class TestInput(msgspec.Struct, frozen=True):
+    __test__ = False
+
+    x: str = ""
+
+
+@pytest.fixture(autouse=True)
+def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("test", "unknown"):
+        monkeypatch.setitem(KINDS, name, JobKind(input=TestInput))
+
+
 class Kind:
     """A kind of job whose work is a function."""
 
     def __init__(self, work: Callable[[Run], Outcome], *, attempts: int = 3) -> None:
         self.type = "test"
+        self.at_once: int | None = None
         self.most_attempts = attempts
         self.run = work
         self.given_up: list[str] = []
@@ -57,22 +74,53 @@ class Kind:
         return Outcome(status=JobStatus.CANCELLED, message="stopped")
 
 
+class Process:
+    """A runner and the heartbeat of its process."""
+
+    def __init__(
+        self,
+        database: SqlDatabase,
+        kinds: Handlers,
+        owner: str,
+        *,
+        jobs: Jobs,
+        leases: Leases,
+        wakeup: threading.Event | None = None,
+        on_outcome: Callable[[str, str], None] = lambda _kind, _outcome: None,
+    ) -> None:
+        self.heartbeat = Heartbeat(database, leases, owner)
+        self.runner = JobRunner(
+            database,
+            kinds,
+            heartbeat=self.heartbeat,
+            wakeup=wakeup or threading.Event(),
+            jobs=jobs,
+            on_outcome=on_outcome,
+        )
+        self._renewal = Periodic("renewal", leases.heartbeat, self.heartbeat.renew)
+
+    def start(self) -> None:
+        self._renewal.start()
+        self.runner.start()
+
+    def stop(self) -> None:
+        self.runner.stop()
+        self._renewal.stop()
+
+    def run_due(self) -> int:
+        return run_due(self.runner)
+
+
 def runner(
     database: SqlDatabase, kind: Kind, owner: str = "worker-1", *, threads: int = 2, lifetime: float = 30.0
-) -> JobRunner:
-    return JobRunner(
-        database,
-        {kind.type: kind},
-        owner=owner,
-        wakeup=threading.Event(),
-        jobs=Jobs(threads=threads, interval=0.05),
-        leases=Leases(lifetime=lifetime, heartbeat=0.05),
-    )
+) -> Process:
+    jobs, leases = Jobs(threads=threads, interval=0.05), Leases(lifetime=lifetime, heartbeat=0.05)
+    return Process(database, {kind.type: kind}, owner, jobs=jobs, leases=leases)
 
 
 def added(database: SqlDatabase, **fields: str) -> str:
     queue = JobQueue(database)
-    job = queue.draft(CONTEXT, "test", {"x": "y"}, image_id=fields.pop("image_id", "1"))
+    job = queue.draft(CONTEXT, "test", TestInput(x="y"), image_id=fields.pop("image_id", "1"))
     queue.add(msgspec.structs.replace(job, **fields))
     return job.id
 
@@ -101,7 +149,7 @@ def ended(database: SqlDatabase, job_id: str) -> bool:
 def test_a_job_knows_who_asked(database: SqlDatabase) -> None:
     job = database.get_job(added(database))
     assert (job.owner, job.user_id, job.request_id) == ("p", "u", "req-1")
-    assert (job.input, job.status, job.due_at) == ({"x": "y"}, JobStatus.PENDING, 0.0)
+    assert (job.input, job.status) == ({"x": "y"}, JobStatus.PENDING)
 
 
 def test_what_is_due_is_run_to_its_end(database: SqlDatabase) -> None:
@@ -129,13 +177,12 @@ def test_jobs_of_other_kinds_are_left_to_others(database: SqlDatabase) -> None:
 def test_a_started_engine_hears_the_bell(database: SqlDatabase) -> None:
     queue = JobQueue(database)
     kind = Kind(lambda _: DONE)
-    engine = JobRunner(
-        database, {"test": kind}, owner="w", wakeup=queue.wakeup, jobs=Jobs(threads=1, interval=600.0), leases=Leases()
-    )
+    jobs = Jobs(threads=1, interval=600.0)
+    engine = Process(database, {"test": kind}, "w", jobs=jobs, leases=Leases(), wakeup=queue.wakeup)
     engine.start()
     try:
         for _ in range(3):
-            job = queue.draft(CONTEXT, "test", {}, image_id="1")
+            job = queue.draft(CONTEXT, "test", TestInput(), image_id="1")
             queue.add(job)
             wait_for(lambda job_id=job.id: ended(database, job_id))
     finally:
@@ -258,7 +305,7 @@ def test_a_job_of_a_dead_process_goes_on_from_its_last_step(database: SqlDatabas
         return DONE
 
     job_id = added(database)
-    dead = database.claim_job(database.get_job(job_id), "dead", time.time() - 1)
+    dead = database.claim_job(database.get_job(job_id), "dead", -1.0)
     assert dead is not None
     database.save_job(dead, JobChange(step=("one", 0)))
     assert runner(database, Kind(work)).run_due() == 1
@@ -382,7 +429,7 @@ class TestStopping:
         engine.start()
         try:
             wait_for(lambda: database.get_job(job_id).status is JobStatus.RUNNING)
-            database.finish_delete("i", None)
+            database.delete_without_data("i")
             wait_for(lambda: ended(database, job_id))
         finally:
             engine.stop()
@@ -427,7 +474,7 @@ class TestStopping:
         assert runner(database, Kind(lambda _: fresh), "worker-2").run_due() == 1
         go_on.set()
         thread.join()
-        seen = database.image_of_lease("i")
+        seen = database.get_any_image("i")
         assert seen is not None
         assert seen.name == "fresh"
         assert database.get_job(job_id).attempt == 2
@@ -446,12 +493,12 @@ class TestStopping:
         engine.start()
         try:
             assert began.wait(SECONDS)
-            taken = database.claim_job(database.get_job(job_id), "worker-2", time.time() + 100)
-            if taken is None:
-                # the heartbeat was between the two statements
-                taken = database.claim_job(database.get_job(job_id), "worker-2", time.time() + 100)
-            assert taken is not None
-            wait_for(lambda: not engine._running)
+            taken: Job | None = None
+            while taken is None:
+                # the heartbeat may be between the two statements
+                be_due(database, job_id)
+                taken = database.claim_job(database.get_job(job_id), "worker-2", 100.0)
+            wait_for(lambda: not engine.runner._running)
         finally:
             engine.stop()
         assert database.get_job(job_id).claimed_by == "worker-2"
@@ -494,14 +541,14 @@ class TestEnds:
         job_id = added(database, image_id="i")
         runner(database, Ordering(work, attempts=1)).run_due()
         assert database.get_job(job_id).status is JobStatus.FAILED
-        seen = database.image_of_lease("i")
+        seen = database.get_any_image("i")
         assert seen is not None
         assert seen.status is Status.ACTIVE
 
     def test_who_is_told(self, database: SqlDatabase) -> None:
         told: list[tuple[str, str]] = []
-        engine = JobRunner(
-            database, {"test": Kind(lambda _: DONE)}, owner="w", wakeup=threading.Event(), jobs=Jobs(), leases=Leases(),
+        engine = Process(
+            database, {"test": Kind(lambda _: DONE)}, "w", jobs=Jobs(), leases=Leases(),
             on_outcome=lambda kind, outcome: told.append((kind, outcome)),
         )  # fmt: skip
         added(database)
@@ -512,7 +559,7 @@ class TestEnds:
         job_id = added(database)
         engine = runner(database, Kind(lambda _: DONE))
         engine.run_due()
-        engine.forget()
+        engine.runner.forget()
         assert database.get_job(job_id)
         assert database.forget_jobs(now() + timedelta(hours=1)) == 1
 
@@ -525,10 +572,9 @@ def test_an_idle_engine_makes_one_read_for_each_interval(database: SqlDatabase) 
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    engine = JobRunner(
-        database, {"test": Kind(lambda _: DONE)}, owner="w", wakeup=threading.Event(), jobs=Jobs(interval=0.1),
-        leases=Leases(heartbeat=0.01),
-    )  # fmt: skip
+    engine = Process(
+        database, {"test": Kind(lambda _: DONE)}, "w", jobs=Jobs(interval=0.1), leases=Leases(heartbeat=0.01)
+    )
     event.listen(database._engine, "before_cursor_execute", record)
     began = time.monotonic()
     engine.start()

@@ -15,21 +15,21 @@ from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import ImageChange, Location
-from glimpse.domain.job import Job, JobChange, JobQuery
+from glimpse.domain.job import Claim, Job, JobChange, JobQuery
 from glimpse.domain.listing import Comparison, ListQuery, OneOf, SortKey
 from glimpse.domain.metadef import MetadefProperty, Namespace, NamespaceContent, NamespaceQuery, TagQuery
 from glimpse.errors import Invalid, NotFound
 from glimpse.registry.argument_checks import _FIELDS, _RECORDS, MOST_CONDITIONS, MOST_LEVELS
 from glimpse.registry.methods import METHODS
 from glimpse.settings.model import DatabaseSettings, Secret
-from tests.contract.db.examples import ADMIN, image, lease
+from tests.contract.db.examples import ADMIN, image, upload_job
 from tests.support.registry_asgi import OPERATOR, Asgi, registry_on
 from tests.support.wire import template
 
 MOMENT = datetime(2026, 11, 22, 10, 6)  # noqa: DTZ001 - naive UTC, as everywhere in the database
 ID = SortKey("id")
 STORED = "00000000-0000-0000-0000-000000000001"
-CLAIM = lease(STORED)
+CLAIM = upload_job(STORED)
 HALF = "\ud800"
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -46,7 +46,7 @@ def listed(**fields: Any) -> tuple[str, dict[str, Any]]:
 
 
 def job(**fields: Any) -> Job:
-    return Job(id="1" * 32, type="import", created_at=MOMENT, updated_at=MOMENT, **fields)
+    return Job(id="1" * 32, type="location_check", created_at=MOMENT, updated_at=MOMENT, **fields)
 
 
 def added(**fields: Any) -> tuple[str, dict[str, Any]]:
@@ -54,7 +54,7 @@ def added(**fields: Any) -> tuple[str, dict[str, Any]]:
 
 
 def claimed(**fields: Any) -> tuple[str, dict[str, Any]]:
-    return "cancel_upload", {"lease": msgspec.structs.replace(CLAIM, **fields)}
+    return "cancel_upload", {"job": msgspec.structs.replace(CLAIM, **fields)}
 
 
 def described(schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -76,8 +76,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "a limit of more than 64 bits": listed(limit=2**63),
     "a limit below nothing": listed(limit=-1),
     "jobs below nothing": ("list_jobs", {"query": JobQuery(limit=-1)}),
-    "due jobs below nothing": ("due_jobs", {"types": ["import"], "now": 0.0, "limit": -1}),
-    "leases without bounds": ("expired_leases", {"now": 0.0, "limit": 2**64}),
+    "due jobs below nothing": ("due_jobs", {"types": ["import"], "limit": -1}),
+    "due jobs without bounds": ("due_jobs", {"types": ["import"], "limit": 2**64}),
     "tags below nothing": ("list_tags", {"namespace": "n", "query": TagQuery(limit=-1)}),
     # filters
     "a column that is none": listed(comparisons=(Comparison("properties", "eq", "x"),)),
@@ -93,26 +93,27 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "one of several visibilities that are none": listed(one_of=(OneOf("visibility", ("secret",)),)),
     "very many filters": listed(tags=tuple(map(str, range(MOST_CONDITIONS + 1)))),
     # values
-    "half a character in a lease": claimed(owner=HALF),
+    "half a character in a claim": claimed(claimed_by=HALF),
     "half a character in a project": ("usage", {"project_id": HALF}),
-    "half a character in a list": ("renew_leases", {"owner": "o", "lease_ids": [HALF], "expires_at": 1.0}),
+    "half a character in a list": ("renew_jobs", {"owner": "o", "claims": [Claim(HALF, 1)], "lifetime": 1.0}),
     "a generation of more than 64 bits": claimed(generation=2**64),
     "a generation whose next one has no room": (
-        "take_lease",
-        {"lease": msgspec.structs.replace(CLAIM, generation=2**63 - 1), "owner": "o", "expires_at": 1.0},
+        "claim_job",
+        {"job": msgspec.structs.replace(CLAIM, generation=2**63 - 1), "owner": "o", "lifetime": 1.0},
     ),
     "a size of more than 64 bits": added(bytes_done=2**64),
     "a location of more than 64 bits": (
         "begin_location_removal",
-        {"image_id": STORED, "location_ids": [2**64], "lease": CLAIM},
+        {"job": CLAIM, "lifetime": 1.0, "location_id": 2**64},
     ),
-    "a time that is no number": ("expired_leases", {"now": NAN}),
-    "an end that never comes": ("renew_leases", {"owner": "o", "lease_ids": ["1"], "expires_at": INFINITE}),
+    "a time that is no number": ("claim_job", {"job": CLAIM, "owner": "o", "lifetime": NAN}),
+    "an end that never comes": ("renew_jobs", {"owner": "o", "claims": [Claim("1", 1)], "lifetime": INFINITE}),
+    "a pause that never ends": ("save_job", {"job": job(), "change": JobChange(pause=INFINITE)}),
     "a time with a zone": ("forget_jobs", {"ended_before": datetime(2026, 1, 1, tzinfo=UTC)}),
     "an allowance in units of nothing": (
         "extend_reservation",
         {
-            "lease": CLAIM,
+            "job": CLAIM,
             "allowance": Allowance(project_id="p", limit=1, unit=0),
             "needed": 1,
             "wished": 1,

@@ -36,7 +36,7 @@ from tests.support.wire import template
 
 
 class Held(SqlDatabase):
-    """A database whose ``get_job`` (read) and ``finish_delete`` (write) wait to be let go."""
+    """A database whose ``get_job`` (read) and ``delete_without_data`` (write) wait to be let go."""
 
     def __init__(self, path: Path) -> None:
         shutil.copyfile(template(), path)
@@ -54,9 +54,9 @@ class Held(SqlDatabase):
         self._hold()
         return super().get_job(job_id)
 
-    def finish_delete(self, image_id: str, lease: object) -> object:  # type: ignore[override]
+    def delete_without_data(self, image_id: str) -> object:  # type: ignore[override]
         self._hold()
-        return super().finish_delete(image_id, lease)  # type: ignore[arg-type]
+        return super().delete_without_data(image_id)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def test_a_write_whose_answer_is_lost_is_not_done_again(
 ) -> None:
     stored = image()
     client.create_image(stored)
-    error = lost(registry, database, lambda: client.finish_delete(stored.id, None))
+    error = lost(registry, database, lambda: client.delete_without_data(stored.id))
     assert isinstance(error, DatabaseUnavailable)
     assert str(error) == "The connection to the registry was broken. Whether the change was made is not known."
     assert database.times == 1
@@ -225,10 +225,10 @@ def test_a_write_whose_answer_is_lost_is_not_done_again(
 
 @pytest.mark.parametrize("write", [False, True])
 def test_a_call_ends_at_its_deadline(client: RegistryDatabase, registry: Registry, database: Held, write: bool) -> None:
-    client.count_leases()
+    client.count_jobs()
     client._options = msgspec.structs.replace(client._options, timeout=0.3)
     with pytest.raises(DatabaseUnavailable, match=r"^The registry did not answer in time"):
-        client.finish_delete(image().id, None) if write else client.get_job("none")
+        client.delete_without_data(image().id) if write else client.get_job("none")
     assert database.times == 1
     assert 0 < int(registry.requests[-1].headers["glimpse-deadline-ms"]) <= 300
     database.go_on.set()
@@ -261,7 +261,7 @@ def test_a_defect_of_the_server_is_no_error_for_users(place: Path, tmp_path: Pat
     with serving(place, broken) as registry, of(client_options(place), registry.address) as client:
         with pytest.raises(RegistryDefect):
             client.get_job("x")
-        assert client.count_leases() == {}
+        assert client.count_jobs() == {}
     broken.close()
 
 
@@ -269,7 +269,7 @@ def test_calls_carry_the_id_of_the_request_they_work_for(registry: Registry) -> 
     said: list[str | None] = ["req-1", None, "no\r\nheader: x", "ümlaut"]
     client = RegistryDatabase((registry.address,), client_options(registry.directory), request_id=lambda: said.pop(0))
     for _ in range(4):
-        client.count_leases()
+        client.count_jobs()
     client.close()
     ids = [request.headers.get("x-openstack-request-id") for request in registry.requests[1:]]
     assert ids == ["req-1", None, None, None]
@@ -332,7 +332,7 @@ def test_a_dead_server_is_left_alone_for_a_while(
             said = [record.getMessage() for record in caplog.records if record.name == pool.LOG.name]
             assert said == [f"The server {refusing.address} of the registry is left alone for now"]
         with pytest.raises(DatabaseUnavailable):
-            client.count_leases()
+            client.count_jobs()
         # before a call fails, everybody is tried
         assert refusing.times == 2
 
@@ -366,11 +366,11 @@ def test_a_server_that_has_too_much_to_do_is_passed_over(place: Path, database: 
         of(client_options(place), one.address, other.address) as client,
         ThreadPoolExecutor(1) as thread,
     ):
-        client.count_leases()
+        client.count_jobs()
         running = thread.submit(client.get_job, "none")
         assert database.entered.acquire(timeout=60)
         client.create_image(image())
-        assert (one.calls, other.calls) == (["count_leases", "get_job"], ["create_image"])
+        assert (one.calls, other.calls) == (["count_jobs", "get_job"], ["create_image"])
         database.go_on.set()
         assert isinstance(running.exception(60), NotFound)
 
@@ -395,7 +395,7 @@ def test_a_node_may_not_do_what_is_for_admins(registry: Registry) -> None:
     with of(client_options(registry.directory, "node"), registry.address) as node:
         with pytest.raises(RoleRefused):
             node.unload_namespaces()
-        assert node.count_leases() == {}
+        assert node.count_jobs() == {}
 
 
 @pytest.mark.parametrize("kind", ["expired", "self-signed", "other-ca"])
@@ -406,7 +406,7 @@ def test_a_certificate_that_the_registry_does_not_accept(registry: Registry, tmp
         of(with_pair(client_options(registry.directory), unwanted(own, kind)), registry.address) as client,
         pytest.raises(DatabaseUnavailable, match=r"^The registry does not accept the certificate of this node\.$"),
     ):
-        client.count_leases()
+        client.count_jobs()
 
 
 def test_a_certificate_without_a_role(registry: Registry, tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_a_certificate_without_a_role(registry: Registry, tmp_path: Path) -> Non
         of(with_pair(client_options(registry.directory), without_role(own)), registry.address) as client,
         pytest.raises(DatabaseUnavailable, match=r"^The certificate of this node has no role in the registry\.$"),
     ):
-        client.count_leases()
+        client.count_jobs()
 
 
 def test_a_registry_of_another_ca_gets_no_call(registry: Registry, tmp_path: Path) -> None:
@@ -577,6 +577,6 @@ def test_an_answer(place: Path, what: str, after_server_info: bool) -> None:
     server = Talking(place, [SERVER_INFO, NO_ANSWERS[what]] if after_server_info else [NO_ANSWERS[what]])
     try:
         with of(client_options(place, timeout=20.0), server.address) as client, pytest.raises(DatabaseUnavailable):
-            client.count_leases()
+            client.count_jobs()
     finally:
         server.close()

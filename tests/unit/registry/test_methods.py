@@ -125,8 +125,8 @@ def test_what_removes_for_good_is_for_admins() -> None:
 def test_compare_and_set_is_never_run_again() -> None:
     """A second claim would find the first one and say that somebody else has it."""
     again = {name for name, method in METHODS.items() if method.kind is not Kind.WRITE}
-    assert not again & {"take_lease", "claim_job", "begin_upload", "begin_delete", "add_job", "save_job"}
-    assert {"get_image", "list_images", "renew_leases", "renew_jobs"} <= again
+    assert not again & {"claim_job", "begin_upload", "begin_deletion", "add_job", "save_job"}
+    assert {"get_image", "list_images", "renew_jobs"} <= again
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -188,14 +188,15 @@ def decoded(name: str, *given: Any, **named: Any) -> dict[str, Any]:
 
 
 def test_arguments_that_are_not_given_have_their_defaults() -> None:
-    assert decoded("expired_leases", 1.0) == {"now": 1.0, "limit": 100}
+    found = decoded("due_jobs", ("t",), limit=1)
+    assert found == {"types": ["t"], "stores": (), "limit": 1, "without_owners": ()}
     assert decoded("export_namespaces") == {"names": ()}
-    assert decoded("finish_delete", "i", None) == {"image_id": "i", "lease": None}
+    assert decoded("get_any_image", "i") == {"image_id": "i"}
 
 
 def test_views_of_dictionaries_are_collections() -> None:
-    assert decoded("due_jobs", {"a": 1, "b": 2}.keys(), 0.0, limit=1)["types"] == ["a", "b"]
-    assert set(decoded("due_jobs", frozenset("ab"), 0.0, limit=1)["types"]) == {"a", "b"}
+    assert decoded("due_jobs", {"a": 1, "b": 2}.keys(), limit=1)["types"] == ["a", "b"]
+    assert set(decoded("due_jobs", frozenset("ab"), limit=1)["types"]) == {"a", "b"}
 
 
 def test_times_within_anything_stay_times() -> None:
@@ -299,7 +300,7 @@ def test_what_is_nested_too_deeply_is_invalid(encode: Callable[[Any], bytes]) ->
 
 
 def test_infinity_is_carried() -> None:
-    assert decoded("renew_leases", "o", [], math.inf)["expires_at"] == math.inf
+    assert decoded("renew_jobs", "o", [], math.inf)["lifetime"] == math.inf
 
 
 def test_an_image_of_common_size_is_decoded_in_one_step() -> None:

@@ -84,7 +84,7 @@ def test_what_a_method_returns_and_raises_comes_back_as_it_is(registry: Asgi) ->
 
 
 def test_a_client_without_a_role_may_call_nothing(registry: Asgi) -> None:
-    for verb, path in (("POST", "/v2/count_leases"), ("GET", wire.SERVER_INFO), ("POST", "/v2/no_such_method")):
+    for verb, path in (("POST", "/v2/count_jobs"), ("GET", wire.SERVER_INFO), ("POST", "/v2/no_such_method")):
         answer = registry.request(verb, path, client=NOBODY)
         assert answer.status == 403
         assert isinstance(answer.error, RoleRefused)
@@ -123,7 +123,7 @@ def test_what_does_not_exist_is_an_unknown_method(registry: Asgi, verb: str, pat
 
 @pytest.mark.parametrize("version", [None, "", "2", "2.x", "1.1", "0.0", "2.2", "2.0.0", "99999.0", "\xb2.0"])
 def test_a_version_that_is_too_far_away_is_refused(registry: Asgi, version: str | None) -> None:
-    answer = registry.post("count_leases", headers={} if version is None else {wire.VERSION_HEADER: version})
+    answer = registry.post("count_jobs", headers={} if version is None else {wire.VERSION_HEADER: version})
     assert answer.status == 426
     assert isinstance(answer.error, VersionRefused)
 
@@ -143,12 +143,12 @@ def test_a_node_of_version_1_is_refused_with_what_to_do(registry: Asgi, verb: st
 
 def test_one_minor_version_more_is_understood(registry: Asgi) -> None:
     newer = wire.Version(wire.VERSION.major, wire.VERSION.minor + 1)
-    assert registry.post("count_leases", headers={wire.VERSION_HEADER: str(newer)}).status == 200
+    assert registry.post("count_jobs", headers={wire.VERSION_HEADER: str(newer)}).status == 200
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "soon", "1e3", "9999999999", "\xb2"])
 def test_a_deadline_that_is_none_is_refused(registry: Asgi, text: str) -> None:
-    answer = registry.post("count_leases", headers={**VERSIONED, wire.DEADLINE_HEADER: text})
+    answer = registry.post("count_jobs", headers={**VERSIONED, wire.DEADLINE_HEADER: text})
     assert isinstance(answer.error, Invalid)
 
 
@@ -172,8 +172,8 @@ def test_a_call_whose_deadline_has_passed_is_not_begun(registry: Asgi, file: Pat
         ("get_image", msgspec.msgpack.encode({"image_id": "7", "viewer": "me"})),
         ("get_image", msgspec.msgpack.encode([1, 2])),
         ("create_image", msgspec.msgpack.encode({"image": {}})),
-        ("count_leases", b"\x80\x80"),
-        ("count_leases", b"\x91" * 100_000),
+        ("count_jobs", b"\x80\x80"),
+        ("count_jobs", b"\x91" * 100_000),
         ("list_images", msgspec.msgpack.encode({"query": {"limit": "many"}, "viewer": {"project_id": None}})),
     ],
 )
@@ -184,22 +184,22 @@ def test_arguments_that_are_wrong_are_a_typed_error(registry: Asgi, name: str, b
 
 
 def test_an_argument_that_does_not_exist_here_means_a_newer_client(registry: Asgi) -> None:
-    answer = registry.post("count_leases", msgspec.msgpack.encode({"purpose": "upload"}))
+    answer = registry.post("count_jobs", msgspec.msgpack.encode({"purpose": "upload"}))
     assert isinstance(answer.error, UnknownMethod)
 
 
 def test_a_body_that_is_too_large_is_dropped_and_refused(registry: Asgi) -> None:
     part = bytes(1 << 20)
     count = wire.MAX_BODY // len(part)
-    assert registry.request("POST", "/v2/count_leases", [part] * (count + 1)).status == 422
-    answer = registry.request("POST", "/v2/count_leases", iter(lambda: part, None))
+    assert registry.request("POST", "/v2/count_jobs", [part] * (count + 1)).status == 422
+    answer = registry.request("POST", "/v2/count_jobs", iter(lambda: part, None))
     assert isinstance(answer.error, LimitExceeded)
     assert str(wire.MAX_BODY) in str(answer.error)
 
 
 def test_a_body_that_stops_is_given_up_and_its_connection_too(database: SqlDatabase) -> None:
     with registry_on(database, body_timeout=0.05) as registry:
-        answer = registry.loop.run_until_complete(registry.asked("POST", "/v2/count_leases", b"\x80", hangs=True))
+        answer = registry.loop.run_until_complete(registry.asked("POST", "/v2/count_jobs", b"\x80", hangs=True))
     assert isinstance(answer.error, BodyTimeout)
     assert answer.headers["connection"] == "close"
 
@@ -268,12 +268,12 @@ def test_a_defect_is_logged_and_says_nothing_to_the_client(
         _ = answer.error
     assert b"long ago" not in answer.body
     assert "Unexpected failure of get_image" in caplog.text
-    assert registry.post("count_leases").status == 200
+    assert registry.post("count_jobs").status == 200
 
 
 def test_a_client_that_may_not_go_on_is_told_to_connect_again(database: SqlDatabase) -> None:
     with registry_on(database, refusal=lambda client: f"Not {client.name}.") as registry:
-        answer = registry.post("count_leases")
+        answer = registry.post("count_jobs")
     assert answer.status == 503
     assert isinstance(answer.error, NotProcessed)
     assert str(answer.error) == "Not node."
@@ -300,13 +300,13 @@ def test_the_health_check_asks_for_nothing_but_a_certificate(registry: Asgi, ver
 def test_each_call_leaves_a_line_with_its_outcome(registry: Asgi, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "glimpse.access")
     named = {**VERSIONED, wire.REQUEST_ID_HEADER: "req-0815"}
-    registry.post("count_leases", headers=named)
+    registry.post("count_jobs", headers=named)
     body = METHODS["get_image"].encode_arguments({"image_id": image().id, "viewer": ADMIN})
     registry.post("get_image", body)
     registry.post("no_such_method", headers={**VERSIONED, wire.REQUEST_ID_HEADER: "forged\nline"})
     registry.request("POST", "/v2/get_image", b"", cut=True)
     first, second, third, fourth = caplog.records
-    assert first.getMessage().startswith("192.0.2.7 node count_leases ok in 1 out 1 ")
+    assert first.getMessage().startswith("192.0.2.7 node count_jobs ok in 1 out 1 ")
     assert first.caller.request_id == "req-0815"
     assert (second.method, second.outcome, second.bytes_in) == ("get_image", "NotFound", len(body))
     assert (third.method, third.outcome) == ("other", "UnknownMethod")
@@ -318,13 +318,13 @@ def test_calls_count_as_requests(database: SqlDatabase) -> None:
     recorder = ProcessMetrics(CollectorRegistry())
     try:
         with registry_on(database, recorder=recorder) as registry:
-            registry.post("count_leases")
+            registry.post("count_jobs")
             registry.post("no_such_method")
             registry.request("GET", wire.SERVER_INFO)
             registry.request("GET", "/healthcheck")
         recorder.flush()
         for labels in (
-            {"method": "POST", "route": "/v2/count_leases", "status": "200"},
+            {"method": "POST", "route": "/v2/count_jobs", "status": "200"},
             {"method": "POST", "route": "/v2/other", "status": "404"},
             {"method": "GET", "route": "/v2/server_info", "status": "200"},
             {"method": "GET", "route": "/healthcheck", "status": "200"},

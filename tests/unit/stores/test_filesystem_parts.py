@@ -25,7 +25,7 @@ from glimpse.stores.filesystem.timed import TimedCalls
 from glimpse.stores.filesystem.writer import (
     create_marked,
     data_runs,
-    is_of_another,
+    is_of_attempt,
     publish_by_link,
     publish_by_rename,
 )
@@ -126,7 +126,7 @@ def test_a_published_file_has_its_final_name_only(tmp_path: Path, publish: Publi
     os.close(fd)
     assert os.listdir(tmp_path) == ["image"]
     assert (tmp_path / "image").read_bytes() == b"data"
-    assert is_of_another(f"{tmp_path}/image", "try1") is False
+    assert is_of_attempt(f"{tmp_path}/image", "try1") is not False
 
 
 def test_a_file_that_exists_is_not_replaced(tmp_path: Path, publish: Publish):

@@ -8,10 +8,11 @@ from typing import Self
 
 from sqlalchemy import Engine
 
-from glimpse.db.base_records import Lease, Viewer
-from glimpse.db.sql import deletion, images, leased_work, listing, reading, texts
+from glimpse.db.base_records import Viewer
+from glimpse.db.sql import images, listing, reading, texts
+from glimpse.db.sql.deletion import Deletion
+from glimpse.db.sql.job_rows import JobRows
 from glimpse.db.sql.jobs import Jobs
-from glimpse.db.sql.leased_work import LeasedWork
 from glimpse.db.sql.location_removal import LocationRemoval
 from glimpse.db.sql.location_repair import LocationRepair
 from glimpse.db.sql.membership import Membership
@@ -21,11 +22,11 @@ from glimpse.db.sql.reading import ImageReading
 from glimpse.db.sql.reservations import Reservations
 from glimpse.db.sql.retries import FALLBACK
 from glimpse.db.sql.transaction import read, write
+from glimpse.db.sql.uploads import Uploads
 from glimpse.db.sql.usage import ProjectUsage
 from glimpse.domain.allowance import ImageCeiling
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.listing import ListQuery
-from glimpse.domain.status import Status
 
 #: Operations that change nothing and answer requests that do not either: a replica may serve them.
 READS = (
@@ -37,7 +38,8 @@ READS = (
 
 class SqlDatabase(
     ImageReading,
-    LeasedWork,
+    Uploads,
+    Deletion,
     Membership,
     Jobs,
     LocationRemoval,
@@ -51,6 +53,7 @@ class SqlDatabase(
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._job_rows = JobRows()
         self._replica: SqlDatabase | None = None
 
     def read_from(self, replica: SqlDatabase) -> None:
@@ -85,25 +88,6 @@ class SqlDatabase(
         texts.require_change(change)
         reading.require_image_id(image_id)
         return write(self._engine, images.update_image, image_id, change)
-
-    def begin_delete(self, image_id: str, lease: Lease, *, from_status: Status) -> None:
-        """See the protocol: 1 statement."""
-        reading.require_image_id(image_id)
-        leased_work.require_lease(lease)
-        write(self._engine, deletion.begin_delete, image_id, lease, from_status)
-
-    def finish_delete(self, image_id: str, lease: Lease | None) -> datetime:
-        """See the protocol: at most 7 statements."""
-        reading.require_image_id(image_id)
-        return write(self._engine, deletion.finish_delete, image_id, lease)
-
-    def cancel_delete(self, lease: Lease) -> None:
-        """See the protocol: 1 statement."""
-        read(self._engine, leased_work.drop_held, lease)
-
-    def leased_image(self, lease: Lease) -> Image | None:
-        """See the protocol: 1 statement."""
-        return self.image_of_lease(lease.image_id)
 
     def close(self) -> None:
         """See the protocol."""

@@ -2,84 +2,117 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from glimpse.db.base_records import Lease
 from glimpse.db.sql.images import status_and_protection
-from glimpse.db.sql.leased_work import lease_row
-from glimpse.db.sql.locations import mark_all_deleted
+from glimpse.db.sql.job_rows import JobRows, require_job
+from glimpse.db.sql.jobs import INSERT_CLAIMED, end_claimed, insert_job
+from glimpse.db.sql.locations import active_locations, mark_all_deleted
 from glimpse.db.sql.members import drop_all_members
-from glimpse.db.sql.own_tables import leases
 from glimpse.db.sql.properties import drop_all_properties
+from glimpse.db.sql.reading import require_image_id
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.tags import drop_all_tags
-from glimpse.db.sql.transaction import stamp
+from glimpse.db.sql.transaction import stamp, write
+from glimpse.domain.image import Location
+from glimpse.domain.job import Job, JobChange
+from glimpse.domain.job_kinds import DELETION_KEY
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict
+from glimpse.errors import Conflict, no_such_image
 
 _ID = sa.bindparam("image_id", type_=sa.String())
 _LIVE = sa.and_(images.c.id == _ID, is_live(images))
 _MOMENT = sa.bindparam("moment", type_=sa.DateTime())
 
-# One statement, so that the image is still as it was when the lease appears.
-_LEASE_COLUMNS = [column for column in leases.c if column.name not in {"project_id", "reserved_bytes"}]
-_RECORD_LEASE: Any = (
-    sa.insert(leases)
-    .from_select(
-        [column.name for column in _LEASE_COLUMNS],
-        sa.select(
-            *(
-                images.c.id if column.name == "image_id" else sa.bindparam(f"lease_{column.name}", type_=column.type)
-                for column in _LEASE_COLUMNS
-            )
-        ).where(
-            _LIVE,
-            images.c.protected == sa.false(),
-            images.c.status == sa.bindparam("from_status", type_=sa.String()),
-        ),
-    )
-    .execution_options(preserve_rowcount=True)
-)
-_DROP_LEASE = sa.delete(leases).where(leases.c.id == sa.bindparam("lease_id"))
-
+_LOCK = sa.select(images.c.status, images.c.protected).where(_LIVE).with_for_update()
 _MARK = sa.update(images).where(_LIVE).values(status="deleted", deleted=True, deleted_at=_MOMENT, updated_at=_MOMENT)
 _MARK_UNPROTECTED = _MARK.where(images.c.protected == sa.false())
 
 
-def begin_delete(connection: Connection, image_id: str, lease: Lease, from_status: Status) -> None:
-    """See :meth:`glimpse.db.base.Database.begin_delete`."""
-    parameters: dict[str, Any] = {f"lease_{name}": value for name, value in lease_row(lease, stamp(connection)).items()}
-    del parameters["lease_image_id"]
-    parameters |= {"image_id": image_id, "from_status": from_status.value}
+def begin_deletion(
+    connection: Connection, rows: JobRows, job: Job, lifetime: float, from_status: Status
+) -> list[Location]:
+    """See :meth:`glimpse.db.base.Database.begin_deletion`."""
+    image_id = job.image_id or ""
+    # whoever adds a location locks this row, and looks for the job afterwards
+    found = connection.execute(_LOCK, {"image_id": image_id}).first()
+    if found is None:
+        raise no_such_image(image_id)
+    status, protected = found
+    if protected:
+        raise Conflict("The image is protected.")
+    if status != from_status:
+        raise Conflict(f"The image is {status}, not {from_status}.")
+    row = {**rows.row(job, stamp(connection)), "unique_key": DELETION_KEY % image_id, "seconds": lifetime}
     try:
-        found = connection.execute(_RECORD_LEASE, parameters).rowcount
+        connection.execute(INSERT_CLAIMED, row)
     except IntegrityError as error:
         raise Conflict("The image is being deleted already.") from error
-    if not found:
-        status, protected = status_and_protection(connection, image_id)
-        raise Conflict("The image is protected." if protected else f"The image is {status}, not {from_status}.")
+    return active_locations(connection, image_id)
 
 
-def finish_delete(connection: Connection, image_id: str, lease: Lease | None) -> datetime:
-    """See :meth:`glimpse.db.base.Database.finish_delete`."""
+def finish_deletion(
+    connection: Connection, rows: JobRows, job: Job, removals: Sequence[Job], change: JobChange | None
+) -> datetime:
+    """See :meth:`glimpse.db.base.Database.finish_deletion`."""
     moment = stamp(connection)
-    statement = _MARK_UNPROTECTED if lease is None else _MARK
-    if not connection.execute(statement, {"image_id": image_id, "moment": moment}).rowcount:
+    image_id = job.image_id or ""
+    if not connection.execute(_MARK, {"image_id": image_id, "moment": moment}).rowcount:
+        raise no_such_image(image_id)
+    end_claimed(connection, job, change, moment)
+    mark_all_deleted(connection, image_id, moment)
+    _drop_children(connection, image_id, moment)
+    for removal in removals:
+        insert_job(connection, rows.row(removal, moment))
+    return moment
+
+
+def delete_without_data(connection: Connection, image_id: str) -> datetime:
+    """See :meth:`glimpse.db.base.Database.delete_without_data`."""
+    moment = stamp(connection)
+    if not connection.execute(_MARK_UNPROTECTED, {"image_id": image_id, "moment": moment}).rowcount:
         status_and_protection(connection, image_id)
         raise Conflict("The image is protected.")
     # Asked for once the row is locked: in a condition of the statement above, PostgreSQL would not see the location
     # of an upload that ended while it waited for the lock.
-    if mark_all_deleted(connection, image_id, moment) and lease is None:
+    if mark_all_deleted(connection, image_id, moment):
         raise Conflict("The image has data by now.")
+    _drop_children(connection, image_id, moment)
+    return moment
+
+
+def _drop_children(connection: Connection, image_id: str, moment: datetime) -> None:
     drop_all_properties(connection, image_id, moment)
     drop_all_tags(connection, image_id, moment)
     drop_all_members(connection, image_id, moment)
-    if lease is not None:
-        connection.execute(_DROP_LEASE, {"lease_id": lease.id})
-    return moment
+
+
+class Deletion:
+    """The part of the database that deletes images."""
+
+    _engine: Engine
+    _job_rows: JobRows
+
+    def begin_deletion(self, job: Job, lifetime: float, *, from_status: Status) -> list[Location]:
+        """See the protocol: 3 statements."""
+        require_image_id(job.image_id or "")
+        require_job(job)
+        return write(self._engine, begin_deletion, self._job_rows, job, lifetime, from_status)
+
+    def finish_deletion(self, job: Job, removals: Sequence[Job] = (), change: JobChange | None = None) -> datetime:
+        """See the protocol: at most 7 statements, and 1 for each of ``removals``."""
+        require_image_id(job.image_id or "")
+        for removal in removals:
+            require_job(removal)
+        return write(self._engine, finish_deletion, self._job_rows, job, removals, change)
+
+    def delete_without_data(self, image_id: str) -> datetime:
+        """See the protocol: at most 6 statements."""
+        require_image_id(image_id)
+        return write(self._engine, delete_without_data, image_id)

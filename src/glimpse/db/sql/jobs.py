@@ -1,4 +1,4 @@
-"""Rows of ``glimpse_jobs``; see ``db/base_jobs.py``. Objects are JSON in ASCII, which every database takes."""
+"""Jobs: added, claimed, renewed, saved and listed; see ``db/base_jobs.py``."""
 
 from __future__ import annotations
 
@@ -8,74 +8,70 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
+from glimpse.db.sql.clock import PRESENT
+from glimpse.db.sql.column_types import Seconds
 from glimpse.db.sql.exact_comparison import equals, is_one_of
 from glimpse.db.sql.images import update_image
+from glimpse.db.sql.job_rows import JOB_COLUMNS, JobRows, joined, require_job, require_stores
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.reading import require_image_id
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.texts import UNSTORABLE, require_change, require_short, require_storable
 from glimpse.db.sql.transaction import read, stamp, write
 from glimpse.domain.image import ImageChange
-from glimpse.domain.job import ENDED, Job, JobChange, JobQuery, JobStatus
+from glimpse.domain.job import ENDED, LEASE_LOST, Claim, Job, JobChange, JobQuery, JobStatus, Renewed
 from glimpse.errors import Duplicate, LeaseLost, MarkerUnknown, NotFound
 
 _COLUMNS = jobs.c
-_JSON = frozenset({"input", "result", "steps"})
-_LENGTHS = {"id": 36, "type": 30, "owner": 255, "user_id": 64, "request_id": 64, "image_id": 36, "unique_key": 100}
 
+#: Seconds that a claim or a pause lasts from now on.
+SECONDS: Any = sa.bindparam("seconds", type_=Seconds)
+_LATER = PRESENT + SECONDS
 _ID = _COLUMNS.id == sa.bindparam("job_id", type_=sa.String())
-_UNFINISHED = _COLUMNS.due_at.is_not(None)
-#: This very claim, as long as nobody took the job over; parameters of :func:`_claimed`.
-_CLAIMED = sa.and_(
+_MOMENT: Any = sa.bindparam("moment", type_=sa.DateTime())
+_HOLDER: Any = sa.bindparam("holder", type_=sa.String())
+_RUNNING = _COLUMNS.status == sa.literal_column("'running'", sa.String())
+#: This very run, as long as nobody took the job over; parameters of :func:`claimed`.
+CLAIMED = sa.and_(
     _ID,
-    equals(_COLUMNS.claimed_by, sa.bindparam("holder", type_=sa.String())),
+    equals(_COLUMNS.claimed_by, _HOLDER),
     _COLUMNS.generation == sa.bindparam("of_generation", type_=sa.Integer()),
-    _COLUMNS.status == JobStatus.RUNNING.value,
+    _RUNNING,
 )
 
-_INSERT = sa.insert(jobs)
-_GET = sa.select(jobs).where(_ID)
-_DUE = (
-    sa.select(jobs)
-    .where(_COLUMNS.due_at <= sa.bindparam("now"), _COLUMNS.type.in_(sa.bindparam("types", expanding=True)))
-    .order_by(_COLUMNS.due_at, _COLUMNS.id)
-    .limit(sa.bindparam("at_most", type_=sa.Integer()))
-)
-_DUE_OF_OTHERS = _DUE.where(
-    sa.or_(
-        _COLUMNS.owner.is_(None),
-        sa.not_(is_one_of(_COLUMNS.owner, sa.bindparam("without_owners", type_=sa.String(), expanding=True))),
-    )
-)
+_INSERT = sa.insert(jobs).values({"due_at": PRESENT})
+#: For rows of jobs that are born claimed.
+INSERT_CLAIMED = sa.insert(jobs).values({"due_at": _LATER})
+#: Removes the row of a run that has ended well.
+DROP_CLAIMED = sa.delete(jobs).where(CLAIMED)
+_GET = sa.select(*JOB_COLUMNS).where(_ID)
+_GET_CLAIMED = sa.select(*JOB_COLUMNS).where(CLAIMED)
 _CLAIM = (
     sa.update(jobs)
-    .where(
-        _ID,
-        _COLUMNS.generation == sa.bindparam("of_generation", type_=sa.Integer()),
-        _COLUMNS.due_at == sa.bindparam("was_due"),
-    )
+    .where(_ID, _COLUMNS.generation == sa.bindparam("of_generation", type_=sa.Integer()), _COLUMNS.due_at <= PRESENT)
     .values(
         status=JobStatus.RUNNING.value,
         claimed_by=sa.bindparam("new_holder", type_=sa.String()),
-        due_at=sa.bindparam("until"),
+        due_at=_LATER,
         generation=_COLUMNS.generation + 1,
         attempt=_COLUMNS.attempt + 1,
-        updated_at=sa.bindparam("moment", type_=sa.DateTime()),
+        updated_at=_MOMENT,
     )
 )
+# the ids once more, because MariaDB uses no index for pairs
 _HELD = sa.and_(
     _COLUMNS.id.in_(sa.bindparam("ids", expanding=True)),
-    equals(_COLUMNS.claimed_by, sa.bindparam("holder", type_=sa.String())),
-    _COLUMNS.status == JobStatus.RUNNING.value,
+    sa.tuple_(_COLUMNS.id, _COLUMNS.generation).in_(sa.bindparam("claims", expanding=True)),
+    equals(_COLUMNS.claimed_by, _HOLDER),
+    _RUNNING,
 )
-_RENEW = sa.update(jobs).where(_HELD).values(due_at=sa.bindparam("until"))
+_RENEW = sa.update(jobs).where(_HELD).values(due_at=_LATER)
 _SIGNALS = (
-    sa.select(_COLUMNS.id, _COLUMNS.cancel_requested, images.c.deleted)
+    sa.select(_COLUMNS.id, _COLUMNS.generation, _COLUMNS.cancel_requested, images.c.deleted)
     .select_from(jobs.outerjoin(images, images.c.id == _COLUMNS.image_id))
     .where(_HELD)
 )
@@ -87,31 +83,22 @@ _CANCEL_PENDING = (
         cancel_requested=True,
         due_at=sa.null(),
         unique_key=sa.null(),
-        ended_at=sa.bindparam("moment", type_=sa.DateTime()),
-        updated_at=sa.bindparam("moment", type_=sa.DateTime()),
+        ended_at=_MOMENT,
+        updated_at=_MOMENT,
     )
 )
-_ASK_TO_STOP = sa.update(jobs).where(_ID, _UNFINISHED).values(cancel_requested=True)
+_ASK_TO_STOP = sa.update(jobs).where(_ID, _COLUMNS.due_at.is_not(None)).values(cancel_requested=True)
 _FORGET = sa.delete(jobs).where(_COLUMNS.ended_at < sa.bindparam("before", type_=sa.DateTime()))
+_COUNT = (
+    sa.select(_COLUMNS.type, _COLUMNS.status, sa.func.count())
+    # a range, so that an index over it is used
+    .where(_COLUMNS.due_at >= 0.0)
+    .group_by(_COLUMNS.type, _COLUMNS.status)
+)
 
 
-def _row(job: Job, moment: datetime) -> dict[str, Any]:
-    row = msgspec.structs.asdict(job)
-    for name in _JSON:
-        row[name] = None if row[name] is None else json.dumps(row[name])
-    return {**row, "status": job.status.value, "created_at": moment, "updated_at": moment}
-
-
-def _job(row: Any) -> Job:
-    fields: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name begins like that
-    for name in _JSON:
-        if fields[name] is not None:
-            fields[name] = msgspec.json.decode(fields[name])
-    fields["status"] = JobStatus(fields["status"])
-    return Job(**fields)
-
-
-def _claimed(job: Job) -> dict[str, Any]:
+def claimed(job: Job) -> dict[str, Any]:
+    """Parameters of :data:`CLAIMED`."""
     return {"job_id": job.id, "holder": job.claimed_by, "of_generation": job.generation}
 
 
@@ -120,91 +107,130 @@ def no_such_job(job_id: str) -> NotFound:
     return NotFound(f"There is no job {job_id}.")
 
 
-def require_job(job: Job) -> None:
-    """Check the texts of a new job; those in its objects are stored as ASCII.
+def insert_job(connection: Connection, row: dict[str, Any]) -> None:
+    """Insert the row of a pending job.
 
-    :raises Invalid: one does not fit its column.
+    :raises Duplicate: an unfinished job has the same unique key.
     """
-    for name, longest in _LENGTHS.items():
-        text: str | None = getattr(job, name)
-        require_storable((text,))
-        require_short(text, longest, f"The {name} of a job")
-
-
-def add_job(connection: Connection, job: Job, change: ImageChange | None) -> datetime:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.add_job`."""
-    moment = stamp(connection)
     try:
-        connection.execute(_INSERT, _row(job, moment))
+        connection.execute(_INSERT, row)
     except IntegrityError as error:
         raise Duplicate("An operation of this kind is under way already.") from error
+
+
+def add_job(connection: Connection, rows: JobRows, job: Job, change: ImageChange | None) -> datetime:
+    """See :meth:`glimpse.db.base_jobs.JobDatabase.add_job`."""
+    moment = stamp(connection)
+    insert_job(connection, rows.row(job, moment))
     if change is not None and job.image_id is not None:
         return update_image(connection, job.image_id, change)
     return moment
 
 
+@lru_cache(maxsize=64)
+def _due(stores: tuple[str, ...], *, without_owners: bool) -> Any:
+    """Jobs that are due; those that need other than ``stores`` only if they are to be cancelled."""
+    unknown: Any = _COLUMNS.stores
+    for name in stores:
+        unknown = sa.func.replace(unknown, f",{name},", "")
+    possible = sa.or_(_COLUMNS.stores.is_(None), unknown == "", _COLUMNS.cancel_requested == sa.true())
+    types: sa.BindParameter[Any] = sa.bindparam("types", expanding=True)
+    statement = (
+        sa.select(*JOB_COLUMNS)
+        .where(_COLUMNS.due_at <= PRESENT, _COLUMNS.type.in_(types), possible)
+        .order_by(_COLUMNS.due_at, _COLUMNS.id)
+        .limit(sa.bindparam("at_most", type_=sa.Integer()))
+    )
+    if not without_owners:
+        return statement
+    others = sa.bindparam("without_owners", type_=sa.String(), expanding=True)
+    return statement.where(sa.or_(_COLUMNS.owner.is_(None), sa.not_(is_one_of(_COLUMNS.owner, others))))
+
+
 def due_jobs(
-    connection: Connection, types: Collection[str], now: float, limit: int, without_owners: Collection[str]
+    connection: Connection,
+    rows: JobRows,
+    types: Collection[str],
+    stores: Collection[str],
+    limit: int,
+    without_owners: Collection[str],
 ) -> list[Job]:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.due_jobs`."""
-    parameters: dict[str, Any] = {"types": sorted(types), "now": now, "at_most": limit}
-    statement = _DUE
+    parameters: dict[str, Any] = {"types": sorted(types), "at_most": limit}
     if without_owners:
-        statement = _DUE_OF_OTHERS
         parameters["without_owners"] = sorted(without_owners)
-    return [_job(row) for row in connection.execute(statement, parameters)]
+    statement = _due(tuple(sorted(stores)), without_owners=bool(without_owners))
+    return [rows.job(row) for row in connection.execute(statement, parameters)]
 
 
-def claim_job(connection: Connection, job: Job, owner: str, expires_at: float) -> Job | None:
+def claim_job(connection: Connection, rows: JobRows, job: Job, owner: str, lifetime: float) -> Job | None:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.claim_job`."""
-    moment = stamp(connection)
     parameters = {
         "job_id": job.id,
         "of_generation": job.generation,
-        "was_due": job.due_at,
         "new_holder": owner,
-        "until": expires_at,
-        "moment": moment,
+        "seconds": lifetime,
+        "moment": stamp(connection),
     }
     if connection.execute(_CLAIM, parameters).rowcount != 1:
         return None
-    return msgspec.structs.replace(
-        job,
-        status=JobStatus.RUNNING,
-        claimed_by=owner,
-        due_at=expires_at,
-        generation=job.generation + 1,
-        attempt=job.attempt + 1,
-        updated_at=moment,
-    )
+    # read now: its holder until now may have saved a step since ``job`` was read
+    run = {"job_id": job.id, "holder": owner, "of_generation": job.generation + 1}
+    row = connection.execute(_GET_CLAIMED, run).first()
+    return None if row is None else rows.job(row)
 
 
-def renew_jobs(connection: Connection, owner: str, ids: Sequence[str], expires_at: float) -> dict[str, bool]:
+def renew_jobs(connection: Connection, owner: str, claims: Sequence[Claim], lifetime: float) -> list[Renewed]:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.renew_jobs`."""
-    parameters = {"ids": list(ids), "holder": owner}
-    connection.execute(_RENEW, {**parameters, "until": expires_at})
-    return {
-        job_id: bool(cancelled or image_deleted)
-        for job_id, cancelled, image_deleted in connection.execute(_SIGNALS, parameters)
+    parameters = {
+        "ids": [claim.job_id for claim in claims],
+        "claims": [(claim.job_id, claim.generation) for claim in claims],
+        "holder": owner,
     }
+    connection.execute(_RENEW, {**parameters, "seconds": lifetime})
+    return [
+        Renewed(job_id=job_id, generation=generation, cancelled=bool(cancelled), image_deleted=bool(deleted))
+        for job_id, generation, cancelled, deleted in connection.execute(_SIGNALS, parameters)
+    ]
 
 
 @lru_cache(maxsize=128)
-def _save(columns: tuple[str, ...]) -> Any:
-    return (
-        sa.update(jobs)
-        .where(_CLAIMED)
-        .values({name: sa.bindparam(f"new_{name}", type_=_COLUMNS[name].type) for name in columns})
-    )
+def _save(columns: tuple[str, ...], *, pauses: bool) -> Any:
+    values: dict[str, Any] = {name: sa.bindparam(f"new_{name}", type_=_COLUMNS[name].type) for name in columns}
+    if pauses:
+        values["due_at"] = _LATER
+    return sa.update(jobs).where(CLAIMED).values(values)
+
+
+def save_claimed(connection: Connection, job: Job, change: JobChange, moment: datetime) -> None:
+    """Change the row of a run.
+
+    :raises LeaseLost: it is another run's.
+    """
+    columns = _changed_columns(job, change, moment)
+    pauses = change.status is JobStatus.PENDING
+    parameters = {**claimed(job), **{f"new_{name}": value for name, value in columns.items()}}
+    if pauses:
+        parameters["seconds"] = change.pause
+    if connection.execute(_save(tuple(columns), pauses=pauses), parameters).rowcount != 1:
+        raise LeaseLost(LEASE_LOST)
+
+
+def end_claimed(connection: Connection, job: Job, change: JobChange | None, moment: datetime) -> None:
+    """Remove the row of a run, or end it by ``change``.
+
+    :raises LeaseLost: it is another run's.
+    """
+    if change is not None:
+        save_claimed(connection, job, change, moment)
+    elif connection.execute(DROP_CLAIMED, claimed(job)).rowcount != 1:
+        raise LeaseLost(LEASE_LOST)
 
 
 def save_job(connection: Connection, job: Job, change: JobChange, image_change: ImageChange | None) -> datetime:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.save_job`."""
     moment = stamp(connection)
-    columns = _changed_columns(job, change, moment)
-    parameters = {**_claimed(job), **{f"new_{name}": value for name, value in columns.items()}}
-    if connection.execute(_save(tuple(columns)), parameters).rowcount != 1:
-        raise LeaseLost("Another process took the job over, or it was ended.")
+    save_claimed(connection, job, change, moment)
     if image_change is not None and job.image_id is not None:
         update_image(connection, job.image_id, image_change)
     return moment
@@ -222,43 +248,55 @@ def _changed_columns(job: Job, change: JobChange, moment: datetime) -> dict[str,
         columns["result"] = json.dumps(change.result)
     if change.step is not None:
         columns["steps"] = json.dumps({**job.steps, change.step[0]: change.step[1]})
+    if change.stores is not None:
+        columns["stores"] = joined(change.stores)
     if change.status is not None:
-        columns |= {"status": change.status.value, "claimed_by": None, "due_at": change.due_at}
+        columns |= {"status": change.status.value, "claimed_by": None}
         if change.status in ENDED:
-            columns |= {"due_at": None, "unique_key": None, "ended_at": moment}
+            columns |= {"due_at": None, "unique_key": None, "ended_at": moment, "reserved_bytes": None}
     return columns
 
 
-def cancel_job(connection: Connection, job_id: str) -> Job:
+def cancel_job(connection: Connection, rows: JobRows, job_id: str) -> Job:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.cancel_job`."""
     parameters = {"job_id": job_id}
     if not connection.execute(_CANCEL_PENDING, {**parameters, "moment": stamp(connection)}).rowcount:
         connection.execute(_ASK_TO_STOP, parameters)
-    return get_job(connection, job_id)
+    return get_job(connection, rows, job_id)
 
 
-def get_job(connection: Connection, job_id: str) -> Job:
+def get_job(connection: Connection, rows: JobRows, job_id: str) -> Job:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.get_job`."""
     row = connection.execute(_GET, {"job_id": job_id}).first()
     if row is None:
         raise no_such_job(job_id)
-    return _job(row)
+    return rows.job(row)
 
 
-def list_jobs(connection: Connection, query: JobQuery) -> list[Job]:
+def list_jobs(connection: Connection, rows: JobRows, query: JobQuery) -> list[Job]:
     """See :meth:`glimpse.db.base_jobs.JobDatabase.list_jobs`."""
-    statement = sa.select(jobs).order_by(_COLUMNS.created_at.desc(), _COLUMNS.id.desc()).limit(query.limit)
-    for name in ("status", "type", "image_id", "owner"):
+    statement = sa.select(*JOB_COLUMNS).order_by(_COLUMNS.created_at.desc(), _COLUMNS.id.desc()).limit(query.limit)
+    for name in ("status", "image_id", "owner"):
         wanted = getattr(query, name)
         if wanted is not None:
             statement = statement.where(equals(_COLUMNS[name], str(wanted)))
+    if query.types is not None:
+        statement = statement.where(_COLUMNS.type.in_(query.types))
     if query.after is not None:
         last = connection.execute(_GET, {"job_id": query.after}).first()
         if last is None:
             raise MarkerUnknown(f"There is no job {query.after}.")
         older = sa.and_(_COLUMNS.created_at == last.created_at, _COLUMNS.id < last.id)
         statement = statement.where(sa.or_(_COLUMNS.created_at < last.created_at, older))
-    return [_job(row) for row in connection.execute(statement)]
+    return [rows.job(row) for row in connection.execute(statement)]
+
+
+def count_jobs(connection: Connection) -> dict[str, dict[str, int]]:
+    """See :meth:`glimpse.db.base_jobs.JobDatabase.count_jobs`."""
+    counts: dict[str, dict[str, int]] = {}
+    for kind, status, number in connection.execute(_COUNT):
+        counts.setdefault(kind, {})[status] = number
+    return counts
 
 
 def forget_jobs(connection: Connection, ended_before: datetime) -> int:
@@ -274,6 +312,7 @@ class Jobs:
     """The part of the database that is about jobs."""
 
     _engine: Engine
+    _job_rows: JobRows
 
     def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
         """See the protocol: 1 statement, and those of the change."""
@@ -281,24 +320,32 @@ class Jobs:
         if change is not None:
             require_image_id(job.image_id or "")
             require_change(change)
-        return write(self._engine, add_job, job, change)
+        return write(self._engine, add_job, self._job_rows, job, change)
 
     def due_jobs(
-        self, types: Collection[str], now: float, *, limit: int, without_owners: Collection[str] = ()
+        self,
+        types: Collection[str],
+        *,
+        limit: int,
+        stores: Collection[str] = (),
+        without_owners: Collection[str] = (),
     ) -> list[Job]:
         """See the protocol: 1 statement."""
-        return read(self._engine, due_jobs, types, now, limit, without_owners)
+        return read(self._engine, due_jobs, self._job_rows, types, stores, limit, without_owners)
 
-    def claim_job(self, job: Job, owner: str, expires_at: float) -> Job | None:
-        """See the protocol: 1 statement."""
-        return read(self._engine, claim_job, job, owner, expires_at)
+    def claim_job(self, job: Job, owner: str, lifetime: float) -> Job | None:
+        """See the protocol: 1 statement, 2 where the claim succeeds."""
+        require_storable((owner,))
+        require_short(owner, 255, "The name of a process")
+        return read(self._engine, claim_job, self._job_rows, job, owner, lifetime)
 
-    def renew_jobs(self, owner: str, job_ids: Sequence[str], expires_at: float) -> dict[str, bool]:
+    def renew_jobs(self, owner: str, claims: Sequence[Claim], lifetime: float) -> list[Renewed]:
         """See the protocol: 2 statements."""
-        return read(self._engine, renew_jobs, owner, job_ids, expires_at)
+        return read(self._engine, renew_jobs, owner, claims, lifetime)
 
     def save_job(self, job: Job, change: JobChange, image_change: ImageChange | None = None) -> datetime:
         """See the protocol: 1 statement, and those of the image's change."""
+        require_stores(change.stores or ())
         if image_change is not None:
             require_change(image_change)
         return write(self._engine, save_job, job, change, image_change)
@@ -307,17 +354,21 @@ class Jobs:
         """See the protocol: 2 or 3 statements."""
         if not _findable(job_id):
             raise no_such_job(job_id)
-        return write(self._engine, cancel_job, job_id)
+        return write(self._engine, cancel_job, self._job_rows, job_id)
 
     def get_job(self, job_id: str) -> Job:
         """See the protocol: 1 statement."""
         if not _findable(job_id):
             raise no_such_job(job_id)
-        return read(self._engine, get_job, job_id)
+        return read(self._engine, get_job, self._job_rows, job_id)
 
     def list_jobs(self, query: JobQuery) -> list[Job]:
         """See the protocol: 1 statement, 2 after a page."""
-        return read(self._engine, list_jobs, query)
+        return read(self._engine, list_jobs, self._job_rows, query)
+
+    def count_jobs(self) -> dict[str, dict[str, int]]:
+        """See the protocol: 1 statement."""
+        return read(self._engine, count_jobs)
 
     def forget_jobs(self, ended_before: datetime) -> int:
         """See the protocol: 1 statement."""

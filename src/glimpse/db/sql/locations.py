@@ -11,11 +11,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.row_state import is_live
-from glimpse.db.sql.tables import image_locations
+from glimpse.db.sql.tables import image_locations, images
 from glimpse.db.sql.texts import TEXT_BYTES, require_location
 from glimpse.db.sql.unverified_locations import change_marks, mark
 from glimpse.domain.image import ImageChange, Location
+from glimpse.domain.job_kinds import DELETION_KEY
 from glimpse.errors import Conflict, Invalid
 
 _OBJECT: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
@@ -24,6 +26,30 @@ _OBJECT: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, A
 INSERT_LOCATIONS = sa.insert(image_locations)
 #: What every new row has.
 NEW_LOCATION: dict[str, Any] = {"status": "active", "deleted_at": None, "deleted": False}
+#: Whether no job deletes the image; the parameter is its :data:`DELETION_KEY`.
+NOT_DELETING = ~sa.exists().where(jobs.c.unique_key == sa.bindparam("deletion", type_=sa.String()))
+_DELETION = sa.select(jobs.c.id).where(jobs.c.unique_key == sa.bindparam("deletion", type_=sa.String()))
+_MOMENT: Any = sa.bindparam("moment", type_=sa.DateTime())
+_UNLESS_DELETING: dict[str, Any] = {
+    "image_id": images.c.id,
+    "value": sa.bindparam("value", type_=image_locations.c.value.type),
+    "meta_data": sa.bindparam("meta_data", type_=image_locations.c.meta_data.type),
+    "status": sa.literal_column("'active'", sa.String()),
+    "deleted": sa.false(),
+    "created_at": _MOMENT,
+    "updated_at": _MOMENT,
+}
+#: One new row, unless the image is being deleted.
+INSERT_LOCATIONS_UNLESS_DELETING = (
+    sa.insert(image_locations)
+    .from_select(
+        list(_UNLESS_DELETING),
+        sa.select(*_UNLESS_DELETING.values()).where(
+            images.c.id == sa.bindparam("image_id", type_=sa.String()), NOT_DELETING
+        ),
+    )
+    .execution_options(preserve_rowcount=True)
+)
 _MARK_ALL_DELETED = (
     sa.update(image_locations)
     .where(image_locations.c.image_id == sa.bindparam("of_image"), is_live(image_locations))
@@ -88,6 +114,7 @@ _ACTIVE = sa.and_(
 #: Active locations of an image with one of several ids.
 ACTIVE_OF = sa.and_(_ACTIVE, _COLUMNS.id.in_(sa.bindparam("ids", expanding=True)))
 _FIND = sa.select(_COLUMNS.id).where(ACTIVE_OF)
+_FIND_ALL = sa.select(_COLUMNS.id, _COLUMNS.value, _COLUMNS.meta_data).where(_ACTIVE).order_by(_COLUMNS.id)
 _RELABEL = (
     sa.update(image_locations)
     .where(_ACTIVE, _COLUMNS.id == sa.bindparam("row_id"))
@@ -100,13 +127,30 @@ _DROP = (
 )
 
 
+def active_locations(connection: Connection, image_id: str) -> list[Location]:
+    """The active locations of an image, in the order of their rows."""
+    rows = connection.execute(_FIND_ALL, {"of_image": image_id})
+    return [Location(url=url, metadata=read_metadata(metadata), id=row_id) for row_id, url, metadata in rows]
+
+
+def require_not_deleting(connection: Connection, image_id: str) -> None:
+    """Refuse to give an image a location while it is being deleted; the row of the image is locked by now.
+
+    :raises Conflict: it is.
+    """
+    if connection.execute(_DELETION, {"deletion": DELETION_KEY % image_id}).first() is not None:
+        raise Conflict("The image is being deleted.")
+
+
 def change_locations(connection: Connection, image_id: str, change: ImageChange, moment: datetime) -> None:
     """The part of a change that is about locations; the row of the image is locked by now.
 
     That lock, which every change of locations takes, is why a look at the rows here cannot be outdated.
 
-    :raises Conflict: a location that the change names is not active any more.
+    :raises Conflict: a location that the change names is not active any more, or the image is being deleted.
     """
+    if change.add_locations:
+        require_not_deleting(connection, image_id)
     of_image = {"of_image": image_id, "moment": moment}
     gone = Conflict("A location of the image was removed meanwhile.")
     if change.if_location is not None:

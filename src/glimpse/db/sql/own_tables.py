@@ -19,27 +19,6 @@ glimpse_version = sa.Table(
     sa.PrimaryKeyConstraint("version_num", name="glimpse_version_pkc"),
 )
 
-#: One row for each :class:`glimpse.db.base.Lease`, with what its upload has reserved of the quota of a project.
-leases = sa.Table(
-    "glimpse_leases",
-    own_metadata,
-    sa.Column("id", sa.CHAR(32), primary_key=True),
-    sa.Column("image_id", sa.String(36), nullable=False),
-    sa.Column("purpose", sa.String(20), nullable=False),
-    sa.Column("owner", sa.String(255), nullable=False),
-    sa.Column("generation", sa.Integer(), nullable=False),
-    sa.Column("expires_at", Seconds, nullable=False),
-    sa.Column("store", sa.String(255)),
-    sa.Column("created_at", sa.DateTime(), nullable=False),
-    sa.Column("project_id", sa.String(255)),
-    sa.Column("reserved_bytes", BigInt),
-    sa.UniqueConstraint("image_id", "purpose", name="uq_glimpse_leases_image_id_purpose"),
-    sa.Index("ix_glimpse_leases_expires_at", "expires_at"),
-    sa.Index("ix_glimpse_leases_owner", "owner"),
-    sa.Index("ix_glimpse_leases_project_id", "project_id"),
-    **MYSQL_OPTIONS,
-)
-
 #: Projects that have reserved something: a row is locked while the sums of its project are looked at.
 projects = sa.Table(
     "glimpse_projects",
@@ -49,7 +28,8 @@ projects = sa.Table(
 )
 
 #: One row for each :class:`glimpse.domain.job.Job`. ``due_at`` is NULL once a job has ended, so an index over it
-#: holds nothing but work; ``unique_key`` is NULL then, too.
+#: holds nothing but work; ``unique_key`` is NULL then, too. ``stores`` has a comma before and after each name, NULL for
+#: no store. An upload reserves ``reserved_bytes`` of the quota of the project ``project_id``.
 jobs = sa.Table(
     "glimpse_jobs",
     own_metadata,
@@ -61,6 +41,7 @@ jobs = sa.Table(
     sa.Column("request_id", sa.String(64)),
     sa.Column("image_id", sa.String(36)),
     sa.Column("unique_key", sa.String(100)),
+    sa.Column("stores", LongText),
     sa.Column("input", LongText, nullable=False),
     sa.Column("result", LongText),
     sa.Column("message", LongText, nullable=False),
@@ -75,11 +56,14 @@ jobs = sa.Table(
     sa.Column("created_at", sa.DateTime(), nullable=False),
     sa.Column("updated_at", sa.DateTime(), nullable=False),
     sa.Column("ended_at", sa.DateTime()),
+    sa.Column("project_id", sa.String(255)),
+    sa.Column("reserved_bytes", BigInt),
     sa.UniqueConstraint("unique_key", name="uq_glimpse_jobs_unique_key"),
     sa.Index("ix_glimpse_jobs_due_at", "due_at"),
     sa.Index("ix_glimpse_jobs_image_id", "image_id"),
     sa.Index("ix_glimpse_jobs_created_at", "created_at"),
     sa.Index("ix_glimpse_jobs_ended_at", "ended_at"),
+    sa.Index("ix_glimpse_jobs_project_id", "project_id"),
     **MYSQL_OPTIONS,
 )
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE, PurgedBatch
-from glimpse.db.sql.own_tables import leases
+from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.row_state import is_marked
 from glimpse.db.sql.tables import (
     image_locations,
@@ -29,6 +29,7 @@ from glimpse.db.sql.tables import (
 )
 from glimpse.db.sql.transaction import read, write
 from glimpse.db.sql.unverified_locations import forget
+from glimpse.domain.job_kinds import IMAGE_DELETION, UPLOAD
 from glimpse.errors import Conflict, Invalid
 
 _BEFORE = sa.bindparam("before", type_=sa.DateTime())
@@ -53,7 +54,10 @@ def _of_child(table: sa.Table) -> sa.ColumnElement[bool]:
 
 def _of_image(emptied: Collection[str] = ()) -> sa.ColumnElement[bool]:
     """Images without children; those that a purge of the tables ``emptied`` removes do not count."""
-    blocked_by = [sa.exists().where(leases.c.image_id == images.c.id)]
+    working = sa.exists().where(
+        jobs.c.image_id == images.c.id, jobs.c.due_at.is_not(None), jobs.c.type.in_((UPLOAD, IMAGE_DELETION))
+    )
+    blocked_by = [working]
     for child in _CHILDREN:
         stays = [child.c.image_id == images.c.id]
         if child.name in emptied:

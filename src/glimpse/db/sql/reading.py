@@ -206,7 +206,7 @@ def get_image(connection: Connection, image_id: str, viewer: Viewer) -> Image:
 
 
 def get_any_image(connection: Connection, image_id: str) -> Image | None:
-    """An image as an admin sees it, also when it is deleted; what is deleted of its children is left out."""
+    """See :meth:`glimpse.db.base.Database.get_any_image`."""
     return _fetch(connection, _GET_ANY, image_id, None)
 
 
@@ -220,6 +220,6 @@ class ImageReading:
         require_image_id(image_id)
         return read(self._engine, get_image, image_id, viewer)
 
-    def image_of_lease(self, image_id: str) -> Image | None:
-        """An image as :func:`get_any_image` has it."""
+    def get_any_image(self, image_id: str) -> Image | None:
+        """See the protocol: 1 statement."""
         return read(self._engine, get_any_image, image_id) if fits(image_id) else None

@@ -1,26 +1,26 @@
-"""Room for running uploads, kept in their leases; see ``db/base_usage.py``."""
+"""Room for running uploads, kept in the rows of their jobs; see ``db/base_usage.py``."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from glimpse.db.base_records import Lease
-from glimpse.db.sql.leased_work import HELD, held
-from glimpse.db.sql.own_tables import leases
+from glimpse.db.sql.jobs import CLAIMED, claimed
+from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.transaction import write
 from glimpse.db.sql.usage import reserve
 from glimpse.domain.allowance import Allowance
+from glimpse.domain.job import LEASE_LOST, Job
 from glimpse.errors import LeaseLost
 
-_SET = sa.update(leases).where(HELD).values(reserved_bytes=sa.bindparam("granted", type_=leases.c.reserved_bytes.type))
+_SET = sa.update(jobs).where(CLAIMED).values(reserved_bytes=sa.bindparam("granted", type_=jobs.c.reserved_bytes.type))
 
 
-def extend(connection: Connection, lease: Lease, allowance: Allowance, needed: int, wished: int) -> int:
+def extend(connection: Connection, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
     """See :meth:`glimpse.db.base_usage.UsageDatabase.extend_reservation`."""
-    granted = reserve(connection, allowance, needed, wished, image_id=lease.image_id, lease_id=lease.id)
-    if connection.execute(_SET, {**held(lease), "granted": granted}).rowcount != 1:
-        raise LeaseLost("Another process took the upload over, because this one was not heard of for too long.")
+    granted = reserve(connection, allowance, needed, wished, image_id=job.image_id or "", job_id=job.id)
+    if connection.execute(_SET, {**claimed(job), "granted": granted}).rowcount != 1:
+        raise LeaseLost(LEASE_LOST)
     return granted
 
 
@@ -29,6 +29,6 @@ class Reservations:
 
     _engine: Engine
 
-    def extend_reservation(self, lease: Lease, allowance: Allowance, needed: int, wished: int) -> int:
+    def extend_reservation(self, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
         """See the protocol: 2 statements, 3 on servers."""
-        return write(self._engine, extend, lease, allowance, needed, wished)
+        return write(self._engine, extend, job, allowance, needed, wished)

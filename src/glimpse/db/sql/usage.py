@@ -1,6 +1,6 @@
 """What a project uses, and the room that is left for it (database 12); see ``db/base_usage.py``.
 
-Two sums make up what is taken: the copies that images have, and what leases of running uploads have reserved. They
+Two sums make up what is taken: the copies that images have, and what jobs of running uploads have reserved. They
 are read by one statement, so an upload that ends meanwhile is in exactly one of them. Before a reservation is made
 the row of the project in ``glimpse_projects`` is locked; SQLite has one writer at a time anyway.
 """
@@ -16,7 +16,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from glimpse.db.base_usage import UsageFigures
 from glimpse.db.sql.exact_comparison import differs, equals
 from glimpse.db.sql.index_hints import SelectT, order
-from glimpse.db.sql.own_tables import leases, projects
+from glimpse.db.sql.own_tables import jobs, projects
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.db.sql.transaction import read
 from glimpse.domain.allowance import Allowance, ImageCeiling
@@ -77,8 +77,8 @@ _STORED = (
     .scalar_subquery()
 )
 _RESERVED = (
-    sa.select(sa.func.coalesce(sa.func.sum(leases.c.reserved_bytes), 0))
-    .where(equals(leases.c.project_id, _PROJECT), leases.c.id != sa.bindparam("but_lease", type_=sa.String()))
+    sa.select(sa.func.coalesce(sa.func.sum(jobs.c.reserved_bytes), 0))
+    .where(equals(jobs.c.project_id, _PROJECT), jobs.c.id != sa.bindparam("but_job", type_=sa.String()))
     .scalar_subquery()
 )
 _TAKEN = sa.select(_STORED, _RESERVED)
@@ -98,16 +98,16 @@ def lock_project(connection: Connection, project_id: str) -> None:
 
 
 def reserve(
-    connection: Connection, allowance: Allowance, needed: int, wished: int, *, image_id: str = "", lease_id: str = ""
+    connection: Connection, allowance: Allowance, needed: int, wished: int, *, image_id: str = "", job_id: str = ""
 ) -> int:
     """The bytes that an operation may take; the project is locked from then on.
 
-    ``image_id`` is an image that does not count because it is being written, ``lease_id`` the operation's own lease.
+    ``image_id`` is an image that does not count because it is being written, ``job_id`` the operation's own job.
 
     :raises LimitExceeded: ``needed`` does not fit.
     """
     lock_project(connection, allowance.project_id)
-    of = {"of_project": allowance.project_id, "but_image": image_id, "but_lease": lease_id}
+    of = {"of_project": allowance.project_id, "but_image": image_id, "but_job": job_id}
     stored, reserved = connection.execute(_TAKEN, of).one()
     return allowance.grant(int(stored) + int(reserved), needed, wished)
 

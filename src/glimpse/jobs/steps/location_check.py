@@ -13,11 +13,11 @@ from glimpse.db.base import Database
 from glimpse.db.base_records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import JobStatus
+from glimpse.domain.job_kinds import LOCATION_CHECK
 from glimpse.domain.properties import FAILED_UPLOAD
 from glimpse.domain.status import Status
 from glimpse.errors import DataNotFound, NotFound, Refused, StoreUnavailable, UnsupportedContent
-from glimpse.jobs.base import Outcome, Run, TryAgain
-from glimpse.jobs.runner import pause_after
+from glimpse.jobs.base import Outcome, Run, TryAgain, pause_after
 from glimpse.jobs.steps.reading import Content, read_location
 from glimpse.settings.model import Formats, Locations
 from glimpse.stores.multi import StoreSet
@@ -25,8 +25,6 @@ from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.pump import is_supported
 
 LOG = logging.getLogger(__name__)
-
-TYPE = "location_check"
 
 #: What an image knows of its data, and forgets when it is queued again.
 NO_DATA = {"size": None, "virtual_size": None, "checksum": None, "os_hash_algo": None, "os_hash_value": None}
@@ -57,7 +55,8 @@ class LocationCheck:
     Shared by threads, as every handler.
     """
 
-    type = TYPE
+    type = LOCATION_CHECK
+    at_once = None
 
     def __init__(
         self,

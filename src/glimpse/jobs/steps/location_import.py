@@ -14,6 +14,7 @@ from glimpse.db.base_records import Viewer
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import Job, JobStatus
+from glimpse.domain.job_kinds import LOCATION_IMPORT, LocationImportInput, input_of
 from glimpse.domain.location_data import Digest
 from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
 from glimpse.domain.status import Status
@@ -27,8 +28,7 @@ from glimpse.errors import (
     StoreUnavailable,
     UnsupportedContent,
 )
-from glimpse.jobs.base import Outcome, Run, TryAgain
-from glimpse.jobs.runner import pause_after
+from glimpse.jobs.base import Outcome, Run, TryAgain, pause_after
 from glimpse.jobs.steps.location_check import NO_DATA, USABLE, LocationCheck, refused
 from glimpse.jobs.steps.reading import read_location
 from glimpse.settings.model import Formats, Locations
@@ -37,8 +37,6 @@ from glimpse.stores.multi import StoreSet
 from glimpse.transfer.inspect import Inspection
 
 LOG = logging.getLogger(__name__)
-
-TYPE = "location_import"
 
 _LOCATED = "located"
 _FAILURES = "failures"
@@ -57,7 +55,8 @@ class LocationImport:
     until the data have been found to have it.
     """
 
-    type = TYPE
+    type = LOCATION_IMPORT
+    at_once = None
 
     def __init__(
         self,
@@ -140,7 +139,7 @@ class LocationImport:
             raise Conflict(f"The image is {image.status}, a location is added only while it is queued.")
         if image.disk_format is None or image.container_format is None:
             raise Invalid("The image has no disk_format or no container_format yet.")
-        url: str = job.input["loc_url"]
+        url = _input(job).loc_url
         placed = place(self._stores, url, size_cap=self._size_cap)
         columns: dict[str, Any] = {**NO_DATA, "size": placed.size, "status": Status.ACTIVE}
         if not self._hashes:
@@ -258,11 +257,17 @@ class LocationImport:
 
 def _location(image: Image, job: Job) -> Location | None:
     """The location that the job added, while it is there."""
-    return next((one for one in reversed(image.locations) if one.url == job.input["loc_url"]), None)
+    url = _input(job).loc_url
+    return next((one for one in reversed(image.locations) if one.url == url), None)
+
+
+def _input(job: Job) -> LocationImportInput:
+    given: LocationImportInput = input_of(job)
+    return given
 
 
 def _digest(job: Job) -> Digest | None:
-    given: dict[str, str] = job.input["validation_data"]
+    given = _input(job).validation_data
     return Digest(given["os_hash_algo"], given["os_hash_value"]) if given else None
 
 

@@ -23,7 +23,7 @@ from glimpse.stores.filesystem.writer import (
     Target,
     ThinWriter,
     create_marked,
-    is_of_another,
+    is_of_attempt,
     sync_directory,
 )
 from glimpse.stores.names import check_names, is_attempt_name, is_object_name, name_error
@@ -222,10 +222,10 @@ class FilesystemStore:
         except OSError as error:
             raise delete_error(self.id, error) from error
 
-    def sweep(self, image_id: str, attempt: str) -> bool:
+    def sweep(self, image_id: str, attempt: str, is_orphan: Callable[[str], bool] | None = None) -> bool:
         """Unfinished files go first: from then on the writer of the attempt cannot publish any more, should it be
         alive after all, and what it had published before is found afterwards. A final file that bears the mark of
-        another attempt, or none, is left alone.
+        another attempt, or none, is left alone, unless the file system has no marks and the file is an orphan.
         """
         check_names(image_id, attempt)
         for directory in self._directories:
@@ -236,13 +236,25 @@ class FilesystemStore:
                 if _unlink_if_there(_UNFINISHED.format(path, image_id, attempt)):
                     removed.add(path)
             for path in self._by_path:
-                if _unlink_own(f"{path}/{image_id}", attempt):
+                if self._is_left(f"{path}/{image_id}", attempt, is_orphan) and _unlink_if_there(f"{path}/{image_id}"):
                     removed.add(path)
             for path in removed:
                 sync_directory(path)
         except OSError as error:
             raise write_error(self.id, error) from error
         return bool(removed)
+
+    def _is_left(self, path: str, attempt: str, is_orphan: Callable[[str], bool] | None) -> bool:
+        """Whether the final file ``path`` was left by a dead writer of ``attempt``."""
+        try:
+            own = is_of_attempt(path, attempt)
+        except FileNotFoundError:
+            return False
+        if own is None:
+            own = is_orphan is not None and is_orphan(f"file://{path}")
+            if not own:
+                LOG.warning("Store %s: %s stays: the file system does not tell which upload wrote it", self.id, path)
+        return own
 
     def _target(self, directory: str, image_id: str, attempt: str) -> Target:
         final = f"{directory}/{image_id}"
@@ -315,10 +327,3 @@ def _unlink_if_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _unlink_own(path: str, attempt: str) -> bool:
-    try:
-        return not is_of_another(path, attempt) and _unlink_if_there(path)
-    except FileNotFoundError:
-        return False

@@ -215,18 +215,18 @@ def create_marked(path: str, attempt: str) -> int:
     return fd
 
 
-def is_of_another(path: str, attempt: str) -> bool:
-    """Whether the file ``path`` is known not to be the work of ``attempt``; False where there are no marks.
+def is_of_attempt(path: str, attempt: str) -> bool | None:
+    """Whether the file ``path`` bears the mark of ``attempt``; None where the file system has no marks.
 
     :raises FileNotFoundError: there is no such file.
     """
     try:
-        return os.getxattr(path, _ATTEMPT_ATTRIBUTE, follow_symlinks=False) != attempt.encode()
+        return os.getxattr(path, _ATTEMPT_ATTRIBUTE, follow_symlinks=False) == attempt.encode()
     except OSError as error:
         if error.errno == errno.ENODATA:
-            return True
-        if error.errno in _NO_ATTRIBUTES:
             return False
+        if error.errno in _NO_ATTRIBUTES:
+            return None
         raise
 
 

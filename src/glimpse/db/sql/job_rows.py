@@ -1,0 +1,91 @@
+"""Jobs as rows of ``glimpse_jobs``: objects are JSON in ASCII, which every database takes.
+
+Every row is written and read here, so what a kind marks as secret is encrypted in all of them, see
+:mod:`glimpse.domain.job_kinds`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from glimpse.db.sql.own_tables import jobs
+from glimpse.db.sql.texts import require_short, require_storable
+from glimpse.domain.job import Job, JobStatus
+from glimpse.domain.job_kinds import change_secrets, input_of
+from glimpse.errors import Invalid
+
+_JSON = frozenset({"input", "result", "steps"})
+_LENGTHS = {
+    "id": 36, "type": 30, "owner": 255, "user_id": 64, "request_id": 64, "image_id": 36, "unique_key": 100,
+    "claimed_by": 255,
+}  # fmt: skip
+
+#: The columns of a :class:`Job`, in the order of its fields.
+JOB_COLUMNS = tuple(jobs.c[name] for name in Job.__struct_fields__)
+
+
+class JobRows:
+    """Makes rows of jobs and jobs of rows."""
+
+    def __init__(self, encrypt: Callable[[str], str] = str, decrypt: Callable[[str], str] = str) -> None:
+        self._encrypt = encrypt
+        self._decrypt = decrypt
+
+    def row(self, job: Job, moment: datetime) -> dict[str, Any]:
+        """The new row of a job, without ``due_at``, which is the database's to tell."""
+        row = msgspec.structs.asdict(job)
+        del row["due_at"]
+        row["input"] = change_secrets(job.type, job.input, self._encrypt)
+        for name in _JSON:
+            row[name] = None if row[name] is None else json.dumps(row[name])
+        status = job.status.value
+        return {**row, "status": status, "stores": joined(job.stores), "created_at": moment, "updated_at": moment}
+
+    def job(self, row: Sequence[Any]) -> Job:
+        """The job of a row of :data:`JOB_COLUMNS`."""
+        fields: dict[str, Any] = dict(zip(Job.__struct_fields__, row, strict=True))
+        for name in _JSON:
+            if fields[name] is not None:
+                fields[name] = msgspec.json.decode(fields[name])
+        fields["input"] = change_secrets(fields["type"], fields["input"], self._decrypt)
+        fields["status"] = JobStatus(fields["status"])
+        fields["stores"] = separated(fields["stores"])
+        return Job(**fields)
+
+
+def joined(stores: Sequence[str]) -> str | None:
+    """Names of stores as a row has them."""
+    return "".join(f",{name}," for name in stores) or None
+
+
+def separated(text: str | None) -> tuple[str, ...]:
+    """The names of :func:`joined`."""
+    return tuple(text[1:-1].split(",,")) if text else ()
+
+
+def require_job(job: Job) -> None:
+    """Check the texts of a new job; those in its objects are stored as ASCII.
+
+    :raises Invalid: one does not fit its column, or the kind or its input is unknown.
+    """
+    input_of(job)
+    for name, longest in _LENGTHS.items():
+        text: str | None = getattr(job, name)
+        require_storable((text,))
+        require_short(text, longest, f"The {name} of a job")
+    require_stores(job.stores)
+
+
+def require_stores(stores: Sequence[str]) -> None:
+    """Check the names of stores.
+
+    :raises Invalid: one cannot be stored.
+    """
+    require_storable(stores)
+    if any(not name or "," in name for name in stores):
+        raise Invalid("The name of a store that a job needs is empty or has a comma.")
