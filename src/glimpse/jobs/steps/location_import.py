@@ -214,7 +214,7 @@ class LocationImport:
         return _done(image, run.job, change)
 
     def _after_failure(self, run: Run, image: Image, error: StoreUnavailable) -> Outcome:
-        """Have another attempt made, or end as imports-and-stores 5.4 says.
+        """Retry the job, or finish it as a failed location import (imports-and-stores 5.4).
 
         :raises TryAgain: there are attempts left, and they may help.
         """
