@@ -155,7 +155,7 @@ def test_a_base_property_defined_anew_prevents_the_start(tmp_path: Path, content
     ended = run_to_the_end(["serve", "--config-file", str(write(tmp_path, content))])
     name = "status" if "status" in content else "name"
     assert ended.returncode == 1
-    assert ended.stderr == f"Error: schema-image.json: '{name}' is a base property and cannot be defined anew.\n"
+    assert ended.stderr == f"Error: schema-image.json: '{name}' is a base property and cannot be redefined.\n"
 
 
 def test_a_file_that_is_no_json_prevents_the_start(tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ class TestSilentStores:
             (image_id,) = silent(at, "silent", 1)
             answer = at.wire("GET", f"/v2/images/{image_id}/file")
             assert answer.status == 503
-            assert b"The server localhost does not answer" in answer.body
+            assert b"The server localhost did not answer" in answer.body
             at.web.speak()
 
 
@@ -324,7 +324,7 @@ class TestConcurrency:
         waiting: list[Awaitable[Answer]] = [at.wire.ask("GET", f"/v2/images/{one}/file") for one in held]
         refused, served = meanwhile(at, waiting, ask)
         assert (refused.status, refused.headers["retry-after"]) == (503, "10")
-        assert b"4 downloads of this project are running" in refused.body
+        assert b"already has the maximum of 4 running downloads" in refused.body
         assert (served.status, served.body) == (200, DATA)
         assert at.wire("GET", f"/v2/images/{held[0]}/file").status == 200
 

@@ -225,7 +225,7 @@ def test_a_deactivated_image_leaves_no_data_when_its_owner_deletes_it(wire: Wire
 def test_creating_for_another_owner_is_refused_with_the_reason(wire: Wire, owner: str | None) -> None:
     answer = wire("POST", "/v2/images", json_body={"owner": owner}, headers={"Accept": "application/json"})
     assert answer.status == 403
-    assert "for another project: the owner must be the project p1" in answer.json["message"]
+    assert "for another project: set the owner to project p1" in answer.json["message"]
     assert wire.as_(ADMIN)("POST", "/v2/images", json_body={"owner": "p2"}).status == 201
 
 
@@ -240,7 +240,7 @@ def test_a_tag_of_dots_is_refused(wire: Wire, tag: str) -> None:
     assert wire("POST", "/v2/images", json_body={"tags": ["a", tag]}).status == 400
     assert wire.patch(image_id, {"op": "replace", "path": "/tags", "value": [tag]}).status == 400
     refused = wire("PUT", f"/v2/images/{image_id}/tags/{tag}", headers={"Accept": "application/json"})
-    assert (refused.status, "URLs cannot name it" in refused.json["message"]) == (400, True)
+    assert (refused.status, "because URLs cannot contain it" in refused.json["message"]) == (400, True)
     assert wire("PUT", f"/v2/images/{image_id}/tags/a{tag}").status == 204
     assert wire("GET", f"/v2/images/{image_id}").json["tags"] == [f"a{tag}"]
 

@@ -270,7 +270,7 @@ class TestWithADigest:
             at.run_jobs()
             job = only_job(at)
             assert (job.status, at.show(image_id)["status"]) == (JobStatus.FAILED, "queued")
-            assert "does not answer" in job.message
+            assert "did not answer" in job.message
 
     def test_the_right_one(self, at: Located) -> None:
         image_id = at.wire.create()["id"]

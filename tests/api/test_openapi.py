@@ -145,4 +145,4 @@ def test_the_command_refuses_a_schema_that_cannot_be_used(tmp_path: Path) -> Non
     (tmp_path / "schema-image.json").write_text('{"status": {"type": "integer"}}')
     ended = run_to_the_end(["openapi", "--config-file", str(tmp_path / "glimpse.conf")])
     assert ended.returncode == 1
-    assert ended.stderr == "Error: schema-image.json: 'status' is a base property and cannot be defined anew.\n"
+    assert ended.stderr == "Error: schema-image.json: 'status' is a base property and cannot be redefined.\n"

@@ -232,6 +232,6 @@ def test_deactivating_takes_the_owner_or_an_administrator_whatever_the_rule_says
             path = f"/v2/images/{image_id}/actions/{action}"
             refused = wire.as_(OTHER)("POST", path, headers={"Accept": "application/json"})
             assert refused.status == 403
-            assert "Only the project that owns this image, or an administrator, may" in refused.json["message"]
+            assert "Only the project that owns this image or an administrator may" in refused.json["message"]
             assert wire("POST", path).status == 204
             assert wire.as_(ADMIN)("POST", path).status == 204

@@ -238,7 +238,7 @@ class TestStorageQuota:
             assert used(at.wire) == len(WEB_DATA)
             outcomes = {job.status: job.message for job in at.wire.service.deps.database.list_jobs(JobQuery())}
             assert outcomes.keys() == {JobStatus.SUCCEEDED, JobStatus.FAILED}
-            assert "are limited to" in outcomes[JobStatus.FAILED]
+            assert "may use at most" in outcomes[JobStatus.FAILED]
             (queued,) = [image_id for image_id in images if status_of(at.wire, image_id) == "queued"]
             assert "os_glance_import_task" not in at.show(queued)
 
@@ -258,7 +258,7 @@ class TestImagesOfAProject:
             first, _ = new(wire), filled(wire, 10)
             refused = wire("POST", "/v2/images", json_body={})
             assert refused.status == 413
-            assert "Project p1 has 2 images, and may have no more than 2." in refused.body.decode()
+            assert "Project p1 already has 2 images; at most 2 are allowed." in refused.body.decode()
             assert len(wire("GET", "/v2/images").json["images"]) == 2
             assert wire.as_(OTHER)("POST", "/v2/images", json_body={}).status == 201
             assert wire("DELETE", f"/v2/images/{first}").status == 204

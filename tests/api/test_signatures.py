@@ -61,7 +61,7 @@ def test_other_data_leave_nothing_and_the_right_ones_may_follow(start: Start, si
     image_id = wire.create(**signer.properties(DATA, "known"))["id"]
     answer = wire.upload(image_id, DATA[:-1])
     assert answer.status == 400
-    assert b"The signature of the image does not match its data." in answer.body
+    assert b"The image signature does not match the data." in answer.body
     assert_clean(wire, image_id)
     assert wire.upload(image_id, DATA).status == 204
 
@@ -69,11 +69,11 @@ def test_other_data_leave_nothing_and_the_right_ones_may_follow(start: Start, si
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("img_signature_certificate_uuid", "unknown", b"The certificate unknown cannot be had"),
+        ("img_signature_certificate_uuid", "unknown", b"The certificate unknown cannot be read"),
         ("img_signature_hash_method", "CRC-32", b"cannot be verified"),
-        ("img_signature_key_type", "DSA", b"has no key of type DSA"),
+        ("img_signature_key_type", "DSA", b"is not of type DSA"),
         ("img_signature", "x", b"cannot be verified"),
-        ("img_signature", "", b"signature of the image is empty"),
+        ("img_signature", "", b"image signature is empty"),
     ],
 )
 def test_a_signature_that_cannot_be_verified(

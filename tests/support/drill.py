@@ -22,7 +22,7 @@ from tests.support.images import noise
 from tests.support.raw_http import OCTETS, Answer, Api
 
 #: What was told of a COMMIT whose connection broke.
-LOST_COMMIT = "while the change was being stored"
+LOST_COMMIT = "during the COMMIT"
 #: Longest time that a request may take, in seconds; nothing may hang.
 REQUEST_SECONDS = 60.0
 _PART = 64 << 10

@@ -65,7 +65,7 @@ def test_silent_connections_make_room(launch: Launch) -> None:
         for _ in range(5):
             assert service.worker_pid()
         eventually(lambda: any(closed(connection) for connection in silent))
-        eventually(lambda: f"holds {MOST} at most: closed" in service.log)
+        eventually(lambda: f"of at most {MOST} connections are open in this worker: closed" in service.log)
 
 
 def test_a_running_request_is_never_cut(launch: Launch) -> None:
@@ -107,7 +107,7 @@ def test_a_worker_full_of_running_requests_says_so_and_cuts_none(launch: Launch)
         for upload in uploads:
             upload.sendall(request("PUT", "/upload", "Content-Length: 6", "Connection: close") + b"abc")
         eventually(lambda: len(service.events("upload begins")) == MOST)
-        eventually(lambda: "in use, so that new ones wait" in service.log)
+        eventually(lambda: "in use; new connections wait" in service.log)
         for upload in uploads:
             upload.sendall(b"def")
             assert read_all(upload).endswith(b'{"total": 6}')
@@ -130,4 +130,4 @@ def test_nodes_that_are_silent_make_room_at_the_registry(tmp_path: Path) -> None
         known.request("GET", "/healthcheck")
         assert known.getresponse().read() == b"OK"
         known.close()
-        assert f"holds {MOST} at most: closed" in registry.log
+        assert f"of at most {MOST} connections are open in this worker: closed" in registry.log

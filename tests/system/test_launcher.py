@@ -138,7 +138,7 @@ def test_the_time_to_drain_is_a_limit(launch: Launch) -> None:
         service.signal()
         assert service.wait() == 1
         assert time.monotonic() - began >= 0.5
-    assert "the time to drain is over" in service.log
+    assert "the drain time is over" in service.log
     assert not service.events("upload ends")
 
 
@@ -197,7 +197,7 @@ def test_one_of_two_workers_is_replaced_while_the_other_serves(launch: Launch) -
 def test_workers_that_keep_dying_end_the_service(launch: Launch) -> None:
     service = launch(fault="dies when ready")
     assert service.wait() == 1
-    assert service.log.splitlines()[-1].endswith("the service ends: more than 20 workers died within 10 seconds")
+    assert service.log.splitlines()[-1].endswith("the service stops: more than 20 workers died within 10 seconds")
     assert len(service.events("startup")) == 21
 
 
@@ -207,9 +207,9 @@ def test_workers_that_keep_dying_end_the_service(launch: Launch) -> None:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("load_app raises", "the application does not load: ValueError: the file is broken"),
-        ("lifespan raises", "the application does not start: RuntimeError: no database"),
-        ("lifespan fails", "the application does not start: OSError: no store"),
+        ("load_app raises", "the application cannot be loaded: ValueError: the file is broken"),
+        ("lifespan raises", "the application cannot start: RuntimeError: no database"),
+        ("lifespan fails", "the application cannot start: OSError: no store"),
     ],
 )
 def test_an_application_that_does_not_start_ends_the_service_with_one_line(
@@ -217,7 +217,7 @@ def test_an_application_that_does_not_start_ends_the_service_with_one_line(
 ) -> None:
     service = launch(workers=2, fault=fault)
     assert service.wait() == 1
-    assert service.log.splitlines() == [f"LOG glimpse.launcher.supervisor ERROR the service ends: {sentence}"]
+    assert service.log.splitlines() == [f"LOG glimpse.launcher.supervisor ERROR the service stops: {sentence}"]
 
 
 @pytest.mark.parametrize("shared", [0, 1])
@@ -247,7 +247,7 @@ def test_two_services_never_share_a_port(launch: Launch) -> None:
         ({"host": "no-such-host.invalid", "port": 1}, "Cannot listen on no-such-host.invalid:1: "),
         ({"host": "192.0.2.1", "port": 1}, "Cannot listen on 192.0.2.1:1: this machine has no such address."),
         ({"port": 65536}, "The port must be between 0 and 65535, not 65536."),
-        ({"workers": 0}, "The numbers of workers"),
+        ({"workers": 0}, "The number of workers"),
     ],
 )
 def test_an_impossible_address_is_one_line(launch: Launch, settings: dict[str, object], sentence: str) -> None:

@@ -141,11 +141,11 @@ def test_a_node_whose_certificate_is_refused_does_not_start_and_says_why(tmp_pat
         ended = run_to_the_end(node.command[1:])
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
-    assert "does not accept the certificate of this node" in ended.stderr
+    assert "does not accept this node's certificate" in ended.stderr
 
 
 #: As the API says it without a registry too (docs/operator/database.md).
-REFUSES = "The database takes no changes now; what it has can still be read."
+REFUSES = "The database accepts no changes at the moment; reads still work."
 
 
 def test_a_file_that_cannot_be_written_is_told_as_without_a_registry(tmp_path: Path) -> None:

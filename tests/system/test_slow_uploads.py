@@ -64,7 +64,10 @@ def test_uploads_below_the_least_rate_are_408_and_leave_nothing(start_service: S
 
 @pytest.mark.parametrize(
     ("option", "sentence"),
-    [("max_uploads_per_project", "2 uploads of this project are running"), ("max_uploads", "is busy with 2 uploads")],
+    [
+        ("max_uploads_per_project", "already has the maximum of 2 running uploads"),
+        ("max_uploads", "is busy with 2 uploads"),
+    ],
 )
 def test_an_upload_too_many_is_503_and_may_come_again(start_service: StartService, option: str, sentence: str) -> None:
     api = Api(start_service(options={"glimpse": {option: 2}}).port)

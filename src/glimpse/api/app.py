@@ -1,7 +1,7 @@
-"""The ASGI application: what every request passes on its way to a handler and back (images-api 0.1).
+"""The ASGI application: the steps of every request before and after its handler (images-api 0.1).
 
-Health, versions, identity, routing, the access line; and the life cycle of a worker around them. It is the hot path
-of each request, so it is kept in one place and calls little.
+Health, versions, identity, routing, the access line, and the start and stop of a worker. This is the hot path of each
+request, so it is in one place and makes few calls.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from glimpse.telemetry.metrics import Answered, Recorder
 
 LOG = logging.getLogger(__name__)
 
-#: One line for each request.
+#: Logger of the access lines, one for each request.
 ACCESS = logging.getLogger("glimpse.access")
 _ACCESS_LINE = '%s "%s %s" %s in %d out %d %.1f ms'
 _LONGEST_TARGET = 2048
 
-#: Clients that join a base URL and a path make these; each is one slash.
+#: Clients that join a base URL and a path send repeated slashes; they count as one.
 _SLASHES = re.compile("//+")
 
 Handler = Callable[[Exchange], Awaitable[Reply | None]]
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 
-#: Methods that an identity without the right to write may use.
+#: Methods that a read-only caller may use.
 READING = frozenset({"GET", "HEAD"})
 
 #: Methods that make the database larger.
@@ -57,10 +57,10 @@ GROWING = frozenset({"POST", "PUT", "PATCH"})
 
 _WITHOUT_BODY = frozenset({204, 304})
 
-#: Methods that never take a request body; paths refuse it for others too.
+#: Methods that never accept a request body; some paths refuse it for other methods too.
 BODYLESS = frozenset({"GET", "HEAD", "DELETE"})
 
-#: All that servers decode. What they pass on with another coding in front would be stored as it was coded.
+#: The only coding that servers decode. Data with another coding would be stored encoded.
 _TRANSFER_CODINGS = frozenset({(), ("chunked",)})
 
 _ACCEPT_VERSION = "application/vnd.openstack.images-"
@@ -88,11 +88,13 @@ class Resource:
             raise Refusal(405, f"The method {method} is not allowed for this resource.", ((b"allow", self._allow),))
         codings = transfer_codings(exchange.headers)
         if codings not in _TRANSFER_CODINGS:
-            raise Refusal(501, f"The transfer coding {', '.join(codings)} is not implemented; use chunked, or none.")
+            raise Refusal(
+                501, f"The transfer coding {', '.join(codings)} is not implemented; use chunked or no transfer coding."
+            )
         if (method in BODYLESS or method in self._bodyless) and has_body(exchange.headers):
-            raise Refusal(400, "This call takes no request body.")
+            raise Refusal(400, "This request must not have a body.")
         if exchange.context.read_only and method not in READING:
-            raise Refusal(403, "This identity may only read.")
+            raise Refusal(403, "This caller has read-only access.")
         if method in GROWING and exchange.app_state.database_directory is not None and not self._is_action:
             require_room(exchange.app_state.database_directory, exchange.app_state.settings.limits.database_reserve)
         reply = await handler(exchange)
@@ -103,7 +105,7 @@ class Resource:
 
 
 def transfer_codings(headers: Headers) -> tuple[str, ...]:
-    """The codings that a body was sent with, in lower case; none where its length was given."""
+    """Return the transfer codings of the body in lower case; none if the request has a Content-Length."""
     if "transfer-encoding" not in headers:
         return ()
     elements = ",".join(headers.getlist("transfer-encoding")).lower().split(",")
@@ -111,7 +113,7 @@ def transfer_codings(headers: Headers) -> tuple[str, ...]:
 
 
 def has_body(headers: Mapping[str, str]) -> bool:
-    """Whether a request brings a body, as images-api 0.1 defines it."""
+    """Tell whether a request has a body (images-api 0.1)."""
     if "transfer-encoding" in headers:
         return True
     length = headers.get("content-length")
@@ -119,27 +121,33 @@ def has_body(headers: Mapping[str, str]) -> bool:
 
 
 def not_found(method: str) -> Refusal:
-    """The answer for a path that does not exist (images-api 0.1, row 8)."""
+    """Answer a request for an unknown path (images-api 0.1, row 8)."""
     if method not in KNOWN_METHODS:
         return Refusal(501, f"The method {method} is not implemented.")
     return Refusal(404, "The resource could not be found.")
 
 
 def require_room(directory: str, reserve: int) -> None:
-    """Keep what an embedded database needs to delete: its file system may hold the images as well.
+    """Keep enough free space for an embedded database to delete images: its file system may hold the images as well.
 
-    :raises Unavailable: less than ``reserve`` bytes are free there.
+    :raises Unavailable: less than ``reserve`` bytes are free.
     """
     found = os.statvfs(directory)
     if found.f_bavail * found.f_frsize < reserve:
         LOG.warning(
-            "Less than database_reserve, %d bytes, is free in %s: only deletions are served", reserve, directory
+            "Less than database_reserve (%d bytes) is free in %s: requests that create, change or upload are "
+            "refused until there is more space",
+            reserve,
+            directory,
         )
-        raise Unavailable("The disk of the database is nearly full. Images can be deleted, and nothing can be added.")
+        raise Unavailable(
+            "The disk of the database is nearly full. Images can be deleted, but nothing can be "
+            "created, changed or uploaded."
+        )
 
 
 async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:
-    """Send a complete answer; 204 and 304 carry no length, as HTTP asks. ``head`` leaves the body out."""
+    """Send a complete response; 204 and 304 have no length, as HTTP requires. ``head`` omits the body."""
     fields = list(reply.headers)
     if reply.status not in _WITHOUT_BODY:
         fields.append((b"content-length", str(len(reply.body)).encode()))
@@ -148,7 +156,7 @@ async def send_reply(send: Send, reply: Reply, *, head: bool = False) -> None:
 
 
 class Observed:
-    """One request seen from outside: status, bytes, whether its body ended, and the request id on the answer."""
+    """Observe one request: status, bytes, whether its body ended; adds the request id to the response."""
 
     __slots__ = ("_receive", "_send", "body_ended", "bytes_in", "bytes_out", "request_id", "status")
 
@@ -162,7 +170,7 @@ class Observed:
         self.body_ended = False
 
     async def receive(self) -> Message:
-        """Next message of the request; counts bytes."""
+        """Return the next message of the request, and count its bytes."""
         message = await self._receive()
         body = message.get("body")
         if body:
@@ -172,7 +180,7 @@ class Observed:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message of the answer on; remembers the status and counts bytes."""
+        """Pass on a message of the response; remember the status and count bytes."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             request_id = (b"x-openstack-request-id", self.request_id.encode())
@@ -185,7 +193,7 @@ class Observed:
 class Application:
     """One worker's ASGI application.
 
-    ``start`` runs before the first request is accepted, ``stop`` after the last one was answered.
+    ``start`` runs before the first request is accepted, ``stop`` after the last response.
     """
 
     def __init__(
@@ -239,7 +247,7 @@ class Application:
         except (GlimpseError, Refusal) as error:
             await self._refuse(error, scope, observed, headers)
         except Exception:
-            LOG.exception("Unexpected failure of %s %s", scope["method"], scope["path"])
+            LOG.exception("Unexpected error in %s %s", scope["method"], scope["path"])
             await self._refuse(None, scope, observed, headers)
         finally:
             self._record(scope, observed, time.perf_counter() - started)
@@ -248,7 +256,7 @@ class Application:
             scope.pop("glimpse.exchange", None)
 
     def _is_usable(self, offered: str) -> bool:
-        """Whether a client's request id can go into logs and back into a header."""
+        """Tell whether a client's request id may be used in logs and in a response header."""
         longest = self._longest_request_id
         return offered.isascii() and offered.isprintable() and not 0 < longest < len(offered)
 
@@ -319,14 +327,14 @@ class Application:
         )
         policy = self._app_state.deps.policy
         is_admin = policy.recall_admin(caller)
-        if is_admin is None:  # the rule asks another service
+        if is_admin is None:  # the rule may call another service
             client = scope.get("client")
             threads = self._app_state.identity_threads.lane(address=client[0] if client else "-")
             is_admin = await asyncio.wrap_future(threads.submit(policy.is_admin, caller))
         return msgspec.structs.replace(caller, is_admin=True) if is_admin else caller
 
     async def _authenticate(self, scope: Scope, headers: Headers, below: str) -> Identity:
-        # the address of the connection, whatever proxies say: trust in identity headers rests on it
+        # the address of the connection, not one from a proxy header: identity headers are trusted by this address
         client = scope.get("client")
         credentials = Credentials(headers, client[0] if client else None, scope["method"], f"/v2{below}")
         authenticator = self._authenticator
@@ -342,16 +350,16 @@ class Application:
         self, error: GlimpseError | Refusal | None, scope: Scope, observed: Observed, headers: Headers
     ) -> None:
         if observed.status is not None:
-            # the answer has begun; ending it here without its last part makes the server cut the connection
+            # the response has started: leaving it incomplete makes the server close the connection
             if error is not None:
-                LOG.warning("%s %s broke off: %s", scope["method"], scope["path"], error)
+                LOG.warning("%s %s was aborted: %s", scope["method"], scope["path"], error)
             return
         if isinstance(error, BodyTimeout):
-            observed.body_ended = True  # nothing comes any more
+            observed.body_ended = True  # no more messages will arrive
         await self._reply(scope, observed, headers, self._failure.to(error, headers.get("accept")))
 
     async def _reply(self, scope: Scope, observed: Observed, headers: Headers, reply: Reply) -> None:
-        """Answer in place of a handler. A body that nobody read is dropped first: see ``unread_body.py``."""
+        """Answer without a handler, after dropping an unread body: see ``unread_body.py``."""
         if not observed.body_ended and "glimpse.body_taken" not in scope and has_body(headers):
             waits = observed.bytes_in == 0 and headers.get("expect", "").lower() == "100-continue"
             if not waits:
@@ -370,10 +378,10 @@ class Application:
 
 
 def access_record(scope: Scope, status: int | None, bytes_in: int, bytes_out: int, seconds: float) -> logging.LogRecord:
-    """The access line of one ASGI request, for :data:`ACCESS` to handle.
+    """Make the access line of one ASGI request, for :data:`ACCESS` to handle.
 
-    ``status`` is None when the connection ended before an answer; bytes are those of bodies. Made here, because
-    ``Logger.info`` would look for the calling line at some twenty function calls.
+    ``status`` is None if the connection ended before a response; bytes are those of the bodies. The record is made
+    here, because ``Logger.info`` takes some twenty function calls to find the calling line.
     """
     client = scope.get("client")
     peer: str = scope.get("glimpse.peer") or (client[0] if client else "-")
@@ -398,7 +406,7 @@ def access_record(scope: Scope, status: int | None, bytes_in: int, bytes_out: in
 
 @contextmanager
 def counted_transfer(recorder: Recorder | None, direction: str) -> Generator[None]:
-    """Count a transfer as running while the block runs; ``direction`` is ``upload`` or ``download``."""
+    """Count a transfer as running during the block; ``direction`` is ``upload`` or ``download``."""
     if recorder is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""gzip of long answers in JSON, where the client asks for it (images-api 5.4)."""
+"""gzip compression of long JSON responses for clients that accept it (images-api 5.4)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from concurrent.futures import Executor
 
 from glimpse.api.exchange import Reply
 
-#: Answers up to this many bytes go as they are: they fit into one packet anyway. The default page of 25 images, 26 KB
-#: with eight properties each, goes as 9 KB for 0.15 ms; a page of 1,000 images, 1 MB, as 320 KB for 6 ms.
+#: Responses up to this many bytes are not compressed: they fit into one packet anyway. The default page of 25 images,
+#: 26 KB with eight properties each, becomes 9 KB in 0.15 ms; a page of 1,000 images, 1 MB, becomes 320 KB in 6 ms.
 WORTH_BYTES = 1 << 10
 
-#: Longer answers are compressed in a thread; shorter ones take less time than the way there and back.
+#: Longer responses are compressed in a thread; for shorter ones the switch to a thread takes longer.
 _THREAD_BYTES = 64 << 10
 
-#: 4 takes twice the time of 1 and saves another twentieth.
+#: Level 4 takes twice as long as level 1 and saves only another 5 %.
 _LEVEL = 1
 
 _VARY = (b"vary", b"Accept-Encoding")
 
 
 async def compressed(reply: Reply, accept_encoding: str, threads: Executor) -> Reply:
-    """A reply of more than :data:`WORTH_BYTES` as the client wants it; a long one is made in one of ``threads``."""
+    """Compress a reply of more than :data:`WORTH_BYTES` if the client accepts it; long ones in one of ``threads``."""
     if not takes_gzip(accept_encoding):
         return Reply(reply.status, reply.body, (*reply.headers, _VARY))
     if len(reply.body) > _THREAD_BYTES:
@@ -37,7 +37,7 @@ def _gzip(body: bytes) -> bytes:
 
 
 def takes_gzip(accept_encoding: str) -> bool:
-    """Whether an ``Accept-Encoding`` names gzip, or all codings, with a weight above zero (RFC 9110, 12.5.3)."""
+    """Tell whether ``Accept-Encoding`` accepts gzip, by name or ``*``, with a weight above 0 (RFC 9110, 12.5.3)."""
     weights: dict[str, bool] = {}
     for element in accept_encoding.split(","):
         coding, _, parameter = element.partition(";")
@@ -49,7 +49,7 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 
 def _is_positive(parameter: str) -> bool:
-    """``q=0.5`` or nothing; what is no weight counts as none."""
+    """Tell whether a weight such as ``q=0.5`` is above 0; an invalid weight counts as missing."""
     name, _, value = parameter.partition("=")
     if not parameter.strip():
         return True

@@ -1,6 +1,6 @@
-"""Cross-origin requests of browsers: headers on every answer, refusals included (images-api 5.6).
+"""CORS: headers for cross-origin requests of browsers, on error responses too (images-api 5.6).
 
-Around the application only where an origin is configured; otherwise nothing of this runs.
+Wraps the application only if an origin is configured.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SIMPLE = frozenset({
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What pages of one origin may do. ``answer`` is on every answer, ``max_age`` on those to preflights."""
+    """Headers for one origin: ``answer`` for every response, ``max_age`` for preflight responses."""
 
     answer: RawHeaders
     max_age: RawHeaders
@@ -33,7 +33,7 @@ class Rules(msgspec.Struct, frozen=True):
     headers: frozenset[bytes]
 
     def preflight(self, method: bytes, wanted: bytes | None) -> RawHeaders:
-        """The headers that allow ``method`` with the ``wanted`` request headers; none when one is not allowed."""
+        """Return the headers that allow ``method`` with the ``wanted`` headers; none if any is not allowed."""
         names = [name.strip() for name in (wanted or b"").split(b",") if name.strip()]
         if method not in self.methods or not all(name.lower() in self.headers for name in names):
             return ()
@@ -44,10 +44,10 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class CorsAnswers:
-    """The ASGI application that answers browsers for another one."""
+    """ASGI middleware that adds CORS headers and answers preflight requests."""
 
     def __init__(self, application: ASGIApp, groups: Iterable[Cors]) -> None:
-        """``groups`` in order; the last one that has an origin decides about it."""
+        """``groups`` are in order; the last one that lists an origin applies to it."""
         self._application = application
         self._rules = {origin: _rules(origin, group) for group in groups for origin in _origins(group)}
 
@@ -79,7 +79,7 @@ async def _send_with(send: Send, fields: RawHeaders, message: Message) -> None:
 
 
 def merged(headers: Iterable[tuple[bytes, bytes]], added: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """``headers`` with those ``added``, in one ``Vary`` where both have it."""
+    """Return ``headers`` and ``added``, with their ``Vary`` values merged."""
     vary = [value for name, value in headers if name == b"vary"]
     if not vary:
         return [*headers, *added]
@@ -93,7 +93,7 @@ def _origins(group: Cors) -> list[bytes]:
 
 
 def _rules(origin: bytes, group: Cors) -> Rules:
-    """``*`` is answered as ``*``, never with the origin: else any page could use what the browser remembers."""
+    """``*`` is answered as ``*``, never as the origin: else any page could use the browser's credentials."""
     answer = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
     if group.allow_credentials:
         answer.append((b"access-control-allow-credentials", b"true"))

@@ -1,4 +1,4 @@
-"""What handlers show beside what they are asked for, made once for all requests."""
+"""Documents that handlers serve unchanged, encoded once at start."""
 
 from __future__ import annotations
 

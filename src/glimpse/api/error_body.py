@@ -1,4 +1,4 @@
-"""The bodies of error responses: HTML, JSON or plain text, as ``Accept`` wants it (images-api 7.1)."""
+"""The bodies of error responses: HTML, JSON or plain text, depending on ``Accept`` (images-api 7.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 import msgspec
 
-#: Reason phrases (images-api 7.2). They are part of the bodies, so they do not follow newer RFCs.
+#: Reason phrases (images-api 7.2). They are part of the bodies, so they keep the wording of older RFCs.
 _REASONS = {
     300: "Multiple Choices",
     302: "Found",
@@ -44,19 +44,19 @@ _WEIGHT = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """A body and the Content-Type that goes with it."""
+    """A body and its Content-Type."""
 
     content_type: str
     body: bytes
 
 
 def reason(status: int) -> str:
-    """The reason phrase of a status code; ``Unknown`` for codes that the service never sends."""
+    """Return the reason phrase of a status; ``Unknown`` for a status that the service never sends."""
     return _REASONS.get(status, "Unknown")
 
 
 def error_body(status: int, message: str, detail: str = "", *, accept: str | None = None) -> ErrorBody:
-    """The body for one error; ``message`` and ``detail`` are plain text, ``accept`` is the request header."""
+    """Build the body of an error; ``message`` and ``detail`` are plain text, ``accept`` is the request header."""
     title = f"{status} {reason(status)}"
     wanted = _negotiate(accept)
     if wanted == _HTML:
@@ -75,7 +75,7 @@ def _html(title: str, message: str, detail: str) -> str:
 
 
 def _text(plain: str) -> str:
-    """Text between tags. Quotes stay: clients show their users the text without decoding its entities."""
+    """Escape text for HTML, except quotes, because clients show it without decoding entities."""
     return escape(plain, quote=False)
 
 
@@ -84,10 +84,10 @@ def _plain(title: str, message: str, detail: str) -> str:
 
 
 def _negotiate(accept: str | None) -> str | None:
-    """``text/html``, ``application/json``, or None for plain text; HTML wins where both weigh the same.
+    """Choose ``text/html``, ``application/json``, or None for plain text; HTML wins if the weights are equal.
 
-    A header that is there and empty gets HTML too, unlike Glance's plain text: openstacksdk sends it with uploads
-    and patches, and shows its user the text of HTML answers only (docs/adr/0008).
+    An empty header gets HTML, unlike in Glance: openstacksdk sends it with uploads and patches, and shows only the
+    text of HTML responses (docs/adr/0008).
     """
     if accept is not None and not accept.strip():
         return _HTML
@@ -99,7 +99,7 @@ def _negotiate(accept: str | None) -> str | None:
 
 
 def _weights(accept: str) -> dict[str, float]:
-    """The weight of each well-formed media range, in lower case; other parameters than ``q`` are ignored."""
+    """Return the weight of each valid media range, in lower case; parameters other than ``q`` are ignored."""
     weights: dict[str, float] = {}
     for element in accept.split(","):
         match = _RANGE.fullmatch(element)
@@ -116,7 +116,7 @@ def _weights(accept: str) -> dict[str, float]:
 
 
 def _weight(ranges: dict[str, float], offer: str) -> float:
-    """The weight of an offer is that of the most specific range that covers it."""
+    """Return the weight of the most specific range that matches ``offer``."""
     for media_range in (offer, f"{offer.partition('/')[0]}/*", "*/*"):
         if media_range in ranges:
             return ranges[media_range]

@@ -1,4 +1,4 @@
-"""From an error to a complete answer."""
+"""Complete responses for errors."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from glimpse.api.errors import Refusal, status_of
 from glimpse.api.exchange import Reply
 from glimpse.errors import Busy, GlimpseError, RangeNotSatisfiable, TooManyAttempts
 
-_INTERNAL = "The service failed to handle the request; its log has the reason under the request id."
+_INTERNAL = "The service failed to handle the request. The reason is in its log, under the request id."
 
-#: 415 names the general rule first and the reason as detail (images-api 7.1).
+#: The message of 415 is this general sentence; the reason is its detail (images-api 7.1).
 _GENERAL = {415: "The media type or the content of the request is not supported here."}
 
 
 class FailureReply:
-    """``challenge`` is the value of WWW-Authenticate on 401, where there is one."""
+    """``challenge`` is the value of WWW-Authenticate for 401, if any."""
 
     def __init__(self, challenge: str | None) -> None:
         self._challenge = challenge
 
     def to(self, error: GlimpseError | Refusal | None, accept: str | None) -> Reply:
-        """The answer to ``error`` in the form that ``accept`` asks for; None is a defect, whose cause the log has."""
+        """Build the response to ``error`` in the format of ``accept``; None is a defect, whose cause is in the log."""
         if error is None:
             status, message = 500, _INTERNAL
         elif isinstance(error, Refusal):

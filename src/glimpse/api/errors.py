@@ -1,4 +1,4 @@
-"""The one table from domain errors to HTTP, and the refusals that only HTTP knows."""
+"""The HTTP status of each domain error, and refusals that exist only in HTTP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATUS: dict[type[errors.GlimpseError], int] = {
 
 
 class Refusal(Exception):
-    """A request that the HTTP edge itself refuses, with its status and any headers of the answer."""
+    """A request refused by the HTTP layer itself, with the status and extra headers of the response."""
 
     def __init__(self, status: int, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class Refusal(Exception):
 
 
 def status_of(error: errors.GlimpseError) -> int:
-    """The HTTP status of a domain error: its own, else that of its nearest ancestor in the table."""
+    """Return the HTTP status of a domain error: its own, else that of its nearest base class in the table."""
     for kind in type(error).__mro__:
         status = STATUS.get(kind)
         if status is not None:

@@ -1,4 +1,4 @@
-"""``/healthcheck``: answers from memory and one ``stat``, never waits for storage (images-api 1.6)."""
+"""``/healthcheck``: answers with one ``stat``, never waits for storage (images-api 1.6)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PAGE = "<!doctype html><html><head><title>Health</title></head><body><h1>{}</h1>
 
 
 def is_healthcheck(path: str) -> bool:
-    """Whether ``path`` is the health check or anything below it."""
+    """Tell whether ``path`` is the health check or below it."""
     return path == "/healthcheck" or path.startswith("/healthcheck/")
 
 
 def health(method: str, accept: str | None, disable_file: Path) -> Reply:
-    """The answer; a node is taken out of service by creating ``disable_file``."""
+    """Build the response; create ``disable_file`` to take a node out of service."""
     disabled = disable_file.exists()
     reason = "DISABLED BY FILE" if disabled else "OK"
     status = 503 if disabled else 200

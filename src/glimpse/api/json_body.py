@@ -1,6 +1,6 @@
 """Request bodies in JSON (images-api 0.2).
 
-Duplicate keys: the last one wins. ``NaN`` and infinities are no JSON. Nesting is limited by the decoder.
+Of duplicate keys the last one wins. ``NaN`` and infinities are refused. The decoder limits nesting.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def json_object(body: bytes, *, max_bytes: int) -> dict[str, Any]:
-    """The object that a body holds.
+    """Decode a body that must be a JSON object.
 
     :raises Invalid: it is empty, not JSON, not UTF-8, nested too deeply, or not an object.
     :raises LimitExceeded: it is longer than ``max_bytes``.
@@ -36,7 +36,7 @@ def json_object(body: bytes, *, max_bytes: int) -> dict[str, Any]:
 
 
 def json_array(body: bytes, *, max_bytes: int) -> list[Any]:
-    """The array that a body holds; errors as of :func:`json_object`."""
+    """Decode a body that must be a JSON array; raises as :func:`json_object`."""
     value = json_value(body, max_bytes=max_bytes)
     if not isinstance(value, list):
         raise Invalid("The request body must be a JSON array.")
@@ -44,15 +44,15 @@ def json_array(body: bytes, *, max_bytes: int) -> list[Any]:
 
 
 def json_value(body: bytes, *, max_bytes: int) -> object:
-    """Whatever a body holds.
+    """Decode a body that may be any JSON value.
 
     :raises Invalid: it is empty, not JSON, not UTF-8, or nested too deeply.
     :raises LimitExceeded: it is longer than ``max_bytes``.
     """
     if len(body) > max_bytes:
-        raise LimitExceeded(f"The request body has {len(body)} bytes, {max_bytes} are allowed.")
+        raise LimitExceeded(f"The request body has {len(body)} bytes; at most {max_bytes} are allowed.")
     if not body:
-        raise Invalid("The request needs a body in JSON.")
+        raise Invalid("The request needs a JSON body.")
     try:
         return _decode(body)
     except UnicodeDecodeError:
@@ -65,5 +65,7 @@ def json_value(body: bytes, *, max_bytes: int) -> object:
 
 
 def has_lone_surrogate(body: bytes) -> bool:
-    """Whether a text in JSON has an escape for half of a surrogate pair; the decoder calls that a truncated text."""
+    """Tell whether JSON text has an escape for half of a surrogate pair, which the decoder reports as truncated
+    text.
+    """
     return any(match["half"] for match in _ESCAPE.finditer(body))

@@ -1,4 +1,4 @@
-"""Where the client believes to be: scheme, host and prefix of its request, also behind a proxy (images-api 1.5)."""
+"""Base URL as the client sees it, including behind a proxy: scheme, host and path prefix (images-api 1.5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """What the client used: scheme, host with its port, and the path prefix in front of the API."""
+    """The scheme, host with port, and path prefix that the client used."""
 
     scheme: str
     host: str
@@ -17,19 +17,19 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 def host_url(scope: Mapping[str, Any], headers: Mapping[str, str], *, trust_proxy: bool) -> str:
-    """``scheme://host``, the beginning of the Location of a new image."""
+    """``scheme://host``, for the Location of a new image."""
     origin = origin_of(scope, headers, trust_proxy=trust_proxy)
     return f"{origin.scheme}://{origin.host}"
 
 
 def base_url(scope: Mapping[str, Any], headers: Mapping[str, str], *, trust_proxy: bool) -> str:
-    """``scheme://host/prefix`` without a slash at the end, the beginning of links to versions."""
+    """``scheme://host/prefix`` without a trailing slash, for links to versions."""
     origin = origin_of(scope, headers, trust_proxy=trust_proxy)
     return f"{origin.scheme}://{origin.host}{origin.prefix}"
 
 
 def origin_of(scope: Mapping[str, Any], headers: Mapping[str, str], *, trust_proxy: bool) -> Origin:
-    """Read the origin from the request, and from its proxy headers where ``enable_proxy_headers_parsing`` is on."""
+    """Read the origin from the request, and from proxy headers if ``enable_proxy_headers_parsing`` is on."""
     scheme: str = scope["scheme"]
     host = headers.get("host") or _server_name(scope)
     prefix: str = scope.get("root_path", "")
@@ -48,7 +48,7 @@ def origin_of(scope: Mapping[str, Any], headers: Mapping[str, str], *, trust_pro
 
 
 def forwarded_for(headers: Mapping[str, str]) -> str | None:
-    """The address of the client as its proxy gives it; for log lines, nothing may rest on it."""
+    """Return the client address from the proxy headers. Use it only in log lines: clients can forge it."""
     forwarded = headers.get("forwarded")
     if forwarded:
         return _first_element(forwarded).get("for")
@@ -56,7 +56,7 @@ def forwarded_for(headers: Mapping[str, str]) -> str | None:
 
 
 def path_of(target: str) -> str:
-    """The path of a request target that does not begin with a slash: a whole URL, ``*``, or nothing (RFC 9112, 3.2)."""
+    """Return the path of a request target without a leading slash: a URL, ``*``, or nothing (RFC 9112, 3.2)."""
     scheme, separator, rest = target.partition("://")
     if not separator or scheme.lower() not in {"http", "https"}:
         return target
@@ -69,6 +69,6 @@ def _server_name(scope: Mapping[str, Any]) -> str:
 
 
 def _first_element(forwarded: str) -> dict[str, str]:
-    """The pairs of the first element of a ``Forwarded`` header (RFC 7239)."""
+    """Parse the first element of a ``Forwarded`` header (RFC 7239)."""
     pairs = (pair.partition("=") for pair in forwarded.split(",", 1)[0].split(";"))
     return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}

@@ -1,4 +1,4 @@
-"""Every path of the API: the one place where a new endpoint is entered."""
+"""All paths of the API. Add new endpoints here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from glimpse.api.v2.metadefs.routes import METADEFS
 _NONE = frozenset[str]()
 _NO_BODY = frozenset({"POST", "PUT"})
 
-#: path below the version, its handlers, and the methods besides GET, HEAD and DELETE that take no request body
+#: path below the version, its handlers, and the methods besides GET, HEAD and DELETE that accept no request body
 TABLE: tuple[tuple[str, dict[str, Handler], frozenset[str]], ...] = (
     ("/images", {"GET": images.list_, "POST": images.create}, _NONE),
     (
@@ -69,6 +69,6 @@ async def _unknown(scope: Scope, _receive: Receive, _send: Send) -> NoReturn:
 
 
 def build_router() -> Router:
-    """The router over :data:`TABLE`."""
+    """Build the router from :data:`TABLE`."""
     routes = [Route(path, Resource("/v2" + path, handlers, bodyless)) for path, handlers, bodyless in TABLE]
     return Router(routes, redirect_slashes=False, default=_unknown)

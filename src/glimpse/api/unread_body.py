@@ -1,8 +1,8 @@
-"""What becomes of a request body that nobody reads because the answer is known before its end.
+"""Drops the rest of a request body when the response is known before the body ends.
 
-Clients that look at the answer only when they have sent everything report a broken pipe instead of the reason, where
-the server closes on them. So the rest is read and dropped before the answer, within limits (docs/adr/0006). A client
-that pauses, or waits for ``100 Continue``, is waiting for the answer, and gets it.
+Clients that read the response only after they have sent everything report a broken pipe instead of the reason if the
+server closes the connection. So the rest is read and dropped before the response, within limits (docs/adr/0006). A
+client that pauses, or waits for ``100 Continue``, gets the response at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAUSE_SECONDS = 1.0
 async def drop(receive: Receive, most_bytes: int) -> None:
     """Read and drop a body up to its end, ``most_bytes``, :data:`DRAIN_SECONDS`, or a pause.
 
-    Afterwards ``receive`` must not be used: a read that is given up may lose data.
+    Do not use ``receive`` afterwards: an abandoned read may lose data.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + DRAIN_SECONDS

@@ -1,4 +1,4 @@
-"""The list of ways to establish identity (ARCHITECTURE.md, Identity)."""
+"""The list of authentication methods (ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from glimpse.settings.model import Auth
 
 
 def build(settings: Auth) -> Authenticator:
-    """The authenticator that the settings ask for.
+    """Build the configured authenticator.
 
-    :raises AuthSettingsError: the settings or the files that they name cannot be used.
-    :raises AuthUnavailable: what the kind needs is not installed.
+    :raises AuthSettingsError: the settings or their files are invalid.
+    :raises AuthUnavailable: a required package is not installed.
     """
     authenticator = _of_kind(settings)
     return OrAnonymous(authenticator) if settings.allow_anonymous_access else authenticator
@@ -28,7 +28,7 @@ def _of_kind(settings: Auth) -> Authenticator:
             return NoAuth()
         case "basic":
             if settings.htpasswd_file is None:
-                raise AuthSettingsError("auth basic needs htpasswd_file in [glimpse]")
+                raise AuthSettingsError("auth basic needs [glimpse] htpasswd_file")
             return BasicAuth(
                 settings.htpasswd_file,
                 settings.users_file,

@@ -1,4 +1,4 @@
-"""Lets callers without an identity read, where ``allow_anonymous_access`` says so (images-api 5.1)."""
+"""Anonymous read access, with ``allow_anonymous_access`` (images-api 5.1)."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ ANONYMOUS: Final = Identity(read_only=True)
 
 
 class OrAnonymous:
-    """Another authenticator, with a read-only identity for requests that show none.
+    """Wraps another authenticator; requests without credentials get a read-only identity.
 
-    A password that turns out to be wrong is still refused.
+    Wrong passwords are still refused.
     """
 
     constant: Identity | None = None
 
     def __init__(self, inner: Authenticator) -> None:
-        """Ask ``inner`` first."""
+        """``inner`` is asked first."""
         self._inner = inner
 
     @property
     def challenge(self) -> str | None:
-        """That of the inner authenticator."""
+        """The challenge of the inner authenticator."""
         return self._inner.challenge
 
     def recall(self, credentials: Credentials) -> Identity | None:
-        """The inner answer, or the anonymous identity where it is known at once that there is no other."""
+        """Return the inner answer, or the anonymous identity if it is known at once that there is no other."""
         try:
             return self._inner.recall(credentials)
         except Unauthenticated:
             return ANONYMOUS
 
     def seen(self, credentials: Credentials) -> bool:
-        """What the inner authenticator says."""
+        """Ask the inner authenticator."""
         return self._inner.seen(credentials)
 
     def verify(self, credentials: Credentials) -> Identity:
-        """The inner answer for requests that show an identity.
+        """Return the inner answer for requests with credentials.
 
-        :raises Unauthenticated: the identity is wrong.
+        :raises Unauthenticated: the credentials are wrong.
         :raises Unavailable: the identity service does not answer.
         """
         return self.recall(credentials) or self._inner.verify(credentials)

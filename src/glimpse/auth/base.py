@@ -1,4 +1,4 @@
-"""How a request becomes an identity."""
+"""The interface of authenticators."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from glimpse.settings.model import Secret
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What an authenticator may look at: headers (names matched without case) and the IP address at the
-    other end of the connection (``peer``).
+    """The parts of a request that an authenticator may use: headers (with case-insensitive names) and the IP address of
+    the connection (``peer``).
 
-    ``method`` and ``path`` are what the request is for, which access rules of application credentials are about;
-    ``path`` is below the host, decoded, with the version that was negotiated: ``/v2/images/...``.
+    ``method`` and ``path`` are needed for access rules of application credentials; ``path`` is decoded and begins with
+    the negotiated version: ``/v2/images/...``.
     """
 
     headers: Mapping[str, str]
@@ -25,9 +25,9 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a request comes from, before policy decides what that means. Roles are lower case.
+    """The authenticated caller, before policy is applied. Roles are in lower case.
 
-    ``token`` is the caller's, where Keystone vouches for it.
+    ``token`` is the caller's Keystone token, if any.
     """
 
     user_id: str | None = None
@@ -41,34 +41,34 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Authenticator(Protocol):
-    """One way of establishing identity."""
+    """An authentication method."""
 
     @property
     def challenge(self) -> str | None:
-        """Value of ``WWW-Authenticate`` on 401, where there is one."""
+        """Value of ``WWW-Authenticate`` for 401, if any."""
         ...
 
     @property
     def constant(self) -> Identity | None:
-        """The identity of every request, where none has to prove its own. Never changes."""
+        """The identity of all requests if no credentials are needed; never changes."""
         ...
 
     def recall(self, credentials: Credentials) -> Identity | None:
-        """The identity where it is known without waiting (no I/O, no key derivation), else None.
+        """Return the identity if it is known without waiting (no I/O, no key derivation), else None.
 
-        :raises Unauthenticated: it is known without waiting that there is none.
+        :raises Unauthenticated: it is known without waiting that the credentials are missing or invalid.
         """
         ...
 
     def seen(self, credentials: Credentials) -> bool:
-        """Whether these credentials were right some time ago. Waits for nothing; called after :meth:`recall`."""
+        """Tell whether these credentials were valid before. Does not wait; called after :meth:`recall`."""
         ...
 
     def verify(self, credentials: Credentials) -> Identity:
-        """The identity, found with whatever it takes; runs in a worker thread.
+        """Verify the credentials and return the identity; runs in a worker thread.
 
-        :raises Unauthenticated: there is none.
-        :raises TooManyAttempts: too many were wrong; these were not looked at.
+        :raises Unauthenticated: the credentials are missing or invalid.
+        :raises TooManyAttempts: there were too many failures; these credentials were not checked.
         :raises Unavailable: the identity service does not answer.
         """
         ...

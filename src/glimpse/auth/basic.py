@@ -1,4 +1,4 @@
-"""Auth ``basic``: names and passwords by HTTP Basic, as the clients' auth type ``http_basic`` sends them."""
+"""Auth ``basic``: HTTP Basic authentication, which the clients' auth type ``http_basic`` uses."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from glimpse.errors import Unauthenticated
 
 LOG = logging.getLogger(__name__)
 
-#: Longest value of the header that is looked at, in characters.
+#: Maximum length of the header's value, in characters.
 MAX_HEADER = 8192
 
 _Mark = tuple[int, int, int] | None
 
 
 class _Accounts(msgspec.Struct, frozen=True):
-    """What the two files said at one time. ``nobody`` is a hash as costly as those of the users, of no password."""
+    """The content of the two files. ``nobody`` is a hash as costly as those of the users, which no password matches."""
 
     hashes: dict[str, bytes]
     users: Users
@@ -40,10 +40,10 @@ class _Accounts(msgspec.Struct, frozen=True):
 
 
 class BasicAuth:
-    """Checks passwords against an htpasswd file, and remembers for a while which were right, and which were wrong.
+    """Checks passwords against an htpasswd file, and remembers right and wrong ones for a while.
 
-    What is remembered is a keyed digest of the header under a key that lives and dies with the process. Changed
-    files count after ``reload_interval`` seconds at most, and empty the memory. Threads may share one object.
+    It stores only keyed digests of the header, with a key that exists only in this process. Changed files take effect
+    within ``reload_interval`` seconds and clear the memory. Thread-safe.
     """
 
     constant: Identity | None = None
@@ -59,11 +59,11 @@ class BasicAuth:
         failures_per_address: int = 30,
         reload_interval: float = 2.0,
     ) -> None:
-        """``remembered`` counts passwords, ``lifetime`` and ``reload_interval`` are seconds.
+        """``remembered`` is a number of passwords; ``lifetime`` and ``reload_interval`` are seconds.
 
-        ``failures_per_address`` are wrong passwords a minute that are looked at, see :class:`LoginThrottle`.
+        ``failures_per_address`` is the number of wrong passwords checked per minute, see :class:`LoginThrottle`.
 
-        :raises AuthSettingsError: one of the files cannot be used.
+        :raises AuthSettingsError: one of the files is invalid.
         """
         self._files = (htpasswd_file, users_file)
         self._realm = realm
@@ -72,12 +72,12 @@ class BasicAuth:
         self._reload_interval = reload_interval
         self._key: Final = secrets.token_bytes(32)
         self._memory: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
-        # a client that sends the same wrong password again and again costs one derivation, and guesses nothing
+        # a client that repeats the same wrong password costs one key derivation, and guesses nothing
         self._wrong: OrderedDict[bytes, float] = OrderedDict()
         self._throttle = LoginThrottle(failures_per_address)
         self._lock = threading.Lock()
-        # One password is worked on by one thread at a time: a client that opens many connections at once costs
-        # one derivation. The stripe is chosen by the digest.
+        # Only one thread at a time checks the same password, so a client with many connections costs one key
+        # derivation. The digest selects the lock.
         self._stripes = tuple(threading.Lock() for _ in range(64))
         self._next_look = time.monotonic() + reload_interval
         self._marks = self._look()
@@ -85,13 +85,13 @@ class BasicAuth:
 
     @property
     def challenge(self) -> str | None:
-        """Asks for a name and a password in UTF-8."""
+        """Ask for a name and a password in UTF-8."""
         return f'Basic realm="{self._realm}", charset="UTF-8"'
 
     def recall(self, credentials: Credentials) -> Identity | None:
-        """The identity of a password that was found right a short time ago, else None.
+        """Return the identity if the password was right recently, else None.
 
-        :raises Unauthenticated: there is no header, or not one that could be right.
+        :raises Unauthenticated: the header is missing or malformed.
         """
         header = _header_of(credentials)
         if time.monotonic() < self._next_look:
@@ -102,15 +102,15 @@ class BasicAuth:
         return None
 
     def seen(self, credentials: Credentials) -> bool:
-        """Whether this name and password were right before, and the files have not changed since."""
+        """Tell whether this name and password were right before, and the files have not changed since."""
         header = credentials.headers.get("authorization")
         return header is not None and self._digest(header) in self._memory
 
     def verify(self, credentials: Credentials) -> Identity:
-        """The identity of a name and a password; takes some tenths of a second for one not seen before.
+        """Check a name and a password; takes some tenths of a second for a new one.
 
-        :raises Unauthenticated: name or password are wrong; which one is not told, nor to be seen from the time taken.
-        :raises TooManyAttempts: see :class:`LoginThrottle`; the password was not looked at.
+        :raises Unauthenticated: name or password are wrong; neither the message nor the time taken reveals which.
+        :raises TooManyAttempts: see :class:`LoginThrottle`; the password was not checked.
         """
         header = _header_of(credentials)
         name, password = _split(header)
@@ -122,7 +122,7 @@ class BasicAuth:
                 return identity
             self._refuse_known_wrong(digest)
             accounts = self._accounts
-            if digest not in self._memory:  # what was right before is no guess
+            if digest not in self._memory:  # a password that was right before is not a guess
                 self._throttle.begin(credentials.peer, name)
             right = bcrypt.checkpw(password[:MAX_PASSWORD_BYTES], accounts.hashes.get(name, accounts.nobody))
             if not right or name not in accounts.hashes:
@@ -155,7 +155,7 @@ class BasicAuth:
     def _remember(self, digest: bytes, identity: Identity, accounts: _Accounts) -> None:
         with self._lock:
             if accounts is not self._accounts:
-                return  # the files changed while the password was worked on
+                return  # the files changed during the check
             self._memory[digest] = (identity, time.monotonic() + self._lifetime)
             self._memory.move_to_end(digest)
             while len(self._memory) > self._remembered:
@@ -173,11 +173,11 @@ class BasicAuth:
             try:
                 self._accounts = self._read()
             except AuthSettingsError as error:
-                LOG.error("Users and passwords stay as they were: %s", error)  # noqa: TRY400 - one line says all
+                LOG.error("The user files are invalid, so the old users and passwords stay in force: %s", error)  # noqa: TRY400 - one line says all
                 return
             self._memory.clear()
             self._wrong.clear()
-            LOG.info("Users and passwords have changed and are in force.")
+            LOG.info("The user files have changed; the new users and passwords are in force.")
 
     def _look(self) -> tuple[_Mark, ...]:
         return tuple(_mark(path) for path in self._files)
@@ -203,7 +203,7 @@ def _mark(path: Path | None) -> _Mark:
     try:
         stat = path.stat()
     except OSError:
-        return None  # reading it will say why
+        return None  # reading it will report why
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
@@ -217,7 +217,7 @@ def _header_of(credentials: Credentials) -> str:
 
 
 def _split(header: str) -> tuple[str, bytes]:
-    """Name and password of the header (RFC 7617)."""
+    """Parse the name and password from the header (RFC 7617)."""
     scheme, _, token = header.strip().partition(" ")
     if scheme.lower() != "basic":
         raise Unauthenticated("Only HTTP Basic authentication is accepted.")

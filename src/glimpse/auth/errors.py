@@ -1,4 +1,4 @@
-"""What can be wrong with the settings of an authenticator at start."""
+"""Errors in the settings of an authenticator at start."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from glimpse.settings.errors import SettingsError
 
 
 class AuthSettingsError(SettingsError):
-    """The settings or files of an authenticator cannot be used; ``str(error)`` is one line for the operator."""
+    """The settings or files of an authenticator are invalid; ``str(error)`` is one line for the operator."""
 
 
 class AuthUnavailable(AuthSettingsError):
-    """This installation has no such kind of authentication."""
+    """This authentication method is not available in this installation."""

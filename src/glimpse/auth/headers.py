@@ -1,4 +1,4 @@
-"""Auth ``headers``: a proxy in front has established who asks, and says so in headers (images-api 5.1)."""
+"""Auth ``headers``: a proxy in front authenticates callers and passes the identity in headers (images-api 5.1)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class HeaderAuth:
-    """Believes identity headers of requests that come straight from a trusted network, and refuses all others."""
+    """Accepts identity headers of requests that come directly from a trusted network, and refuses all others."""
 
     constant: Identity | None = None
 
     def __init__(self, trusted_proxies: Iterable[str]) -> None:
-        """``trusted_proxies`` are networks (CIDR) or single addresses.
+        """``trusted_proxies`` are networks (CIDR) or addresses.
 
         :raises AuthSettingsError: one of them is neither.
         """
@@ -37,16 +37,16 @@ class HeaderAuth:
 
     @property
     def challenge(self) -> str | None:
-        """Nothing: whoever should ask for a password is the proxy."""
+        """None: asking for credentials is the proxy's task."""
         return None
 
     def recall(self, credentials: Credentials) -> Identity:
-        """The identity in the headers.
+        """Return the identity in the headers.
 
         :raises Unauthenticated: the connection is from an untrusted address, or the headers confirm no identity.
         """
         if credentials.peer is None or not self._trusts(credentials.peer):
-            raise Unauthenticated("Requests are taken from the authenticating proxy only.")
+            raise Unauthenticated("Requests are accepted only from the authenticating proxy.")
         found = _identity_headers(credentials)
         if found.get(_STATUS) != "Confirmed":
             raise Unauthenticated("The authenticating proxy did not confirm an identity.")
@@ -61,11 +61,11 @@ class HeaderAuth:
         )
 
     def seen(self, credentials: Credentials) -> bool:  # noqa: ARG002 - the protocol's signature
-        """Nothing has to be verified."""
+        """Always true: there is nothing to verify."""
         return False
 
     def verify(self, credentials: Credentials) -> Identity:
-        """The same as :meth:`recall`: there is nothing to wait for."""
+        """Return the same as :meth:`recall`."""
         return self.recall(credentials)
 
     def _is_trusted(self, peer: str) -> bool:
@@ -89,24 +89,24 @@ def _identity_headers(credentials: Credentials) -> dict[str, str]:
     for name, value in credentials.headers.items():
         lowered = name.lower()
         if lowered in _NAMES:
-            # A proxy that adds its header to the client's one, in place of replacing it, must not go unnoticed.
+            # Detect a proxy that adds its header to the client's instead of replacing it.
             if lowered in found:
-                raise Unauthenticated(f"The header {lowered} is there more than once.")
+                raise Unauthenticated(f"The request has the header {lowered} more than once.")
             found[lowered] = _text(lowered, value)
     return found
 
 
 def _text(name: str, value: str) -> str:
-    """The value of one header, which HTTP servers hand over as Latin-1 whatever it is."""
+    """Return the value of one header as UTF-8; HTTP servers pass header values as Latin-1."""
     try:
         text = value.strip() if value.isascii() else value.encode("latin-1").decode("utf-8").strip()
     except UnicodeError as error:
         raise Unauthenticated(f"The header {name} is not UTF-8 text.") from error
     names_roles = name.endswith("roles")
-    # no column for an id has room for characters outside the BMP
+    # columns for ids cannot store characters outside the BMP
     storable = names_roles or max(text, default="") <= "\uffff"
     if not text.isprintable() or not storable or len(text) > (MAX_ROLES if names_roles else MAX_ID):
-        raise Unauthenticated(f"The header {name} is too long, or has characters that are not allowed.")
+        raise Unauthenticated(f"The header {name} is too long or contains forbidden characters.")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The htpasswd file of auth ``basic``: a line ``name:hash`` for each user, hashes of bcrypt only."""
+"""The htpasswd file of auth ``basic``: a line ``name:hash`` for each user, with bcrypt hashes only."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import bcrypt
 
 from glimpse.auth.errors import AuthSettingsError
 
-#: bcrypt looks at no more of a password, and this service sets no password that it would cut.
+#: bcrypt ignores further bytes, so longer passwords are refused.
 MAX_PASSWORD_BYTES = 72
-#: The width of the columns that names of users and projects end up in.
+#: Width of the database columns for names of users and projects.
 MAX_NAME = 255
 
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 
 
 def name_fault(name: str) -> str | None:
-    """What makes ``name`` no name of a user, or None."""
+    """Return why ``name`` is not a valid user name, or None."""
     if not name:
         return "is empty"
     if len(name) > MAX_NAME:
@@ -35,9 +35,9 @@ def name_fault(name: str) -> str | None:
 
 
 def read_htpasswd(path: Path) -> dict[str, bytes]:
-    """The bcrypt hash of every user. Empty lines and lines that begin with ``#`` do not count.
+    """Read the bcrypt hash of every user. Empty lines and lines that begin with ``#`` are ignored.
 
-    :raises AuthSettingsError: the file cannot be read, or names the line that is wrong.
+    :raises AuthSettingsError: the file cannot be read, or a line is invalid; the error names the line.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -51,7 +51,7 @@ def read_htpasswd(path: Path) -> dict[str, bytes]:
         if fault is not None:
             raise AuthSettingsError(f"{path}, line {number}: the user name {fault}")
         if name in hashes:
-            raise AuthSettingsError(f"{path}, line {number}: user {name} is there a second time")
+            raise AuthSettingsError(f"{path}, line {number}: user {name} is listed twice")
         if not _BCRYPT.fullmatch(value) or not _usable(value):
             raise AuthSettingsError(f"{path}, line {number}: the password of user {name} is not hashed with bcrypt")
         hashes[name] = value.encode("ascii")
@@ -59,22 +59,22 @@ def read_htpasswd(path: Path) -> dict[str, bytes]:
 
 
 def set_password(path: Path, name: str, password: str, *, rounds: int = 12) -> None:
-    """Add user ``name`` to the file, or replace its password; other lines stay.
+    """Add user ``name`` to the file, or replace the user's password; other lines stay.
 
-    A new file can be read by its owner only; an existing one keeps its owner and permissions.
+    A new file is readable only by its owner; an existing one keeps its owner and permissions.
     ``rounds`` is bcrypt's cost as a power of two.
 
-    :raises AuthSettingsError: the name or password cannot be used, or the file not be read or written.
+    :raises AuthSettingsError: the name or password is invalid, or the file cannot be read or written.
     """
     fault = name_fault(name)
     if fault is not None:
         raise AuthSettingsError(f"The user name {fault}.")
     secret = password.encode()
     if not secret or len(secret) > MAX_PASSWORD_BYTES or b"\0" in secret:
-        raise AuthSettingsError(f"A password has 1 to {MAX_PASSWORD_BYTES} bytes, none of them NUL.")
+        raise AuthSettingsError(f"A password must have 1 to {MAX_PASSWORD_BYTES} bytes, without NUL.")
     path = path.resolve()
     if path.exists():
-        read_htpasswd(path)  # a file that is broken already is not written over
+        read_htpasswd(path)  # an invalid file is not overwritten
     entry = f"{name}:{bcrypt.hashpw(secret, bcrypt.gensalt(rounds)).decode('ascii')}"
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -94,7 +94,7 @@ def _entries(lines: list[str]) -> Iterator[tuple[int, str, str]]:
 
 
 def _usable(value: str) -> bool:
-    """Whether bcrypt itself takes the hash; its alphabet leaves a few endings of the salt without a meaning."""
+    """Tell whether bcrypt itself accepts the hash: some endings of the salt are invalid in its alphabet."""
     try:
         bcrypt.hashpw(b"", b"$2b$04$" + value[7:].encode("ascii"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Auth ``keystone``: tokens, checked by keystonemiddleware (images-api 5.1; ARCHITECTURE.md, Identity)."""
+"""Auth ``keystone``: tokens, validated by keystonemiddleware (images-api 5.1; ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from glimpse.auth.keystone_tokens import KeystoneTokens, Shown
 from glimpse.errors import Unauthenticated
 from glimpse.settings.model import Secret, Sections
 
-#: Visible ASCII: all forms of tokens, and nothing that could end a header on the way to Keystone.
+#: Visible ASCII: includes all token formats, and nothing that could end a header on the way to Keystone.
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 
 
 class KeystoneAuth:
-    """Tokens in ``X-Auth-Token`` or ``X-Storage-Token``, and those of services in ``X-Service-Token``.
+    """Validates tokens in ``X-Auth-Token`` or ``X-Storage-Token``, and service tokens in ``X-Service-Token``.
 
-    A token that was found valid is believed for some seconds, at most until it expires; that long, and for the time
-    that keystonemiddleware's own cache adds, one that was revoked goes on working.
+    A valid token is cached for some seconds, at most until it expires. A revoked token keeps working for this time, and
+    for the time that keystonemiddleware's own cache adds.
     """
 
     constant: Identity | None = None
@@ -33,7 +33,7 @@ class KeystoneAuth:
         """``sections`` are ``[keystone_authtoken]`` and the like as text; ``cache_time`` in seconds.
 
         :raises AuthUnavailable: keystonemiddleware is not installed.
-        :raises AuthSettingsError: an option cannot be used.
+        :raises AuthSettingsError: an option is invalid.
         """
         options = Authtoken(sections)
         uri = options.public_uri
@@ -41,27 +41,27 @@ class KeystoneAuth:
             raise AuthSettingsError.of_option("keystone_authtoken", "www_authenticate_uri", "must be set")
         self.challenge: str | None = f'Keystone uri="{uri}"'
         theirs: int = options.own.token_cache_time
-        # there 0 is for ever, and less is never
+        # in that option 0 means forever, and a negative value never
         self._cache_time = 0.0 if theirs < 0 else min(cache_time, theirs or cache_time)
         self._tokens = KeystoneTokens(options)
         self._memory = TokenCache()
         self._flights: SingleFlight[Identity] = SingleFlight()
 
     def recall(self, credentials: Credentials) -> Identity | None:
-        """The identity of tokens that were valid a few seconds ago, else None.
+        """Return the identity of cached tokens, else None.
 
-        :raises Unauthenticated: there is no token, or nothing that could be one.
+        :raises Unauthenticated: the token is missing or malformed.
         """
         token, service_token = _tokens_in(credentials.headers)
         identity = self._memory.get(_digest(token, service_token))
         return None if identity is None else _with_token(identity, token)
 
     def seen(self, credentials: Credentials) -> bool:
-        """Whether Keystone has confirmed these tokens before; its middleware may know them still."""
+        """Tell whether Keystone has confirmed these tokens before; its middleware may still have them cached."""
         return self._memory.has(_digest(*_tokens_in(credentials.headers)))
 
     def verify(self, credentials: Credentials) -> Identity:
-        """The identity that Keystone confirms.
+        """Validate the tokens and return the identity.
 
         :raises Unauthenticated: the token is not valid, or not for this request.
         :raises Unavailable: Keystone does not answer.
@@ -70,7 +70,7 @@ class KeystoneAuth:
         digest = _digest(token, service_token)
         method, path = credentials.method, credentials.path
         shown = Shown(token, service_token, method, path)
-        # by method and path too: what a token with access rules may do here tells nothing of elsewhere
+        # by method and path too: a token with access rules may be valid for this request only
         identity = self._flights.run((digest, method, path), lambda: self._check(digest, shown))
         return _with_token(identity, token)
 
@@ -85,7 +85,7 @@ class KeystoneAuth:
 
 
 def _tokens_in(headers: Mapping[str, str]) -> tuple[str, str | None]:
-    """The caller's token, and the one of a service that asks in the caller's name."""
+    """Return the caller's token, and the token of a service that acts for the caller."""
     token = (headers.get("x-auth-token") or headers.get("x-storage-token") or "").strip()
     if not token:
         raise Unauthenticated("A token is required.")
@@ -96,10 +96,10 @@ def _tokens_in(headers: Mapping[str, str]) -> tuple[str, str | None]:
 
 
 def _with_token(identity: Identity, token: str) -> Identity:
-    """What is remembered has no token: memory is for digests."""
+    """Add the token to a cached identity: the cache stores only digests."""
     return msgspec.structs.replace(identity, token=Secret(token))
 
 
 def _digest(token: str, service_token: str | None) -> bytes:
-    # no token has a line feed
+    # tokens contain no line feed
     return hashlib.sha256(f"{token}\n{service_token or ''}".encode()).digest()

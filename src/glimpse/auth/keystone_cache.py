@@ -1,4 +1,4 @@
-"""What one process remembers of tokens: identities for some seconds, and checks that are under way."""
+"""Token cache of one process: identities for some seconds, and checks in progress."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ T = TypeVar("T")
 
 
 class TokenCache:
-    """Identities by digest, each until its time is up. Threads may share one object, and reading never waits."""
+    """Caches identities by digest until they expire. Thread-safe; reading never waits."""
 
     def __init__(self, most: int = 4096) -> None:
-        """Keep ``most`` identities; the oldest one goes first."""
+        """``most`` is the number of identities; the oldest is dropped first."""
         self._most = most
         self._known: dict[bytes, tuple[Identity, float]] = {}
         self._lock = threading.Lock()
 
     def get(self, digest: bytes) -> Identity | None:
-        """The identity, where it is known and its time is not up."""
+        """Return the identity if it is cached and has not expired."""
         known = self._known.get(digest)
         return known[0] if known is not None and time.monotonic() < known[1] else None
 
     def has(self, digest: bytes) -> bool:
-        """Whether the identity was known, also when its time is up."""
+        """Tell whether the identity is in the cache, even if it has expired."""
         return digest in self._known
 
     def put(self, digest: bytes, identity: Identity, seconds: float) -> None:
-        """Remember ``identity`` for ``seconds``; with none left, do not."""
+        """Cache ``identity`` for ``seconds``, if that is more than 0."""
         if seconds <= 0:
             return
         with self._lock:
-            # at the end of the order, also when it was there
+            # moves an existing entry to the end of the order
             self._known.pop(digest, None)
             self._known[digest] = (identity, time.monotonic() + seconds)
             while len(self._known) > self._most:
@@ -44,14 +44,14 @@ class TokenCache:
 
 
 class SingleFlight(Generic[T]):
-    """Runs a piece of work once for all threads that ask for it at the same time."""
+    """Runs a piece of work once for all threads that request it at the same time."""
 
     def __init__(self) -> None:
         self._running: dict[object, Future[T]] = {}
         self._lock = threading.Lock()
 
     def run(self, key: object, work: Callable[[], T]) -> T:
-        """What ``work`` returns or raises, here or in the thread that asked first."""
+        """Return or raise the result of ``work``, run here or in the thread that asked first."""
         mine: Future[T] = Future()
         with self._lock:
             running = self._running.setdefault(key, mine)

@@ -1,4 +1,4 @@
-"""``[keystone_authtoken]`` as keystonemiddleware and keystoneauth want it (configuration 7)."""
+"""``[keystone_authtoken]`` for keystonemiddleware and keystoneauth (configuration 7)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from glimpse.settings.oslo import give, library_configuration
 if TYPE_CHECKING:
     from keystoneauth1.session import Session
 
-#: Seconds for one answer of Keystone where the file says nothing; the library's own default is to wait for ever.
+#: Default timeout in seconds for an answer of Keystone; the library's own default is to wait forever.
 TIMEOUT = "30"
 
 
 class Authtoken:
-    """The options of the section, checked: ``conf`` for libraries, and ``credentials``, the section of the login."""
+    """The validated options: ``conf`` for libraries, and ``credentials``, the section with the credentials."""
 
     def __init__(self, sections: Sections) -> None:
-        """``sections`` are texts as the settings have them.
+        """``sections`` are strings from the settings.
 
         :raises AuthUnavailable: the libraries are not installed.
-        :raises AuthSettingsError: a value cannot be used.
+        :raises AuthSettingsError: a value is invalid.
         """
         try:
             from keystonemiddleware import auth_token  # noqa: PLC0415 - an extra
@@ -44,13 +44,13 @@ class Authtoken:
 
     @property
     def public_uri(self) -> str | None:
-        """Where clients get their tokens."""
+        """Keystone URL for clients."""
         login = self.conf[self.credentials]
         return self.own.www_authenticate_uri or (login.auth_url if "auth_url" in login else None)
 
 
 def service_session(sections: Sections) -> Session:
-    """A session with the credentials of the service itself; nothing is asked of Keystone before its first use.
+    """Create a session with the service's own credentials; Keystone is contacted at its first use.
 
     :raises AuthUnavailable: keystoneauth is not installed.
     :raises AuthSettingsError: the credentials are incomplete.

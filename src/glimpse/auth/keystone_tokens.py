@@ -1,4 +1,4 @@
-"""Tokens checked by keystonemiddleware, whose WSGI filter is given one small request for each of them."""
+"""Token validation by keystonemiddleware, whose WSGI filter gets one small request for each token."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from glimpse.settings.library_sections import AUTHTOKEN
 LOG = logging.getLogger(__name__)
 
 _CONFIRMED = "Confirmed"
-_REFUSED = "The token is wrong, has expired or was revoked."
+_REFUSED = "The token is invalid, has expired or was revoked."
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """The tokens that a request shows, and what it asks for where that is known (``method`` and ``path``)."""
+    """The tokens of a request, and its ``method`` and ``path`` if known."""
 
     token: str
     service_token: str | None
@@ -32,33 +32,33 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Vouched(msgspec.Struct, frozen=True):
-    """What Keystone says of tokens. With ``restricted`` it holds for this one method and path only."""
+    """Keystone's answer about tokens. With ``restricted`` it is valid only for this method and path."""
 
     identity: Identity
     expires: datetime
     restricted: bool
 
     def seconds_left(self) -> float:
-        """Until a token expires; negative when that is over."""
+        """Seconds until the token expires; negative if it has expired."""
         return (self.expires - datetime.now(UTC)).total_seconds()
 
 
 class KeystoneTokens:
-    """Asks keystonemiddleware, which asks its cache or Keystone. Threads may share one object."""
+    """Asks keystonemiddleware, which asks its cache or Keystone. Thread-safe."""
 
     def __init__(self, options: Authtoken) -> None:
-        """Nothing is asked of Keystone before the first token.
+        """Keystone is not contacted before the first token.
 
         :raises AuthSettingsError: the credentials of the service are incomplete.
         """
-        # installed, since there are options
+        # installed, because the options were validated
         from keystoneauth1 import exceptions  # noqa: PLC0415
         from keystonemiddleware import auth_token  # noqa: PLC0415
         from requests import RequestException  # noqa: PLC0415
 
-        # the last two: what answered in place of Keystone, a proxy for instance, sent no token
+        # the last two: another server, for instance a proxy, answered instead of Keystone and sent no token
         self._failures = (exceptions.ClientException, RequestException, KeyError, NotImplementedError)
-        # it says 503 only while the decision is not delayed (images-api 5.1 has what Glance says instead)
+        # it answers 503 only if the decision is not delayed (images-api 5.1 describes Glance's answer)
         options.conf.set_override("delay_auth_decision", override=False, group=AUTHTOKEN)
         try:
             self._protocol: Any = auth_token.AuthProtocol(_pass, {"oslo_config_config": options.conf})
@@ -66,14 +66,14 @@ class KeystoneTokens:
             raise AuthSettingsError(f"[{options.credentials}] {error}") from error
 
     def check(self, shown: Shown) -> Vouched:
-        """What Keystone says of the tokens; a service token that is not valid is left aside.
+        """Validate the tokens with Keystone; an invalid service token is ignored.
 
         :raises Unauthenticated: the token is not valid, or not for this method and path.
         :raises Unavailable: Keystone does not answer.
         """
         environ = self._ask(shown, shown.service_token)
         if shown.service_token is not None and environ.get("HTTP_X_SERVICE_IDENTITY_STATUS") != _CONFIRMED:
-            # once more without it: its mere presence switches the check of access rules off
+            # again without it: its mere presence disables the check of access rules
             environ = self._ask(shown, None)
         if environ.get("HTTP_X_IDENTITY_STATUS") != _CONFIRMED:
             raise Unauthenticated(_REFUSED)
@@ -84,9 +84,9 @@ class KeystoneTokens:
         return vouched
 
     def _ask(self, shown: Shown, service_token: str | None) -> dict[str, Any]:
-        """The environment of a request after it went through the filter.
+        """Run a request through the filter and return its environment.
 
-        Of the headers of the real request only the tokens are in it, so nobody can pass for confirmed.
+        It contains only the tokens of the real request's headers, so clients cannot forge a confirmed identity.
         """
         environ = _environment(shown, service_token)
         statuses: list[str] = []
@@ -97,7 +97,7 @@ class KeystoneTokens:
         try:
             self._protocol(environ, start)
         except self._failures as error:
-            LOG.error("A token cannot be checked: %s: %s", type(error).__name__, error)  # noqa: TRY400 - says all
+            LOG.error("A token cannot be validated: %s: %s", type(error).__name__, error)  # noqa: TRY400 - says all
             raise _unavailable() from error
         if statuses[0].startswith("503"):
             raise _unavailable()
@@ -105,7 +105,7 @@ class KeystoneTokens:
 
 
 def _unavailable() -> Unavailable:
-    return Unavailable("The identity service does not answer.")
+    return Unavailable("The identity service is not responding.")
 
 
 def _pass(_environ: object, start: Callable[[str, list[object]], object]) -> Iterable[bytes]:
@@ -137,7 +137,7 @@ def _environment(shown: Shown, service_token: str | None) -> dict[str, Any]:
 
 
 def _vouched(user: Any, service: Any) -> Vouched:
-    """``user`` and ``service`` are what keystoneauth calls access information; ``service`` may be None."""
+    """``user`` and ``service`` are keystoneauth's access information; ``service`` may be None."""
     scope: dict[str, Any] = user.system or {}
     identity = Identity(
         user_id=user.user_id,
@@ -149,7 +149,7 @@ def _vouched(user: Any, service: Any) -> Vouched:
     )
     expires = user.expires
     if service is not None and (service.expires < expires or expires <= datetime.now(UTC)):
-        # a user token that has expired counts as long as the service's does
+        # an expired user token counts as long as the service's token is valid
         expires = service.expires
     return Vouched(identity, expires, user.application_credential_access_rules is not None)
 

@@ -1,11 +1,10 @@
-"""Auth ``none``: whoever reaches the service is its one user."""
+"""Auth ``none``: all callers are the same user."""
 
 from __future__ import annotations
 
 from glimpse.auth.base import Credentials, Identity
 
-#: Words rather than generated ids: they tell whose an image is to whoever reads the owner column, and no client
-#: expects a form of ids.
+#: Words instead of generated ids: they are readable in the owner column, and no client expects a certain format of ids.
 LOCAL = Identity(user_id="local", project_id="local", roles=frozenset({"admin", "member", "reader"}))
 
 
@@ -13,12 +12,12 @@ class NoAuth:
     """Every caller is user ``local`` of project ``local``, with the roles admin, member and reader."""
 
     def __init__(self) -> None:
-        # no property: it is read for every request
+        # not a property, because it is read for every request
         self.constant = LOCAL
 
     @property
     def challenge(self) -> str | None:
-        """Nothing is ever asked for."""
+        """None: no credentials are needed."""
         return None
 
     def recall(self, credentials: Credentials) -> Identity:  # noqa: ARG002 - nothing of the request counts

@@ -1,7 +1,7 @@
-"""Slows down who guesses passwords, by address and by user at an address.
+"""Slows down password guessing, by address and by user and address.
 
-All tables are bounded, and hold what one process has seen. An attempt counts as failed from its beginning until it
-turns out right, so that many at once are no way round.
+All tables are bounded, and belong to one process. An attempt counts as failed until it succeeds, so that concurrent
+attempts cannot bypass the limit.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from glimpse.errors import TooManyAttempts
 
 LOG = logging.getLogger(__name__)
 
-#: Wrong passwords of one user at one address that cost no waiting.
+#: Wrong passwords of one user at one address without a delay.
 FREE_FAILURES = 5
-#: Seconds to wait after the next one; each further one doubles it.
+#: Delay in seconds after the next one; it doubles each time.
 FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
-#: Wrong passwords of an address that are looked at one right after the other.
+#: Wrong passwords of an address that are checked without a delay in between.
 MOST_AT_ONCE = 10
-#: Seconds after which failures are forgotten, and for which an address is known as a user's own.
+#: Seconds for which failures, and the addresses of successful logins, are remembered.
 FAILURES_LAST = 900.0
 SUCCESS_LASTS = 86_400.0
-#: Entries of each table; the ones not used for the longest time go first.
+#: Size of each table; the least recently used entries are dropped first.
 MOST_ENTRIES = 8192
 
 K = TypeVar("K")
@@ -37,11 +37,11 @@ V = TypeVar("V")
 
 
 class LoginThrottle:
-    """Decides whether a password is worth looking at now. Threads may share one object.
+    """Decides whether a password may be checked now. Thread-safe.
 
-    After :data:`FREE_FAILURES` wrong passwords a user has to wait at that address, longer each time; nobody can lock a
-    user out from elsewhere. An address has ``per_minute`` wrong passwords a minute for all users together, ten at
-    once (0: any number), from which users are exempt who logged in from there before.
+    After :data:`FREE_FAILURES` wrong passwords, a user must wait at that address, longer each time; the user can still
+    log in at other addresses. An address may try ``per_minute`` wrong passwords per minute for all users together, ten
+    at once (0: no limit); users who logged in from there before are exempt.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,9 +54,9 @@ class LoginThrottle:
         self._successes: _Bounded[tuple[str, str], float] = _Bounded()
 
     def begin(self, peer: str | None, user: str) -> None:
-        """Admit an attempt, and count it as failed until :meth:`succeeded`.
+        """Allow an attempt, and count it as failed until :meth:`succeeded`.
 
-        :raises TooManyAttempts: it comes too early.
+        :raises TooManyAttempts: the attempt is too early.
         """
         address = _network_of(peer)
         with self._lock:
@@ -73,10 +73,10 @@ class LoginThrottle:
                 self._take(address, now)
             self._failures.put((address, user), (count + 1, now))
         if count + 1 == FREE_FAILURES:
-            LOG.warning("%d failed logins of user %s from %s: further ones have to wait.", count + 1, user, address)
+            LOG.warning("%d failed logins of user %s from %s: further attempts are delayed.", count + 1, user, address)
 
     def succeeded(self, peer: str | None, user: str) -> None:
-        """The attempt was right: forget the failures of this user at this address."""
+        """Record a success: forget the failures of this user at this address."""
         address = _network_of(peer)
         with self._lock:
             now = self._clock()
@@ -87,19 +87,19 @@ class LoginThrottle:
             self._successes.put((address, user), now + SUCCESS_LASTS)
 
     def _take(self, address: str, now: float) -> None:
-        """One attempt out of those that an address has; as many a minute come back."""
+        """Take one of the attempts of an address, which are refilled every minute."""
         left, then = self._addresses.get(address) or (self._at_once, now)
         left = min(left + (now - then) * self._per_minute / 60, self._at_once)
         if left < 1:
             self._addresses.put(address, (left, now))
             raise _too_many((1 - left) * 60 / self._per_minute)
         if left < 2:
-            LOG.warning("Too many failed logins from %s: further ones have to wait.", address)
+            LOG.warning("Too many failed logins from %s: further attempts are delayed.", address)
         self._addresses.put(address, (left - 1, now))
 
 
 class _Bounded(Generic[K, V]):
-    """A table of :data:`MOST_ENTRIES` at most."""
+    """A table with at most :data:`MOST_ENTRIES` entries."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[K, V] = OrderedDict()
@@ -123,7 +123,7 @@ def _too_many(seconds: float) -> TooManyAttempts:
 
 @lru_cache(maxsize=1024)
 def _network_of(peer: str | None) -> str:
-    """The address that counts: of IPv6 the first 64 bits, since a host has all that share them."""
+    """Return the address to count; for IPv6 the first 64 bits, because one host has all addresses that share them."""
     try:
         address = ipaddress.ip_address(peer or "")
     except ValueError:

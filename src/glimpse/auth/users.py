@@ -1,4 +1,4 @@
-"""The users file of auth ``basic``: project and roles of each user."""
+"""The users file of auth ``basic``, with the project and roles of each user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from glimpse.auth.base import Identity
 from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.htpasswd import name_fault
 
-#: The section whose values count for users that do not set them.
+#: The section with defaults for all users.
 FOR_ALL = "*"
 
 _KEYS = frozenset({"project", "roles"})
@@ -18,33 +18,33 @@ _DEFAULT_ROLES = "member, reader"
 
 
 class Users:
-    """Says what a user is. One who is not named has a project of the user's own name and may use images in it."""
+    """The identities of users. By default, a user has a project with the user's own name and may use images in it."""
 
     def __init__(self, sections: Mapping[str, Mapping[str, str]], defaults: Mapping[str, str]) -> None:
-        """``sections`` by user name, with the ``defaults`` mixed in already."""
+        """``sections`` by user name, already merged with the ``defaults``."""
         self._sections = sections
         self._defaults = defaults
 
     def identity(self, name: str) -> Identity:
-        """The identity of user ``name``."""
+        """Return the identity of user ``name``."""
         values = self._sections.get(name, self._defaults)
         roles = values.get("roles", _DEFAULT_ROLES)
         return Identity(user_id=name, project_id=values.get("project", name), roles=split_roles(roles))
 
     def names(self) -> frozenset[str]:
-        """The users that the file names."""
+        """Users listed in the file."""
         return frozenset(self._sections)
 
 
 def split_roles(text: str) -> frozenset[str]:
-    """The roles of a comma-separated list, in lower case."""
+    """Split a comma-separated list of roles, in lower case."""
     return frozenset(role.strip().lower() for role in text.split(",") if role.strip())
 
 
 def read_users(path: Path | None) -> Users:
-    """The users of the file; without a file the defaults count for everybody.
+    """Read the users; without a file the defaults apply to everybody.
 
-    :raises AuthSettingsError: the file cannot be read, or says what is not understood.
+    :raises AuthSettingsError: the file cannot be read or is invalid.
     """
     if path is None:
         return Users({}, {})
@@ -71,7 +71,7 @@ def read_users(path: Path | None) -> Users:
 def _check(path: Path, section: str, values: Mapping[str, str]) -> None:
     unknown = sorted(set(values) - _KEYS)
     if unknown:
-        raise AuthSettingsError(f"{path}: [{section}] has the unknown key {unknown[0]}; known are project and roles")
+        raise AuthSettingsError(f"{path}: [{section}] has the unknown key {unknown[0]}; the keys are project and roles")
     fault = name_fault(values["project"]) if "project" in values else None
     if fault is not None:
         raise AuthSettingsError(f"{path}: [{section}] the project {fault}")

@@ -1,4 +1,4 @@
-"""The addresses that a server is to listen on, tried before anything that takes time."""
+"""Checks the addresses that a server will listen on, before anything that takes time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from glimpse.settings.model import Settings
 
 
 def try_listening(options: ServeOptions, settings: Settings) -> None:
-    """See that the server library is installed, and that its address and that of metrics can be had.
+    """Check that the server library is installed, and that the service's and the metrics address can be bound.
 
-    Nothing listens meanwhile: clients are refused until the service can answer.
+    Nothing listens meanwhile, so clients are refused until the service can answer.
 
-    :raises SettingsError: some of it is not so; all of that is told.
+    :raises SettingsError: a check fails; the error lists all failures.
     """
     faults = Faults()
     with faults.collecting():
@@ -34,7 +34,7 @@ def try_server(options: ServeOptions) -> None:
 
 
 def try_address(host: str, port: int) -> None:
-    """:raises SettingsError: nothing could listen there."""
+    """:raises SettingsError: the address cannot be bound."""
     try:
         require_address(host.strip("[]"), port)
     except LaunchError as error:

@@ -1,4 +1,4 @@
-"""``glimpse config``: what the configuration comes to, and what in it has no effect."""
+"""``glimpse config``: shows and checks the configuration."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def check(
     strict: bool,
     json_form: bool,
 ) -> None:
-    """Say whether the service would start, and what in the configuration is doubtful or has no effect.
+    """Check whether the service would start, and report doubtful or ineffective settings.
 
-    Errors come first, then warnings, then notes. The database, the stores, the addresses, and the files of policies,
-    users and others are tried; nothing is changed.
+    Errors come first, then warnings, then notes. The command tries the database, the stores, the addresses, and the
+    policy, user and other files; it changes nothing.
 
-    Exit code 0 when the service would start, 1 when it would not, or when there are warnings and --strict is given.
+    The exit code is 0 if the service would start, else 1. With --strict it is also 1 if there are warnings.
     """
     remarks = Remarks()
     try:
@@ -71,6 +71,6 @@ def _print(errors: Sequence[str], remarks: Remarks, *, usable: bool) -> None:
         for line in lines:
             click.echo(f"{weight}: {line}")
     if usable:
-        click.echo("The configuration can be used.")
+        click.echo("The configuration is valid.")
     elif not errors:
-        click.echo("Error: With --strict the warnings are errors.", err=True)
+        click.echo("Error: with --strict, warnings are errors.", err=True)

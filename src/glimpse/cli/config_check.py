@@ -1,6 +1,6 @@
-"""What ``glimpse config check`` looks at beyond the files: all that keeps ``glimpse serve`` from starting.
+"""Checks of ``glimpse config check`` beyond the files: everything that prevents ``glimpse serve`` from starting.
 
-Nothing is made and nothing waited for: a database that does not answer at once is an error here.
+They create nothing and do not wait: a database that does not answer at once is an error here.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from glimpse.stores.filesystem.options import FilesystemOptions
 
 
 def examine(settings: Settings) -> tuple[tuple[str, ...], Remarks]:
-    """Errors for which the service would not start, and remarks on what it would start with."""
+    """Return the errors that prevent a start, and remarks on the rest."""
     faults = Faults()
     faults.reasons += refusals(settings)
     remarks = Remarks()
-    # a refused configuration lacks what the parts read
+    # an invalid configuration lacks values that the next steps read
     if not faults.reasons:
         with faults.collecting():
             try_files(settings)
@@ -55,7 +55,7 @@ def _try_data_directory(settings: Settings) -> None:
 
 
 def _look_at_stores(settings: Settings) -> Remarks:
-    """Open each store by itself, but for those whose directories the service has yet to make."""
+    """Open each store separately, except those whose directories the service will create."""
     faults = Faults()
     notes: list[str] = []
     for entry in settings.stores.stores:
@@ -68,7 +68,7 @@ def _look_at_stores(settings: Settings) -> Remarks:
                 reason = _unwritable(directory)
                 if reason is not None:
                     raise SettingsError(f"The store {entry.id}: data directory {directory} {reason}.")
-                notes.append(f"Store {entry.id}: the data directory {directory} will be made")
+                notes.append(f"Store {entry.id}: the data directory {directory} will be created")
     faults.raise_any()
     return Remarks(notes=tuple(notes) if embedded_file(settings) is None else ())
 
@@ -84,17 +84,17 @@ def _missing_directories(entry: StoreSettings) -> list[Path]:
 
 
 def _unwritable(directory: Path) -> str | None:
-    """Why this process could not make or write ``directory``, None when it could."""
+    """Return why this process cannot create or write ``directory``; None if it can."""
     if directory.is_dir():
         return None if os.access(directory, os.W_OK | os.X_OK) else "cannot be written"
     above = next(place for place in (directory, *directory.parents) if place.exists())
     if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
         return None
-    return f"cannot be made: {above} is {'not writable' if above.is_dir() else 'no directory'}"
+    return f"cannot be created: {above} is not {'writable' if above.is_dir() else 'a directory'}"
 
 
 def _look_at_addresses(settings: Settings) -> Remarks:
-    """A port in use is a warning: it may be the service itself that has it."""
+    """Report a port in use as a warning, because the service itself may be using it."""
     faults = Faults()
     warnings: list[str] = []
     places = [(settings.listen.host, settings.listen.port)]
@@ -102,36 +102,36 @@ def _look_at_addresses(settings: Settings) -> Remarks:
         places.append((settings.metrics.host, settings.metrics.port))
     for host, port in places:
         with faults.collecting():
-            # any port: whether the address is one of this machine
+            # any port: check only that this machine has the address
             try_address(host, 0)
             try:
                 try_address(host, port)
             except SettingsError as error:
-                warnings.append(f"{error} This is as it should be while the service itself runs.")
+                warnings.append(f"{error} This is normal while the service is running.")
     faults.raise_any()
     return Remarks(warnings=tuple(warnings))
 
 
 def _look_at_rules(settings: Settings) -> Remarks:
-    """Rules of policy files under names that mean nothing."""
+    """Report rules in policy files whose names have no effect."""
     try:
         rules = RulesInForce(settings.policy)
     except SettingsError:
-        return Remarks()  # told with the other files
-    # the file of protections may name any rule
+        return Remarks()  # reported with the other files
+    # the property protection file may name any rule
     by_policies = settings.policy.property_protection_rule_format == "policies"
     warnings: list[str] = []
     for name, file in rules.without_effect():
         near = rules.guarding(name)
         hint = "" if near is None else f"; is {near} meant?"
         if near is not None or not by_policies:
-            warnings.append(f"The rule {name} ({file}) guards nothing, and no other rule refers to it{hint}")
+            warnings.append(f"The rule {name} ({file}) protects nothing, and no other rule refers to it{hint}")
     return Remarks(warnings=tuple(warnings))
 
 
 def _look_at_database(settings: Settings) -> Remarks:
     if not_made_yet(settings):
-        return Remarks()  # the service makes it
+        return Remarks()  # the service creates it
     try_database(settings)
     try:
         state = database_state(settings)
@@ -140,6 +140,6 @@ def _look_at_database(settings: Settings) -> Remarks:
     if state is None or state is SchemaState.CURRENT:
         return Remarks()
     if state is SchemaState.MISSING or (state is SchemaState.OWN_MISSING and embedded_file(settings) is not None):
-        return Remarks(notes=(f"{state.value.removesuffix('.')}; the service makes them when it starts",))
+        return Remarks(notes=(f"{state.value.removesuffix('.')}; the service creates them when it starts",))
     hint = " Run `glimpse db sync`." if state in {SchemaState.EMPTY, SchemaState.OWN_MISSING} else ""
     raise SettingsError(f"{state.value}{hint}")

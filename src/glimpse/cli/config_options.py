@@ -1,4 +1,4 @@
-"""The options that every command has, and the settings that they lead to."""
+"""The configuration options of all commands, and reading the settings from them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 
 
-#: How ``--help`` names what an option takes.
+#: Placeholder of an option's value in ``--help``.
 _METAVARS: dict[Kind, str] = {"integer": "INTEGER", "number": "NUMBER"}
 
 
 def setting_option(switch: str, section: str, name: str, help_: str, metavar: str | None = None) -> Callable[[F], F]:
-    """A switch that overrides an option of the files. Its value is read as those are, by ``settings/load.py``.
+    """Create a switch that overrides an option of the files; ``settings/load.py`` reads its value in the same way.
 
-    ``--help`` shows the option, its type and default, and the environment variable that overrides it too.
+    ``--help`` shows the option, its type and default, and the environment variable that also overrides it.
     """
     option = BY_PLACE[section, name]
     default = default_of(option).replace("`", "")
@@ -44,12 +44,12 @@ def setting_option(switch: str, section: str, name: str, help_: str, metavar: st
 
 
 def config_options(command: F) -> F:
-    """Give a command ``--config-file``, ``--config-dir`` and ``--data-dir``."""
+    """Add ``--config-file``, ``--config-dir`` and ``--data-dir`` to a command."""
     for decorate in (
-        setting_option("--data-dir", "glimpse", "data_dir", "Where the service keeps its own data.", "DIR"),
+        setting_option("--data-dir", "glimpse", "data_dir", "Directory for the service's own data.", "DIR"),
         click.option(
             "--config-dir", "config_dirs", type=_PATH, multiple=True, metavar="DIR",
-            help="Read all *.conf of this directory, after the files. May be repeated.",
+            help="Read all *.conf in this directory, after the files. May be repeated.",
         ),
         click.option(
             "--config-file", "config_files", type=_PATH, multiple=True, metavar="FILE",
@@ -61,28 +61,26 @@ def config_options(command: F) -> F:
 
 
 def strict_option(command: F) -> F:
-    """Give a command ``--strict``."""
-    return click.option(
-        "--strict", is_flag=True, help="Do not start with warnings, for instance of options that are not known."
-    )(command)
+    """Add ``--strict`` to a command."""
+    return click.option("--strict", is_flag=True, help="Treat warnings, such as unknown options, as errors.")(command)
 
 
 def require_no_warnings(loaded: Loaded, *, strict: bool) -> None:
-    """Where ``strict``, let nothing start on a configuration with warnings.
+    """If ``strict``, refuse a configuration with warnings.
 
-    :raises ClickException: it has some.
+    :raises ClickException: there are warnings.
     """
     if strict and loaded.warnings:
         raise click.ClickException(as_errors(loaded.warnings))
 
 
 def as_errors(reasons: Sequence[str]) -> str:
-    """The message of a ClickException about several things: each in a line that begins with ``Error:``."""
+    """Format several errors as one ClickException message: one line each, beginning with ``Error:``."""
     return "\nError: ".join(reasons)
 
 
 def log_remarks(loaded: Loaded) -> None:
-    """Tell the log what `glimpse config check` would."""
+    """Log what `glimpse config check` would report."""
     for warning in loaded.warnings:
         LOG.warning("%s", warning)
     for note in loaded.notes:
@@ -95,9 +93,9 @@ def read_settings(
     data_dir: str | None,
     overrides: Mapping[tuple[str, str, str], str | None] | None = None,
 ) -> Loaded:
-    """The settings of one command line. ``overrides``: section, option and switch, with what the switch says.
+    """Read the settings of a command line. ``overrides`` maps section, option and switch to the switch's value.
 
-    :raises SettingsError: a file or a value is wrong.
+    :raises SettingsError: a file or a value is invalid.
     """
     switches = {("glimpse", "data_dir", "--data-dir"): data_dir, **(overrides or {})}
     command_line = {
@@ -117,7 +115,9 @@ def settings_or_exit(
     data_dir: str | None,
     overrides: Mapping[tuple[str, str, str], str | None] | None = None,
 ) -> Loaded:
-    """As :func:`read_settings`; a wrong configuration ends the command with a line for each error and exit code 1."""
+    """Like :func:`read_settings`, but an invalid configuration ends the command with one line per error and exit code
+    1.
+    """
     try:
         return read_settings(config_files, config_dirs, data_dir, overrides)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The data directory, made ready before the service needs it."""
+"""Preparation of the data directory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from glimpse.settings.model import Settings
 
 
 def embedded_file(settings: Settings) -> Path | None:
-    """The file of the embedded database, None when the operator's own is used."""
+    """Return the file of the embedded database; None if another database is configured."""
     if settings.database.connection != embedded_database(settings.data_dir):
         return None
     return settings.data_dir / "glimpse.sqlite"
 
 
 def make_data_directory(settings: Settings) -> None:
-    """Make the data directory, where something is kept in it, and see that it can be written.
+    """Create the data directory if it is needed, and check that it is writable.
 
-    :raises ClickException: it cannot be made or written.
+    :raises ClickException: it cannot be created or written.
     """
     if embedded_file(settings) is None and settings.metrics.port is None:
         return
@@ -29,12 +29,12 @@ def make_data_directory(settings: Settings) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise click.ClickException(f"The data directory {directory} cannot be made: {error.strerror}.") from error
+        raise click.ClickException(f"The data directory {directory} cannot be created: {error.strerror}.") from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise click.ClickException(f"The data directory {directory} cannot be written.")
 
 
 def not_made_yet(settings: Settings) -> bool:
-    """Whether the database is an embedded one whose file is not there."""
+    """Tell whether the database is an embedded one whose file does not exist."""
     file = embedded_file(settings)
     return file is not None and not file.exists()

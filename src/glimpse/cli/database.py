@@ -1,4 +1,4 @@
-"""The database of the settings, for commands. What belongs to SQL is imported when SQL it is."""
+"""Access to the configured database for commands. SQL modules are imported only for an SQL database."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 def sql_settings_or_exit(
     config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None
 ) -> Settings:
-    """The settings of a command that is about tables.
+    """Return the settings of a command that works on tables.
 
-    :raises ClickException: they cannot be used, or a registry has the tables.
+    :raises ClickException: they are invalid, or the tables are behind a registry.
     """
     settings = settings_or_exit(config_files, config_dirs, data_dir).settings
     if is_registry(settings.database.connection):
         raise click.ClickException(
-            "This node has its database through a registry. Run the command where the registry runs."
+            "This node uses the database through a registry. Run the command on the registry's host."
         )
     return settings
 
 
 @contextmanager
 def failing_in_one_line(settings: Settings) -> Generator[None]:
-    """Turn errors of the database into one line that says which database it is, and exit code 1."""
+    """Turn database errors into one line that names the database, and exit code 1."""
     try:
         yield
     except GlimpseError as error:
@@ -51,13 +51,13 @@ def failing_in_one_line(settings: Settings) -> Generator[None]:
 
 
 def _cause(error: GlimpseError) -> str:
-    """What the driver of the database said, for the operator."""
+    """Return the driver's error message, for the operator."""
     driver_error = getattr(error.__cause__, "orig", None)
     return "" if driver_error is None else f": {' '.join(str(driver_error).split())}"
 
 
 def require_database(settings: Settings) -> None:
-    """Let the service start; see :func:`glimpse.cli.schema_setup.require_tables`.
+    """Check that the service can use the database; see :func:`glimpse.cli.schema_setup.require_tables`.
 
     The tables behind a registry are not checked: the registry does that.
 
@@ -75,7 +75,7 @@ def require_database(settings: Settings) -> None:
 
 @contextmanager
 def opened_database(settings: Settings) -> Generator[Database]:
-    """The database, which is not created by asking; errors of it end the command in one line.
+    """Open the database without creating it; database errors end the command with one line.
 
     :raises ClickException: it is not up to date.
     """
@@ -101,7 +101,7 @@ def _require_current(settings: Settings) -> None:
 
 
 def database_state(settings: Settings) -> SchemaState | None:
-    """What the database is, asked once and without waiting for it; None for one behind a registry that is ready.
+    """Return the state of the database, asked once and without waiting; None if a registry is ready to serve it.
 
     :raises ClickException: it cannot be reached, or the registry cannot use it.
     """
@@ -115,10 +115,10 @@ def database_state(settings: Settings) -> SchemaState | None:
 
 
 def _require_registry(settings: Settings, *, max_retries: int) -> None:
-    """Make the registry's acquaintance.
+    """Check that the registry is ready.
 
     :raises ClickException: its database is not up to date.
-    :raises DatabaseUnavailable: it does not answer, or refuses this node.
+    :raises DatabaseUnavailable: the registry does not answer, or refuses this node.
     """
     from glimpse.registry.startup_wait import wait_for_registry
 
@@ -133,4 +133,4 @@ def _require_registry(settings: Settings, *, max_retries: int) -> None:
     finally:
         registry.close()
     if not info.ready:
-        raise click.ClickException(f"The registry's database cannot be used as it is: {info.state}")
+        raise click.ClickException(f"The registry's database cannot be used: {info.state}")

@@ -18,7 +18,7 @@ from glimpse.db.schema import SchemaState
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.startup_wait import wait_for_database
 
-#: Exit code of ``check`` when ``sync`` is needed, as the field's tool has it for missing tables.
+#: Exit code of ``check`` if ``sync`` is needed; glance-manage uses it for missing tables.
 NEEDS_SYNC = 3
 
 
@@ -35,7 +35,7 @@ db.add_command(purge_images_table)
 @db.command()
 @config_options
 def sync(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None) -> None:
-    """Create the tables that are missing. Does nothing to a database that is up to date."""
+    """Create missing tables. Does nothing if the database is up to date."""
     settings = sql_settings_or_exit(config_files, config_dirs, data_dir)
     with failing_in_one_line(settings):
         make_data_directory(settings)
@@ -47,7 +47,7 @@ def sync(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir
 @db.command()
 @config_options
 def version(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None) -> None:
-    """Print the versions of the schema: Glance's part, then Glimpse's."""
+    """Print the schema version of Glance's tables, then that of Glimpse's."""
     settings = sql_settings_or_exit(config_files, config_dirs, data_dir)
     if not_made_yet(settings):
         click.echo(SchemaState.MISSING.value)
@@ -65,9 +65,9 @@ def version(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_
 @db.command()
 @config_options
 def check(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None) -> None:
-    """Say whether the database is up to date.
+    """Check whether the database is up to date.
 
-    Exit code 0 when it is, 3 when `glimpse db sync` is needed, 1 when that would not help.
+    The exit code is 0 if it is, 3 if `glimpse db sync` is needed, 1 if that would not help.
     """
     settings = sql_settings_or_exit(config_files, config_dirs, data_dir)
     with failing_in_one_line(settings):

@@ -1,4 +1,4 @@
-"""``glimpse db drop-extensions``: going back to Glance."""
+"""``glimpse db drop-extensions``: prepares the database for a return to Glance."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from glimpse.settings.model import Settings
 @click.command("drop-extensions")
 @config_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Also when uploads, deletions or jobs are unfinished; they are lost.")
+@click.option("--force", is_flag=True, help="Even if uploads, deletions or jobs are unfinished; these are lost.")
 def drop(
     config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, yes: bool, force: bool
 ) -> None:
-    """Drop what Glimpse added to the database: its tables, and its indexes on tables of Glance.
+    """Drop Glimpse's additions to the database: its tables, and its indexes on Glance's tables.
 
-    Stop every process of Glimpse first. What stays is a plain Glance database with everything that Glimpse wrote into
-    Glance's tables; `glimpse db sync` makes the rest again.
+    Stop all Glimpse processes first. A plain Glance database remains, with everything that Glimpse wrote into Glance's
+    tables. `glimpse db sync` creates the additions again.
     """
     settings = sql_settings_or_exit(config_files, config_dirs, data_dir)
     if not_made_yet(settings):
@@ -39,20 +39,20 @@ def _drop(settings: Settings, *, ask: bool, force: bool) -> None:
     try:
         found = extensions(engine)
         if not found:
-            click.echo("The database has nothing of Glimpse.")
+            click.echo("The database has no tables or indexes of Glimpse.")
             return
         _tell(found)
         if found.unfinished and not force:
             raise click.ClickException(
-                "Work is unfinished. Let Glimpse run until it is done, or give --force to lose it: images stay in the "
-                "status they are in, and data of unfinished uploads stay in the stores."
+                "There is unfinished work. Let Glimpse run until it is done, or use --force to abandon it: images "
+                "keep their current status, and data of unfinished uploads stay in the stores."
             )
         if ask:
-            click.confirm("Is every process of Glimpse stopped, and may this be dropped?", abort=True)
+            click.confirm("Drop these tables and indexes? All Glimpse processes must be stopped.", abort=True)
         drop_extensions(engine, force=force)
     finally:
         engine.dispose()
-    click.echo("The database is a plain Glance database.")
+    click.echo("The database is a plain Glance database now.")
 
 
 def _tell(found: Extensions) -> None:

@@ -1,4 +1,4 @@
-"""``glimpse db purge``: removing rows for good that were marked as deleted long ago (database 11)."""
+"""``glimpse db purge``: permanently removes rows that were marked as deleted long ago (database 11)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from glimpse.domain.clock import now
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Rows of a table at most, as the field's tool has it; more than an INTEGER of a database.
+#: Largest number of rows per table, as in glance-manage; more than a database INTEGER holds.
 _MOST_ROWS = 2**31 - 1
 _NO_LIMIT = -1
 _DAY_ZERO = datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC, as everywhere in the database
 
 
 class _WholeNumber(click.ParamType[int]):
-    """A number in a range; another one ends the command with exit code 1, not click's 2 (database 11)."""
+    """A number in a range; any other value ends the command with exit code 1 instead of click's 2 (database 11)."""
 
     name = "integer"
 
@@ -39,35 +39,35 @@ class _WholeNumber(click.ParamType[int]):
         try:
             number = int(value)
         except ValueError:
-            raise click.ClickException(f"{option} is {value!r}, which is no whole number.") from None
+            raise click.ClickException(f"{option} is {value!r}, which is not a whole number.") from None
         if number < self._least:
-            raise click.ClickException(f"{option} is {number}; the least is {self._least}.")
+            raise click.ClickException(f"{option} is {number}; the minimum is {self._least}.")
         if self._most is not None and number > self._most:
-            raise click.ClickException(f"{option} is {number}, out of range; the most is {self._most}.")
+            raise click.ClickException(f"{option} is {number}; the maximum is {self._most}.")
         return number
 
 
 def _purge_options(days: int) -> Callable[[F], F]:
-    """What both commands take; ``days`` is the age without ``--age-in-days``."""
+    """Add the options of both commands; ``days`` is the default of ``--age-in-days``."""
 
     def decorate(command: F) -> F:
         for option in (
-            click.option("--dry-run", is_flag=True, help="Count what would be removed, and change nothing."),
+            click.option("--dry-run", is_flag=True, help="Count the rows that would be removed, and change nothing."),
             click.option(
                 "--pause", type=click.FloatRange(0, 3600), default=0.1, show_default=True, metavar="SECONDS",
-                help="Wait between two batches, for others to get their turn.",
+                help="Seconds to wait between batches, so that other transactions can run.",
             ),
             click.option(
                 "--batch-size", type=_WholeNumber(1, LARGEST_BATCH), default=1000, show_default=True, metavar="ROWS",
-                help="Rows of one transaction at most.",
+                help="Maximum number of rows per transaction.",
             ),
             click.option(
                 "--max-rows", "--max_rows", type=_WholeNumber(_NO_LIMIT, _MOST_ROWS), default=_NO_LIMIT, metavar="ROWS",
-                help="Remove so many rows of each table at most. [default: no limit, which -1 also says]",
+                help="Maximum number of rows to remove from each table; -1: no limit. [default: no limit]",
             ),
             click.option(
                 "--age-in-days", "--age_in_days", "age", type=_WholeNumber(0), default=days, show_default=True,
-                metavar="DAYS", help="Rows that were marked as deleted longer ago than this.",
+                metavar="DAYS", help="Remove rows that were marked as deleted more than this many days ago.",
             ),
         ):  # fmt: skip
             command = option(command)
@@ -85,7 +85,7 @@ def _purge_options(days: int) -> Callable[[F], F]:
     multiple=True,
     help="Only this table. May be repeated. [default: all but images]",
 )
-@click.option("--images", "with_images", is_flag=True, help="Also the table of images; see above.")
+@click.option("--images", "with_images", is_flag=True, help="Also purge the table images; see above.")
 def purge(
     config_files: tuple[Path, ...],
     config_dirs: tuple[Path, ...],
@@ -98,15 +98,15 @@ def purge(
     tables: tuple[str, ...],
     with_images: bool,
 ) -> None:
-    """Remove rows for good that were marked as deleted.
+    """Permanently remove rows that were marked as deleted.
 
-    Deleting an image, a property, a tag, a member, a location or a task only marks its rows. Live rows stay, however
-    old they are; so do images and locations whose data still have to be removed from a store.
+    Deleting an image, a property, a tag, a member, a location or a task only marks its rows. This command keeps live
+    rows, however old they are, and images and locations whose data are still to be removed from a store.
 
-    The table of images is left alone unless --images or --table images asks for it. Once the row of an image is gone
-    anybody can register its id again, and whoever still trusts that id trusts their data (OSSN-0075). Purge images only
-    when nothing refers to their ids any more: servers, volumes, orchestration templates, lists of approved images. The
-    row of an image goes when its other rows are gone.
+    The table images is purged only with --images or --table images. Once the row of an image is removed, anybody can
+    create a new image with its id, and users who still trust that id will use its data (OSSN-0075). Purge images only
+    if nothing refers to their ids any more: servers, volumes, orchestration templates, lists of approved images. The
+    row of an image is removed after all its other rows.
     """
     chosen = {*(tables or [name for name in PURGEABLE if name != IMAGES]), *([IMAGES] if with_images else [])}
     limits = _Limits(age, max_rows, batch_size, pause)
@@ -125,29 +125,29 @@ def purge_images_table(
     pause: float,
     dry_run: bool,
 ) -> None:
-    """Remove rows of images only, as glance-manage has it.
+    """Remove rows of the table images only, like glance-manage.
 
-    The same as `purge --table images --age-in-days 180`, whose help says what that means.
+    The same as `purge --table images --age-in-days 180`; see its help for the consequences.
     """
     limits = _Limits(age, max_rows, batch_size, pause)
     _run(config_files, config_dirs, data_dir, [IMAGES], limits, dry_run=dry_run)
 
 
 class _Limits:
-    """What is removed, and how fast."""
+    """Limits on what is removed and how fast."""
 
     def __init__(self, age: int, max_rows: int, batch_size: int, pause: float) -> None:
-        """:raises ClickException: the age, in days, is from before 1970."""
+        """:raises ClickException: ``age`` days ago is before 1970."""
         moment = now()
         if age >= (moment - _DAY_ZERO).days:
-            raise click.ClickException(f"--age-in-days is {age}; that is before 1970.")
+            raise click.ClickException(f"--age-in-days is {age}, which is before 1970.")
         self.before = moment - timedelta(days=age)
         self.max_rows = max_rows
         self.batch_size = batch_size
         self.pause = pause
 
     def of_table(self, purgeable: int) -> int:
-        """How many of the rows of a table that can go may go."""
+        """Return how many of the removable rows of a table may be removed."""
         return purgeable if self.max_rows == _NO_LIMIT else min(purgeable, self.max_rows)
 
 
@@ -168,18 +168,18 @@ def _run(
         removed = dict.fromkeys(tables, 0)
         try:
             for name in tables:
-                # the bar shows itself to a terminal only
+                # the bar is shown only on a terminal
                 with click.progressbar(length=limits.of_table(purgeable[name]), label=name, file=sys.stderr) as bar:
                     for rows in _purge_table(database, name, limits):
                         removed[name] += rows
                         bar.update(rows)
         finally:
-            # what is done is done, also when the command is interrupted
+            # finished batches stay done, even if the command is interrupted
             _print(removed, "rows removed")
 
 
 def _purge_table(database: Database, table: str, limits: _Limits) -> Iterator[int]:
-    """Purge one table, and say after each batch how many rows it removed."""
+    """Purge one table; yield the number of removed rows after each batch."""
     left = _MOST_ROWS if limits.max_rows == _NO_LIMIT else limits.max_rows
     after = None
     while left > 0:

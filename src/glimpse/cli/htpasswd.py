@@ -1,4 +1,4 @@
-"""``glimpse htpasswd``: users and passwords of auth ``basic``."""
+"""``glimpse htpasswd``: sets the passwords of users for auth ``basic``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from glimpse.auth.htpasswd import set_password
     "--password-stdin", is_flag=True, help="Read the password from standard input, up to the end of its first line."
 )
 def htpasswd(file: Path, user: str, password_stdin: bool) -> None:
-    """Add USER to the password FILE, or set the password of one who is there.
+    """Add USER to the password FILE, or set the password of an existing user.
 
-    Asks for the password twice. A new FILE can be read by its owner only.
+    Asks for the password twice. A new FILE is readable only by its owner.
     """
     if password_stdin:
         password = _first_line()

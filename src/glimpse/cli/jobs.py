@@ -1,4 +1,4 @@
-"""``glimpse jobs``: what was done behind requests, and what is still to do."""
+"""``glimpse jobs``: lists, shows and cancels jobs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def jobs() -> None:
 
 @jobs.command("list")
 @config_options
-@click.option("--status", type=click.Choice([str(status) for status in JobStatus]), help="Jobs in this status only.")
-@click.option("--type", "kind", help="Jobs of this type only.")
-@click.option("--image", "image_id", help="Jobs on this image only.")
-@click.option("--project", help="Jobs of this project only.")
-@click.option("--limit", type=click.IntRange(1, _MOST), default=100, show_default=True, help="Jobs to print at most.")
-@click.option("--after", help="Id of the last job of the page before.")
+@click.option("--status", type=click.Choice([str(status) for status in JobStatus]), help="Only jobs in this status.")
+@click.option("--type", "kind", help="Only jobs of this type.")
+@click.option("--image", "image_id", help="Only jobs for this image.")
+@click.option("--project", help="Only jobs of this project.")
+@click.option("--limit", type=click.IntRange(1, _MOST), default=100, show_default=True, help="Maximum number of jobs.")
+@click.option("--after", help="Id of the last job of the previous page.")
 @click.option("--json", "json_form", is_flag=True, help="Print JSON.")
 def list_(
     config_files: tuple[Path, ...],
@@ -44,7 +44,7 @@ def list_(
     after: str | None,
     json_form: bool,
 ) -> None:
-    """Print jobs, the newest first."""
+    """Print jobs, newest first."""
     query = JobQuery(
         status=None if status is None else JobStatus(status),
         types=None if kind is None else (kind,),
@@ -92,10 +92,10 @@ def show(
 @config_options
 @click.argument("job_id")
 def cancel(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, job_id: str) -> None:
-    """End a job that waits, or ask the process that runs it to stop. Its image is brought in order."""
+    """Cancel a waiting job, or ask the process that runs it to stop. The job then cleans up its image."""
     with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         job = database.cancel_job(job_id)
-    click.echo("The job is asked to stop." if job.status is JobStatus.RUNNING else f"The job is {job.status}.")
+    click.echo("The job was asked to stop." if job.status is JobStatus.RUNNING else f"The job is {job.status}.")
 
 
 def _document(job: Job, offers: Collection[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command ``glimpse``. Subcommands are imported when they are asked for."""
+"""The command ``glimpse``. Subcommands are imported on demand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from glimpse import __version__
 
-#: Name of each subcommand, and where it is.
+#: Name and module of each subcommand.
 COMMANDS = {
     "config": "glimpse.cli.config:config",
     "db": "glimpse.cli.db:db",
@@ -26,7 +26,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported one by one, so that ``glimpse --version`` reads no settings."""
+    """A group whose commands are imported separately, so that ``glimpse --version`` reads no settings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return sorted(COMMANDS)
@@ -43,5 +43,5 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="glimpse", message="%(prog)s %(version)s")
 def main() -> None:
     """Glimpse, an image service for clouds."""
-    # a command that sets up no logging says what went wrong by itself
+    # commands that set up no logging report errors themselves
     logging.getLogger("glimpse").addHandler(logging.NullHandler())

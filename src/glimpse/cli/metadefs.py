@@ -1,4 +1,4 @@
-"""``glimpse metadefs``: definition files in and out, and images held against definitions (metadefs 12)."""
+"""``glimpse metadefs``: loads and exports definitions, and checks images against them (metadefs 12)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from glimpse.metadefs.errors import DefinitionFileError
 from glimpse.metadefs.files import definition_files, read_file, write_files
 from glimpse.services.metadef_report import MetadefReport, metadef_report
 
-#: Exit code of ``check`` when a value breaks its definitions.
+#: Exit code of ``check`` if a value is invalid.
 BROKEN = 3
 
 _PATH = click.Path(path_type=Path)
@@ -33,14 +33,14 @@ def metadefs() -> None:
 @metadefs.command()
 @config_options
 @click.argument("paths", nargs=-1, type=_PATH, metavar="[PATH]...")
-@click.option("--merge", is_flag=True, help="Add what namespaces that exist do not have yet.")
+@click.option("--merge", is_flag=True, help="Add missing items to existing namespaces.")
 @click.option(
     "--prefer-new",
     "--prefer_new",
     is_flag=True,
-    help="With --merge: also replace what they have by what the files say.",
+    help="With --merge: also replace existing items with those in the files.",
 )
-@click.option("--overwrite", is_flag=True, help="With --merge: remove namespaces that exist, and write them anew.")
+@click.option("--overwrite", is_flag=True, help="With --merge: remove existing namespaces and create them again.")
 def load(
     config_files: tuple[Path, ...],
     config_dirs: tuple[Path, ...],
@@ -52,8 +52,8 @@ def load(
 ) -> None:
     """Store the namespaces of definition files.
 
-    PATH is a file, or a directory of which all *.json are read; without PATH the catalog of Glimpse is loaded.
-    Namespaces that exist are skipped, unless told otherwise. Nothing is stored if one of the files is wrong.
+    PATH is a file, or a directory, from which all *.json are read. Without PATH, Glimpse's catalog is loaded. Existing
+    namespaces are skipped, unless an option says otherwise. If a file is invalid, nothing is stored.
     """
     mode = _load_mode(merge=merge, prefer_new=prefer_new, overwrite=overwrite)
     contents = _read(paths or (CATALOG,))
@@ -78,15 +78,15 @@ def export(
     directory: Path,
     names: tuple[str, ...],
 ) -> None:
-    """Write a definition file for each namespace into DIRECTORY, which `load` takes again.
+    """Write a definition file for each namespace into DIRECTORY, for `load`.
 
-    Files of the same names are written over.
+    Existing files with the same names are overwritten.
     """
     with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         contents = database.export_namespaces(names)
     missing = set(names) - {content.namespace.namespace for content in contents}
     if missing:
-        raise click.ClickException(f"There is no namespace {', '.join(sorted(missing))}.")
+        raise click.ClickException(f"No such namespace: {', '.join(sorted(missing))}.")
     try:
         written = write_files(directory, contents)
     except DefinitionFileError as error:
@@ -99,7 +99,7 @@ def export(
 @config_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def unload(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, yes: bool) -> None:
-    """Remove all namespaces and resource types, those made by users and protected ones too."""
+    """Remove all namespaces and resource types, including protected ones and those created by users."""
     with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         if not yes:
             click.confirm("Remove all metadata definitions?", abort=True)
@@ -114,9 +114,9 @@ def unload(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_d
 def check(
     config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, image: str, json_form: bool
 ) -> None:
-    """Say which properties of IMAGE (its id) are defined, by which namespace, and which values break a definition.
+    """Check the properties of IMAGE (an id): which namespaces define them, and which values are invalid.
 
-    Exit code 0 when no value breaks all definitions of its property, 3 when one does.
+    The exit code is 3 if a value fits no definition of its property, else 0.
     """
     with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         properties = database.get_image(image, Viewer(None, is_admin=True)).properties
@@ -131,9 +131,9 @@ def check(
 
 def _load_mode(*, merge: bool, prefer_new: bool, overwrite: bool) -> LoadMode:
     if prefer_new and overwrite:
-        raise click.UsageError("--prefer-new and --overwrite exclude each other.")
+        raise click.UsageError("--prefer-new and --overwrite cannot be used together.")
     if (prefer_new or overwrite) and not merge:
-        raise click.UsageError(f"{'--prefer-new' if prefer_new else '--overwrite'} goes with --merge only.")
+        raise click.UsageError(f"{'--prefer-new' if prefer_new else '--overwrite'} can only be used with --merge.")
     if overwrite:
         return LoadMode.OVERWRITE
     if prefer_new:
@@ -142,9 +142,9 @@ def _load_mode(*, merge: bool, prefer_new: bool, overwrite: bool) -> LoadMode:
 
 
 def _read(paths: Iterable[Path]) -> list[NamespaceContent]:
-    """The namespaces of all files.
+    """Read the namespaces of all files.
 
-    :raises ClickException: one cannot be used; every file that cannot is named.
+    :raises ClickException: a file is invalid; the error lists all invalid files.
     """
     contents: list[NamespaceContent] = []
     faults: list[str] = []

@@ -1,4 +1,4 @@
-"""``glimpse openapi``: the OpenAPI document of the API as it is configured."""
+"""``glimpse openapi``: prints the OpenAPI document for the current configuration."""
 
 from __future__ import annotations
 

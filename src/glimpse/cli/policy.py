@@ -1,4 +1,4 @@
-"""``glimpse policy``: the rules in force, and why one of them allows or refuses (images-api 8)."""
+"""``glimpse policy``: shows the rules in force, and explains why a rule allows or refuses (images-api 8)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from glimpse.settings.errors import SettingsError
 #: Exit code of ``explain`` for a refusal.
 REFUSED = 3
 
-#: What is always shown of the target.
+#: Attributes of the target that are always shown.
 _SHOWN = ("owner", "visibility", "member_id")
 
 _JOINED = {"and": "all of", "or": "any of", "not": "not"}
@@ -37,17 +37,17 @@ def policy() -> None:
 @config_options
 @click.option("--json", "json_form", is_flag=True, help="Print JSON.")
 def list_(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, json_form: bool) -> None:
-    """Print every rule in force, and where it comes from.
+    """Print all rules in force, and where they come from.
 
-    "default": nobody changed it. "default or deprecated": with enforce_new_defaults = false the former default counts
-    as well. A path: the policy file that has it.
+    "default": the rule is not overridden. "default or deprecated": the former default applies too, because of
+    enforce_new_defaults = false. A path: the policy file that contains the rule.
     """
     rules = _rules(config_files, config_dirs, data_dir).rules()
     if json_form:
         click.echo(msgspec.json.encode(rules))
         return
     for rule in rules:
-        comment = f"{rule.origin}; guards: {rule.action}" if rule.action else rule.origin
+        comment = f"{rule.origin}; protects: {rule.action}" if rule.action else rule.origin
         click.echo(f"# {comment}\n{_as_yaml(rule)}\n")
 
 
@@ -55,7 +55,7 @@ def list_(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_di
 @config_options
 @click.argument("rule")
 def show(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir: str | None, rule: str) -> None:
-    """Print one rule, what it guards, where it comes from and what it was before."""
+    """Print one rule, what it protects, where it comes from, and its former default."""
     rules = _rules(config_files, config_dirs, data_dir)
     if not rules.known(rule):
         raise click.ClickException(_no_such_rule(rules, rule))
@@ -64,7 +64,7 @@ def show(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir
         ("rule", found.name),
         ("check", found.check or "@ (everybody)"),
         ("from", found.origin),
-        ("guards", found.action),
+        ("protects", found.action),
         ("default", (found.default or "@ (everybody)") if found.default is not None else None),
         ("formerly", found.deprecated),
     ):
@@ -76,19 +76,30 @@ def show(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_dir
 @config_options
 @click.argument("rule")
 @click.option("--user", help="User id of the caller.")
-@click.option("--project", help="Project id of the caller; without it, a caller without project.")
+@click.option("--project", help="Project id of the caller. [default: no project]")
 @click.option("--role", "roles", multiple=True, help="A role of the caller. May be repeated.")
-@click.option("--service-role", "service_roles", multiple=True, help="A role of the service that asks for the caller.")
+@click.option(
+    "--service-role",
+    "service_roles",
+    multiple=True,
+    help="A role of the service that acts for the caller. May be repeated.",
+)
 @click.option("--domain", help="The caller's identity is scoped to this domain.")
 @click.option("--system", is_flag=True, help="The caller's identity is scoped to the system.")
-@click.option("--image-owner", help="Project that owns the image; without it, the caller's.")
+@click.option("--image-owner", help="Project that owns the image. [default: the caller's]")
 @click.option(
     "--visibility",
     type=click.Choice([str(one) for one in Visibility]),
     default="shared",
-    help="Of the image; else shared.",
+    help="Visibility of the image. [default: shared]",
 )
-@click.option("--target", "extra", multiple=True, metavar="NAME=VALUE", help="Any other attribute. May be repeated.")
+@click.option(
+    "--target",
+    "extra",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another attribute or property of the image. May be repeated.",
+)
 def explain_(
     config_files: tuple[Path, ...],
     config_dirs: tuple[Path, ...],
@@ -104,9 +115,9 @@ def explain_(
     visibility: str,
     extra: tuple[str, ...],
 ) -> None:
-    """Say whether RULE lets a caller do something to an image, and by which part of which rule.
+    """Tell whether RULE allows a caller to do something to an image, and which parts of which rules decide.
 
-    Exit code 0 when it does, 3 when it does not, 1 when there is no such rule.
+    The exit code is 0 if it allows, 3 if it refuses, 1 if there is no such rule.
     """
     rules = _rules(config_files, config_dirs, data_dir)
     if not rules.known(rule):
@@ -122,7 +133,7 @@ def explain_(
     )
     try:
         added = _pairs(extra)
-        if rule != ADMIN_RULE:  # which is decided before anybody is an administrator
+        if rule != ADMIN_RULE:  # which is decided before the caller counts as an administrator
             is_admin = explain(rules, ADMIN_RULE, caller, {}).allowed
             caller = msgspec.structs.replace(caller, is_admin=is_admin)
         target = {**_image_target(caller, image_owner, Visibility(visibility)), **added}
@@ -144,14 +155,14 @@ def _rules(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_d
 
 
 def _as_yaml(rule: EffectiveRule) -> str:
-    # every JSON text is YAML
+    # JSON is valid YAML
     return f"{msgspec.json.encode(rule.name).decode()}: {msgspec.json.encode(rule.check).decode()}"
 
 
 def _no_such_rule(rules: RulesInForce, name: str) -> str:
     similar = rules.similar(name)
     hint = f" Is {' or '.join(similar)} meant?" if similar else ""
-    return f"There is no rule {name}; the rule {rules.settings.policy_default_rule} decides in its place.{hint}"
+    return f"There is no rule {name}; the rule {rules.settings.policy_default_rule} applies instead.{hint}"
 
 
 def _image_target(caller: Context, owner: str | None, visibility: Visibility) -> dict[str, object]:
@@ -172,7 +183,7 @@ def _pairs(extra: Sequence[str]) -> dict[str, str]:
     for pair in extra:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise click.BadParameter(f"{pair!r} is not of the form NAME=VALUE.", param_hint="--target")
+            raise click.BadParameter(f"{pair!r} must have the form NAME=VALUE.", param_hint="--target")
         pairs[name] = value
     return pairs
 
@@ -192,7 +203,7 @@ def _print(rules: RulesInForce, rule: str, caller: Context, shown: str, explanat
 
 
 def _lines(rules: RulesInForce, step: Step, depth: int) -> Iterator[str]:
-    """The tree, one part a line: yes or no, the part, and why."""
+    """Format the tree, one part per line: yes or no, the part, and why."""
     answer = f"{'yes' if step.holds else 'no':<4}{'  ' * depth}"
     if step.refers_to is not None:
         origin = f" [{rules.rule(step.refers_to).origin}]" if rules.known(step.refers_to) else f"   {step.why}"

@@ -1,4 +1,4 @@
-"""``glimpse registry``: the database for nodes that have no database credentials, and certificates to try it with."""
+"""``glimpse registry``: serves the database to nodes without database credentials, and creates trial certificates."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from glimpse.settings.startup import with_pool
 from glimpse.telemetry import exposition, log
 from glimpse.telemetry.registry_metrics import RegistryMetrics
 
-#: Seconds for which an answer of the database about its schema is repeated.
+#: Seconds for which the state of the schema is cached.
 _SCHEMA_SECONDS = 10.0
 
 
@@ -61,7 +61,7 @@ def registry(
 ) -> None:
     """Serve the database to nodes with client certificates until SIGTERM or SIGINT.
 
-    The nodes' own `[database] connection` is registry+https://HOST:PORT then.
+    Set the nodes' `[database] connection` to registry+https://HOST:PORT.
     """
     if context.invoked_subcommand is not None:
         return
@@ -81,14 +81,14 @@ registry.add_command(certs)
 
 
 def _get_ready(loaded: Loaded) -> ServerTls:
-    """Everything that can fail before the port is opened; what waits for other servers comes last.
+    """Do everything that can fail before the port is opened; waiting for other servers comes last.
 
     :raises ClickException: the registry cannot start.
     """
     settings = loaded.settings
     if is_registry(settings.database.connection):
         raise click.ClickException(
-            "[database] connection leads to a registry: `glimpse registry` needs the database itself."
+            "[database] connection refers to a registry, but `glimpse registry` needs the database itself."
         )
     files = _tls_files(settings.registry_server)
     make_data_directory(settings)
@@ -129,21 +129,21 @@ def _tls_files(server: RegistryServer) -> TlsFiles:
     certificate, key, authorities = server.cert_file, server.key_file, server.client_ca_file
     if certificate is None or key is None or authorities is None:
         raise click.ClickException(
-            "The registry does not run without certificates: set [glimpse] registry_server_cert_file, "
-            "registry_server_key_file and registry_client_ca_file (`glimpse registry certs` makes some to try it)."
+            "The registry needs certificates: set [glimpse] registry_server_cert_file, registry_server_key_file and "
+            "registry_client_ca_file (`glimpse registry certs` creates certificates for a trial)."
         )
     return TlsFiles(certificate=certificate, key=key, client_authorities=authorities)
 
 
 def _run(settings: Settings, tls: ServerTls) -> int:
-    """Start the workers and stay until they end; returns the exit code.
+    """Start the workers, wait until they end, and return the exit code.
 
     :raises ClickException: a port cannot be opened, or the server is not installed.
     """
     try:
         metrics_directory = exposition.prepare(settings.metrics, settings.data_dir)
     except OSError as error:
-        raise click.ClickException(f"Metrics cannot be kept in {settings.data_dir}: {error.strerror}.") from error
+        raise click.ClickException(f"Metrics cannot be written to {settings.data_dir}: {error.strerror}.") from error
     try:
         options = _serve_options(settings, tls, _in_parent(settings, metrics_directory))
         return launch(options, lambda: _load(settings, tls))
@@ -164,7 +164,7 @@ def _in_parent(settings: Settings, metrics_directory: Path | None) -> Callable[[
 
 
 def _load(settings: Settings, tls: ServerTls) -> ASGIApp:
-    """The application of one worker, which runs this after the fork."""
+    """Build the application of one worker, in its process after the fork."""
     log.write_in_background()
     server = settings.registry_server
     recorder = RegistryMetrics() if settings.metrics.port is not None else None
@@ -192,7 +192,7 @@ def _load(settings: Settings, tls: ServerTls) -> ASGIApp:
 
 
 class _SchemaProblem:
-    """Says why the database cannot be used as it is; a good answer holds for some seconds. Called by many threads."""
+    """Tells why the database cannot be used; a good state is cached for some seconds. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""``glimpse registry certs``: a private CA for trying the registry out."""
+"""``glimpse registry certs``: creates a private CA for a trial of the registry."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ _ROLES = click.Choice([role.value for role in Role])
 
 @click.command()
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Name or address of the registry. Repeatable.")
-@click.option("--client", "clients", multiple=True, metavar="NAME", help="A client to make one for. Repeatable.")
 @click.option(
-    "--role", "roles", multiple=True, type=_ROLES, help="Role of each --client, in their order; default `api`."
+    "--host", "hosts", multiple=True, metavar="NAME", help="Name or address of the registry. May be repeated."
 )
-@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="For how long they hold.")
+@click.option(
+    "--client", "clients", multiple=True, metavar="NAME", help="Client to create a certificate for. May be repeated."
+)
+@click.option(
+    "--role", "roles", multiple=True, type=_ROLES, help="Role of each --client, in the same order. [default: api]"
+)
+@click.option(
+    "--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="Days that the certificates are valid."
+)
 def certs(directory: Path, hosts: tuple[str, ...], clients: tuple[str, ...], roles: tuple[str, ...], days: int) -> None:
-    """Make a CA in DIR, with certificates of the registry and of its clients.
+    """Create a CA in DIR, with certificates for the registry and its clients.
 
-    Where DIR has a CA already, it signs what is asked for. Nothing is ever overwritten. Without --host the
-    registry's certificate is good for this machine only; without --client there is one, `api-node`.
+    If DIR already has a CA, it signs the requested certificates. Nothing is overwritten. Without --host, the registry's
+    certificate is valid only for this machine; without --client, one client `api-node` gets a certificate.
     """
     if roles and len(roles) != len(clients):
-        raise click.UsageError("Give one --role for each --client, in their order, or none at all.")
+        raise click.UsageError("Give one --role for each --client, in the same order, or no --role.")
     if len(set(clients)) != len(clients):
-        raise click.UsageError("A client is named twice.")
+        raise click.UsageError("A --client is given twice.")
     first = not (directory / f"{AUTHORITY}.crt").exists()
     if first and not clients:
         clients = ("api-node",)
     if not first and not clients and not hosts:
-        raise click.UsageError(f"{directory} has a CA already: say with --client or --host what it is to sign.")
+        raise click.UsageError(f"{directory} already has a CA: use --client or --host to say what it shall sign.")
     named = {name: Role(roles[number]) if roles else Role.API for number, name in enumerate(clients)}
     try:
         made = make_certificates(directory, hosts=hosts, clients=named, days=days)
@@ -47,7 +53,7 @@ def certs(directory: Path, hosts: tuple[str, ...], clients: tuple[str, ...], rol
 
 
 def _advice(directory: Path, hosts: tuple[str, ...], clients: dict[str, Role], *, with_server: bool) -> str:
-    """What goes into the configuration files now."""
+    """Return the settings for the configuration files."""
     host = hosts[0].strip("[]") if hosts else "127.0.0.1"
     lines: list[str] = []
     if with_server:

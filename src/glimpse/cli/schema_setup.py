@@ -1,4 +1,4 @@
-"""The tables of a SQL database: what state they are in, and making them for commands and when the service starts."""
+"""The tables of an SQL database: checks their state, and creates them for commands and at start."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from glimpse.db.sql.startup_wait import wait_for_database
 from glimpse.metadefs.default_catalog import load_default_catalog
 from glimpse.settings.model import Settings
 
-#: States that ``glimpse db sync`` ends.
+#: States that ``glimpse db sync`` fixes.
 SYNC_HELPS = frozenset({SchemaState.MISSING, SchemaState.EMPTY, SchemaState.OWN_MISSING})
 
 
 def schema_state(settings: Settings) -> SchemaState:
-    """What the database is; an embedded one that does not exist is not created by asking.
+    """Return the state of the schema, without creating an embedded database that does not exist.
 
     :raises GlimpseError: it cannot be reached, or its URL is wrong.
     """
@@ -37,7 +37,7 @@ def schema_state(settings: Settings) -> SchemaState:
 def create_tables(settings: Settings) -> schema.SchemaReport:
     """Bring the database up to date.
 
-    :raises GlimpseError: it cannot be reached, or is none that may be changed.
+    :raises GlimpseError: it cannot be reached, or must not be changed.
     """
     engine = connect(settings.database)
     try:
@@ -47,7 +47,7 @@ def create_tables(settings: Settings) -> schema.SchemaReport:
 
 
 def require_tables(settings: Settings) -> None:
-    """Let the service start: an empty database gets its tables, as an embedded one of an older version does.
+    """Prepare the database for the service: create the tables of an empty database, and upgrade an embedded one.
 
     :raises ClickException: the database is not up to date.
     :raises GlimpseError: it cannot be reached, or its URL is wrong.
@@ -66,7 +66,7 @@ def require_tables(settings: Settings) -> None:
 
 
 def _load_definitions(settings: Settings) -> None:
-    """Give a new embedded database the default catalog of metadata definitions."""
+    """Load the default catalog of metadata definitions into a new embedded database."""
     database = SqlDatabase(connect(settings.database))
     try:
         load_default_catalog(database)

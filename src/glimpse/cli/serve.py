@@ -1,4 +1,4 @@
-"""``glimpse serve``: the service, from settings to listening workers."""
+"""``glimpse serve``: starts the service, from settings to listening workers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def serve(
 ) -> None:
     """Run the image service until SIGTERM or SIGINT.
 
-    Without files it keeps everything in one data directory and answers this machine only.
+    Without configuration files it keeps everything in one data directory and listens only on this machine.
     """
     overrides = {
         ("DEFAULT", "bind_host", "--host"): host,
@@ -63,7 +63,7 @@ def serve(
 
 
 def _get_ready(loaded: Loaded) -> None:
-    """Everything that can fail before the port is opened; what waits for other servers comes last.
+    """Do everything that can fail before the port is opened; waiting for other servers comes last.
 
     :raises ClickException: the service cannot start.
     """
@@ -93,7 +93,7 @@ def _get_ready(loaded: Loaded) -> None:
 
 
 def serve_options(settings: Settings, in_parent: Callable[[], None] | None = None) -> ServeOptions:
-    """How the launcher is to serve.
+    """Return the launcher's options.
 
     :raises LaunchError: a value is out of range.
     """
@@ -111,14 +111,14 @@ def serve_options(settings: Settings, in_parent: Callable[[], None] | None = Non
 
 
 def _run(settings: Settings) -> int:
-    """Start the workers and stay until they end; returns the exit code.
+    """Start the workers, wait until they end, and return the exit code.
 
     :raises ClickException: the port cannot be opened, or the server is not installed.
     """
     try:
         metrics_directory = exposition.prepare(settings.metrics, settings.data_dir)
     except OSError as error:
-        raise click.ClickException(f"Metrics cannot be kept in {settings.data_dir}: {error.strerror}.") from error
+        raise click.ClickException(f"Metrics cannot be written to {settings.data_dir}: {error.strerror}.") from error
     try:
         options = serve_options(settings, _in_parent(settings, metrics_directory))
         return launch(options, lambda: _load(settings))
@@ -127,7 +127,7 @@ def _run(settings: Settings) -> int:
 
 
 def _load(settings: Settings) -> ASGIApp:
-    """The application of one worker, which runs this after the fork."""
+    """Build the application of one worker, in its process after the fork."""
     log.write_in_background()
     return build_asgi(settings)
 

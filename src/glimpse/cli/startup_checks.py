@@ -1,6 +1,6 @@
-"""Parts of the service that read files of the operator, tried out before workers are started.
+"""Checks of the operator's files and options before workers are started.
 
-A worker would find the same errors, but could say them only in the log.
+A worker would find the same errors, but could report them only in the log.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from glimpse.stores.multi import StoreSet
 
 
 def try_files(settings: Settings) -> None:
-    """Read the files of policy, identity, image properties and their protections, those for a registry or a database,
-    and the options of limits, notifications and signatures.
+    """Read the files for policy, identity, image properties and their protection, and for a registry or a database, and
+    the options for limits, notifications and signatures.
 
     Changes nothing.
 
-    :raises SettingsError: some of them cannot be used; all of those are told.
+    :raises SettingsError: some are invalid; the error lists all of them.
     """
     faults = Faults()
     for part in (
@@ -53,9 +53,9 @@ def _try_limits(settings: Settings) -> None:
 
 
 def try_database(settings: Settings) -> None:
-    """Read the URLs of the database, or what a registry needs. Connects to nothing.
+    """Check the database URLs, or the settings for a registry, without connecting.
 
-    :raises SettingsError: they cannot be used, or the driver is not installed.
+    :raises SettingsError: they are invalid, or the driver is not installed.
     """
     if is_registry(settings.database.connection):
         open_registry(settings).close()
@@ -91,9 +91,9 @@ def _try_database_urls(settings: Settings) -> None:
 
 
 def try_notifications(settings: Settings) -> None:
-    """Look for the drivers of notifications. Connects to nothing.
+    """Check the notification drivers, without connecting.
 
-    :raises SettingsError: a driver or its options cannot be used.
+    :raises SettingsError: a driver or its options are invalid.
     """
     notifier = build_notifier(settings.notifications)
     if notifier is not None:

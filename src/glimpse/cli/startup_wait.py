@@ -1,4 +1,4 @@
-"""What a start that waits for another server says."""
+"""Messages while a start waits for another server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOG = logging.getLogger(__name__)
 
 
 def tell_waiting(settings: Settings, line: str) -> None:
-    """Log ``line``, and say it on standard error too where the log goes to a file."""
+    """Log ``line``, and print it on standard error too if the log goes to a file."""
     LOG.warning("%s", line)
     if settings.logging.file is not None:
         click.echo(line, err=True)

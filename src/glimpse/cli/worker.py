@@ -1,4 +1,4 @@
-"""``glimpse worker``: a process that runs jobs and recovers what others left, and serves nothing."""
+"""``glimpse worker``: a process that only runs jobs and recovers the work of dead processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ LOG = logging.getLogger(__name__)
 
 @click.command()
 @config_options
-@click.option("--threads", type=click.IntRange(1, 256), help="Jobs at the same time; default `[glimpse] job_threads`.")
+@click.option(
+    "--threads", type=click.IntRange(1, 256), help="Number of concurrent jobs. [default: `[glimpse] job_threads`]"
+)
 @strict_option
 def worker(
     config_files: tuple[Path, ...],
@@ -38,7 +40,7 @@ def worker(
     threads: int | None,
     strict: bool,
 ) -> None:
-    """Run jobs until SIGTERM or SIGINT; those that run then go on in other processes."""
+    """Run jobs until SIGTERM or SIGINT; other processes continue the unfinished ones."""
     loaded = settings_or_exit(config_files, config_dirs, data_dir)
     require_no_warnings(loaded, strict=strict)
     settings = loaded.settings
@@ -63,7 +65,7 @@ def worker(
     running = build_worker(settings, threads=threads or max(settings.jobs.threads, 1))
     running.start()
     LOG.info("Running jobs as %s", running.name)
-    # in slices: a wait without an end would not let signal handlers run
+    # in slices: an endless wait would keep signal handlers from running
     while not ended.wait(1.0):
         pass
     running.stop()

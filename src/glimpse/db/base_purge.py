@@ -20,7 +20,7 @@ IMAGES = "images"
 #: Tables with rows of this kind, in the order in which they can be purged: what refers to a row goes before it.
 PURGEABLE = ("image_properties", "image_tags", "image_locations", "image_members", "tasks", IMAGES)
 
-#: Rows of one transaction at most.
+#: Maximum number of rows per transaction.
 LARGEST_BATCH = 10_000
 
 

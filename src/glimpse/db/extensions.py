@@ -73,7 +73,7 @@ def _extensions(connection: Connection) -> Extensions:
     unfinished: list[str] = []
     records: list[str] = []
     if schema.made_by_newer_version(connection):
-        unfinished.append(f"{SchemaState.OWN_UNKNOWN.value} What is unfinished in them cannot be told.")
+        unfinished.append(f"{SchemaState.OWN_UNKNOWN.value} Unfinished work in them is not known.")
     else:
         if _LEASES.name in names:
             unfinished += _of_leases(connection)

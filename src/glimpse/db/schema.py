@@ -52,18 +52,16 @@ class SchemaState(Enum):
     """What a database is to Glimpse; the value is a sentence for the operator (database 5.2)."""
 
     MISSING = "The database has no tables yet."
-    EMPTY = "The database has tables, but no version: its creation was interrupted, or it is not an image database."
+    EMPTY = "The database has tables but no version: its creation was interrupted, or it is not an image database."
     PEER_OUTDATED = (
-        "The tables are those of an older Glance release: upgrade them with that service's own tool to "
-        f"{PEER_REVISION} first."
+        "The tables belong to an older Glance release: upgrade them with glance-manage to {PEER_REVISION} first."
     )
     PEER_MID_UPGRADE = (
-        f"The tables are in the middle of a Glance upgrade: finish it with that service's own tool to {PEER_REVISION} "
-        "first."
+        f"The tables are in the middle of a Glance upgrade: finish it with glance-manage to {PEER_REVISION} first."
     )
-    PEER_UNKNOWN = "The tables are those of a Glance release that this version of Glimpse does not know."
-    OWN_MISSING = "The tables are Glance's; those that Glimpse adds are missing or older than this version needs."
-    OWN_UNKNOWN = "The tables that Glimpse adds were made by a newer version of Glimpse."
+    PEER_UNKNOWN = "The tables belong to a Glance release that this version of Glimpse does not know."
+    OWN_MISSING = "Glimpse's own tables are missing or too old for this version."
+    OWN_UNKNOWN = "Glimpse's own tables were created by a newer version of Glimpse."
     CURRENT = "The database is up to date."
 
 

@@ -19,9 +19,7 @@ from glimpse.errors import DatabaseUnavailable, Forbidden
 RETRIES = 900
 
 #: The sentence for the operator.
-NO_RIGHTS = (
-    "The user of the database may not create or drop tables and indexes there; on PostgreSQL it has to own them."
-)
+NO_RIGHTS = "The database user may not create or drop tables and indexes; on PostgreSQL it must own them."
 
 # seconds between two attempts
 _PAUSE = 0.2
@@ -75,7 +73,9 @@ def _holding(connection: Connection, lock: Executable, unlock: Executable) -> Ge
     deadline = time.monotonic() + RETRIES
     while not connection.scalar(lock):
         if time.monotonic() > deadline:
-            raise DatabaseUnavailable("Another process has been changing the schema for too long.")
+            raise DatabaseUnavailable(
+                "Another process is changing the schema and did not finish in time; try again later."
+            )
         time.sleep(_PAUSE)
     try:
         yield

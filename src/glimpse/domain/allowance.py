@@ -34,8 +34,8 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
             self.overshoot and used // unit <= self.limit // unit
         ):
             raise LimitExceeded(
-                f"The images of project {self.project_id} are limited to {self.limit} bytes together: "
-                f"{used} are used or being uploaded, and {needed} or more are needed."
+                f"The images of project {self.project_id} may use at most {self.limit} bytes in total: {used} bytes "
+                f"are used or being uploaded, and this needs {needed} bytes or more."
             )
         spare = (self.limit - used - needed) // _SHARE
         return needed + max(0, min(wished - needed, spare))
@@ -54,5 +54,5 @@ class ImageCeiling(msgspec.Struct, frozen=True):
         """
         if count + 1 > self.limit:
             raise LimitExceeded(
-                f"Project {self.project_id} has {count} images, and may have no more than {self.limit}."
+                f"Project {self.project_id} already has {count} images; at most {self.limit} are allowed."
             )

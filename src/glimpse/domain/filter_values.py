@@ -75,7 +75,9 @@ def time_condition(name: str, text: str) -> tuple[str, datetime]:
         moment = as_time(rest)
         if moment is not None:
             return operator, moment
-    raise Invalid(f"The value of {name} must be an ISO 8601 time, which gt:, gte:, lt:, lte:, eq: or neq: may precede.")
+    raise Invalid(
+        f"The value of {name} must be an ISO 8601 time, optionally with gt:, gte:, lt:, lte:, eq: or neq: before it."
+    )
 
 
 def text_condition(name: str, text: str) -> str | tuple[str, ...]:
@@ -104,9 +106,7 @@ def _list_items(name: str, text: str) -> tuple[str, ...]:
     while position <= len(text):
         match = _ITEM.match(text, position)
         if match is None or (match.end() < len(text) and text[match.end()] != ","):
-            raise Invalid(
-                f"The list of {name} has a quote that is not closed, or that no comma stands before or after."
-            )
+            raise Invalid(f"The list of {name} has an unclosed quote, or a quote that is not next to a comma.")
         if match["quoted"] is not None:
             items.append(match["quoted"].replace('\\"', '"'))
         elif match["plain"]:

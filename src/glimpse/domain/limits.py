@@ -65,7 +65,7 @@ def check_tag(tag: str) -> None:
     :raises Invalid: ``tag`` is one of these, or cannot be stored.
     """
     if tag in {".", ".."}:
-        raise Invalid("A tag must not be '.' or '..': URLs cannot name it (RFC 3986, section 5.2.4).")
+        raise Invalid("A tag must not be '.' or '..', because URLs cannot contain it (RFC 3986, section 5.2.4).")
     check_text("tag", tag)
 
 

@@ -45,14 +45,14 @@ def location_request(document: Mapping[str, object]) -> LocationRequest:
     """
     url = document.get("url")
     if not isinstance(url, str) or not url:
-        raise Invalid("The body must have the key url, a text.")
+        raise Invalid("The body must contain 'url' (a string).")
     check_url(url)
     refuse_masked(url)
     if "validation_data" not in document:
         return LocationRequest(url)
     given = document["validation_data"]
     if not isinstance(given, Mapping):
-        raise Invalid("The value of validation_data must be an object.")
+        raise Invalid("'validation_data' must be an object.")
     return LocationRequest(url, _digest(cast("Mapping[str, object]", given)))
 
 
@@ -60,12 +60,14 @@ def _digest(given: Mapping[str, object]) -> Digest | None:
     if not given:
         return None
     if set(given) != {"os_hash_algo", "os_hash_value"}:
-        raise Invalid("The keys of validation_data are os_hash_algo and os_hash_value, both or none.")
+        raise Invalid(
+            "'validation_data' must contain both os_hash_algo and os_hash_value, or neither, and no other keys."
+        )
     algorithm, value = given["os_hash_algo"], given["os_hash_value"]
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise Invalid(f"The value of os_hash_algo must be one of {', '.join(ALGORITHMS)}.")
     if not isinstance(value, str) or len(value) > 128:
-        raise Invalid("The value of os_hash_value must be a text of at most 128 characters.")
+        raise Invalid("The value of os_hash_value must be a string of at most 128 characters.")
     return Digest(algorithm, value.lower())
 
 
@@ -76,7 +78,7 @@ def check_digest(digest: Digest) -> None:
     """
     digits = ALGORITHMS[digest.algorithm]
     if len(digest.value) != digits or not _HEX.fullmatch(digest.value):
-        raise Invalid(f"A digest of {digest.algorithm} has {digits} hexadecimal digits.")
+        raise Invalid(f"A {digest.algorithm} digest must have {digits} hexadecimal digits.")
 
 
 def check_url(url: str) -> None:
@@ -104,7 +106,7 @@ def check_metadata(metadata: Mapping[str, object]) -> None:
         elif isinstance(value, list):
             waiting.extend(cast("list[object]", value))
         elif not isinstance(value, str):
-            raise Invalid("The metadata of a location must be texts, or objects and lists of texts.")
+            raise Invalid("The metadata of a location must be strings, or objects and lists of strings.")
 
 
 class DigestClaims:
@@ -130,19 +132,19 @@ class DigestClaims:
         claim = {name: str(text).lower() for name, text in given.items()}
         for name, text in claim.items():
             if self._known.get(name, text) != text:
-                raise Conflict(f"The validation data contradict the value of {name} that is known already.")
+                raise Conflict(f"The validation data contradict the image's {name}.")
         new = {name: text for name, text in claim.items() if name not in self._known}
         if not new:
             return
         if not self._queued:
-            raise Conflict("Validation data are taken only while the image is queued.")
+            raise Conflict("Validation data are accepted only while the image is queued.")
         self._check_form(claim)
         self._known.update(new)
         self.columns.update(new)
 
     def _check_form(self, claim: Mapping[str, str]) -> None:
         if claim["os_hash_algo"] != self._algorithm:
-            raise Conflict(f"The algorithm of validation data must be {self._algorithm} here.")
+            raise Conflict(f"The os_hash_algo of the validation data must be {self._algorithm}.")
         lengths: Sequence[tuple[str, int]] = (("os_hash_value", self._digits), ("checksum", 32))
         for name, digits in lengths:
             text = claim.get(name)

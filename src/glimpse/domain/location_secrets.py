@@ -43,7 +43,7 @@ def refuse_masked(url: str) -> None:
     :raises Invalid: ``url`` is what :func:`shown_url` makes of another one.
     """
     if _MASKED.search(url):
-        raise Invalid("The credentials in the URL of the location are masked; name it with its credentials.")
+        raise Invalid("The credentials in the location URL are masked; send the URL with its real credentials.")
 
 
 def _masked_argument(argument: str) -> str:

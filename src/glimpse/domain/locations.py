@@ -125,7 +125,7 @@ class LocationEdit:
         given = _location(value)
         refuse_masked(given.url)
         if any(one.url == given.url and _as_given(one, given) for one in self._list):
-            raise Invalid("The image has this location with these metadata already.")
+            raise Invalid("The image already has this location with the same metadata.")
         self._claims.add(value.get("validation_data", {}))
         placed = self._place(given.url)
         if self._size is None:
@@ -136,7 +136,7 @@ class LocationEdit:
 
     def _replace(self, values: Sequence[Mapping[str, Any]]) -> None:
         if not values:
-            raise Forbidden("An image cannot lose all its locations.")
+            raise Forbidden("The last location of an image cannot be removed.")
         check_count("locations", len(values), self._quota)
         if not self._list:
             for value in values:
@@ -144,7 +144,7 @@ class LocationEdit:
             return
         given = self._unmasked([_location(value) for value in values])
         if Counter(one.url for one in given) != Counter(one.url for one in self._list):
-            raise Invalid("Replacing locations changes their metadata only; their URLs must be those of the image.")
+            raise Invalid("Replacing locations can change only their metadata; the URLs must be those of the image.")
         for value in values:
             self._claims.add(value.get("validation_data", {}))
         self._list = [self._relabel(one) for one in given]
@@ -176,7 +176,7 @@ class LocationEdit:
     def _remove(self, operation: Operation) -> None:
         position = len(self._list) - 1 if operation.position == "-" else _digits(operation)
         if position >= len(self._list):
-            raise Invalid(f"The image has no location number {position}.")
+            raise Invalid(f"The image has no location at position {position}.")
         if len(self._list) == 1:
             raise Forbidden("The only location of an image cannot be removed.")
         location = self._list.pop(position)
@@ -188,12 +188,12 @@ class LocationEdit:
 
     def _require_status(self, allowed: tuple[Status, ...]) -> None:
         if self._image.status not in allowed:
-            raise Conflict(f"The image is {self._image.status}; that does not allow this change of its locations.")
+            raise Conflict(f"The image is {self._image.status}; its locations cannot be changed in this way now.")
 
     def _require_formats(self, columns: Mapping[str, Any]) -> None:
         for name in _FORMATS:
             if columns.get(name, getattr(self._image, name)) is None:
-                raise Invalid(f"Set {name} of the image before it gets a location.")
+                raise Invalid(f"Set the image's {name} before you add a location.")
 
 
 #: Metadata that say which store serves a location; a client's are overridden (images-api 3.5.4).
@@ -223,5 +223,5 @@ def _position(operation: Operation, length: int) -> int:
 def _digits(operation: Operation) -> int:
     text = operation.position or ""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Invalid("The position of a location is a number, or '-' for the end.")
+        raise Invalid("The position of a location must be a number, or '-' for the end.")
     return int(text)

@@ -35,7 +35,7 @@ def normalised(definition: Mapping[str, Any]) -> Definition:
     default = made.get("default")
     if default is not None and not default.isascii():
         # Glance crashes on such a row for good (metadefs 3.6)
-        raise Invalid("The default of a property can hold ASCII characters only.")
+        raise Invalid("The default of a property must be ASCII.")
     return made
 
 

@@ -87,7 +87,7 @@ def draft_of(content_type: str | None) -> Draft:
     media_type = (content_type or "").partition(";")[0].strip()
     draft = _DRAFTS.get(media_type)
     if draft is None:
-        raise UnsupportedContent(f"An image is patched with one of the media types {ACCEPT_PATCH}.")
+        raise UnsupportedContent(f"The media type of a PATCH must be one of {ACCEPT_PATCH}.")
     return draft
 
 
@@ -98,7 +98,7 @@ def parse_patch(body: object, draft: Draft, checker: ImageDocumentChecker) -> tu
     :raises Forbidden: an operation names something read-only or reserved.
     """
     if not isinstance(body, list):
-        raise Invalid("The body of a PATCH must be a list of operations.")
+        raise Invalid("The body of a PATCH must be an array of operations.")
     read = _READERS[draft]
     operations: list[Operation] = []
     for member in cast("list[object]", body):
@@ -122,7 +122,7 @@ def _read_draft_10(member: Mapping[str, object]) -> Operation:
 def _read_draft_4(member: Mapping[str, object]) -> Operation:
     named = [op for op in _OPERATIONS if op in member]
     if len(named) != 1:
-        raise Invalid("An operation must have exactly one of the members add, replace and remove.")
+        raise Invalid("An operation must have exactly one of the members add, replace or remove.")
     return _operation(named[0], member[named[0]], member, must_be_new=named[0] == "add")
 
 
@@ -136,11 +136,11 @@ def _operation(op: str, pointer: object, member: Mapping[str, object], *, must_b
     if not isinstance(pointer, str):
         raise Invalid("The pointer of an operation must be a string.")
     if op != "remove" and "value" not in member:
-        raise Invalid(f"An operation {op} needs the member 'value'.")
+        raise Invalid(f"The operation {op} needs the member 'value'.")
     name, *rest = parse_pointer(pointer)
     depth = _LOCATIONS_DEPTH[op] if name == "locations" else 1
     if len(rest) + 1 != depth:
-        raise Invalid(f"An operation {op} cannot be addressed to {label(pointer)}.")
+        raise Invalid(f"The operation {op} cannot be applied to {label(pointer)}.")
     return Operation(
         op=op,
         name=name,

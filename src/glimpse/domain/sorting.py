@@ -37,7 +37,7 @@ def _separate(keys: Sequence[str], dirs: Sequence[str]) -> list[tuple[str, str]]
         direction = dirs[0] if dirs else "desc"
         return [(key, direction) for key in keys]
     if len(dirs) != len(keys):
-        raise Invalid("The number of sort_dir must be one, or that of sort_key.")
+        raise Invalid("There must be one sort_dir, or one for each sort_key.")
     return list(zip(keys, dirs, strict=True))
 
 
@@ -48,7 +48,7 @@ def _sort_item(item: str) -> tuple[str, str]:
 
 def _checked_key(key: str) -> str:
     if key not in SORT_KEYS:
-        raise Invalid(f"Images can be sorted by {', '.join(sorted(SORT_KEYS))} only.")
+        raise Invalid(f"Images can be sorted only by {', '.join(sorted(SORT_KEYS))}.")
     return key
 
 

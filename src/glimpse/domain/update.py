@@ -78,7 +78,7 @@ class ImageEdit:
         exists = name in self._present
         if operation.op == "add":
             if exists and operation.must_be_new and (name not in self._hidden or name in self._touched):
-                raise Conflict(f"The property {label(name)} exists already.")
+                raise Conflict(f"The property {label(name)} already exists.")
             return "update" if exists else "create"
         if not exists or (name in self._hidden and name not in self._touched):
             raise Conflict(f"The property {label(name)} does not exist.")
@@ -102,7 +102,10 @@ class ImageEdit:
         self._started = True
         if operation.on_locations:
             if self._locations is None:
-                raise Forbidden("Locations cannot be changed: the service does not show them.")
+                raise Forbidden(
+                    "Locations cannot be changed, because the service does not show them "
+                    "(show_multiple_locations is off)."
+                )
             self._locations.apply(operation)
             return
         action = self.property_action(operation)
@@ -149,7 +152,7 @@ class ImageEdit:
         if operation.op == "remove":
             raise Forbidden(f"The attribute {label(name)} cannot be removed.")
         if operation.must_be_new:
-            raise Conflict(f"The attribute {label(name)} exists already.")
+            raise Conflict(f"The attribute {label(name)} already exists.")
         if name == "tags":
             self._tags = self._checked_tags(cast("list[str]", operation.value))
         else:

@@ -81,7 +81,7 @@ class Fetched:
         try:
             yield from self._response.iter_stream()
         except _FAILURES as error:
-            raise Unavailable(f"The server broke off: {_reason(error)}.") from error
+            raise Unavailable(f"The server closed the connection early: {_reason(error)}.") from error
 
     def close(self) -> None:
         """End the connection; safe to call twice."""
@@ -125,20 +125,20 @@ class Fetcher:
             try:
                 target = self._rules.check(url)
             except Invalid as error:
-                raise RedirectRefused(f"The server sends on to a URL that is refused. {error}") from error
-        raise RedirectRefused(f"The server sends on more than {self._options.redirects} times.")
+                raise RedirectRefused(f"The server redirects to a URL that is not allowed. {error}") from error
+        raise RedirectRefused(f"The server redirects more than {self._options.redirects} times.")
 
     def _send(self, method: str, target: Target, headers: Mapping[str, str], deadline: float) -> Fetched:
         failure: Exception | None = None
         for address in target.addresses:
             if time.monotonic() >= deadline:
-                raise Unavailable(f"The server {target.host} does not answer in time.") from failure
+                raise Unavailable(f"The server {target.host} did not answer in time.") from failure
             try:
                 return self._send_to(address, method, target, headers, deadline)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
             except _FAILURES as error:
-                raise Unavailable(f"The server {target.host} does not answer: {_reason(error)}.") from error
+                raise Unavailable(f"The server {target.host} did not answer: {_reason(error)}.") from error
         raise Unavailable(f"The server {target.host} cannot be reached.") from failure
 
     def _send_to(
@@ -215,6 +215,6 @@ def _reason(error: Exception) -> str:
         case TooSlow():
             return "it sends too slowly"
         case httpcore2.TimeoutException():
-            return "it was silent for too long"
+            return "it sent nothing for too long"
         case _:
             return "the connection was lost"

@@ -47,7 +47,7 @@ class Watch:
             return timeout
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise timed_out("the time for the whole is over")
+            raise timed_out("the total time limit was exceeded")
         return left if timeout is None else min(timeout, left)
 
     def received(self, count: int, seconds: float) -> None:
@@ -61,7 +61,7 @@ class Watch:
         self._waited += seconds
         if self._waited >= self._window:
             if self._bytes < self._least_rate * self._waited:
-                raise TooSlow(f"less than {self._least_rate:g} bytes a second")
+                raise TooSlow(f"less than {self._least_rate:g} bytes per second")
             self._waited = 0.0
             self._bytes = 0
 

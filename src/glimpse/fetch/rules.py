@@ -59,13 +59,13 @@ class UrlRules:
         parts = _split(url)
         scheme = parts.scheme
         if not self._schemes.admit(scheme) or scheme not in DEFAULT_PORTS:
-            raise Invalid(f"URLs of the scheme {scheme!r} are not allowed here.")
+            raise Invalid(f"URLs with the scheme {scheme!r} are not allowed.")
         host = _host(parts)
         if not self._hosts.admit(host):
-            raise Invalid(f"URLs with the host {host!r} are not allowed here.")
+            raise Invalid(f"URLs with the host {host!r} are not allowed.")
         port = _port(parts)
         if port is not None and not self._ports.admit(str(port)):
-            raise Invalid(f"URLs with the port {port} are not allowed here.")
+            raise Invalid(f"URLs with the port {port} are not allowed.")
         credentials = parts.netloc.rpartition("@")[0]
         return Target(
             scheme=scheme,
@@ -84,7 +84,7 @@ class UrlRules:
         if host not in self._hosts.allowed:
             found = tuple(one for one in found if not is_refused(one) and canonical(one) not in self._denied)
         if not found:
-            raise Invalid(f"The host {host!r} of the URL has no address that may be fetched from.")
+            raise Invalid(f"The host {host!r} of the URL has no allowed address.")
         return found
 
 
@@ -115,11 +115,11 @@ def _as_address(host: str) -> Address | None:
 
 def _split(url: str) -> SplitResult:
     if not _URL.fullmatch(url):
-        raise Invalid("The URL has characters that must be percent-encoded in one.")
+        raise Invalid("The URL contains characters that must be percent-encoded.")
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise Invalid("The URL cannot be read.") from None
+        raise Invalid("The URL is malformed.") from None
     if not parts.scheme or not parts.hostname:
         raise Invalid("The URL must have a scheme and a host.")
     return parts
@@ -132,10 +132,10 @@ def _host(parts: SplitResult) -> str:
     address = _as_address(host)
     if address is not None:
         if isinstance(address, ipaddress.IPv6Address) != bracketed or "%" in host:
-            raise Invalid("The address in the URL is not written as addresses are in URLs.")
+            raise Invalid("The IP address in the URL is not in the usual form.")
         return str(canonical(address))
     if bracketed or _NUMERIC.fullmatch(host) or not _NAME.fullmatch(host):
-        raise Invalid("The host of the URL is neither a name nor an address in its usual form.")
+        raise Invalid("The host in the URL is neither a host name nor an IP address in its usual form.")
     return host
 
 

@@ -35,8 +35,8 @@ def affordable_connections(wanted: int) -> int:
     if possible >= wanted:
         return wanted
     LOG.warning(
-        "The limit of open files (RLIMIT_NOFILE) is %d, which is enough for %d connections in each worker, not for %d. "
-        "Raise its hard limit to %d (systemd: LimitNOFILE=).",
+        "The limit on open files (RLIMIT_NOFILE) is %d, which allows %d connections per worker instead of %d. Raise "
+        "the hard limit to %d (systemd: LimitNOFILE=).",
         limit,
         possible,
         wanted,

@@ -100,7 +100,7 @@ class IdleEviction:
             try:
                 crowded = self._look()
             except OSError as error:
-                self._warn("Idle connections cannot be looked for: %s", error)
+                self._warn("Cannot look for idle connections: %s", error)
                 crowded = True
             interval = BUSY_INTERVAL if crowded else CALM_INTERVAL
         os.close(self._reserve)
@@ -126,12 +126,12 @@ class IdleEviction:
             goal = count - min(self._kept, count * 3 // 4)
             chosen |= seen.longest_idle(goal - len(chosen))
             if seen.busy >= self._nearly_full:
-                self._warn("All %d connections of this worker are in use, so that new ones wait.", count)
+                self._warn("All %d connections of this worker are in use; new connections wait.", count)
         if chosen:
             closed = self._close(chosen, seen.late)
             self._warn(
-                "%d connections are open in this worker, which holds %d at most: closed %d that serve no request, "
-                "first those that never sent one, then the longest idle.", count, self._most, closed,
+                "%d of at most %d connections are open in this worker: closed %d idle connections, first those that "
+                "never sent a request, then the longest idle.", count, self._most, closed,
             )  # fmt: skip
 
     def _survey(self) -> _Survey:

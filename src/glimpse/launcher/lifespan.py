@@ -53,7 +53,7 @@ class Lifespan:
         raised = task.exception() if task.done() else None
         if not answered.done():
             answered.cancel()
-            raise LifespanFailed(one_line(raised) if raised else f"it ended without an answer to {phase}")
+            raise LifespanFailed(one_line(raised) if raised else f"it ended without answering {phase}")
         answer = answered.result()
         if answer["type"] != f"lifespan.{phase}.complete":
             # Starlette sends a whole traceback as the message: its last line says what happened.

@@ -110,7 +110,7 @@ class _Private(HttpToolsProtocol):
         if began_in_head and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
-                self.send_400_response("The head of the request is too long.")
+                self.send_400_response("The request head is too long.")
                 return
         if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
             self._start_clock()

@@ -66,6 +66,6 @@ class ServeOptions:
         if not 0 <= self.port <= 65535:
             raise LaunchError(f"The port must be between 0 and 65535, not {self.port}.")
         if min(self.workers, self.connections, self.backlog) < 1:
-            raise LaunchError("The numbers of workers and connections and the backlog must be at least 1.")
+            raise LaunchError("The number of workers, the number of connections and the backlog must be at least 1.")
         if self.drain_seconds < 0 or min(self.idle_seconds, self.write_seconds) <= 0:
-            raise LaunchError("The time to drain must not be negative, idle and write times must be above 0.")
+            raise LaunchError("The drain time must not be negative; the idle and write timeouts must be more than 0.")

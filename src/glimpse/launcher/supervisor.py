@@ -166,22 +166,22 @@ class Supervisor:
 
     def _obey(self, signals: int) -> None:
         if signals and self._deadline is None:
-            _logger.info("stopping: running requests have %g seconds to end", self._options.drain_seconds)
+            _logger.info("stopping: running requests have %g seconds to finish", self._options.drain_seconds)
             self._stop()
             signals -= 1
         running = self._running()
         if self._deadline is None or not running:
             return
         if signals:
-            _logger.warning("second signal: ending %d worker(s) with what they are doing", len(running))
+            _logger.warning("second signal: killing %d worker(s), running requests are aborted", len(running))
         elif time.monotonic() >= self._deadline:
-            _logger.warning("the time to drain is over: ending %d worker(s) with what they are doing", len(running))
+            _logger.warning("the drain time is over: killing %d worker(s), running requests are aborted", len(running))
         else:
             return
         self._kill_all()
 
     def _give_up(self, reason: str) -> None:
-        _logger.error("the service ends: %s", reason)
+        _logger.error("the service stops: %s", reason)
         self._status = 1
         self._stop()
 

@@ -100,7 +100,7 @@ def run_worker(
         app = _load(load_app)
         asyncio.run(_serve(app, make_server, options, listener, link))
     except StartupFailed as error:
-        _logger.debug("the worker does not start", exc_info=True)
+        _logger.debug("the worker cannot start", exc_info=True)
         _say(link, str(error).encode("utf-8", "replace"))
         return 1
     except Exception:
@@ -113,7 +113,7 @@ def _load(load_app: Callable[[], ASGIApp]) -> ASGIApp:
     try:
         return load_app()
     except Exception as error:
-        raise StartupFailed(f"the application does not load: {one_line(error)}") from error
+        raise StartupFailed(f"the application cannot be loaded: {one_line(error)}") from error
 
 
 async def _serve(
@@ -124,7 +124,7 @@ async def _serve(
     try:
         await lifespan.startup()
     except LifespanFailed as error:
-        raise StartupFailed(f"the application does not start: {error}") from error
+        raise StartupFailed(f"the application cannot start: {error}") from error
     requests = RunningRequests(app, lifespan.state)
     eviction = IdleEviction(requests, listener.getsockname()[1], options.connections)
     server = make_server(requests, options, listener)

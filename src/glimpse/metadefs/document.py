@@ -190,7 +190,7 @@ def _checked(definitions: Mapping[str, dict[str, Any]], place: str) -> dict[str,
         form = _formed(definition, _Definition, f"{place}, {name}")
         if isinstance(form.default, str) and not form.default.isascii():
             # Glance cannot show such a row (metadefs 15)
-            raise DefinitionFileError(f"{place}, {name}: the default has characters that are not ASCII")
+            raise DefinitionFileError(f"{place}, {name}: the default has non-ASCII characters")
     return dict(definitions)
 
 

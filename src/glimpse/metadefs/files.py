@@ -29,7 +29,7 @@ def definition_files(path: Path) -> list[Path]:
     except OSError as error:
         raise DefinitionFileError(f"{path}: cannot be read: {error.strerror}") from error
     if not found:
-        raise DefinitionFileError(f"{path}: no file in this directory ends in .json")
+        raise DefinitionFileError(f"{path}: this directory has no .json files")
     return found
 
 

@@ -112,7 +112,7 @@ def messaging_driver(name: str, options: NotificationOptions) -> Driver:
             invoke_kwds={"topics": list(options.topics), "transport": transport},
         )  # fmt: skip
     except RuntimeError as error:
-        allowed = "must be one of messaging, messagingv2, routing, log, noop, or the driver of an installed package"
+        allowed = "must be one of messaging, messagingv2, routing, log, noop, or a driver of an installed package"
         raise SettingsError.of_option("oslo_messaging_notifications", "driver", allowed, value=name) from error
     return PluginDriver(name, transport, manager.driver, options.retry)
 

@@ -55,7 +55,7 @@ class QueuedNotifier:
             encoded = msgspec.json.encode(message)
         except (TypeError, ValueError, OverflowError):
             if self._failure_lines.due():
-                LOG.exception("A notification %s cannot be written as JSON and is left out", event)
+                LOG.exception("A notification %s cannot be encoded as JSON and is dropped", event)
             encoded = None
         for route in self.routes:
             if route.accepts is None or route.accepts(event, priority):

@@ -93,7 +93,7 @@ class Outbox:
             self.drop()
             if self._drop_lines.due():
                 LOG.warning(
-                    "Notifications are dropped, %d by now: driver %s does not take them, and %d wait already",
+                    "Notifications are dropped, %d so far: driver %s cannot send them, and %d are already waiting",
                     self.dropped, self.name, len(self._waiting),
                 )  # fmt: skip
 
@@ -126,7 +126,8 @@ class Outbox:
         self.drop(left)
         if thread.is_alive():
             LOG.warning(
-                "Driver %s did not deliver its notifications in time: one is undecided, %d were dropped",
+                "Driver %s did not send its notifications in time: %d were dropped, and one may or may not have "
+                "been sent",
                 self.name, left,
             )  # fmt: skip
 
@@ -174,7 +175,7 @@ class Outbox:
             if not self._closing:
                 self._troubled = True
                 if self._failure_lines.due():
-                    LOG.warning("Driver %s will try a notification again: %s", self.name, error)
+                    LOG.warning("Driver %s will retry a notification: %s", self.name, error)
                 return False
             self._record_failure(str(error))
         except SendFailed as error:
@@ -198,13 +199,13 @@ class Outbox:
         self._count(self.name, "failed")
         if self._failure_lines.due():
             LOG.error(
-                "Driver %s gave a notification up, %d by now: %s", self.name, self.failed, reason, exc_info=unexpected
+                "Driver %s gave up a notification, %d so far: %s", self.name, self.failed, reason, exc_info=unexpected
             )
 
     def _say_recovered(self) -> None:
         if self._troubled and not self._waiting:
             self._troubled = False
             LOG.info(
-                "Driver %s delivers notifications again; by now %d were dropped and %d given up",
+                "Driver %s sends notifications again; so far %d were dropped and %d given up",
                 self.name, self.dropped, self.failed,
             )  # fmt: skip

@@ -49,14 +49,14 @@ def read_routes(path: str) -> Mapping[str, Rules]:
     :raises SettingsError: there is no file, or it is not what it should be.
     """
     if not path:
-        raise SettingsError.of_option(*_OPTION, "must name a file when driver is routing")
+        raise SettingsError.of_option(*_OPTION, "must be set if driver is routing")
     try:
         found = cast("object", yaml.safe_load(Path(path).read_text(encoding="utf-8")))
         groups = msgspec.convert(found or {}, dict[str, dict[str, Rule | None]])
     except OSError as error:
         raise SettingsError.of_option(*_OPTION, f"cannot be read: {error.strerror}", value=path) from error
     except (ValueError, yaml.YAMLError) as error:
-        reason = f"is no file of routes: {' '.join(str(error).split())}"
+        reason = f"is not a valid routing file: {' '.join(str(error).split())}"
         raise SettingsError.of_option(*_OPTION, reason, value=path) from error
     rules: dict[str, list[Rule]] = {}
     for group in groups.values():

@@ -1,4 +1,4 @@
-"""Policy as the services see it."""
+"""The policy interface for services."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ T = TypeVar("T")
 
 
 class Policy(Protocol):
-    """Decides by rule name (images-api 8). Identities that are not project-scoped fail every rule."""
+    """Decides by rule name (images-api 8). Every rule refuses identities that are not scoped to a project."""
 
     def recall_admin(self, caller: Context) -> bool | None:
-        """The answer of :meth:`is_admin` where it needs no waiting; None where the rule asks another service."""
+        """Return the answer of :meth:`is_admin` without waiting; None if the rule calls another service."""
         ...
 
     def is_admin(self, caller: Context) -> bool:
-        """The rule ``context_is_admin``, decided on everything known about the caller, whatever the scope.
+        """Decide the rule ``context_is_admin`` from all attributes of the caller, regardless of scope.
 
-        ``caller.is_admin`` must be false: the rule cannot rest on its own outcome.
+        ``caller.is_admin`` must be false, because the rule must not depend on its own result.
 
-        :raises Unavailable: the rule asks another service, which does not answer.
+        :raises Unavailable: the rule calls another service, which does not answer.
         """
         ...
 
     def allows(self, context: Context, rule: str, target: Mapping[str, object]) -> bool:
-        """Whether ``rule`` holds for a plain target."""
+        """Tell whether ``rule`` allows the caller, without an image."""
         ...
 
     def require(self, context: Context, rule: str, target: Mapping[str, object]) -> None:
-        """:raises Forbidden: ``rule`` does not hold for a plain target."""
+        """:raises Forbidden: ``rule`` refuses the caller, without an image."""
         ...
 
     def allows_image(self, context: Context, rule: str, image: Image) -> bool:
-        """Whether ``rule`` holds for an image; images-api 8.1 describes the target."""
+        """Tell whether ``rule`` allows the caller for an image; images-api 8.1 describes the target."""
         ...
 
     def require_image(self, context: Context, rule: str, image: Image) -> None:
-        """Refuse with what the caller may know.
+        """Require ``rule`` for an image; the error reveals only what the caller may know.
 
         :raises NotFound: ``rule`` fails and ``get_image`` too.
         :raises Forbidden: ``rule`` fails, and the caller may see the image.
@@ -49,9 +49,11 @@ class Policy(Protocol):
 
     @property
     def hides_visible_images(self) -> bool:
-        """Whether ``get_image`` may refuse a reader an image that sharing and visibility let them see."""
+        """Tell whether ``get_image`` may refuse images that are visible by ownership, sharing and visibility."""
         ...
 
     def visible(self, context: Context, images: Iterable[Image]) -> list[Image]:
-        """Those images that ``get_image`` allows, deciding once for images that look alike to the rule."""
+        """Return the images that ``get_image`` allows; the rule is evaluated once for images that it cannot tell
+        apart.
+        """
         ...

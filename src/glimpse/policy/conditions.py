@@ -1,8 +1,8 @@
-"""Check trees of oslo.policy turned into plain closures, with what they read of a target.
+"""Compiles check trees of oslo.policy to closures, and records which attributes of a target they read.
 
-oslo.policy finds out anew at each step of each check how its nodes are to be called, which costs some hundred
-microseconds a check; the closures here give the same answers for one or two. The node types live in a module of
-oslo.policy that is private by name, and have no public one.
+For every check, oslo.policy inspects how to call each node, which takes some hundred microseconds; the closures give
+the same answers in one or two. The node types are in a module of oslo.policy whose name marks it as private; there is
+no public one.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from glimpse.policy.target import ABSENT, ALIASES, Credentials, Target
 
 Decide = Callable[[Credentials, Target], bool]
 
-#: Makes the closure of a node that is not of the language itself (http:, plug-ins), for the rule of that name.
+#: Compiles a node that calls out of the process (``http:``, plug-ins), for the rule of that name.
 Foreign = Callable[[nodes.BaseCheck, str], Decide]
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule, ready to be decided.
+    """One compiled rule.
 
-    ``names`` are the attributes of the target that it reads, ``extra`` those of them that not every image target
-    has. ``extra`` is None for a foreign condition, which may read anything and depend on more than credentials and
-    target. ``monotone`` means that more in the target never turns yes into no.
+    ``names`` are the target attributes that it reads, ``extra`` those that not every image target has. ``extra`` is
+    None for an external check, which may read anything and depend on more than credentials and target. ``monotone``
+    means that more attributes in the target never turn yes into no.
     """
 
     decide: Decide
@@ -41,7 +41,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 NEVER: Final = Condition(decide=lambda _credentials, _target: False)
 ALWAYS: Final = Condition(decide=lambda _credentials, _target: True)
 
-#: Node types with a translation. A subclass of one may do anything, so it is foreign.
+#: Node types that can be compiled. A subclass may do anything, so it is treated as external.
 _TRANSLATED = frozenset(
     {
         nodes.AndCheck,
@@ -55,15 +55,15 @@ _TRANSLATED = frozenset(
     }
 )
 
-#: A substitution without a name would be replaced by the text of the whole target.
+#: A substitution without a name would be replaced by the whole target as text.
 _NAMELESS = re.compile(r"%(?!\()")
 
 
 class Translator:
-    """Turns the rules of one set into conditions, putting referenced rules in place of their references."""
+    """Compiles a set of rules, replacing references by the referenced rules."""
 
     def __init__(self, checks: Mapping[str, nodes.BaseCheck], default_rule: str, foreign: Foreign) -> None:
-        """``checks`` are the trees by rule name; references to other names mean ``default_rule``."""
+        """``checks`` are the trees by rule name; references to unknown names mean ``default_rule``."""
         self._checks = checks
         self._default_rule = default_rule
         self._foreign = foreign
@@ -71,9 +71,9 @@ class Translator:
         self._path: list[str] = []
 
     def rule(self, name: str) -> Condition:
-        """The condition of one rule; never true where neither it nor the default rule exists.
+        """Return the condition of one rule; never true if neither it nor the default rule exists.
 
-        :raises PolicyError: the rule refers to itself, or uses a substitution that cannot work.
+        :raises PolicyError: the rule refers to itself, or has an invalid substitution.
         """
         if name in self._known:
             return self._known[name]
@@ -178,7 +178,7 @@ def _role(template: str) -> Decide:
 
 
 def _comparison(kind: str, template: str) -> Decide:
-    """``kind`` is a literal, or names a credential; ``template`` is text with substitutions from the target."""
+    """``kind`` is a literal or the name of a credential; ``template`` is text with substitutions from the target."""
     try:
         literal = str(ast.literal_eval(kind))
     except (ValueError, SyntaxError):
@@ -222,7 +222,7 @@ def _credential_is(name: str, template: str) -> Decide:
 
 
 def _sole_name(template: str) -> str | None:
-    """``x`` of ``%(x)s``, the form of nearly all substitutions."""
+    """Return ``x`` of ``%(x)s``, the form of nearly all substitutions."""
     if template.startswith("%(") and template.endswith(")s"):
         name = template[2:-2]
         if not set(name) & set("()%"):
@@ -231,7 +231,7 @@ def _sole_name(template: str) -> str | None:
 
 
 class _Recorder(dict[str, int]):
-    """A target that has every name and remembers which ones were asked for."""
+    """A target that has every attribute and records which ones are read."""
 
     def __init__(self) -> None:
         super().__init__()

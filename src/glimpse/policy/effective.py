@@ -1,4 +1,4 @@
-"""The rules in force and where each comes from, for operators to look at (configuration 8)."""
+"""The rules in force and where each comes from, for operators (configuration 8)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from glimpse.settings.model import PolicySettings
 
 
 class EffectiveRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule: ``check`` is in force, ``origin`` says why, ``action`` what it guards, ``default`` what it would be.
+    """One rule: ``check`` is in force, ``origin`` says where it is from, ``action`` what it protects, ``default`` its
+    default.
 
-    ``action`` and ``default`` are None for a rule that only files have.
+    ``action`` and ``default`` are None for a rule that exists only in files.
     """
 
     name: str
@@ -30,12 +31,12 @@ class EffectiveRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RulesInForce:
-    """All rules as the service would read them now; ``checks`` are their trees by name."""
+    """All rules as the service would read them now; ``checks`` has their trees by name."""
 
     def __init__(self, settings: PolicySettings, *, defaults: Sequence[RuleDefault] = RULES) -> None:
         """Read the policy files.
 
-        :raises PolicyError: they cannot be used.
+        :raises PolicyError: they are invalid.
         """
         files = PolicyFiles(settings)
         self.settings = settings
@@ -46,12 +47,14 @@ class RulesInForce:
         build_ruleset(self.checks, settings.policy_default_rule, self.foreign)
 
     def rules(self) -> list[EffectiveRule]:
-        """Every rule: those with a default in the order of the specification, then those that only files have."""
+        """Return all rules: first those with a default, in the reference's order, then those that exist only in
+        files.
+        """
         names = (*self._defaults, *sorted(self._overrides.keys() - self._defaults.keys()))
         return [self.rule(name) for name in names]
 
     def rule(self, name: str) -> EffectiveRule:
-        """One rule; ``name`` must be among those of :meth:`rules`."""
+        """Return one rule; ``name`` must be one of :meth:`rules`."""
         default = self._defaults.get(name)
         check, origin = self._check_and_origin(name)
         before = default.deprecated if default is not None else None
@@ -65,15 +68,15 @@ class RulesInForce:
         )
 
     def known(self, name: str) -> bool:
-        """Whether there is such a rule; every other name means the default rule."""
+        """Tell whether the rule exists; any other name means the default rule."""
         return name in self.checks
 
     def similar(self, name: str) -> list[str]:
-        """Names of rules that may be meant."""
+        """Suggest names of similar rules."""
         return difflib.get_close_matches(name, self.checks, n=3)
 
     def without_effect(self) -> list[tuple[str, str]]:
-        """Rules of the files that guard nothing and that no other rule refers to: name, and the file that has it."""
+        """Return rules of the files that protect nothing and that no other rule refers to, with their file."""
         known = {*self._defaults, *(rule.deprecated.name for rule in self._defaults.values() if rule.deprecated)}
         named = {name for check in self.checks.values() for name in references(check)}
         return [
@@ -83,11 +86,11 @@ class RulesInForce:
         ]
 
     def guarding(self, name: str) -> str | None:
-        """The rule with a default whose name is most like ``name``, None when none is like it."""
+        """Return the rule with a default whose name is most similar to ``name``, or None."""
         return next(iter(difflib.get_close_matches(name, self._defaults, n=1, cutoff=0.7)), None)
 
     def node(self, name: str) -> nodes.BaseCheck | None:
-        """The tree of a rule, that of the default rule for unknown names, None where there is none either."""
+        """Return the tree of a rule; for an unknown name that of the default rule, or None."""
         return self.checks.get(name) or self.checks.get(self.settings.policy_default_rule)
 
     def _check_and_origin(self, name: str) -> tuple[str, str]:
@@ -105,7 +108,7 @@ class RulesInForce:
 
 
 def references(check: nodes.BaseCheck) -> Iterator[str]:
-    """Names of the rules that a check refers to."""
+    """Return the names of rules that a check refers to."""
     match check:
         case nodes.RuleCheck():
             yield str(check.match)
@@ -119,5 +122,5 @@ def references(check: nodes.BaseCheck) -> Iterator[str]:
 
 
 def _shown(check: str) -> str:
-    """A check as it can stand within others: an empty one allows."""
+    """Format a check for use within another one; an empty check allows."""
     return check or "@"

@@ -1,4 +1,4 @@
-"""Policy by the operator's files: the implementation of ``policy.base.Policy``."""
+"""The implementation of ``policy.base.Policy`` with the operator's files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LOG = logging.getLogger(__name__)
 
 _NO_TARGET: Final[Target] = {}
 
-#: Decisions that are remembered at most. A decision is one of a few bytes for a few words as its key.
+#: Maximum number of cached decisions. A decision takes a few bytes, its key a few words.
 _MOST_VERDICTS: Final = 8192
 
 
 class OsloPolicy:
-    """Rules in the language of oslo.policy, decided without its engine (images-api 8.1; configuration 8).
+    """Evaluates rules in the language of oslo.policy without its engine (images-api 8.1; configuration 8).
 
-    Changed files take effect within ``reload_interval`` seconds. Threads may share one object.
+    Changed files take effect within ``reload_interval`` seconds. Thread-safe.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class OsloPolicy:
     ) -> None:
         """Read the policy files; ``remote_options`` are the ``remote_*`` options of ``[oslo_policy]`` by name.
 
-        :raises PolicyError: the files cannot be used.
+        :raises PolicyError: the files are invalid.
         """
         self._settings = settings
         self._defaults = defaults
@@ -58,16 +58,16 @@ class OsloPolicy:
         self._rules = self._load(self._fingerprint)
 
     def recall_admin(self, caller: Context) -> bool | None:
-        """The rule ``context_is_admin``, or None where deciding it means asking another service."""
+        """Decide the rule ``context_is_admin``; None if this means calling another service."""
         rules = self._ruleset()
         return None if rules.admin.extra is None else _decide_admin(rules, caller)
 
     def is_admin(self, caller: Context) -> bool:
-        """The rule ``context_is_admin``."""
+        """Decide the rule ``context_is_admin``."""
         return _decide_admin(self._ruleset(), caller)
 
     def allows(self, context: Context, rule: str, target: Mapping[str, object]) -> bool:
-        """Whether ``rule`` holds for a plain target."""
+        """Tell whether ``rule`` allows the caller, without an image."""
         if not context.project_scoped:
             return False
         if not self._ruleset().find(rule).decide(credentials_of(context), target):
@@ -75,15 +75,15 @@ class OsloPolicy:
         return self._settings.enforce_new_defaults or ownership_allows(context, rule, target.get("owner"))
 
     def require(self, context: Context, rule: str, target: Mapping[str, object]) -> None:
-        """:raises Forbidden: ``rule`` does not hold for a plain target."""
+        """:raises Forbidden: ``rule`` refuses the caller, without an image."""
         if not self.allows(context, rule, target):
             raise _refusal(context, rule)
 
     def allows_image(self, context: Context, rule: str, image: Image) -> bool:
-        """Whether ``rule`` holds for an image; images-api 8.1 describes the target.
+        """Tell whether ``rule`` allows the caller for an image; images-api 8.1 describes the target.
 
-        Rules that look at nothing of an image but whose it is and who sees it are decided once for all images that
-        are alike in that, as long as the files stay as they are.
+        Rules that read only the ownership and visibility of an image are evaluated once for all images that have these
+        in common, until the files change.
         """
         rules = self._ruleset()
         key = (
@@ -116,7 +116,7 @@ class OsloPolicy:
         return self._settings.enforce_new_defaults or ownership_allows(context, rule, image.owner)
 
     def require_image(self, context: Context, rule: str, image: Image) -> None:
-        """Refuse with what the caller may know.
+        """Require ``rule`` for an image; the error reveals only what the caller may know.
 
         :raises NotFound: ``rule`` fails and ``get_image`` too.
         :raises Forbidden: ``rule`` fails and the caller may see the image.
@@ -126,17 +126,19 @@ class OsloPolicy:
         if rule != "get_image" and self.allows_image(context, "get_image", image):
             if rule in ALWAYS_OWNED and not owns(context, image.owner):
                 action = ACTIONS.get(rule, "do this")
-                raise Forbidden(f"Only the project that owns this image, or an administrator, may {action}.")
+                raise Forbidden(f"Only the project that owns this image or an administrator may {action}.")
             raise _refusal(context, rule)
         raise no_such_image(image.id)
 
     @property
     def hides_visible_images(self) -> bool:
-        """Whether files have a rule ``get_image`` of their own."""
+        """Tell whether the files override the rule ``get_image``."""
         return "get_image" in self._ruleset().overridden
 
     def visible(self, context: Context, images: Iterable[Image]) -> list[Image]:
-        """Those images that ``get_image`` allows, deciding once for images that look alike to the rule."""
+        """Return the images that ``get_image`` allows; the rule is evaluated once for images that it cannot tell
+        apart.
+        """
         if not context.project_scoped:
             return []
         rules = self._ruleset()
@@ -172,16 +174,16 @@ class OsloPolicy:
             fingerprint = self._files.fingerprint()
             if fingerprint == self._fingerprint:
                 return
-            # Remembered before it is known to be good, so that one bad file is complained about once.
+            # Stored before it is known to be valid, so that an invalid file is reported only once.
             self._fingerprint = fingerprint
             self._rules = self._load(fingerprint)
         except PolicyError as error:
             if str(error) != self._complaint:
-                LOG.error("The policy stays as it was, its files are broken: %s", error)  # noqa: TRY400 - one line says all
+                LOG.error("The policy files are invalid, so the old rules stay in force: %s", error)  # noqa: TRY400 - one line says all
             self._complaint = str(error)
         else:
             self._complaint = ""
-            LOG.info("Policy files have changed, their rules are in force.")
+            LOG.info("The policy files have changed; the new rules are in force.")
 
     def _load(self, fingerprint: Fingerprint) -> Ruleset:
         overrides = self._files.read(fingerprint)
@@ -211,9 +213,9 @@ def _decide_admin(rules: Ruleset, caller: Context) -> bool:
 
 
 def _remember(rules: Ruleset, condition: Condition, key: Hashable, *, verdict: bool) -> None:
-    """Keep a verdict of a condition that depends on the key alone.
+    """Cache the decision of a condition that depends only on the key.
 
-    It is kept with the rules that it was decided by, so it cannot outlive them when the files change meanwhile.
+    It is stored with the rules that decided it, so it cannot outlive them if the files change meanwhile.
     """
     if condition.extra is None or condition.extra:
         return
@@ -224,6 +226,6 @@ def _remember(rules: Ruleset, condition: Condition, key: Hashable, *, verdict: b
 
 def _refusal(context: Context, rule: str) -> Forbidden:
     if not context.project_scoped:
-        return Forbidden("Images take identities of a project; this one is scoped to the system or a domain.")
+        return Forbidden("Images belong to projects, but this identity is scoped to the system or to a domain.")
     action = ACTIONS.get(rule, "do this")
     return Forbidden(f"You are not allowed to {action} (policy rule {rule}).")

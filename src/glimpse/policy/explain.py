@@ -1,4 +1,4 @@
-"""Why a rule allows or refuses: its parsed tree walked with the answer of every part."""
+"""Explains why a rule allows or refuses: walks its parsed tree and records the result of every part."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from glimpse.policy.effective import RulesInForce
 from glimpse.policy.ownership import ALWAYS_OWNED, ownership_allows, owns
 from glimpse.policy.target import Credentials, Target, credentials_of
 
-#: The rule that makes an administrator of a caller.
+#: The rule that decides whether a caller is an administrator.
 ADMIN_RULE = "context_is_admin"
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of a rule: its text, whether it holds, why, and the parts that it consists of.
+    """One part of a rule: its text, whether it holds, why, and its own parts.
 
-    ``joined`` is ``and``, ``or`` or ``not`` for a combination, ``rule`` the rule whose text the part belongs to,
-    ``refers_to`` the rule that a reference to one names.
+    ``joined`` is ``and``, ``or`` or ``not`` for a combination, ``rule`` the rule that contains the part, ``refers_to``
+    the rule that a reference names.
     """
 
     text: str
@@ -34,7 +34,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to one question; ``hindrance`` is what refuses although the rule itself holds."""
+    """The result; ``hindrance`` is the reason of a refusal although the rule itself holds."""
 
     allowed: bool
     step: Step
@@ -42,27 +42,27 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain(rules: RulesInForce, name: str, context: Context, target: Target) -> Explanation:
-    """Decide as the service does, and remember how.
+    """Decide like the service, and record how.
 
-    :raises Unavailable: the rule asks another service, which does not answer.
+    :raises Unavailable: the rule calls another service, which does not answer.
     """
     if name == ADMIN_RULE:
-        # the service asks it about the caller alone, before anything else, whatever the scope
+        # the service checks it for the caller alone, before anything else, regardless of scope
         step = _Walk(rules, name, credentials_of(context), {}).rule(name, name)
         return Explanation(allowed=step.holds, step=step)
     step = _Walk(rules, name, credentials_of(context), target).rule(name, name)
     hindrance = ""
     if not context.project_scoped:
-        hindrance = "an identity of the system or of a domain passes no rule"
+        hindrance = "every rule refuses an identity that is scoped to the system or to a domain"
     elif name in ALWAYS_OWNED and not owns(context, target.get("owner")):
-        hindrance = "only the project that owns the image, or an administrator, may do this, whatever the rule says"
+        hindrance = "only the project that owns the image or an administrator may do this, whatever the rule says"
     elif not rules.settings.enforce_new_defaults and not ownership_allows(context, name, target.get("owner")):
-        hindrance = "with enforce_new_defaults = false ownership decides as well, and refuses"
+        hindrance = "with enforce_new_defaults = false, ownership decides too, and it refuses"
     return Explanation(allowed=step.holds and not hindrance, step=step, hindrance=hindrance)
 
 
 def decisive(step: Step) -> Iterator[Step]:
-    """The smallest parts that the answer comes from, in the order in which the service looks at them."""
+    """Return the smallest parts that decide the result, in the order of evaluation."""
     if not step.parts or step.joined == "not":
         yield step
     elif step.joined == ("or" if step.holds else "and"):
@@ -80,14 +80,16 @@ class _Walk:
         self._target = target
 
     def rule(self, name: str, within: str) -> Step:
-        """The rule ``name``, referred to in the text of the rule ``within``."""
+        """Evaluate the rule ``name``, to which the rule ``within`` refers."""
         node = self._rules.node(name)
         if node is None:
-            return Step(text=f"rule:{name}", holds=False, rule=within, why="there is no such rule and no default rule")
+            return Step(
+                text=f"rule:{name}", holds=False, rule=within, why="there is neither such a rule nor a default rule"
+            )
         known = self._rules.known(name)
         decides = name if known else self._rules.settings.policy_default_rule
         inner = self._node(node, decides)
-        why = "" if known else f"there is no such rule, so {decides} decides"
+        why = "" if known else f"there is no such rule, so {decides} applies"
         return Step(
             text=f"rule:{name}", holds=inner.holds, rule=within, why=why, joined="or", parts=(inner,), refers_to=name
         )
@@ -114,7 +116,7 @@ class _Walk:
         return Step(text=text, holds=holds, rule=rule, joined=word, parts=parts)
 
     def _leaf(self, node: nodes.BaseCheck, rule: str) -> Step:
-        # under the name of the rule that is asked for, which is what another service is told
+        # under the name of the requested rule, which the other service is told
         condition = Translator({self._asked: node}, self._asked, self._rules.foreign).rule(self._asked)
         holds = condition.decide(self._credentials, self._target)
         return Step(text=str(node), holds=holds, rule=rule, why=self._why(node))
@@ -136,7 +138,7 @@ class _Walk:
         try:
             wanted = repr(template % self._target)
         except KeyError as missing:
-            wanted = f"what the target does not have ({missing.args[0]})"
+            wanted = f"the target has no {missing.args[0]}"
         if kind in self._credentials:
             return f"the caller's {kind} is {self._credentials[kind]!r}, compared with {wanted}"
         if kind[:1] in {"'", '"'} or kind in {"True", "False", "None"} or kind.isdigit():

@@ -1,4 +1,4 @@
-"""Checks that are not of the policy language itself: ``http:``, ``https:`` and plug-ins of oslo.policy."""
+"""Policy checks that call out of the process: ``http:``, ``https:`` and oslo.policy plug-ins."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
 
 
 class ExternalChecks:
-    """Calls such checks the way oslo.policy would, with an enforcer that is made once there is such a check."""
+    """Calls such checks like oslo.policy, with an enforcer that is created for the first such check."""
 
     def __init__(self, checks: Mapping[str, nodes.BaseCheck], default_rule: str, options: Mapping[str, object]) -> None:
-        """``checks`` are all rules, for plug-ins to see; ``options`` are the ``remote_*`` ones of ``[oslo_policy]``."""
+        """``checks`` are all rules, for plug-ins; ``options`` are the ``remote_*`` options of ``[oslo_policy]``."""
         self._checks = checks
         self._default_rule = default_rule
         self._options = options
         self._enforcer: Enforcer | None = None
 
     def decider(self, check: nodes.BaseCheck, rule: str) -> Decide:
-        """The closure of one such check; ``rule`` is the name that a remote service is told.
+        """Compile one such check; ``rule`` is the name that the remote service is told.
 
-        The closure raises ``Unavailable`` when what the check asks does not answer.
+        The closure raises ``Unavailable`` if the called service does not answer.
         """
         if self._enforcer is None:
             self._enforcer = self._make_enforcer()
         enforcer = self._enforcer
-        # The only way in that knows the signatures of older plug-ins.
+        # The only entry point that supports the signatures of older plug-ins.
         call = nodes._check  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
         def decide(credentials: Credentials, target: Target) -> bool:
             try:
                 verdict = call(check, dict(target), dict(credentials), enforcer, rule)
             except (OSError, RuntimeError) as error:
-                raise Unavailable("The service that decides about this operation does not answer.") from error
+                raise Unavailable("The external policy service is not responding.") from error
             return bool(verdict)
 
         return decide
 
     def _make_enforcer(self) -> Enforcer:
-        # Most installations have no such check, and need not wait for this to be imported.
+        # Imported late, because most installations have no such check.
         from oslo_policy import policy  # noqa: PLC0415
 
         enforcer = policy.Enforcer(library_configuration(), use_conf=False, default_rule=self._default_rule)

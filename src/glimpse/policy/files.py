@@ -1,4 +1,4 @@
-"""The operator's policy files: where they are, whether they changed, and what they say (configuration 8)."""
+"""The operator's policy files: finds them, detects changes and reads them (configuration 8)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import PolicySettings
 
-#: A rule as a file has it: text of the policy language, or the older form, a list of lists of checks.
+#: A rule in a file: text of the policy language, or the older form, a list of lists of checks.
 RuleText = str | list[object]
 
 
@@ -22,25 +22,25 @@ class FileRule(msgspec.Struct, frozen=True):
     path: Path
 
 
-#: Path, modification time in nanoseconds, size and inode of every file, in the order in which they count.
+#: Path, modification time in nanoseconds, size and inode of every file, in reading order.
 Fingerprint = tuple[tuple[Path, int, int, int], ...]
 
 
 class PolicyError(SettingsError):
-    """The policy files cannot be used; ``str(error)`` is one line naming the file or rule, and what is wrong."""
+    """The policy files are invalid; ``str(error)`` is one line that names the file or rule, and the problem."""
 
 
 class PolicyFiles:
-    """``policy_file`` and, over it, the files of ``policy_dirs`` in the order of their names."""
+    """``policy_file``, and the files of ``policy_dirs`` in name order, which override it."""
 
     def __init__(self, settings: PolicySettings) -> None:
-        """Look at nothing yet; relative names are searched in ``settings.config_dirs`` in order."""
+        """Reads nothing yet; relative paths are looked up in ``settings.config_dirs`` in order."""
         self._settings = settings
 
     def fingerprint(self) -> Fingerprint:
-        """What the files look like from outside; equal fingerprints mean equal content.
+        """Return the fingerprint of the files; equal fingerprints mean equal content.
 
-        :raises PolicyError: one of them cannot be looked at.
+        :raises PolicyError: a file cannot be accessed.
         """
         marks: list[tuple[Path, int, int, int]] = []
         try:
@@ -52,9 +52,9 @@ class PolicyFiles:
         return tuple(marks)
 
     def read(self, fingerprint: Fingerprint) -> dict[str, FileRule]:
-        """The rules of the files of ``fingerprint``; later files replace rules of earlier ones.
+        """Read the rules of the files in ``fingerprint``; later files override earlier ones.
 
-        :raises PolicyError: one of them cannot be read, or is no mapping of names to rules.
+        :raises PolicyError: a file cannot be read, or is not a mapping of names to rules.
         """
         rules: dict[str, FileRule] = {}
         for path, *_ in fingerprint:

@@ -1,4 +1,4 @@
-"""What ownership decides besides the rules: always for :data:`ALWAYS_OWNED`, and for more while
+"""Ownership checks in addition to the rules: always for :data:`ALWAYS_OWNED`, and for more rules while
 ``enforce_new_defaults`` is off (images-api 8.3).
 """
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from glimpse.context import Context
 
-#: Only the project that owns an image, or an administrator, may do this to it, whatever the rule says.
+#: Only the project that owns an image or an administrator may do this, whatever the rule says.
 ALWAYS_OWNED = frozenset({"deactivate", "reactivate"})
 
 _OWNER_ONLY = frozenset(
@@ -24,12 +24,14 @@ _OWNER_ONLY = frozenset(
 
 
 def owns(context: Context, owner: object) -> bool:
-    """Whether the caller is an administrator or acts for the project ``owner``; None is nobody's."""
+    """Tell whether the caller is an administrator or acts for the project ``owner``; an image with owner None has no
+    project.
+    """
     return context.is_admin or (owner is not None and owner == context.project_id)
 
 
 def ownership_allows(context: Context, rule: str, owner: object) -> bool:
-    """Whether ``owner`` of the image, existing or to be created, lets the caller do what ``rule`` guards."""
+    """Tell whether the ``owner`` of an existing or new image allows the caller to do what ``rule`` protects."""
     if context.is_admin:
         return True
     if rule in _OWNER_ONLY:

@@ -1,7 +1,7 @@
 """Who may create, read, change and delete which custom properties (images-api 8.4; configuration 9).
 
-The file is read once, at start. Its sections are regular expressions that are searched in the name of a property; the
-first that is found decides, and where none is, nobody may do anything.
+The file is read once, at start. Its section names are regular expressions that are searched in the property's name. The
+first match decides; without a match, nobody may do anything.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ ACTIONS = ("create", "read", "update", "delete")
 
 Allows = Callable[[Context], bool]
 
-#: Names whose section is remembered at most; clients choose the names of properties.
+#: Maximum number of names whose section is cached; clients choose the names of properties.
 _MOST_NAMES = 4096
 
 
 class PropertyProtectionError(SettingsError):
-    """The file cannot be used; ``str(error)`` is one line naming the file, the section and what is wrong."""
+    """The file is invalid; ``str(error)`` is one line that names the file, the section and the problem."""
 
 
 class Section(msgspec.Struct, frozen=True):
-    """One section of the file: whose names it is about, and who may do what with them."""
+    """One section of the file: which names it applies to, and who may do what with them."""
 
     pattern: re.Pattern[str]
     in_any_case: re.Pattern[str]
@@ -46,16 +46,16 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class PropertyProtection:
-    """Decides about custom properties; admins have no exemption. Threads may share one object."""
+    """Decides about custom properties; administrators are not exempt. Thread-safe."""
 
     def __init__(self, sections: Sequence[Section]) -> None:
         self._sections = tuple(sections)
         self._of_name: dict[str, Section | None] = {}
 
     def allows(self, context: Context, action: str, name: str) -> bool:
-        """Whether the caller may do ``action``, one of :data:`ACTIONS`, to the property ``name``.
+        """Tell whether the caller may do ``action``, one of :data:`ACTIONS`, with the property ``name``.
 
-        Internal properties are the service's own and free; that clients cannot write them is decided elsewhere.
+        Internal properties are not protected here; other code prevents clients from writing them.
         """
         if name.startswith(INTERNAL_PREFIX):
             return True
@@ -63,29 +63,29 @@ class PropertyProtection:
         return section is not None and section.rules[action](context)
 
     def require(self, context: Context, action: str, name: str) -> None:
-        """:raises Forbidden: the caller may not do ``action`` to the property ``name``."""
+        """:raises Forbidden: the caller may not do ``action`` with the property ``name``."""
         if not self.allows(context, action, name):
             self.refuse(action, name)
 
     def refuse(self, action: str, name: str) -> NoReturn:
-        """:raises Forbidden: in all cases, as :meth:`require` does."""
+        """:raises Forbidden: always, as in :meth:`require`."""
         raise Forbidden(f"You are not allowed to {action} the property {label(name)}.")
 
     def unreadable(self, context: Context, images: Iterable[Image]) -> frozenset[str]:
-        """Names among the properties of ``images`` that the caller may not read; each name is decided once."""
+        """Return the names of properties of ``images`` that the caller may not read; each name is decided once."""
         names = {name for image in images for name in image.properties}
         return frozenset(name for name in names if not self.allows(context, "read", name))
 
     def readable(self, context: Context, images: Sequence[Image]) -> list[Image]:
-        """``images`` with those properties only that the caller may read."""
+        """Return ``images`` with only the properties that the caller may read."""
         unreadable = self.unreadable(context, images)
         return [image if unreadable.isdisjoint(image.properties) else _without(unreadable, image) for image in images]
 
     def may_filter(self, context: Context, name: str) -> bool:
-        """Whether a list may ask for a value of the property ``name`` (images-api 3.4.3).
+        """Tell whether a list may filter by the property ``name`` (images-api 3.4.3).
 
-        Databases may take another spelling for the name: MySQL ignores case and trailing blanks, and finds some
-        characters equal that are not. So every property that the name might mean has to be readable.
+        Databases may match other spellings of the name: MySQL ignores case and trailing blanks, and treats some
+        different characters as equal. So all properties that the name might match must be readable.
         """
         if name.startswith(INTERNAL_PREFIX):
             return True
@@ -111,9 +111,9 @@ class PropertyProtection:
 
 
 def build_property_protection(settings: PolicySettings, policy: Policy) -> PropertyProtection | None:
-    """The protections of ``property_protection_file``, None where the option is not set.
+    """Read ``property_protection_file``; None if the option is not set.
 
-    :raises PropertyProtectionError: the file is not there, cannot be read or is broken.
+    :raises PropertyProtectionError: the file is missing, unreadable or invalid.
     """
     if not settings.property_protection_file:
         return None
@@ -129,7 +129,7 @@ def build_property_protection(settings: PolicySettings, policy: Policy) -> Prope
     sections: list[Section] = []
     for name in parser.sections():
         if name.startswith(INTERNAL_PREFIX):
-            LOG.warning("%s: [%s] has no effect: these properties are the service's own", path, name)
+            LOG.warning("%s: [%s] has no effect: these properties belong to the service", path, name)
             continue
         sections.append(_section(path, name, parser[name], policy if by_policies else None))
     return PropertyProtection(sections)
@@ -141,8 +141,8 @@ def _find(settings: PolicySettings) -> Path:
     found = next((candidate for candidate in candidates if candidate.exists()), None)
     if found is None:
         sought = ", ".join(str(directory) for directory in settings.config_dirs) or "no directory"
-        where = "" if path.is_absolute() else f" (sought in {sought})"
-        raise PropertyProtectionError(f"property_protection_file = {path}: there is no such file{where}")
+        where = "" if path.is_absolute() else f" (looked up in {sought})"
+        raise PropertyProtectionError(f"property_protection_file = {path}: no such file{where}")
     return found
 
 
@@ -155,7 +155,7 @@ def _section(path: Path, name: str, content: Mapping[str, str], policy: Policy |
     rules: dict[str, Allows] = {}
     for action in ACTIONS:
         if action not in content:
-            LOG.warning("%s: has no line %s, so nobody may %s these properties", where, action, action)
+            LOG.warning("%s: line %s is missing, so nobody may %s these properties", where, action, action)
         words = [word.strip() for word in content.get(action, "").split(",")]
         words = [word for word in words if word]
         if "@" in words and "!" in words:
@@ -183,7 +183,7 @@ def _by_roles(words: Sequence[str]) -> Allows:
 
 def _by_policy(where: str, words: Sequence[str], policy: Policy) -> Allows:
     if len(words) > 1:
-        raise PropertyProtectionError(f"{where}: names {len(words)} policy rules, and must name one")
+        raise PropertyProtectionError(f"{where}: lists {len(words)} policy rules instead of one")
     if not words or words == ["!"]:
         return _nobody
     if words == ["@"]:

@@ -1,6 +1,6 @@
 """Every policy rule with its default, as data (images-api 8.2; imports-and-stores 11; metadefs 4.2).
 
-Names and check strings are what operators write policy files against; changing one changes who may do what.
+Operators write policy files for these names and checks; changing one changes who may do what.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import msgspec
 
 
 class Deprecated(msgspec.Struct, frozen=True):
-    """What a rule was before: its check, the release that changed it, and its name where that changed too.
+    """The former version of a rule: its check, the release that changed it, and its former name if that changed too.
 
-    With ``enforce_new_defaults`` off the old check counts besides the new one. An operator's rule under the old
-    name goes on counting under the new name.
+    With ``enforce_new_defaults`` off, the old check applies in addition to the new one. An operator's rule under the
+    old name still applies to the new name.
     """
 
     check: str
@@ -21,7 +21,7 @@ class Deprecated(msgspec.Struct, frozen=True):
 
 
 class RuleDefault(msgspec.Struct, frozen=True):
-    """One rule: ``action`` completes both "Whether one may …" and "You are not allowed to …"."""
+    """One rule; ``action`` completes "You are not allowed to …"."""
 
     name: str
     check: str
@@ -163,5 +163,5 @@ RULES: tuple[RuleDefault, ...] = (
     *_METADEFS,
 )
 
-#: What each rule is about, for the sentence of a refusal.
+#: The action of each rule, for the message of a refusal.
 ACTIONS: dict[str, str] = {rule.name: rule.action for rule in RULES}

@@ -1,4 +1,4 @@
-"""The rules in force: the operator's over the defaults, translated as a whole (images-api 8.1)."""
+"""The rules in force: the defaults with the operator's overrides, compiled together (images-api 8.1)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ LOG = logging.getLogger(__name__)
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
-    """All rules at one time. ``fallback`` is the default rule, ``likeness`` that of images for ``get_image``.
+    """All rules in force. ``fallback`` is the default rule, ``likeness`` groups images for ``get_image``.
 
-    ``admin`` is ``context_is_admin``, which every request asks first.
-    ``overridden`` are the names of those that files have,
-    ``verdicts`` are decisions made by these rules that need not be made again.
+    ``admin`` is ``context_is_admin``, which every request checks first. ``overridden`` are the names of rules in files,
+    ``verdicts`` caches decisions of these rules.
     """
 
     conditions: dict[str, Condition]
@@ -36,16 +35,16 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: dict[Hashable, bool] = msgspec.field(default_factory=dict[Hashable, bool])
 
     def find(self, name: str) -> Condition:
-        """The rule of that name, else the default rule."""
+        """Return the rule of that name, else the default rule."""
         return self.conditions.get(name, self.fallback)
 
 
 def checks_of(
     defaults: Sequence[RuleDefault], overrides: Mapping[str, FileRule], *, new_defaults: bool
 ) -> dict[str, nodes.BaseCheck]:
-    """The check tree of every rule, where ``overrides`` replace ``defaults`` (images-api 8.1).
+    """Build the check tree of every rule; ``overrides`` replace ``defaults`` (images-api 8.1).
 
-    :raises PolicyError: an override is not of the policy language.
+    :raises PolicyError: an override is not a valid policy expression.
     """
     checks = {name: _parse_override(f"{given.path}: rule {name}", given) for name, given in overrides.items()}
     for rule in defaults:
@@ -57,9 +56,9 @@ def checks_of(
 def build_ruleset(
     checks: Mapping[str, nodes.BaseCheck], default_rule: str, foreign: Foreign, *, overridden: Iterable[str] = ()
 ) -> Ruleset:
-    """Translate the trees of all rules.
+    """Compile the trees of all rules.
 
-    :raises PolicyError: a rule refers to itself, or uses a substitution that cannot work.
+    :raises PolicyError: a rule refers to itself, or has an invalid substitution.
     """
     translator = Translator(checks, default_rule, foreign)
     conditions = {name: translator.rule(name) for name in checks}
@@ -76,12 +75,15 @@ def build_ruleset(
 
 
 def warn_of_unknown_references(checks: Mapping[str, nodes.BaseCheck], default_rule: str) -> None:
-    """Log references to rules that do not exist, which mean the default rule, often to an operator's surprise."""
+    """Log references to rules that do not exist; they mean the default rule, which often surprises operators."""
     for name, check in checks.items():
         unknown = sorted(set(_references(check)).difference(checks))
         if unknown:
             LOG.warning(
-                "Policy rule %s refers to %s, unknown: rule %s decides.", name, ", ".join(unknown), default_rule
+                "Policy rule %s refers to the unknown rule %s: rule %s applies instead.",
+                name,
+                ", ".join(unknown),
+                default_rule,
             )
 
 
@@ -97,10 +99,10 @@ def _default_of(
     if before is None:
         return check
     if before.name is not None and before.name in overrides:
-        # An override that only points to the new rule was written for the change, and keeps nothing.
+        # An override that only refers to the new rule was written for the change and needs no old check.
         old = checks[before.name]
         if str(old) != f"rule:{rule.name}" and old != _parse_default(before.check):
-            LOG.warning("Policy rule %s is named %s since %s.", before.name, rule.name, before.since)
+            LOG.warning("Policy rule %s was renamed to %s in %s.", before.name, rule.name, before.since)
             return old
     if new_defaults or before.check == rule.check:
         return check
@@ -113,7 +115,7 @@ def _parse_default(text: str) -> nodes.BaseCheck:
 
 
 def _parse_override(where: str, given: FileRule) -> nodes.BaseCheck:
-    """The tree of one rule of a file; the parser's own entry makes "never" of what it does not understand."""
+    """Parse one rule of a file; oslo.policy's own function turns invalid text into "never"."""
     text = given.text
     if isinstance(text, str):
         words = [word.lstrip("(").rstrip(")") for word in text.split()]
@@ -134,14 +136,14 @@ def _parse_text(where: str, text: str) -> nodes.BaseCheck:
     if not text:
         return nodes.TrueCheck()
     state = parser.ParseState()
-    # The parser's entry for texts logs a traceback and answers "never"; this way the error reaches the operator.
+    # oslo.policy's function for text logs a traceback and returns "never"; this way the operator sees the error.
     tokens = parser._parse_tokenize(text)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     for token in tokens:
         state.shift(token)
     try:
         return state.result
     except ValueError as error:
-        raise PolicyError(f"{where}: {text!r} is not of the policy language") from error
+        raise PolicyError(f"{where}: {text!r} is not a valid policy expression") from error
 
 
 def _references(check: nodes.BaseCheck) -> Iterator[str]:

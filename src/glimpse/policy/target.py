@@ -1,4 +1,4 @@
-"""What rules look at: the credentials of the caller and the target of the operation (images-api 8.1)."""
+"""The input of rules: the caller's credentials and the target of the operation (images-api 8.1)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from glimpse.domain.status import Visibility
 Credentials = Mapping[str, Any]
 Target = Mapping[str, object]
 
-#: Stands for an attribute that an image does not have, which is not the same as one without a value.
+#: Marks an attribute that an image does not have, which differs from an attribute without a value.
 ABSENT: Final = object()
 
-#: Names that every image target has, whatever the rule.
+#: Names that every image target has.
 ALIASES = frozenset({"project_id", "owner", "visibility", "member_id"})
 
-#: Attributes of the record under their own name. Locations carry credentials of stores and stay out.
+#: Attributes of the record under their own name. Locations are excluded, because they contain store credentials.
 CORE = frozenset(Image.__struct_fields__) - {"properties", "locations", "membership"} - ALIASES
 
 _SOURCES = {
@@ -36,7 +36,7 @@ _SOURCES = {
 
 @lru_cache(maxsize=512)
 def credentials_of(context: Context) -> Credentials:
-    """The left sides of checks, built once for a context. ``tenant`` and ``user`` serve rules of old files."""
+    """Build the left sides of checks, once per context. ``tenant`` and ``user`` are for rules in old files."""
     return {
         "user_id": context.user_id,
         "user": context.user_id,
@@ -52,7 +52,9 @@ def credentials_of(context: Context) -> Credentials:
 
 
 def image_target(context: Context, image: Image, extra: frozenset[str] | None) -> dict[str, object]:
-    """The right sides of checks for an image: the aliases, and of the other names those of ``extra`` (None: all)."""
+    """Build the right sides of checks for an image: the aliases, and those other names that are in ``extra`` (None:
+    all).
+    """
     owner = image.owner
     visibility = image.visibility
     project_id = context.project_id
@@ -74,7 +76,7 @@ def image_target(context: Context, image: Image, extra: frozenset[str] | None) -
 
 
 def likeness(names: frozenset[str]) -> Callable[[Image], Hashable]:
-    """A function whose result is equal for images that a rule reading ``names`` cannot tell apart."""
+    """Return a function whose result is equal for images that a rule reading ``names`` cannot tell apart."""
     read = sorted({source for name in names & (ALIASES | CORE) for source in _SOURCES.get(name, (name,))})
     attributes: Callable[[Image], Hashable] = attrgetter(*read) if read else lambda _image: None
     properties = sorted(names - ALIASES - CORE)

@@ -104,8 +104,8 @@ class KeystoneLimits:
         cause = error.__context__ if type(error).__name__ == "SessionInitError" and error.__context__ else error
         status: int = getattr(cause, "http_status", None) or getattr(cause, "status_code", None) or 0
         if isinstance(cause, self._away) or status >= 500:
-            LOG.error("The limits cannot be asked for: Keystone does not answer: %s", cause)
-            return Unavailable("The identity service does not tell the limits now.")
+            LOG.error("The limits cannot be read: Keystone does not answer: %s", cause)
+            return Unavailable("The limits cannot be read from the identity service at the moment.")
         return _unusable(cause)
 
 
@@ -117,12 +117,12 @@ def _limits(enforcer: Any, project_id: str | None) -> dict[str, int]:
 
 def _unusable(cause: BaseException) -> LimitsUnusable:
     LOG.error(
-        "The limits of Keystone cannot be used: %s: %s. Look at [oslo_limit]: the endpoint of the image service, and "
-        "credentials that may read all limits (role reader, system_scope = all).",
+        "The limits cannot be read from Keystone: %s: %s. Check [oslo_limit]: it needs the endpoint of the image "
+        "service, and credentials that may read all limits (role reader, system_scope = all).",
         type(cause).__name__,
         cause,
     )
-    return LimitsUnusable("The limits of projects are not configured properly; the log of the service has the reason.")
+    return LimitsUnusable("The project limits are misconfigured; the log of the service has the reason.")
 
 
 def _configure(sections: Sections) -> None:

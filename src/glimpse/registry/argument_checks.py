@@ -80,7 +80,7 @@ def _items(values: Collection[Any]) -> None:
 
 def _text(text: str) -> None:
     if _HALVES.search(text):
-        raise Invalid("Half of a surrogate pair is no character.")
+        raise Invalid("Half of a surrogate pair is not a character.")
 
 
 def _integer(number: int) -> None:
@@ -95,7 +95,7 @@ def _float(number: float) -> None:
 
 def _moment(moment: datetime) -> None:
     if moment.tzinfo is not None:
-        raise Invalid("A time in a call to the registry has a zone.")
+        raise Invalid("A time in a call to the registry has a time zone.")
 
 
 def _limit(limit: int | None) -> None:
@@ -136,7 +136,7 @@ def _json(value: Any, level: int = 0) -> None:
     elif kind is dict:
         for name, item in value.items():
             if type(name) is not str:
-                raise Invalid("The names in a JSON object are texts.")
+                raise Invalid("The names in a JSON object must be strings.")
             _text(name)
             _json(item, level + 1)
     elif kind is list or kind is tuple:
@@ -152,19 +152,19 @@ def _json(value: Any, level: int = 0) -> None:
 def _list_query(query: ListQuery) -> None:
     _order(query.order, SORT_KEYS)
     if len(query.comparisons) + len(query.one_of) + len(query.tags) + len(query.properties) > MOST_CONDITIONS:
-        raise Invalid(f"A list takes at most {MOST_CONDITIONS} conditions.")
+        raise Invalid(f"A list may have at most {MOST_CONDITIONS} conditions.")
 
 
 def _order(order: Collection[SortKey], known: Collection[str]) -> None:
     columns = {key.column for key in order}
     if not columns.issubset(known) or "id" not in columns or len(order) > MOST_KEYS:
-        raise Invalid("This is no total order of a list.")
+        raise Invalid("The order of a list must be total.")
 
 
 def _comparison(comparison: Comparison) -> None:
     value = comparison.value
     if comparison.op not in _OPERATORS or _COLUMNS.get(comparison.column) is not type(value):
-        raise Invalid("A comparison has an unknown column or operator, or a value of another type than its column.")
+        raise Invalid("A comparison has an unknown column or operator, or a value of the wrong type for its column.")
     if isinstance(value, datetime):
         _moment(value)
     if comparison.column == "visibility":

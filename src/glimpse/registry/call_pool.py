@@ -46,7 +46,7 @@ class CallPool:
         :raises NotProcessed: there are too many calls.
         """
         if self.inside >= self._most:
-            raise NotProcessed("The registry has too many calls to answer at the same time.")
+            raise NotProcessed("The registry has too many concurrent calls.")
         self._count(1)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -64,7 +64,7 @@ class CallPool:
 
     def _work(self, method: Method, body: bytes, deadline: float | None) -> bytes:
         if deadline is not None and time.monotonic() >= deadline:
-            raise DeadlinePassed("The registry had too much to do to answer in time.")
+            raise DeadlinePassed("The registry is overloaded and did not answer in time.")
         arguments = method.decode_arguments(body)
         check_arguments(method.name, arguments)
         operation: Callable[..., Any] = getattr(self._database, method.name)
@@ -78,5 +78,5 @@ def _encoded(method: Method, result: Any) -> bytes:
         # not the caller's fault, whose call may have changed something
         raise RuntimeError(f"the result of {method.name} cannot be sent") from error
     if len(answer) > MAX_BODY:
-        raise LimitExceeded(f"The answer to {method.name} is larger than the {MAX_BODY} bytes that the registry sends.")
+        raise LimitExceeded(f"The response to {method.name} is larger than the limit of {MAX_BODY} bytes.")
     return answer

@@ -114,7 +114,7 @@ def load_issuer(directory: Path) -> Issuer:
     except OSError as error:
         raise CertificatesError(f"{error.filename} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError) as error:
-        raise CertificatesError(f"{place} and {key_place} are not a CA that this command made.") from error
+        raise CertificatesError(f"{place} and {key_place} are not a CA created by this command.") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise CertificatesError(f"{key_place} is not the key of {place}.")
     return Issuer(certificate, key)
@@ -197,8 +197,8 @@ def _subject(name: str) -> x509.Name:
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name in {AUTHORITY, SERVER}:
         raise CertificatesError(
-            f"{name!r} cannot be the name of a client: use letters, digits, dots, hyphens and underscores, "
-            f"and neither {AUTHORITY} nor {SERVER}."
+            f"{name!r} cannot be the name of a client: use letters, digits, dots, hyphens and underscores, but not "
+            f"{AUTHORITY} or {SERVER}."
         )
     return name
 
@@ -222,7 +222,7 @@ def _require_free(directory: Path, names: Sequence[str]) -> None:
         for kind in ("crt", "key"):
             path = _file(directory, name, kind)
             if path.exists() or path.is_symlink():
-                raise CertificatesError(f"{path} exists: nothing is overwritten. Move it away first.")
+                raise CertificatesError(f"{path} already exists and is not overwritten. Move it away first.")
 
 
 def _write(directory: Path, name: str, issued: Issuer) -> list[Path]:

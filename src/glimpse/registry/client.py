@@ -76,7 +76,7 @@ class RegistryClient:
         try:
             return method.decode_result(answer)
         except Invalid as error:
-            raise DatabaseUnavailable("The registry gave an answer that this version does not understand.") from error
+            raise DatabaseUnavailable("The registry sent a response that this version cannot decode.") from error
 
     def close(self) -> None:
         """See the protocol."""
@@ -123,7 +123,7 @@ class RegistryClient:
             except NotSent as error:
                 connection.close()
                 if fresh:
-                    raise Unreachable("The connection to the registry was broken.") from error
+                    raise Unreachable("The connection to the registry was lost.") from error
                 continue
             except AnswerLost as error:
                 connection.close()

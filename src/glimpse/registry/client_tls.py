@@ -38,9 +38,9 @@ class ClientTls:
             try:
                 self._context = _load(*self._files)
             except ClientTlsError as error:
-                LOG.warning("The files of TLS have changed, and those before stay in force: %s", error)
+                LOG.warning("The TLS files have changed but cannot be used, so the old ones stay in force: %s", error)
             else:
-                LOG.info("The files of TLS have changed, and are in force")
+                LOG.info("The TLS files have changed; the new ones are in force")
         return self._context
 
 
@@ -52,7 +52,7 @@ def _files(options: RegistryOptions) -> tuple[Path, Path, Path]:
     named = {"ca": options.ca_file, "cert": options.cert_file, "key": options.key_file}
     missing = [f"registry_{name}_file" for name, path in named.items() if path is None]
     if missing or options.ca_file is None or options.cert_file is None or options.key_file is None:
-        raise ClientTlsError(f"The database is a registry, which needs [glimpse] {', '.join(missing)}.")
+        raise ClientTlsError(f"A connection to a registry needs [glimpse] {', '.join(missing)}.")
     return options.ca_file, options.cert_file, options.key_file
 
 
@@ -75,7 +75,7 @@ def _load(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
     try:
         context.load_verify_locations(cadata=_read(ca, "CA file").decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
-        raise ClientTlsError(f"The CA file {ca} of the registry holds no certificate in PEM.") from error
+        raise ClientTlsError(f"The registry's CA file {ca} contains no PEM certificate.") from error
     _read(certificate, "certificate")
     _read(key, "key")
     try:
@@ -102,7 +102,7 @@ def _no_password() -> str:
 
 def _pair_problem(certificate: Path, key: Path, error: Exception) -> str:
     if isinstance(error, _Encrypted):
-        return f"The key {key} asks for a password: give this node one without."
+        return f"The key {key} is encrypted: give this node a key without a password."
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
         return f"The key {key} does not belong to the certificate {certificate}."
     return f"The certificate {certificate} and the key {key} cannot be used together."

@@ -93,7 +93,7 @@ class Connection:
         except TimeoutError as error:
             raise AnswerLost("The registry did not answer in time.") from error
         except OSError as error:
-            raise AnswerLost("The connection to the registry was broken.") from error
+            raise AnswerLost("The connection to the registry was lost.") from error
         self.used = time.monotonic()
         return answer
 
@@ -106,7 +106,7 @@ class Connection:
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > _HEAD:
-                raise AnswerLost("The registry's answer is none of HTTP/1.1.")
+                raise AnswerLost("The registry's response is not HTTP/1.1.")
             data += self._part(deadline)
         status, headers = _parsed(data[:end])
         length = _length(headers)
@@ -114,7 +114,7 @@ class Connection:
             self.open = False
         body = data[end + 4 :]
         if len(body) > length:
-            raise AnswerLost("The registry sent more than an answer.")
+            raise AnswerLost("The registry sent more data than the response.")
         return Answer(status, headers, body if len(body) == length else self._rest(body, length, deadline))
 
     def _rest(self, begun: bytes, length: int, deadline: float) -> bytes:
@@ -126,7 +126,7 @@ class Connection:
                 self._socket.settimeout(_left(deadline))
                 got = self._socket.recv_into(view[filled:])
                 if not got:
-                    raise AnswerLost("The connection to the registry was broken.")
+                    raise AnswerLost("The connection to the registry was lost.")
                 filled += got
         return bytes(body)
 
@@ -134,7 +134,7 @@ class Connection:
         self._socket.settimeout(_left(deadline))
         part = self._socket.recv(_PART)
         if not part:
-            raise AnswerLost("The connection to the registry was broken.")
+            raise AnswerLost("The connection to the registry was lost.")
         return part
 
 
@@ -146,7 +146,7 @@ def _left(deadline: float) -> float:
 def _parsed(head: bytes) -> tuple[int, dict[bytes, bytes]]:
     first, *lines = head.split(b"\r\n")
     if not first.startswith(b"HTTP/1.1 ") or not first[9:12].isdigit():
-        raise AnswerLost("The registry's answer is none of HTTP/1.1.")
+        raise AnswerLost("The registry's response is not HTTP/1.1.")
     headers: dict[bytes, bytes] = {}
     for line in lines:
         name, _, value = line.partition(b":")
@@ -157,7 +157,7 @@ def _parsed(head: bytes) -> tuple[int, dict[bytes, bytes]]:
 def _length(headers: dict[bytes, bytes]) -> int:
     text = headers.get(b"content-length", b"")
     if not text.isdigit() or len(text) > 12 or int(text) > MAX_BODY:
-        raise AnswerLost("The registry's answer has no length, or is too long.")
+        raise AnswerLost("The registry's response has no length or is too long.")
     return int(text)
 
 
@@ -168,7 +168,7 @@ def raise_unreachable(error: BaseException | None) -> NoReturn:
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
-        raise NotTrusted(f"The certificate of the registry is not accepted: {reason}.") from error
+        raise NotTrusted(f"The registry's certificate is not accepted: {reason}.") from error
     if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
-        raise NotTrusted("The registry does not accept the certificate of this node.") from error
-    raise Unreachable("The registry ends new connections at once.") from error
+        raise NotTrusted("The registry does not accept this node's certificate.") from error
+    raise Unreachable("The registry closes new connections at once.") from error

@@ -133,7 +133,7 @@ def decode(status: int, body: bytes) -> GlimpseError:
     try:
         found: _Error = _CODEC.decode(body)
     except (ValueError, TypeError, OverflowError, RecursionError):
-        return DatabaseUnavailable(f"The registry answered {status}, and with nothing that can be understood.")
+        return DatabaseUnavailable(f"The registry answered {status} with a response that cannot be decoded.")
     code = found.code
     while code and code not in _BY_CODE:
         code = code.rpartition(".")[0]

@@ -168,7 +168,7 @@ class Method:
         except (ValueError, RecursionError):
             return
         if not self._known.issuperset(given):
-            raise UnknownMethod(f"The registry is older than this node: its {self.name} takes other arguments.")
+            raise UnknownMethod(f"The registry is older than this node: its {self.name} has other arguments.")
 
 
 #: The names of arguments, whatever their values.
@@ -181,7 +181,7 @@ def _guarded(work: Callable[[], Any]) -> Any:
     except RecursionError:
         raise Invalid("The values of a call to the registry are nested too deeply.") from None
     except (ValueError, TypeError, OverflowError, KeyError) as error:
-        raise Invalid("The values of a call to the registry cannot be understood.") from error
+        raise Invalid("The values of a call to the registry cannot be decoded.") from error
 
 
 def _arguments(name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> Shape:

@@ -116,13 +116,13 @@ class Server:
     def avoid(self) -> None:
         """Leave the server alone for some seconds."""
         if self.avoided_until == 0.0:
-            LOG.warning("The server %s of the registry is left alone for now", self.address)
+            LOG.warning("The registry server %s is not used for now", self.address)
         self.avoided_until = time.monotonic() + AVOIDED
 
     def answered(self) -> None:
         """The server is well."""
         if self.avoided_until:
-            LOG.info("The server %s of the registry answers again", self.address)
+            LOG.info("The registry server %s answers again", self.address)
             self.avoided_until = 0.0
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class Server:
         answer = connection.exchange(self._info_head, b"", deadline)
         version = parse_version(answer.header(VERSION_HEADER))
         if version is None:
-            raise Unreachable("What answers in the place of the registry is something else.")
+            raise Unreachable("The server at the registry's address is not a registry.")
         if not VERSION.understands(version):
             raise WrongVersion(version_refusal(VERSION, version))
         if answer.status != 200:
@@ -164,7 +164,7 @@ class Server:
         try:
             return _SERVER_INFO.decode(answer.body)
         except ValueError:
-            raise Unreachable("The registry's first answer cannot be understood.") from None
+            raise Unreachable("The registry's first response cannot be decoded.") from None
 
 
 def _refused(answer: Answer) -> None:

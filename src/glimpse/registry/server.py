@@ -144,7 +144,7 @@ class RegistryApplication:
             last = isinstance(error, BodyTimeout | ConnectAgain)
             return Answer(status, body, type(error).__name__, last=last)
         except Exception:
-            LOG.exception("Unexpected failure of %s", call.name)
+            LOG.exception("Unexpected error in %s", call.name)
             return Answer(*errors.encode_defect(), "defect")
 
     async def _result(self, call: Call, receive: Receive) -> Answer:
@@ -163,17 +163,17 @@ class RegistryApplication:
         if call.path == HEALTHCHECK and call.verb in {"GET", "HEAD"}:
             return self._healthcheck
         if call.client.role is None:
-            raise RoleRefused("The certificate of this node has no role in the registry.")
+            raise RoleRefused("This node's certificate has no role in the registry.")
         if call.path.startswith(wire.FORMER_PREFIX):
             raise VersionRefused(wire.version_refusal(_version(call.headers), wire.VERSION))
         if call.path == wire.SERVER_INFO and call.verb == "GET":
             return self._server_info
         method = METHODS.get(call.path.removeprefix(wire.PREFIX)) if call.path.startswith(wire.PREFIX) else None
         if method is None or call.verb != "POST":
-            raise UnknownMethod("The registry does not have what this node asks for: they are of different versions.")
+            raise UnknownMethod("The registry does not have the method that this node calls: their versions differ.")
         _check_version(call.headers)
         if not call.client.role.may_act_as(method.role):
-            raise RoleRefused(f"The role {call.client.role} may not call {method.name} of the registry.")
+            raise RoleRefused(f"The role {call.client.role} may not call {method.name} in the registry.")
         deadline = _deadline(call)
         return lambda _call, receive: self._run(call, receive, method, deadline)
 
@@ -212,7 +212,7 @@ class RegistryApplication:
             else:
                 parts.clear()
         if call.received > wire.MAX_BODY:
-            raise LimitExceeded(f"A call to the registry is larger than the {wire.MAX_BODY} bytes that it takes.")
+            raise LimitExceeded(f"A call to the registry is larger than the limit of {wire.MAX_BODY} bytes.")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _next(self, receive: Receive) -> Message:
@@ -220,7 +220,7 @@ class RegistryApplication:
             async with asyncio.timeout(self._body_timeout):
                 return await receive()
         except TimeoutError:
-            raise BodyTimeout(f"No byte of the call came for {self._body_timeout:g} seconds.") from None
+            raise BodyTimeout(f"No data of the call arrived for {self._body_timeout:g} seconds.") from None
 
     def _record(self, call: Call, answer: Answer | None) -> None:
         seconds = time.monotonic() - call.began

@@ -33,5 +33,5 @@ def wait_for_registry(
         except DatabaseUnavailable as error:
             if isinstance(error.__cause__, NotTrusted | WrongVersion) or 0 <= max_retries < attempt:
                 raise
-            tell(f"The registry does not answer; it is asked again in {interval:g} seconds ({error})")
+            tell(f"The registry does not answer; retrying in {interval:g} seconds ({error})")
             time.sleep(interval)

@@ -90,7 +90,7 @@ class ServerTls:
         """See the protocol."""
         if self.on_refusal is not None:
             self.on_refusal()
-        LOG.warning("A connection from %s was refused: %s", address, reason)
+        LOG.warning("Refused a connection from %s: %s", address, reason)
 
     def refusal(self, client: Client) -> str | None:
         """Why a client whose connection is open may not go on by now, as a sentence; None when it may.
@@ -105,7 +105,7 @@ class ServerTls:
         now = self._authorities[self._context]
         if client.authorities == now or is_issued_by_one_of(client.certificate, now):
             return None
-        return "The registry has other CAs now: connect again."
+        return "The registry's CAs have changed: connect again."
 
     def _look(self) -> None:
         self._looked = time.monotonic()
@@ -116,9 +116,9 @@ class ServerTls:
         try:
             self._context = self._load()
         except TlsError as error:
-            LOG.warning("The files of TLS have changed, and those before stay in force: %s", error)
+            LOG.warning("The TLS files have changed but cannot be used, so the old ones stay in force: %s", error)
         else:
-            LOG.info("The files of TLS have changed, and are in force")
+            LOG.info("The TLS files have changed; the new ones are in force")
 
     def _load(self) -> ssl.SSLContext:
         context = self._make_context()
@@ -155,7 +155,7 @@ def _fill(context: ssl.SSLContext, files: TlsFiles) -> bytes:
     try:
         context.load_verify_locations(cadata=authorities.decode("ascii"))
     except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
-        raise TlsError(f"The CA file of the clients {files.client_authorities} holds no certificate in PEM.") from error
+        raise TlsError(f"The clients' CA file {files.client_authorities} contains no PEM certificate.") from error
     return authorities
 
 
@@ -171,7 +171,7 @@ def _check_server_certificate(text: bytes, path: Path) -> None:
     try:
         ends = x509.load_pem_x509_certificate(text).not_valid_after_utc
     except ValueError as error:
-        raise TlsError(f"The server certificate {path} is no certificate in PEM.") from error
+        raise TlsError(f"The server certificate {path} is not a PEM certificate.") from error
     now = datetime.now(UTC)
     if ends <= now:
         raise TlsError(f"The server certificate {path} has expired on {ends:%Y-%m-%d}.")
@@ -189,7 +189,7 @@ def _no_password() -> str:
 
 def _pair_problem(files: TlsFiles, error: Exception) -> str:
     if isinstance(error, _Encrypted):
-        return f"The key {files.key} asks for a password: give the registry one without."
+        return f"The key {files.key} is encrypted: give the registry a key without a password."
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
         return f"The key {files.key} does not belong to the certificate {files.certificate}."
     return f"The certificate {files.certificate} and the key {files.key} cannot be used together."

@@ -71,8 +71,8 @@ def version_refusal(client: Version | None, server: Version | None) -> str:
     behind = client is None or (server is not None and client < server)
     advice = "Upgrade this node." if behind else "Upgrade the registries first, then the nodes."
     return (
-        f"This node speaks version {client or '(none)'} of the registry's protocol, and the registry version "
-        f"{server or '(none)'}: they can be one minor version apart. {advice}"
+        f"This node uses version {client or '(none)'} of the registry protocol, the registry version "
+        f"{server or '(none)'}: they may differ by one minor version. {advice}"
     )
 
 

@@ -110,7 +110,7 @@ def open_data(stores: StoreSet, found: DataFound, range_of: RangeOf) -> Download
         except RangeNotSatisfiable as error:
             # the range lies within the recorded size, so the object is shorter than it must be
             raise StoreUnavailable(
-                f"The data in store {store.id} are shorter than the {size} bytes recorded."
+                f"The data in store {store.id} are shorter than the recorded size of {size} bytes."
             ) from error
         return Download(found.image, size, wanted, reader)
 

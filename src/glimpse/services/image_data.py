@@ -133,12 +133,12 @@ def _check_ready(image: Image) -> None:
     if image.status is not Status.QUEUED:
         raise Conflict(f"Image {image.id} is {image.status}; data can be uploaded only to a queued image.")
     if image.disk_format is None or image.container_format is None:
-        raise Invalid("Set disk_format and container_format of the image before its data are uploaded.")
+        raise Invalid("Set the image's disk_format and container_format before you upload its data.")
 
 
 def _check_declared(size: int | None, cap: int) -> None:
     if size is not None and size > cap:
-        raise LimitExceeded(f"The announced size of {size} bytes is over the limit image_size_cap of {cap} bytes.")
+        raise LimitExceeded(f"The announced size of {size} bytes exceeds image_size_cap ({cap} bytes).")
 
 
 def _move(

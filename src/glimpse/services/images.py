@@ -58,8 +58,8 @@ def _require_creation(deps: Deps, context: Context, target: Mapping[str, object]
         own = {**target, "owner": context.project_id, "project_id": context.project_id}
         if deps.policy.allows(context, "add_image", own):
             raise Forbidden(
-                "You are not allowed to create an image for another project: the owner must be the project "
-                f"{context.project_id}, or be left out (policy rule add_image)."
+                "You are not allowed to create an image for another project: set the owner to project "
+                f"{context.project_id} or omit it (policy rule add_image)."
             )
     deps.policy.require(context, "add_image", target)
 
@@ -147,7 +147,7 @@ def _require_marker(deps: Deps, context: Context, marker: str) -> None:
     except NotFound:
         return  # the list says what is wrong with it
     if not deps.policy.allows_image(context, "get_image", image):
-        raise Forbidden("The marker names an image that is not visible to you.")
+        raise Forbidden("The marker refers to an image that is not visible to you.")
 
 
 def check_update_allowed(deps: Deps, context: Context, image_id: str) -> None:

@@ -75,7 +75,7 @@ def _refuse_data_of_others(deps: Deps, context: Context, image: Image, url: str)
         except NotFound:
             continue
         if owner is None or owner != context.project_id:
-            raise Forbidden("The location has the data of another image.")
+            raise Forbidden("The location belongs to another image.")
 
 
 def save_with_check(deps: Deps, context: Context, image: Image, change: ImageChange) -> datetime:
@@ -134,11 +134,11 @@ def add_location(deps: Deps, context: Context, image_id: str, document: Mapping[
     if image.status is not Status.QUEUED:
         # whoever may not see the image gets no word about it
         deps.policy.require_image(context, "get_image", image)
-        raise Conflict(f"Image {image.id} is {image.status}; a location can be added only while it is queued.")
+        raise Conflict(f"Image {image.id} is {image.status}; locations can be added only while it is queued.")
     deps.policy.require_image(context, "add_image_location", image)
     scheme = split_url(request.url)[0] if "://" in request.url else ""
     if _SERVICE not in context.roles | context.service_roles and not _on_web_server(deps, scheme):
-        raise Forbidden("Only services may add locations other than those on web servers.")
+        raise Forbidden("Only services may add locations that are not on web servers.")
     given: dict[str, str] = {}
     if request.digest is not None:
         check_digest(request.digest)

@@ -149,7 +149,7 @@ def _of_pattern(pattern: str, value: str) -> Iterator[str]:
     try:
         validator = jsonschema_rs.validator_for({"pattern": pattern}, pattern_options=_BOUNDED)
     except ValueError:  # what jsonschema_rs raises for a pattern, too, is one
-        yield f"cannot be checked: the pattern {pattern} is not one that is understood"
+        yield f"cannot be checked: the pattern {pattern} is not supported"
         return
     if not validator.is_valid(value):
         yield f"does not match the pattern {pattern}"
@@ -189,7 +189,7 @@ def _of_array(definition: Mapping[str, Any], value: str) -> Iterator[str]:
         yield from _strangers(choice, members)
     yield from _of_count(definition, "minItems", "maxItems", len(members), "items")
     if definition.get("uniqueItems") is True and len(set(members)) < len(members):
-        yield "has an item twice"
+        yield "has a duplicate item"
 
 
 def _alternatives(value: str) -> list[str]:

@@ -36,5 +36,5 @@ def readable_locations(database: LocationDatabase, image: Image) -> Sequence[Loc
         return readable
     refusals = [unverified[location.id] for location in image.locations if location.id in unverified]
     if None in refusals:
-        raise Unavailable(f"The data of image {image.id} are being checked; ask again later.")
+        raise Unavailable(f"The data of image {image.id} are still being checked; try again later.")
     raise Forbidden(f"The data of image {image.id} were refused: {refusals[0]}")

@@ -37,7 +37,7 @@ def delete_from_store(deps: Deps, context: Context, store_id: str, image_id: str
     if image.status is not Status.ACTIVE:
         raise Conflict(f"Image {image.id} is {image.status}; only an active image can be deleted from a store.")
     if len(image.locations) == 1:
-        raise Forbidden(f"Image {image.id} has one location only; delete the image instead.")
+        raise Forbidden(f"Image {image.id} has only one location; delete the image instead.")
     for location in image.locations:
         if deps.stores.serving(location) == store_id:
             updated_at = remove_location(deps, context, image, location)

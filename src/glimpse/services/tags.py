@@ -20,13 +20,13 @@ def add_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
     :raises LimitExceeded: ``image_tag_quota``.
     """
     if len(tag) > 255:
-        raise Invalid(f"A tag has at most 255 characters, this one has {len(tag)}.")
+        raise Invalid(f"A tag may have at most 255 characters; this one has {len(tag)}.")
     check_tag(tag)
     image = deps.database.get_image(image_id, viewer_of(context))
     deps.policy.require_image(context, "modify_image", image)
     quota = deps.limits.image_tag_quota
     if tag not in image.tags and 0 <= quota < len(image.tags) + 1:
-        raise LimitExceeded(f"An image may have {quota} tags; this would be number {len(image.tags) + 1}.")
+        raise LimitExceeded(f"An image may have at most {quota} tags; this would be tag number {len(image.tags) + 1}.")
     _save(deps, image, ImageChange(add_tags=(tag,)))
 
 

@@ -25,13 +25,13 @@ def names(value: object) -> str | None:
     """A list of different names, at least one, none of them empty."""
     items = cast("list[str]", value)
     if not items or not all(items):
-        return "must name at least one format, and no empty one"
-    return None if len(set(items)) == len(items) else "must not name a format twice"
+        return "must list at least one format, and no empty ones"
+    return None if len(set(items)) == len(items) else "must not list a format twice"
 
 
 def containers(value: object) -> str | None:
     """A list of container formats that may go uninspected."""
-    return "must not name bare: bare images are always inspected" if "bare" in cast("list[str]", value) else None
+    return "must not list bare: bare images are always inspected" if "bare" in cast("list[str]", value) else None
 
 
 def networks(value: object) -> str | None:
@@ -40,7 +40,7 @@ def networks(value: object) -> str | None:
         try:
             ipaddress.ip_network(item)
         except ValueError:
-            return f"must be IP networks like 10.0.0.0/8 or addresses, and {item!r} is none"
+            return f"must be IP addresses or networks such as 10.0.0.0/8, not {item!r}"
     return None
 
 
@@ -53,7 +53,7 @@ def hash_name(value: object) -> str | None:
         known = False
     if known:
         return None
-    return "must be a hash algorithm that Python's hashlib has, for instance sha256, sha512, blake2b"
+    return "must be a hash algorithm of Python's hashlib, for instance sha256, sha512, blake2b"
 
 
 def http_url(value: object) -> str | None:
@@ -91,7 +91,7 @@ def database_url_or_none(value: object) -> str | None:
 
 def file_url(value: object) -> str | None:
     """A ``file://`` URL, which staging asks for (configuration 1)."""
-    return None if str(value).startswith("file:///") else "must be a path written as file:///path"
+    return None if str(value).startswith("file:///") else "must be a path in the form file:///path"
 
 
 def import_methods(value: object) -> str | None:
@@ -106,7 +106,7 @@ def ports(value: object) -> str | None:
     """A list of TCP ports."""
     for item in cast("list[str]", value):
         if not (item.isascii() and item.isdigit() and 0 < int(item) < 65536):
-            return f"must be ports from 1 to 65535, and {item!r} is none"
+            return f"must be ports from 1 to 65535, not {item!r}"
     return None
 
 
@@ -114,7 +114,7 @@ def storage_quota(value: object) -> str | None:
     """Bytes, or a number with a unit (configuration 3)."""
     if _STORAGE_QUOTA.fullmatch(str(value)):
         return None
-    return "must be a number of bytes, or a number with B, KB, MB, GB or TB in upper case and without a blank"
+    return "must be a number of bytes, or a number directly followed by B, KB, MB, GB or TB"
 
 
 def log_levels(value: object) -> str | None:
@@ -122,7 +122,7 @@ def log_levels(value: object) -> str | None:
     for item in cast("list[str]", value):
         name, separator, level = item.partition("=")
         if not (separator and name.strip() and level.strip().upper() in LOG_LEVELS):
-            return f"must be pairs logger=LEVEL, and {item!r} is none (levels: {', '.join(LOG_LEVELS[:6])})"
+            return f"must be pairs logger=LEVEL, not {item!r} (levels: {', '.join(LOG_LEVELS[:6])})"
     return None
 
 
@@ -130,7 +130,7 @@ def encryption_key(value: object) -> str | None:
     """A key of AES, or nothing."""
     if not value or len(str(value).encode()) in {16, 24, 32}:
         return None
-    return "must have 16, 24 or 32 bytes"
+    return "must be 16, 24 or 32 bytes long"
 
 
 def registry_roles(value: object) -> str | None:
@@ -148,7 +148,7 @@ def more_than_zero(value: object) -> str | None:
 
 def directory_name(value: object) -> str | None:
     """A directory whose name can stand in a database URL."""
-    return None if value and "?" not in str(value) else "must name a directory, without a question mark in it"
+    return None if value and "?" not in str(value) else "must be the name of a directory, without a question mark"
 
 
 def octal(value: object) -> str | None:

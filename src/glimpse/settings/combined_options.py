@@ -26,7 +26,7 @@ def build_auth(fields: Mapping[str, Any], flavor: str) -> Auth:
     if auth.kind == "basic" and auth.htpasswd_file is None:
         raise SettingsError.of_option("glimpse", "htpasswd_file", "must be set for auth basic")
     if auth.kind == "headers" and not auth.trusted_proxies:
-        raise SettingsError.of_option("glimpse", "trusted_proxies", "must name a network for auth headers")
+        raise SettingsError.of_option("glimpse", "trusted_proxies", "must list at least one network for auth headers")
     return auth
 
 
@@ -40,7 +40,7 @@ def auth_of_flavor(flavor: str) -> str:
         return "keystone"
     if flavor.strip() in _WITHOUT_TOKENS:
         return "none"
-    allowed = "is no flavor that is known here; say in [glimpse] auth how callers are known"
+    allowed = "is not a known flavor; set [glimpse] auth to choose how callers are authenticated"
     raise SettingsError.of_option("paste_deploy", "flavor", allowed, value=flavor)
 
 

@@ -42,7 +42,7 @@ def _address(text: str) -> Address:
     match = _ADDRESS.fullmatch(text)
     port = int((match and match["port"]) or DEFAULT_PORT)
     if match is None or not 0 < port < 65536:
-        raise ValueError("no address of a server")
+        raise ValueError("there is no server address")
     return Address(match["v6"] or match["name"], port)
 
 

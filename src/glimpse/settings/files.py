@@ -59,7 +59,7 @@ def data_directory(value: str | None, environ: Mapping[str, str]) -> Path:
         return Path(base) / "glimpse"
     home = environ.get("HOME") or None
     if home is None:
-        raise SettingsError("There is no home directory to keep data in; set [glimpse] data_dir.")
+        raise SettingsError("There is no home directory for the data; set [glimpse] data_dir.")
     return Path(home) / ".local" / "share" / "glimpse"
 
 

@@ -99,8 +99,8 @@ class State(StrEnum):
     USED = "used"
     NOT_USED_YET = "is not used in this version"
     WITHOUT_EFFECT = "has no effect here"
-    REMOVED = "was removed from the field's service and has no effect"
-    UNKNOWN = "is not known and has no effect"
+    REMOVED = "was removed from Glance and has no effect"
+    UNKNOWN = "is unknown and has no effect"
 
 
 def state_of(section: str, name: str, stores: Iterable[str] = (), driver_options: Iterable[str] = ()) -> State:
@@ -173,8 +173,8 @@ def report(
         new_place = moved(section, name)
         if new_place is not None:
             notes.append(
-                f"[{section}] {name} ({file}) has moved to [{new_place.section}] {new_place.name}; "
-                "it is still read here"
+                f"[{section}] {name} ({file}) has moved to [{new_place.section}] {new_place.name}; it is still read "
+                f"at its old place"
             )
         if state is State.UNKNOWN:
             warnings.append(f"[{section}] {name} ({file}) {state}{question(section, name, more)}")

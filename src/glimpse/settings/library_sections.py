@@ -86,7 +86,7 @@ def give_credentials(conf: ConfigOpts, section: str, sections: Sections) -> str:
     kind: str | None = conf[credentials].auth_type
     if not kind:
         raise SettingsError.of_option(
-            credentials, "auth_type", "must say how the service logs in, for instance password"
+            credentials, "auth_type", "must be the authentication method of this service, for instance password"
         )
     try:
         plugin = cast("Any", loading.get_plugin_loader(kind))

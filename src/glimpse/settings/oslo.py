@@ -73,10 +73,10 @@ def _scan_one(path: Path) -> list[Present]:
     except OSError as error:
         raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"The configuration file {path} is not text in UTF-8.") from error
+        raise SettingsError(f"The configuration file {path} is not UTF-8 text.") from error
     except iniparser.ParseError as error:
         # the parser's own text would show the line, which may hold a secret
-        raise SettingsError(f"The configuration file {path} is broken at line {error.lineno}: {error.msg}.") from error
+        raise SettingsError(f"The configuration file {path} is invalid at line {error.lineno}: {error.msg}.") from error
     return [
         Present(normal_section(section), name.replace("-", "_"), value, str(path))
         for section, options in sections.items()
@@ -221,7 +221,7 @@ def _value(conf: cfg.ConfigOpts, option: Option, given: Given | None, files: Fil
         if option.kind == "multi" and value is not None:
             value = [entry for entry in value if entry]
     except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError):
-        reason = "names another option after a $ that is not known here; write $$ for the sign itself"
+        reason = "refers to an unknown option after a $; write $$ for a dollar sign"
     except ValueError:
         reason = option.allowed()
     if reason is None and value is not None and option.check is not None:
@@ -289,7 +289,7 @@ def _check_section(section: str, options: Mapping[str, object]) -> None:
             options[name]
         except ValueError as error:
             # its text has the value, which may be a secret
-            raise SettingsError.of_option(section, name, "is not of the right type") from error
+            raise SettingsError.of_option(section, name, "has the wrong type") from error
 
 
 def _written(sections: Mapping[str, Mapping[str, str]]) -> str:

@@ -58,7 +58,7 @@ def shown(settings: Settings) -> Shown:
 
 def as_text(settings: Settings) -> str:
     """The settings in the form of a configuration file."""
-    lines = [f"# read from {file}" for file in settings.config_files] or ["# read from no file"]
+    lines = [f"# read from {file}" for file in settings.config_files] or ["# no configuration file was read"]
     for section, options in shown(settings).items():
         lines += ["", f"[{section}]"]
         for name, value in options.items():

@@ -18,8 +18,8 @@ def refusals(settings: Settings) -> tuple[str, ...]:
     reasons: list[str] = []
     if settings.auth.kind == "keystone" and not settings.auth.keystone.get("keystone_authtoken"):
         reasons.append(
-            "Callers are to come with Keystone tokens, but no [keystone_authtoken] says where Keystone is "
-            "and how this service logs in there."
+            "Auth keystone needs the section [keystone_authtoken] with the URL of Keystone and the credentials of "
+            "this service."
         )
     if settings.auth.kind == "none" and not is_loopback(settings.listen.host):
         reasons.append(
@@ -40,8 +40,8 @@ def credential_warnings(settings: Settings) -> tuple[str, ...]:
     if not kinds or database.metadata_encryption_key is not None or is_registry(database.connection):
         return ()
     sentence = (
-        f"Credentials in the URLs of locations in stores of the kind {', '.join(kinds)} lie in the database in clear: "
-        "set [DEFAULT] metadata_encryption_key before users add such locations."
+        f"Credentials in location URLs of stores of kind {', '.join(kinds)} are stored unencrypted in the database: "
+        f"set [DEFAULT] metadata_encryption_key before users add such locations."
     )
     return (sentence,)
 

@@ -58,11 +58,14 @@ def named_backends(values: Values, drivers: Drivers) -> dict[str, str]:
         text = f"{store_id}:{kind}"
         if not store_id or store_id.startswith("os_glance_") or store_id.lower() in RESERVED_SECTIONS:
             raise SettingsError.of_option(
-                "DEFAULT", "enabled_backends", "must not have this id, which is reserved", value=text
+                "DEFAULT", "enabled_backends", "must not contain this id, which is reserved", value=text
             )
         if kind not in drivers and kind not in FIELD_KINDS:
             raise SettingsError.of_option(
-                "DEFAULT", "enabled_backends", f"must name kinds of stores: {', '.join(FIELD_KINDS)}", value=text
+                "DEFAULT",
+                "enabled_backends",
+                f"must have a kind of store after each id: {', '.join(FIELD_KINDS)}",
+                value=text,
             )
     return backends
 
@@ -90,7 +93,7 @@ def named_stores(backends: Mapping[str, str], values: Values, drivers: Drivers) 
         if kind in drivers
     )
     remarks = tuple(
-        f"Store {store_id}: stores of kind {kind} are not available in this version; it is left out"
+        f"Store {store_id} is skipped: this version has no stores of kind {kind}"
         for store_id, kind in backends.items()
         if kind not in drivers
     )
@@ -126,7 +129,7 @@ def single_store(values: Values, drivers: Drivers, images: Path | None) -> Confi
     )
     asked_for = kinds if (SINGLE, "stores") in values else []
     remarks = tuple(
-        f"[{SINGLE}] stores: stores of kind {kind} are not available in this version; it is left out"
+        f"[{SINGLE}] stores: {kind} is skipped: this version has no stores of this kind"
         for kind in asked_for
         if kind not in drivers
     )
@@ -150,5 +153,5 @@ def _options(driver: type[msgspec.Struct], section: str, values: Values, default
 
 
 def _no_driver(option: str, value: str, kind: str) -> SettingsError:
-    allowed = f"stores of kind {kind} are not available in this version, so it cannot be the default"
+    allowed = f"this version has no stores of kind {kind}, so it cannot be the default"
     return SettingsError.of_option(SINGLE, option, allowed, value=value)

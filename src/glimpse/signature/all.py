@@ -36,10 +36,8 @@ class LazyVerifiers:
         try:
             return _load(self._options)
         except ImportError as error:
-            LOG.warning("The verification of signatures %s", needs(error, "signatures"))
-            raise Invalid(
-                "This service cannot verify signatures of images; the log of the service has the reason."
-            ) from error
+            LOG.warning("Signature verification %s", needs(error, "signatures"))
+            raise Invalid("This service cannot verify image signatures; its log has the reason.") from error
 
 
 def try_signatures(options: SignatureOptions) -> None:

@@ -59,15 +59,15 @@ class CursiveVerifiers:
             certificate = self._checked_certificate(properties[CERTIFICATE] or "", caller)
             key = certificate.public_key()
         except SignatureVerificationError as error:
-            raise Invalid(f"The signature of the image cannot be verified: {error}") from error
+            raise Invalid(f"The image signature cannot be verified: {error}") from error
         except (UnsupportedAlgorithm, ValueError, TypeError) as error:
             # TypeError: castellan, of a certificate that was stored as text
             raise Invalid(f"The certificate {properties[CERTIFICATE]} cannot be used: {error}") from error
         if not isinstance(key, key_type.public_key_type):
-            raise Invalid(f"The certificate {properties[CERTIFICATE]} has no key of type {properties[KEY_TYPE]}.")
+            raise Invalid(f"The key of certificate {properties[CERTIFICATE]} is not of type {properties[KEY_TYPE]}.")
         verifier = key_type.create_verifier(signature, hash_method, key)
         if verifier is None:
-            raise Invalid("The signature of the image is empty.")
+            raise Invalid("The image signature is empty.")
         return CursiveVerifier(verifier)
 
     def _checked_certificate(self, certificate_id: str, caller: KeyManagerCaller) -> x509.Certificate:
@@ -110,7 +110,7 @@ class CursiveVerifier:
         try:
             self._verifier.verify()
         except InvalidSignature as error:
-            raise Invalid("The signature of the image does not match its data.") from error
+            raise Invalid("The image signature does not match the data.") from error
 
 
 def _certificate(manager: Any, context: object, certificate_id: str) -> x509.Certificate:
@@ -118,11 +118,11 @@ def _certificate(manager: Any, context: object, certificate_id: str) -> x509.Cer
         found = manager.get(context, certificate_id)
     except (CastellanException, ClientException) as error:
         # the user is told which, and the operator why: the reason may name hosts
-        LOG.warning("The key manager did not give the certificate %s: %s", certificate_id, error)
-        sentence = f"The certificate {certificate_id} cannot be had from the key manager."
+        LOG.warning("The key manager did not return the certificate %s: %s", certificate_id, error)
+        sentence = f"The certificate {certificate_id} cannot be read from the key manager."
         raise (Unavailable(sentence) if _unreachable(error) else Invalid(sentence)) from error
     if found.format != _X509:
-        raise Invalid(f"The object {certificate_id} of the key manager is no X.509 certificate.")
+        raise Invalid(f"Key manager object {certificate_id} is not an X.509 certificate.")
     return x509.load_der_x509_certificate(found.get_encoded())
 
 

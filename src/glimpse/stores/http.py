@@ -170,7 +170,7 @@ class HttpStore:
             start, total = self._range_of(answer)
         elif answer.status == 416:
             total = _total(answer)
-            raise RangeNotSatisfiable("The range lies outside the data.", total)
+            raise RangeNotSatisfiable("The range is outside the data.", total)
         else:
             self._require_success(answer)
             start, total = 0, _length(answer)

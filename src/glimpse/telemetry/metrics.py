@@ -84,21 +84,22 @@ class ProcessMetrics:
         route = ("method", "route")
         self._requests = Counter("glimpse_requests", "Requests answered.", (*route, "status"), registry=own)
         self._seconds = Histogram(
-            "glimpse_request_seconds", "Time from request to answer.", route, registry=own, buckets=BUCKETS
+            "glimpse_request_seconds", "Time from request to response.", route, registry=own, buckets=BUCKETS
         )
         self._received = Counter("glimpse_received_bytes", "Bytes of request bodies.", route, registry=own)
-        self._sent = Counter("glimpse_sent_bytes", "Bytes of answer bodies.", route, registry=own)
+        self._sent = Counter("glimpse_sent_bytes", "Bytes of response bodies.", route, registry=own)
         self._work = Counter(
-            "glimpse_leased_work", "Ends of work that a lease protects.", ("purpose", "outcome"), registry=own
+            "glimpse_leased_work",
+            "Work that was protected by a lease, by outcome.",
+            ("purpose", "outcome"),
+            registry=own,
         )
-        self._connections = Counter(
-            "glimpse_database_connections", "Connections to the database that were made.", registry=own
-        )
+        self._connections = Counter("glimpse_database_connections", "Database connections opened.", registry=own)
         self._notifications = Counter(
-            "glimpse_notifications", "Notifications by what became of them.", ("driver", "outcome"), registry=own
+            "glimpse_notifications", "Notifications by outcome.", ("driver", "outcome"), registry=own
         )
         transfers = Gauge(
-            "glimpse_transfers", "Transfers that run now.", ("direction",), registry=own, multiprocess_mode="livesum"
+            "glimpse_transfers", "Transfers in progress.", ("direction",), registry=own, multiprocess_mode="livesum"
         )
         self._transfers = {direction: transfers.labels(direction) for direction in ("upload", "download")}
         self._by_status: dict[tuple[str, str, int], Counter] = {}

@@ -14,12 +14,12 @@ class RegistryMetrics(ProcessMetrics):
 
         self._refusals = Counter(
             "glimpse_registry_refused_connections",
-            "Connections whose handshake failed: no certificate, or none that counts.",
+            "Connections whose TLS handshake failed: no certificate, or an invalid one.",
             registry=self.registry,
         )
         self._calls = Gauge(
             "glimpse_registry_calls",
-            "Calls that run or wait for a thread now.",
+            "Calls that are running or waiting for a thread.",
             registry=self.registry,
             multiprocess_mode="livesum",
         )

@@ -24,7 +24,7 @@ class Concurrency:
 
     @property
     def running(self) -> int:
-        """Transfers that run now."""
+        """Transfers in progress."""
         return self._running
 
     @contextmanager
@@ -36,7 +36,7 @@ class Concurrency:
         own = self._of_party.get(party, 0)
         if own >= self._most_of_party:
             raise Busy(
-                f"{own} {self._what} of this project are running, and no more may run at once; try again later.",
+                f"This project already has the maximum of {own} running {self._what}; try again later.",
                 RETRY_SECONDS,
             )
         if self._running >= self._most:

@@ -20,7 +20,7 @@ class Submits(Protocol):
     def submit(self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:
         """Run ``work(*arguments)`` as soon as a thread may.
 
-        :raises RuntimeError: the threads were shut down.
+        :raises RuntimeError: the threads have been shut down.
         """
         ...
 
@@ -82,7 +82,7 @@ class FairThreads:
         task = _Task(parties, work, arguments)
         with self._changed:
             if self._ending:
-                raise RuntimeError("the threads were shut down")
+                raise RuntimeError("the threads have been shut down")
             self._unfinished += 1
             if parties in self._waiting or not self._has_room(parties):
                 self._waiting.setdefault(parties, deque()).append(task)

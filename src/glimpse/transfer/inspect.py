@@ -149,7 +149,7 @@ class Match:
         return {}
 
     def _unparsable(self) -> UnsupportedContent:
-        return UnsupportedContent(f"The content could not be parsed as {self.name}: it is damaged or cut short.")
+        return UnsupportedContent(f"The content could not be parsed as {self.name}: it is damaged or truncated.")
 
     def _eat_pieces(self, batch: bytes) -> None:
         """Feed what has come so far in pieces that begin at multiples of their size."""

@@ -97,12 +97,14 @@ class Luks2:
             raise Luks2Error("check header: its copies differ")
         segments = [_segment(name, segment) for name, segment in metadata.segments.items()]
         if len(segments) != 1:
-            raise Luks2Error(f"check segments: it has {len(segments)} segments of data, and not one")
+            raise Luks2Error(f"check segments: it has {len(segments)} data segments instead of one")
         self._offset, self._length = segments[0]
         if metadata.config.requirements.mandatory:
-            raise Luks2Error("check requirements: it needs special treatment, such as to end a reencryption")
+            raise Luks2Error("check requirements: it has special requirements, such as finishing a reencryption")
         if self._offset < 2 * header_bytes:
-            raise Luks2Error("check segments: its data begin within the header, or are elsewhere (detached header)")
+            raise Luks2Error(
+                "check segments: its data begin within the header, or are in another file (detached header)"
+            )
         if len(metadata.keyslots) > _MOST_KEYSLOTS:
             raise Luks2Error(f"check keyslots: it has more than {_MOST_KEYSLOTS} key slots")
         for name, slot in metadata.keyslots.items():
@@ -115,27 +117,27 @@ class Luks2:
         """
         length = size - self._offset if self._length is None else self._length
         if length < 0 or self._offset + length > size:
-            raise Luks2Error("check segments: its data are not within the file")
+            raise Luks2Error("check segments: its data are outside the file")
         return length
 
 
 def _checked_header(front: bytes, expected: bytes, place: int) -> int:
     """Size in bytes of the header at the beginning of ``front``, whose ``place`` in the file it must know."""
     if len(front) < _BINARY_BYTES:
-        raise Luks2Error("check header: it is cut short")
+        raise Luks2Error("check header: it is truncated")
     magic, version, size, algorithm, offset, checksum = _HEADER.unpack_from(front)
     if magic != expected or version != 2:
         raise Luks2Error("check header: the second copy is missing")
     if size not in _SIZES or offset != place:
-        raise Luks2Error("check header: its size or place is not that of a LUKS2 header of up to 512 KiB")
+        raise Luks2Error("check header: its size or offset is not that of a LUKS2 header of up to 512 KiB")
     if len(front) < size:
-        raise Luks2Error("check header: it is cut short")
+        raise Luks2Error("check header: it is truncated")
     if algorithm.rstrip(b"\0") != b"sha256":
         raise Luks2Error("check header: its checksum is not SHA-256")
     end = _CHECKSUM_AT + _CHECKSUM_BYTES
     summed = hashlib.sha256(front[:_CHECKSUM_AT] + bytes(_CHECKSUM_BYTES) + front[end:size]).digest()
     if summed != checksum[: len(summed)]:
-        raise Luks2Error("check header: its checksum does not fit, it is damaged")
+        raise Luks2Error("check header: its checksum does not match, it is damaged")
     return size
 
 
@@ -143,7 +145,7 @@ def _metadata(area: bytes) -> _Metadata:
     try:
         return msgspec.json.decode(area.partition(b"\0")[0], type=_Metadata)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Luks2Error("check metadata: they are not those of a LUKS2 container") from error
+        raise Luks2Error("check metadata: they are not LUKS2 metadata") from error
 
 
 def _number(text: str, what: str) -> int:

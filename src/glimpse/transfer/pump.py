@@ -75,7 +75,7 @@ class Pace:
         if self._reading_since is None:
             return
         if now - self.heard >= self._silence:
-            raise BodyTimeout(f"No byte of the body arrived for {self._silence:g} seconds, after {received} bytes.")
+            raise BodyTimeout(f"No data arrived for {self._silence:g} seconds, after {received} bytes of the body.")
         spent = self._spent + now - self._reading_since
         if spent < self._window:
             return

@@ -58,14 +58,14 @@ def _from_range(text: str, size: int) -> ByteRange | None:
         raise Invalid("Several ranges in one request are not supported.")
     found = _RANGE.fullmatch(text)
     if found is None or found.group(1, 2) == ("", ""):
-        raise RangeNotSatisfiable("The Range header is not one range of bytes.", size)
+        raise RangeNotSatisfiable("The Range header is not a single byte range.", size)
     first, last = found.group(1, 2)
     if not first:
         return _last_bytes(_number(last), size)
     start = _number(first)
     end = _number(last) if last else max(start, size - 1)
     if end < start or start >= size:
-        raise RangeNotSatisfiable(f"The range is outside of the {size} bytes of the data.", size)
+        raise RangeNotSatisfiable(f"The range is outside the {size} bytes of the data.", size)
     return ByteRange(start, min(end, size - 1) - start + 1)
 
 
@@ -80,11 +80,11 @@ def _last_bytes(count: int, size: int) -> ByteRange | None:
 def _from_content_range(text: str, size: int) -> ByteRange:
     found = _CONTENT_RANGE.fullmatch(text)
     if found is None:
-        raise RangeNotSatisfiable("The Content-Range header is not one range of bytes.", size)
+        raise RangeNotSatisfiable("The Content-Range header is not a single byte range.", size)
     first, last, total = found.groups()
     start, end = _number(first), _number(last)
     if end < start or end >= size or (total != "*" and end >= _number(total)):
-        raise RangeNotSatisfiable(f"The range is outside of the {size} bytes of the data.", size)
+        raise RangeNotSatisfiable(f"The range is outside the {size} bytes of the data.", size)
     return ByteRange(start, end - start + 1)
 
 

@@ -15,10 +15,10 @@ _NONFATAL_OPTION: Final = "[image_format] gpt_safety_checks_nonfatal"
 
 #: What a user can do about an unsafe image of a format, after "…: ".
 _REMEDIES: Final[Mapping[str, str]] = {
-    "qcow2": "qemu-img convert -O qcow2 makes a file that needs no other one, with features that are known",
-    "qed": "qemu-img convert -O qcow2 makes a qcow2 image of it",
-    "vmdk": "qemu-img convert -O vmdk -o subformat=streamOptimized makes one file of it",
-    "luks": "cryptsetup repair or cryptsetup reencrypt can mend the header",
+    "qcow2": "qemu-img convert -O qcow2 writes a single file with only known features",
+    "qed": "qemu-img convert -O qcow2 converts it to a qcow2 image",
+    "vmdk": "qemu-img convert -O vmdk -o subformat=streamOptimized converts it to a single file",
+    "luks": "cryptsetup repair or cryptsetup reencrypt can repair the header",
 }
 
 
@@ -54,13 +54,14 @@ def mismatch(names: list[str], disk_format: str | None, disk_formats: tuple[str,
 def warn_of_tolerated(image_id: str | None, name: str, failures: Mapping[str, object]) -> None:
     """Log that an image was let in although checks of the format ``name`` failed."""
     reasons = "; ".join(f"{name} check {check}: {failures[check]}" for check in sorted(failures))
-    LOG.warning("Image %s is let in although it is unsafe, as %s says: %s.", image_id, _NONFATAL_OPTION, reasons)
+    LOG.warning("Image %s is accepted although it is unsafe, because of %s: %s.", image_id, _NONFATAL_OPTION, reasons)
 
 
 def warn_of_mismatch(image_id: str | None, names: list[str], disk_format: str | None) -> None:
     """Log that an image was let in, and not checked any further, although it is not of its ``disk_format``."""
     LOG.warning(
-        "Image %s is let in without safety checks, as %s says: check disk_format: it is %s, but disk_format is %s.",
+        "Image %s is accepted without safety checks, because of %s: check disk_format: it is %s, but disk_format is "
+        "%s.",
         image_id,
         _MATCH_OPTION,
         " and ".join(names),

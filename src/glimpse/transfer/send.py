@@ -139,7 +139,7 @@ class _Reading:
             else:
                 self._threads.submit(self._close_after, running)
         except RuntimeError:
-            # the threads were shut down, which waits for what runs in them
+            # the threads have been shut down, which waits for what runs in them
             self._reader.close()
 
     def _read(self, size: int) -> bytes:

@@ -146,7 +146,7 @@ def test_a_start_waits_for_the_server(backend: Backend, caplog: pytest.LogCaptur
         opens.start()
         wait_for_database(behind(backend, gate, max_retries=-1, retry_interval=0.1))
         opens.join()
-    assert "asked again in 0.1 seconds" in caplog.text
+    assert "retrying in 0.1 seconds" in caplog.text
 
 
 @on_servers

@@ -23,7 +23,7 @@ READ_ONLY = {
     "postgresql": "options=-c%20default_transaction_read_only%3Don",
     "mysql": "init_command=SET%20SESSION%20TRANSACTION%20READ%20ONLY",
 }
-REFUSED = "takes no changes now; what it has can still be read"
+REFUSED = "accepts no changes at the moment; reads still work"
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_deadlock_ends_one_transaction_which_runs_again(backend: Backend, retr
         assert outcomes == ["done", "done"]
     else:
         assert "done" in outcomes
-        assert "Too many changes were made at the same time; try again." in outcomes
+        assert "There were too many concurrent changes; try again." in outcomes
 
 
 @only_on("postgresql")

@@ -17,7 +17,7 @@ from tests.support.raw_http import Answer, Api
 from tests.support.registry_service import RegistryService
 from tests.support.service import Service
 
-REFUSES = "The database takes no changes now; what it has can still be read."
+REFUSES = "The database accepts no changes at the moment; reads still work."
 
 
 @pytest.fixture(scope="module", params=["postgresql", "mysql"])
@@ -62,12 +62,12 @@ def test_a_restart_is_not_noticed_after_it(rig: DatabaseRig, tmp_path: Path) -> 
         rig.down()
         for answer in (api.call("GET", "/v2/images"), rename(api, images[0], "new"), api.delete(images[1])):
             assert answer.status == 503
-            assert "The database does not answer now." in answer.text
+            assert "The database is not responding." in answer.text
         assert service.answers()
         rig.up()
         assert [rename(api, image_id, "new").status for image_id in images] == [200] * len(images)
         assert {api.show(image_id)["name"] for image_id in images} == {"new"}
-        assert "The database does not answer now." in service.log
+        assert "The database is not responding." in service.log
         assert "refused" in service.log
 
 
@@ -141,7 +141,7 @@ def test_a_service_waits_for_a_database_that_starts_later(rig: DatabaseRig, tmp_
     service = Service(tmp_path, options=options)
     service.begin()
     try:
-        assert eventually(lambda: "it is asked again in 0.2 seconds" in service.log, 60), service.log
+        assert eventually(lambda: "retrying in 0.2 seconds" in service.log, 60), service.log
         rig.up()
         service.wait_until_it_answers()
         assert Api(service.port).call("GET", "/v2/images").status == 200

@@ -72,7 +72,7 @@ def test_a_failover_needs_no_restart(rig: DatabaseRig, standby: Standby, tmp_pat
         assert eventually(has_all, 60)
         refused = api.patch(images[0], [{"op": "replace", "path": "/name", "value": "new"}])
         assert refused.status == 503
-        assert "takes no changes now" in refused.text
+        assert "accepts no changes at the moment" in refused.text
         standby.promote()
         changed = [api.patch(image_id, [{"op": "replace", "path": "/name", "value": "new"}]) for image_id in images]
         assert [answer.status for answer in changed] == [200] * len(images)

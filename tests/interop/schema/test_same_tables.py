@@ -71,7 +71,7 @@ def test_databases_of_older_releases_and_half_way_are_refused(kind: str) -> None
     with installation(kind) as place:
         if kind == "mysql":
             place.make_tables("upgrade 2023_1_contract01")
-            refused(place, "The tables are those of an older Glance release: upgrade them")
+            refused(place, "The tables belong to an older Glance release: upgrade them")
         place.make_tables("expand")
         refused(place, "The tables are in the middle of a Glance upgrade: finish it")
         # what the sentence says helps

@@ -62,7 +62,7 @@ def test_an_array_is_wanted(body: bytes) -> None:
 
 def test_size() -> None:
     assert json_object(b'{"a":1}', max_bytes=7) == {"a": 1}
-    with pytest.raises(LimitExceeded, match="7 bytes, 6"):
+    with pytest.raises(LimitExceeded, match="7 bytes; at most 6"):
         json_object(b'{"a":1}', max_bytes=6)
 
 

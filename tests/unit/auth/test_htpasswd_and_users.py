@@ -37,7 +37,7 @@ def test_variants_of_bcrypt(tmp_path: Path, variant: str) -> None:
         (f"al\x07ice:{HASH}", "line 2: the user name contains"),
         (f"al\x00ice:{HASH}", "line 2: the user name contains"),
         (f"{'a' * 256}:{HASH}", "longer than 255"),
-        (f"first:{HASH}", "line 2: user first is there a second time"),
+        (f"first:{HASH}", "line 2: user first is listed twice"),
     ],
 )
 def test_lines_that_are_wrong(tmp_path: Path, line: str, complaint: str) -> None:

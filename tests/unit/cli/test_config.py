@@ -76,7 +76,7 @@ class TestShow:
 class TestCheck:
     def test_usable(self, glimpse: Glimpse) -> None:
         result = glimpse("config", "check")
-        assert (result.exit_code, result.output) == (0, "The configuration can be used.\n")
+        assert (result.exit_code, result.output) == (0, "The configuration is valid.\n")
 
     def test_changes_nothing(self, glimpse: Glimpse, tmp_path: Path) -> None:
         glimpse("config", "check")
@@ -175,7 +175,7 @@ class TestCheck:
         result = glimpse("config", "check", "--config-file", file)
         assert result.exit_code == 1
         assert "not an image database" in result.stderr
-        assert f"Note: Store default: the data directory {tmp_path}/images will be made" in result.stdout
+        assert f"Note: Store default: the data directory {tmp_path}/images will be created" in result.stdout
         assert not (tmp_path / "images").exists()
 
     def test_a_port_in_use_is_a_warning(self, glimpse: Glimpse, conf: Conf) -> None:

@@ -64,4 +64,4 @@ def test_a_data_directory_that_cannot_be_made(glimpse: Glimpse, tmp_path: Path) 
     (tmp_path / "data").write_text("a file")
     result = glimpse("db", "sync")
     assert result.exit_code == 1
-    assert f"The data directory {tmp_path / 'data'} cannot be made" in result.stderr
+    assert f"The data directory {tmp_path / 'data'} cannot be created" in result.stderr

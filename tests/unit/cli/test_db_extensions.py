@@ -33,11 +33,11 @@ def test_away_and_back(glimpse: Glimpse, made: Path) -> None:
     tables, indexes, end = dropped.output.splitlines()
     assert tables.startswith("Tables: glimpse_jobs, glimpse_projects, ")
     assert "glimpse_images_owner_created_at" in indexes
-    assert end == "The database is a plain Glance database."
+    assert end == "The database is a plain Glance database now."
     assert rows(made, OWN) == []
     assert glimpse("db", "version").output == "2024_1_contract01\n"
     again = glimpse("db", "drop-extensions", "--yes")
-    assert (again.exit_code, again.output) == (0, "The database has nothing of Glimpse.\n")
+    assert (again.exit_code, again.output) == (0, "The database has no tables or indexes of Glimpse.\n")
     assert glimpse("db", "check").exit_code == 3
     assert glimpse("db", "sync").exit_code == 0
     assert glimpse("db", "check").exit_code == 0
@@ -80,5 +80,5 @@ def test_not_through_a_registry(glimpse: Glimpse, conf: Conf) -> None:
     )
     refused = glimpse("db", "drop-extensions", "--yes", "--config-file", file)
     assert refused.exit_code == 1
-    assert "Run the command where the registry runs." in refused.stderr
+    assert "Run the command on the registry's host." in refused.stderr
     assert len(refused.stderr.splitlines()) == 1

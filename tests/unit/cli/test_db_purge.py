@@ -133,14 +133,14 @@ def test_what_is_younger_stays(glimpse: Glimpse, count: Count, age: str) -> None
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("--age-in-days", "x"), "no whole number"),
-        (("--age-in-days", "1.5"), "no whole number"),
-        (("--age-in-days", "-1"), "the least is 0"),
+        (("--age-in-days", "x"), "not a whole number"),
+        (("--age-in-days", "1.5"), "not a whole number"),
+        (("--age-in-days", "-1"), "the minimum is 0"),
         (("--age-in-days", "99999999999999999999"), "before 1970"),
-        (("--max-rows", "many"), "no whole number"),
+        (("--max-rows", "many"), "not a whole number"),
         (("--max-rows", "-2"), "the least is -1"),
         (("--max-rows", "2147483648"), "out of range"),
-        (("--batch-size", "0"), "the least is 1"),
+        (("--batch-size", "0"), "the minimum is 1"),
         (("--batch-size", "10001"), "out of range"),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_database_without_tables(glimpse: Glimpse, tmp_path: Path) -> None:
 def test_the_help_says_what_purging_images_means(glimpse: Glimpse) -> None:
     text = glimpse("db", "purge", "--help").output
     assert "OSSN-0075" in text
-    assert "register its id again" in " ".join(text.split())
+    assert "create a new image with its id" in " ".join(text.split())
 
 
 @pytest.mark.system

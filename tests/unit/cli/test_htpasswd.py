@@ -57,8 +57,8 @@ def test_a_new_password_and_another_user(file: Path) -> None:
     ("user", "typed", "said"),
     [
         ("a:b", b"password", "The user name contains a colon."),
-        ("alice", b"", "A password has 1 to 72 bytes"),
-        ("alice", b"x" * 73, "A password has 1 to 72 bytes"),
+        ("alice", b"", "A password must have 1 to 72 bytes"),
+        ("alice", b"x" * 73, "A password must have 1 to 72 bytes"),
         ("alice", b"\xff\n", "The password is not UTF-8 text."),
     ],
 )

@@ -84,7 +84,7 @@ class TestList:
         assert result.exit_code == 0
         # what is printed is a policy file that changes nothing
         assert yaml.safe_load(result.output) == {rule.name: rule.check for rule in RULES}
-        assert "# default; guards: change this image\n" in result.output
+        assert "# default; protects: change this image\n" in result.output
 
     def test_files(self, glimpse: Glimpse, conf: Conf, tmp_path: Path) -> None:
         file = conf("")
@@ -132,7 +132,7 @@ class TestShow:
             "rule": "stores_info_detail",
             "check": "rule:context_is_admin or rule:service_api",
             "from": "default",
-            "guards": "see details of stores",
+            "protects": "see details of stores",
             "default": "rule:context_is_admin or rule:service_api",
             "formerly": "stores_info_detail: rule:context_is_admin (until 2025.1)",
         }
@@ -149,7 +149,7 @@ class TestShow:
     def test_a_rule_that_does_not_exist(self, glimpse: Glimpse) -> None:
         result = glimpse("policy", "show", "modify_imag")
         assert result.exit_code == 1
-        assert "There is no rule modify_imag; the rule default decides in its place. Is modify_image" in result.stderr
+        assert "There is no rule modify_imag; the rule default applies instead. Is modify_image" in result.stderr
 
 
 def asked(glimpse: Glimpse, rule: str, *arguments: object) -> tuple[int, str]:
@@ -231,7 +231,7 @@ The rule holds because of: role:member (rule modify_image), project_id:%(project
         assert "because of: not 'yes':%(keep)s (rule delete_image)" in output
         code, output = asked(glimpse, "delete_image", *MEMBER, *config)
         assert code == 0
-        assert "compared with what the target does not have (keep)" in output
+        assert "compared with the target has no keep" in output
         assert f"rule:delete_image [{tmp_path / 'policy.yaml'}]" in output
         code, output = asked(glimpse, "modify_image", *MEMBER, "--target", "plan=gold", *config)
         assert code == 3
@@ -247,12 +247,12 @@ The rule holds because of: role:member (rule modify_image), project_id:%(project
         result = glimpse("policy", "explain", "get_imges", *READER)
         assert result.exit_code == 1
         assert result.stdout == ""
-        assert "There is no rule get_imges; the rule default decides in its place. Is get_images" in result.stderr
+        assert "There is no rule get_imges; the rule default applies instead. Is get_images" in result.stderr
 
     def test_scopes(self, glimpse: Glimpse) -> None:
         _, output = asked(glimpse, "get_image", "--role", "admin", "--system")
         assert "scoped to the system" in output
-        assert "But an identity of the system or of a domain passes no rule." in output
+        assert "But every rule refuses an identity that is scoped to the system or to a domain." in output
 
     def test_ownership_in_legacy_mode(self, glimpse: Glimpse, conf: Conf) -> None:
         """images-api 8.3."""
@@ -260,5 +260,5 @@ The rule holds because of: role:member (rule modify_image), project_id:%(project
         assert asked(glimpse, "modify_image", *READER, *config)[0] == 0
         code, output = asked(glimpse, "modify_image", *READER, "--image-owner", "lab", *config)
         assert code == 3
-        assert "ownership decides as well, and refuses" in output
+        assert "ownership decides too, and it refuses" in output
         assert asked(glimpse, "modify_image", "--role", "admin", "--image-owner", "lab", *config)[0] == 0

@@ -39,7 +39,7 @@ def refused(glimpse: Glimpse, *arguments: object) -> str:
 
 
 def test_it_does_not_run_without_certificates(glimpse: Glimpse, tmp_path: Path) -> None:
-    assert "does not run without certificates" in refused(glimpse)
+    assert "needs certificates" in refused(glimpse)
     assert not (tmp_path / "data").exists()
 
 
@@ -102,7 +102,7 @@ def test_tables_that_are_not_ours(glimpse: Glimpse, place: Path, tmp_path: Path)
         database.execute("CREATE TABLE other (id INTEGER)")
     database.close()
     message = refused(glimpse, "--config-file", options_in(place))
-    assert "The database has tables, but no version" in message
+    assert "The database has tables but no version" in message
 
 
 def test_an_empty_database_gets_its_tables_as_with_serve(glimpse: Glimpse, place: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_an_empty_database_gets_its_tables_as_with_serve(glimpse: Glimpse, place
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "metrics").write_text("a file")
     message = refused(glimpse, "--config-file", options_in(place, metrics_port=free_port()), "--port", free_port())
-    assert "Metrics cannot be kept" in message
+    assert "Metrics cannot be written" in message
     found = sqlite3.connect(tmp_path / "data" / "glimpse.sqlite")
     assert found.execute("SELECT count(*) FROM metadef_namespaces").fetchone()[0] > 0
     found.close()

@@ -50,7 +50,7 @@ class TestRefusals:
 
     def test_a_data_directory_that_cannot_be_made(self, glimpse: Glimpse, tmp_path: Path) -> None:
         (tmp_path / "data").write_text("a file")
-        assert "cannot be made" in self.refused(glimpse)
+        assert "cannot be created" in self.refused(glimpse)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_a_data_directory_that_cannot_be_written(self, glimpse: Glimpse, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ class TestRefusals:
                 else glimpse(command, "--config-file", file)
             )
             told, refused = result.stderr.splitlines()
-            assert told.startswith("The database does not answer; it is asked again in 0 seconds (")
+            assert told.startswith("The database does not answer; retrying in 0 seconds (")
             assert refused.startswith("Error: ")
             assert told in (tmp_path / "glimpse.log").read_text()
 

@@ -22,7 +22,7 @@ from tests.support.service import write_options
 from tests.support.wire import make_database, settings_in
 from tests.unit.cli.conftest import Glimpse
 
-ELSEWHERE = "This node has its database through a registry. Run the command where the registry runs."
+ELSEWHERE = "This node uses the database through a registry. Run the command on the registry's host."
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_metadefs_are_loaded_by_operators_and_exported_by_everybody(
 ) -> None:
     loaded = glimpse("metadefs", "load", "--config-file", options(registry))
     assert loaded.exit_code == 1
-    assert "The role api may not call load_namespace of the registry." in loaded.stderr
+    assert "The role api may not call load_namespace in the registry." in loaded.stderr
     assert glimpse("metadefs", "load", "--config-file", options(registry, "operator")).exit_code == 0
     assert glimpse("metadefs", "export", tmp_path / "out", "--config-file", options(registry)).exit_code == 0
     assert len(list((tmp_path / "out").glob("*.json"))) > 10
@@ -94,7 +94,7 @@ def test_a_registry_whose_database_is_not_ready(glimpse: Glimpse, registry: Regi
         for command in (("jobs", "list"), ("serve",), ("worker",)):
             result = glimpse(*command, "--config-file", options(registry))
             assert result.exit_code == 1
-            assert "The registry's database cannot be used as it is: The database has no tables." in result.stderr
+            assert "The registry's database cannot be used: The database has no tables." in result.stderr
 
 
 @pytest.mark.parametrize("command", [("jobs", "list"), ("serve",), ("worker",)])
@@ -126,7 +126,7 @@ def test_a_start_waits_for_a_registry_that_is_late(
         done.set()
         thread.join()
         client.close()
-    assert "The registry does not answer; it is asked again in 0.05 seconds" in caplog.text
+    assert "The registry does not answer; retrying in 0.05 seconds" in caplog.text
 
 
 def test_a_start_does_not_wait_for_a_registry_that_refuses_it(registry: Registry, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_start_does_not_wait_for_a_registry_that_refuses_it(registry: Registry
 def test_a_node_without_a_key(glimpse: Glimpse, registry: Registry, command: tuple[str, ...]) -> None:
     result = glimpse(*command, "--config-file", options(registry, registry_key_file=None))
     assert result.exit_code == 1
-    assert result.stderr == "Error: The database is a registry, which needs [glimpse] registry_key_file.\n"
+    assert result.stderr == "Error: A connection to a registry needs [glimpse] registry_key_file.\n"
 
 
 def test_the_configuration_is_shown(glimpse: Glimpse, registry: Registry) -> None:

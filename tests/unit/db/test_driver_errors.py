@@ -47,13 +47,13 @@ def test_servers_that_refuse_changes_on_mysql(number: int) -> None:
     assert refuses_changes(error.orig)
     assert ends_connection(error.orig)
     assert not collided(error)
-    assert "takes no changes now" in str(translate(error))
+    assert "accepts no changes at the moment" in str(translate(error))
 
 
 def test_servers_that_refuse_changes_on_postgresql() -> None:
     error = of_postgresql("25006")
     assert ends_connection(error.orig)
-    assert "takes no changes now" in str(translate(error))
+    assert "accepts no changes at the moment" in str(translate(error))
 
 
 @pytest.mark.parametrize("number", [1047, 1053, 1158, 1159, 1160, 1161])

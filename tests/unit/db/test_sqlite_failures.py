@@ -70,7 +70,7 @@ def test_a_disk_without_room(path: Path, stored: Image) -> None:
 
 def test_a_file_that_cannot_be_written(path: Path, stored: Image) -> None:
     database = opened(f"sqlite:///file:{path}?mode=ro&uri=true")
-    with pytest.raises(DatabaseUnavailable, match="takes no changes now"):
+    with pytest.raises(DatabaseUnavailable, match="accepts no changes at the moment"):
         database.update_image(stored.id, ImageChange(columns={"name": "new"}))
     assert database.get_image(stored.id, ADMIN).name == "old"
     database.close()

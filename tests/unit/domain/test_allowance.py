@@ -41,5 +41,5 @@ def test_a_ceiling(count: int, fits: bool) -> None:
     if fits:
         ceiling.check(count)
     else:
-        with pytest.raises(LimitExceeded, match="may have no more than 2"):
+        with pytest.raises(LimitExceeded, match="at most 2 are allowed"):
             ceiling.check(count)

@@ -167,7 +167,7 @@ def test_the_2_0_media_type_adds_only_what_is_new(checker: ImageSchemaChecker) -
 
     assert add_old("/new", "v") == ImageChange(set_properties={"new": "v"})
     for path, value in [("/a", "v"), ("/name", "v"), ("/tags", ["t"]), ("/protected", True)]:
-        with pytest.raises(Conflict, match="exists already"):
+        with pytest.raises(Conflict, match="already exists"):
             add_old(path, value)
 
 

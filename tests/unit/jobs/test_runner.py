@@ -596,7 +596,7 @@ def test_without_the_database_it_waits(database: SqlDatabase, caplog: pytest.Log
         def due_jobs(self, *args: object, **kwargs: object) -> list[Job]:  # type: ignore[override]
             if answers:
                 answers.pop()
-                raise DatabaseUnavailable("The database does not answer now.")
+                raise DatabaseUnavailable("The database is not responding.")
             return super().due_jobs(*args, **kwargs)  # type: ignore[arg-type]
 
     job_id = added(database)

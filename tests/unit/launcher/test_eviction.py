@@ -158,5 +158,5 @@ def test_a_low_hard_limit_is_told_with_what_it_is_enough_for() -> None:
     (connections, soft), log = affordable(hard=512, soft=256, wanted=4096)
     assert (int(connections), int(soft)) == ((512 - SPARE_DESCRIPTORS) // 2, 512)
     assert "WARNING" in log
-    assert "is 512, which is enough for 192 connections in each worker, not for 4096" in log
+    assert "is 512, which allows 192 connections per worker instead of 4096" in log
     assert "to 8320" in log

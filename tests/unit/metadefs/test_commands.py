@@ -165,7 +165,7 @@ def test_one_wrong_file_stops_all(glimpse: Glimpse, tmp_path: Path) -> None:
 def test_export_of_what_is_not_there(glimpse: Glimpse, tmp_path: Path) -> None:
     glimpse("metadefs", "load")
     result = glimpse("metadefs", "export", tmp_path / "out", "--namespace", "N", "--namespace", "OS::Compute::TPM")
-    assert (result.exit_code, result.stderr) == (1, "Error: There is no namespace N.\n")
+    assert (result.exit_code, result.stderr) == (1, "Error: No such namespace: N.\n")
     assert not (tmp_path / "out").exists()
 
 

@@ -66,7 +66,11 @@ def test_drivers_of_the_file_get_what_it_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("{", "no file of routes"), ("a: [b]", "no file of routes"), ("a: {log: {accepted_events: 5}}", "no file")],
+    [
+        ("{", "not a valid routing file"),
+        ("a: [b]", "not a valid routing file"),
+        ("a: {log: {accepted_events: 5}}", "no file"),
+    ],
 )
 def test_what_is_no_file_of_routes(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "routes.yaml"
@@ -78,7 +82,7 @@ def test_what_is_no_file_of_routes(tmp_path: Path, text: str, reason: str) -> No
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         read_routes(str(tmp_path / "nothing"))
-    with pytest.raises(SettingsError, match="must name a file"):
+    with pytest.raises(SettingsError, match="must be set"):
         build_notifier(NotificationOptions(drivers=("routing",)))
 
 

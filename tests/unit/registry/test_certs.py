@@ -138,7 +138,7 @@ def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
     [
         (["--client", "a", "--client", "b", "--role", "api"], "one --role for each --client"),
         (["--role", "api"], "one --role for each --client"),
-        (["--client", "a", "--client", "a"], "named twice"),
+        (["--client", "a", "--client", "a"], "given twice"),
         (["--client", "a", "--role", "boss"], "boss"),
         (["--days", "0"], "--days"),
     ],
@@ -154,7 +154,7 @@ def test_a_ca_that_is_there_wants_to_be_told_what_to_sign(tmp_path: Path) -> Non
     certs(tmp_path)
     result = certs(tmp_path)
     assert result.exit_code == 2
-    assert "has a CA already" in result.output
+    assert "already has a CA" in result.output
 
 
 def test_a_ca_whose_key_is_anothers_is_refused(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def test_a_write_whose_answer_is_lost_is_not_done_again(
     client.create_image(stored)
     error = lost(registry, database, lambda: client.delete_without_data(stored.id))
     assert isinstance(error, DatabaseUnavailable)
-    assert str(error) == "The connection to the registry was broken. Whether the change was made is not known."
+    assert str(error) == "The connection to the registry was lost. Whether the change was made is not known."
     assert database.times == 1
 
 
@@ -330,7 +330,7 @@ def test_a_dead_server_is_left_alone_for_a_while(
                 client.create_image(image())
             assert refusing.times == 1
             said = [record.getMessage() for record in caplog.records if record.name == pool.LOG.name]
-            assert said == [f"The server {refusing.address} of the registry is left alone for now"]
+            assert said == [f"The registry server {refusing.address} is not used for now"]
         with pytest.raises(DatabaseUnavailable):
             client.count_jobs()
         # before a call fails, everybody is tried
@@ -404,7 +404,7 @@ def test_a_certificate_that_the_registry_does_not_accept(registry: Registry, tmp
     shutil.copytree(registry.directory, own)
     with (
         of(with_pair(client_options(registry.directory), unwanted(own, kind)), registry.address) as client,
-        pytest.raises(DatabaseUnavailable, match=r"^The registry does not accept the certificate of this node\.$"),
+        pytest.raises(DatabaseUnavailable, match=r"^The registry does not accept this node's certificate\.$"),
     ):
         client.count_jobs()
 
@@ -423,7 +423,7 @@ def test_a_registry_of_another_ca_gets_no_call(registry: Registry, tmp_path: Pat
     other = authority(tmp_path / "other")
     with (
         of(client_options(other), registry.address) as client,
-        pytest.raises(DatabaseUnavailable, match=r"^The certificate of the registry is not accepted: .+[.]$"),
+        pytest.raises(DatabaseUnavailable, match=r"^The registry's certificate is not accepted: .+[.]$"),
     ):
         client.create_image(image())
     assert registry.requests == []
@@ -447,7 +447,7 @@ def test_a_version_that_is_too_far_away(place: Path, database: Held, version: st
         serving(place, database, version=version) as registry,
         of(client_options(place), registry.address) as client,
     ):
-        with pytest.raises(DatabaseUnavailable, match=f"speaks version {VERSION} .* version {version}"):
+        with pytest.raises(DatabaseUnavailable, match=f"uses version {VERSION} .* version {version}"):
             client.create_image(image())
         assert registry.calls == []
 
@@ -496,7 +496,7 @@ def test_new_certificates_are_used_for_new_connections(
         (own / "node.crt").write_text("half of a file")
         registry.abort()
         assert client.server_info().role is Role.ADMIN
-    assert [record.levelname for record in caplog.records if "files of TLS" in record.message] == ["INFO", "WARNING"]
+    assert [record.levelname for record in caplog.records if "TLS files" in record.message] == ["INFO", "WARNING"]
 
 
 def test_files_that_cannot_be_used_are_named(place: Path, tmp_path: Path) -> None:
@@ -506,7 +506,7 @@ def test_files_that_cannot_be_used_are_named(place: Path, tmp_path: Path) -> Non
     for changes, words in (
         ({"ca_file": None, "key_file": None}, "needs [glimpse] registry_ca_file, registry_key_file."),
         ({"ca_file": tmp_path / "none"}, f"The CA file {tmp_path / 'none'} for the registry cannot be read"),
-        ({"ca_file": half}, f"The CA file {half} of the registry holds no certificate"),
+        ({"ca_file": half}, f"The registry's CA file {half} contains no PEM certificate"),
         ({"cert_file": half}, f"The certificate {half} and the key"),
         ({"key_file": place / "node.key"}, "does not belong to the certificate"),
         ({"key_file": tmp_path}, f"The key {tmp_path} for the registry cannot be read"),

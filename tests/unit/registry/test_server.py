@@ -135,8 +135,8 @@ def test_a_node_of_version_1_is_refused_with_what_to_do(registry: Asgi, verb: st
     assert answer.status == 426
     assert isinstance(answer.error, VersionRefused)
     assert str(answer.error) == (
-        "This node speaks version 1.1 of the registry's protocol, and the registry version 2.0: they can be one minor "
-        "version apart. Upgrade this node."
+        "This node uses version 1.1 of the registry protocol, the registry version 2.0: they may differ by one "
+        "minor version. Upgrade this node."
     )
     assert answer.headers[wire.VERSION_HEADER.lower()] == "2.0"
 

@@ -115,7 +115,7 @@ def test_a_new_ca_lets_its_clients_in_and_those_of_the_old_one_no_more(tls: Serv
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(tls.context(), client_context(servers.certificate, old))
     # and the connection that was open already
-    assert tls.refusal(client) == "The registry has other CAs now: connect again."
+    assert tls.refusal(client) == "The registry's CAs have changed: connect again."
 
 
 def test_an_open_connection_notices_a_removed_ca_without_a_new_one(
@@ -165,7 +165,7 @@ def test_what_cannot_be_used_leaves_the_content_before_in_force(
     assert "stay in force" in caplog.text
     renew_server(place)
     assert enter(tls, place, pair(place, "node")).name == "node"
-    assert caplog.records[-1].getMessage() == "The files of TLS have changed, and are in force"
+    assert caplog.records[-1].getMessage() == "The TLS files have changed; the new ones are in force"
 
 
 def test_each_file_that_cannot_be_used_is_named_in_a_sentence(tmp_path: Path) -> None:
@@ -182,18 +182,18 @@ def test_each_file_that_cannot_be_used_is_named_in_a_sentence(tmp_path: Path) ->
     late.write_bytes(expired.certificate.public_bytes(serialization.Encoding.PEM))
     cases = [
         ({"certificate": missing}, f"The server certificate {missing} cannot be read: No such file or directory."),
-        ({"certificate": empty}, f"The server certificate {empty} is no certificate in PEM."),
+        ({"certificate": empty}, f"The server certificate {empty} is not a PEM certificate."),
         ({"certificate": late}, f"The server certificate {late} has expired on "),
         ({"key": missing}, f"The key of the server certificate {missing} cannot be read: No such file or directory."),
         ({"key": empty}, f"The certificate {files.certificate} and the key {empty} cannot be used together."),
-        ({"key": locked}, f"The key {locked} asks for a password: give the registry one without."),
+        ({"key": locked}, f"The key {locked} is encrypted: give the registry a key without a password."),
         (
             {"key": other / "server.key"},
             f"The key {other / 'server.key'} does not belong to the certificate {files.certificate}.",
         ),
         ({"client_authorities": missing}, f"The CA file of the clients {missing} cannot be read: "),
-        ({"client_authorities": empty}, f"The CA file of the clients {empty} holds no certificate in PEM."),
-        ({"client_authorities": files.key}, f"The CA file of the clients {files.key} holds no certificate in PEM."),
+        ({"client_authorities": empty}, f"The clients' CA file {empty} contains no PEM certificate."),
+        ({"client_authorities": files.key}, f"The clients' CA file {files.key} contains no PEM certificate."),
     ]
     for changed, sentence in cases:
         with pytest.raises(TlsError) as caught:

@@ -48,7 +48,7 @@ WRONG = [
     ("[paste_deploy]\nflavor = keystone+audit\n", "flavor = keystone+audit", "[glimpse] auth"),
     ("[glimpse]\nauth = ldap\n", "[glimpse] auth = ldap", "none, basic, headers, keystone"),
     ("[glimpse]\nauth = basic\n", "[glimpse] htpasswd_file", "must be set for auth basic"),
-    ("[glimpse]\nauth = headers\ntrusted_proxies =\n", "[glimpse] trusted_proxies", "must name a network"),
+    ("[glimpse]\nauth = headers\ntrusted_proxies =\n", "[glimpse] trusted_proxies", "must list at least one network"),
     ("[glimpse]\ntrusted_proxies = 10.0.0.1/8\n", "trusted_proxies = 10.0.0.1/8", "IP networks"),
     ("[glimpse]\nserver = gunicorn\n", "server = gunicorn", "granian, uvicorn"),
     ("[glimpse]\ndrain_time = -1\n", "drain_time = -1", "of at least 0"),
@@ -163,7 +163,7 @@ class TestFiles:
     def test_not_text(self, loaded: Loader, tmp_path: Path) -> None:
         (tmp_path / "conf").mkdir()
         (tmp_path / "conf" / "a.conf").write_bytes(b"[DEFAULT]\nx = \xff\xfe\n")
-        with pytest.raises(SettingsError, match="not text in UTF-8"):
+        with pytest.raises(SettingsError, match="not UTF-8 text"):
             loaded(config_dirs=(tmp_path / "conf",))
 
     @pytest.mark.parametrize(

@@ -33,12 +33,12 @@ from tests.unit.settings.conftest import Loader
 )
 def test_a_misspelt_option_is_a_warning_that_names_what_may_be_meant(loaded: Loader, text: str, meant: str) -> None:
     [warning] = [line for line in loaded(text).warnings if "not known" in line]
-    assert warning.endswith(f"is not known and has no effect; is {meant} meant?")
+    assert warning.endswith(f"is unknown and has no effect; is {meant} meant?")
 
 
 def test_a_name_like_nothing_is_a_warning_without_a_guess(loaded: Loader) -> None:
     [warning] = loaded("[DEFAULT]\nzzyzx = 1").warnings
-    assert warning.endswith("is not known and has no effect")
+    assert warning.endswith("is unknown and has no effect")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_name_like_nothing_is_a_warning_without_a_guess(loaded: Loader) -> Non
 def test_a_misspelt_variable_is_a_warning_too(loaded: Loader, variable: str, meant: str) -> None:
     [warning] = loaded(environ={variable: "x"}).warnings
     assert variable in warning
-    assert warning.endswith(f"is not known and has no effect; is {meant} meant?")
+    assert warning.endswith(f"is unknown and has no effect; is {meant} meant?")
 
 
 def test_variables_of_clients_and_of_known_options_are_no_warnings(loaded: Loader) -> None:

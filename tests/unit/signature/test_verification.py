@@ -68,7 +68,7 @@ def test_a_signature_by_another_key_does_not_match(verifiers: MakeVerifiers, kee
         ("img_signature_hash_method", None, "hash method"),
         ("img_signature_key_type", "RSA", "key type"),
         ("img_signature_key_type", None, "key type"),
-        ("img_signature_key_type", "ECC_SECP384R1", "no key of type"),
+        ("img_signature_key_type", "ECC_SECP384R1", "is not of type"),
         ("img_signature_certificate_uuid", "another", "cannot be had"),
     ],
 )
@@ -174,7 +174,7 @@ except Invalid as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "cannot verify signatures" in done.stdout
+    assert "cannot verify image signatures" in done.stdout
 
 
 def test_secrets_are_not_shown() -> None:

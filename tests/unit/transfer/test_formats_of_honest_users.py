@@ -240,7 +240,7 @@ def test_what_is_let_in_although_a_check_fails_is_one_warning(caplog: pytest.Log
     assert inspect(data, "raw", Formats(gpt_safety_checks_nonfatal=("mbr",))) == len(data)
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert "Image the-id is let in although it is unsafe" in record.getMessage()
+    assert "Image the-id is accepted although it is unsafe" in record.getMessage()
     assert "gpt check mbr: " in record.getMessage()
 
 
@@ -249,7 +249,7 @@ def test_a_mismatch_that_is_let_in_is_one_warning(caplog: pytest.LogCaptureFixtu
     assert inspect(qcow2(sparse_disk()), "vmdk", Formats(require_image_format_match=False)) is None
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert "Image the-id is let in without safety checks" in record.getMessage()
+    assert "Image the-id is accepted without safety checks" in record.getMessage()
     assert "check disk_format: it is qcow2, but disk_format is vmdk." in record.getMessage()
 
 

@@ -152,7 +152,7 @@ def test_virtual_size_0_is_unknown() -> None:
         ((24,), "qcow2", "virtual size cannot be"),
         ((12,), "vmdk", "vmdk check capacity: a disk cannot have"),
         ((40, -472), "vhd", "virtual size cannot be"),
-        ((368,), "vdi", "vdi check blocks: 1 blocks of 1048576 bytes hold no"),
+        ((368,), "vdi", "vdi check blocks: 1 blocks of 1048576 bytes cannot hold"),
     ],
 )
 def test_a_virtual_size_no_database_can_hold(offsets: tuple[int, ...], disk_format: str, reason: str) -> None:

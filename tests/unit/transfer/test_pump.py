@@ -145,7 +145,7 @@ def test_a_silent_sender_is_given_up() -> None:
     script = Script([bytes(1000), b"ab"])
 
     async def work(pump: BodyPump[list[bytes]]) -> None:
-        with pytest.raises(BodyTimeout, match=r"No byte of the body arrived for 0\.5 seconds, after 1002 bytes"):
+        with pytest.raises(BodyTimeout, match=r"No data arrived for 0\.5 seconds, after 1002 bytes"):
             await pump.feed(all_batches())
         assert script.cancelled == 0, "on granian, a cancelled read loses bytes"
 

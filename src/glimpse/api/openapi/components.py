@@ -1,4 +1,4 @@
-"""The schemas that operations name, made from those that the service shows and checks with."""
+"""Schemas of the operations, built from the schemas that the service publishes and validates with."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from glimpse.domain.location_data import ALGORITHMS, URL_BYTES
 from glimpse.domain.member import MEMBER_LENGTH
 from glimpse.domain.status import MemberStatus
 
-#: Fields of an image that are there only sometimes.
+#: Optional fields of an image.
 _SOMETIMES = frozenset({"direct_url", "locations", "stores"})
 
-#: Names that no creation may have, beside those marked readOnly.
+#: Names that are not allowed in a creation, besides those marked readOnly.
 _NOT_AT_CREATION = frozenset({"locations"})
 
 _TEXT: Fragment = {"type": "string"}
 
 
 def component_schemas(schemas: SchemaCatalog) -> dict[str, Fragment]:
-    """Every schema by the name that references have."""
+    """Return every schema by the name used in references."""
     shown = {name: msgspec.json.decode(body, type=dict[str, object]) for name, body in schemas.bodies.items()}
     image: Fragment = shown["image"]
     own = schemas.custom_names
@@ -54,7 +54,7 @@ def component_schemas(schemas: SchemaCatalog) -> dict[str, Fragment]:
 
 
 def _answer(shown: Fragment, required: list[str] | None = None, **replaced: Fragment) -> Fragment:
-    """A schema as the service shows it, with what is always there: everything, unless ``required`` says it."""
+    """Return a response schema with its required fields: all, unless ``required`` lists them."""
     properties = {**shown["properties"], **replaced}
     made: Fragment = {"type": "object", "properties": properties, "required": required or list(properties)}
     if "additionalProperties" in shown:

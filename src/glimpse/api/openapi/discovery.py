@@ -1,4 +1,4 @@
-"""What the service says about itself: schemas, this document, versions, health (images-api 1 and 2)."""
+"""Discovery: schemas, this document, versions, health (images-api 1 and 2)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DISCOVERY: Mapping[tuple[str, str], Operation] = {
     ),
 }  # fmt: skip
 
-#: What is answered before versions and identity; these paths are whole.
+#: Paths that are answered before version and identity are checked; these are complete paths.
 EDGE: Mapping[tuple[str, str], Operation] = {
     ("GET", "/"): Operation(
         id="choose_version", summary="List the versions of the API", tag=TAG, public=True,
@@ -41,14 +41,14 @@ EDGE: Mapping[tuple[str, str], Operation] = {
         answers={200: Answer(text="The versions.", content=json_of("Versions"))},
     ),
     ("GET", "/v2"): Operation(
-        id="redirect", summary="Lead to the path with a slash at its end", tag=TAG,
-        answers={302: Answer(text="Go there.", headers=("Location",))},
+        id="redirect", summary="Redirect to the path with a trailing slash", tag=TAG,
+        answers={302: Answer(text="The redirect.", headers=("Location",))},
     ),
     ("GET", "/healthcheck"): Operation(
-        id="check_health", summary="Ask whether this node wants requests", tag=TAG, public=True,
+        id="check_health", summary="Check whether this node accepts requests", tag=TAG, public=True,
         answers={
-            200: Answer(text="It does.", content=_HEALTH),
-            503: Answer(text="It was taken out of service.", content=_HEALTH),
+            200: Answer(text="It accepts requests.", content=_HEALTH),
+            503: Answer(text="It is taken out of service.", content=_HEALTH),
         },
     ),
 }  # fmt: skip

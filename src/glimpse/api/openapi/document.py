@@ -27,10 +27,10 @@ from glimpse.api.openapi.operation import (
 from glimpse.api.openapi.stores import STORES_AND_INFO
 from glimpse.api.v2.schemas.catalog import SchemaCatalog
 
-#: Path below the version, its handlers by method, and what the table says besides.
+#: Path below the version, its handlers by method, and the rest of the table's entry.
 RouteTable = Iterable[tuple[str, Mapping[str, object], object]]
 
-#: What is declared about the paths of the table, by method and path.
+#: Declarations of the table's paths, by method and path.
 DECLARED = (IMAGES, IMAGE_DATA, IMAGE_PARTS, STORES_AND_INFO, DISCOVERY, METADEFS)
 OPERATIONS: Mapping[tuple[str, str], Operation] = {place: found for part in DECLARED for place, found in part.items()}
 
@@ -56,9 +56,9 @@ _SECURITY: Mapping[str, Mapping[str, Fragment]] = {
 
 
 def openapi_document(table: RouteTable, schemas: SchemaCatalog, *, auth: str, url: str | None = None) -> Fragment:
-    """The document of one installation.
+    """Build the document of one installation.
 
-    ``auth`` is its kind of identity, ``url`` its ``public_endpoint`` where one is set.
+    ``auth`` is its authentication method, ``url`` its ``public_endpoint`` if set.
     """
     paths: dict[str, Fragment] = {}
     names = sorted(schemas.bodies)
@@ -76,7 +76,7 @@ def openapi_document(table: RouteTable, schemas: SchemaCatalog, *, auth: str, ur
         "info": {
             "title": "Glimpse",
             "version": __version__,
-            "summary": "An image service that speaks the OpenStack Images API v2.",
+            "summary": "An image service with the OpenStack Images API v2.",
         },
         "servers": [{"url": url or "/"}],
         "security": [{name: []} for name in schemes],
@@ -92,14 +92,14 @@ def openapi_document(table: RouteTable, schemas: SchemaCatalog, *, auth: str, ur
 
 
 def undeclared(table: RouteTable) -> list[str]:
-    """Methods of the table that nothing is declared about."""
+    """Return methods of the table that have no declaration."""
     return [
         f"{method} {path}" for path, handlers, _ in table for method in handlers if (method, path) not in OPERATIONS
     ]
 
 
 def unrouted(table: RouteTable) -> list[str]:
-    """Declared operations that the table does not have."""
+    """Return declared operations that are not in the table."""
     routed = {(method, path) for path, handlers, _ in table for method in handlers}
     return [f"{method} {path}" for method, path in OPERATIONS if (method, path) not in routed]
 
@@ -162,6 +162,6 @@ def _request_id() -> Fragment:
     return {
         "name": "X-OpenStack-Request-ID",
         "in": "header",
-        "description": "Id that the request is to have; without it, the service makes one.",
+        "description": "Id of the request; by default the service creates one.",
         "schema": {"type": "string"},
     }

@@ -1,4 +1,4 @@
-"""The bytes of images (images-api 4)."""
+"""Image data (images-api 4)."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ TAG = "image data"
 
 _BYTES: Fragment = {"type": "string", "format": "binary"}
 _ABOUT = ("Accept-Ranges", "Content-MD5", "ETag")
-_UNCHANGED = Answer(text="The data are those of `If-None-Match`.", headers=("ETag",))
+_UNCHANGED = Answer(text="The data match `If-None-Match`.", headers=("ETag",))
 _CONDITIONS = (
-    header("If-Match", "Nothing, unless the data have one of these entity tags.", {"type": "string"}),
-    header("If-None-Match", "Nothing, if the data have one of these entity tags.", {"type": "string"}),
+    header("If-Match", "Answer 412 unless the data have one of these entity tags.", {"type": "string"}),
+    header("If-None-Match", "Answer 304 if the data have one of these entity tags.", {"type": "string"}),
 )
 
 IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
     ("PUT", "/images/{image_id}/file"): Operation(
-        id="upload_image", summary="Send the data of an image", tag=TAG,
+        id="upload_image", summary="Upload the data of an image", tag=TAG,
         parameters=(
-            header("X-OpenStack-Image-Size", "Bytes of the data, for bodies in chunks.", {"type": "integer"}),
-            header("X-Image-Meta-Store", "Id of the store, where there are named ones.", {"type": "string"}),
+            header("X-OpenStack-Image-Size", "Size of the data in bytes, for chunked bodies.", {"type": "integer"}),
+            header("X-Image-Meta-Store", "Id of a named store.", {"type": "string"}),
         ),
         body={OCTETS: _BYTES},
         answers={204: NO_CONTENT},
         refusals=(403, 409, 410, 415),
     ),
     ("GET", "/images/{image_id}/file"): Operation(
-        id="download_image", summary="Get the data of an image, or a range of them", tag=TAG,
+        id="download_image", summary="Download the data of an image, or a range of them", tag=TAG,
         parameters=(
             query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
-            header("Range", "`bytes=first-last`, one range.", {"type": "string"}),
-            header("If-Range", "The whole image, unless it has this `ETag`.", {"type": "string"}),
+            header("Range", "A single range: `bytes=first-last`.", {"type": "string"}),
+            header("If-Range", "Send the whole image unless it has this `ETag`.", {"type": "string"}),
             *_CONDITIONS,
         ),
         answers={
@@ -50,7 +50,7 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
             *_CONDITIONS,
         ),
         answers={
-            200: Answer(text="The head of a download of all data.", headers=(*_ABOUT, "Content-Length")),
+            200: Answer(text="The headers of a download of all data.", headers=(*_ABOUT, "Content-Length")),
             204: Answer(text="The image has no data."),
             304: _UNCHANGED,
         },

@@ -12,17 +12,17 @@ _MEMBER = Answer(text="The member.", content=json_of("Member"))
 
 IMAGE_PARTS: Mapping[tuple[str, str], Operation] = {
     ("PUT", "/images/{image_id}/tags/{tag}"): Operation(
-        id="add_tag", summary="Give an image a tag", tag=TAGS, answers={204: NO_CONTENT}, refusals=(403, 413),
+        id="add_tag", summary="Add a tag to an image", tag=TAGS, answers={204: NO_CONTENT}, refusals=(403, 413),
     ),
     ("DELETE", "/images/{image_id}/tags/{tag}"): Operation(
-        id="remove_tag", summary="Take a tag from an image", tag=TAGS, answers={204: NO_CONTENT}, refusals=(403,),
+        id="remove_tag", summary="Remove a tag from an image", tag=TAGS, answers={204: NO_CONTENT}, refusals=(403,),
     ),
     ("POST", "/images/{image_id}/actions/deactivate"): Operation(
-        id="deactivate_image", summary="Let nobody download an image but administrators", tag=ACTIONS,
+        id="deactivate_image", summary="Deactivate an image, so that only administrators can download it", tag=ACTIONS,
         answers={204: NO_CONTENT}, refusals=(403, 409),
     ),
     ("POST", "/images/{image_id}/actions/reactivate"): Operation(
-        id="reactivate_image", summary="Let an image be downloaded again", tag=ACTIONS,
+        id="reactivate_image", summary="Reactivate a deactivated image", tag=ACTIONS,
         answers={204: NO_CONTENT}, refusals=(403, 409),
     ),
     ("GET", "/images/{image_id}/members"): Operation(
@@ -41,24 +41,24 @@ IMAGE_PARTS: Mapping[tuple[str, str], Operation] = {
         body=json_of("MemberStatus"), answers={200: _MEMBER}, refusals=(403,),
     ),
     ("DELETE", "/images/{image_id}/members/{member_id}"): Operation(
-        id="remove_member", summary="Share an image with a project no longer", tag=MEMBERS,
+        id="remove_member", summary="Stop sharing an image with a project", tag=MEMBERS,
         answers={204: NO_CONTENT}, refusals=(403,),
     ),
     ("GET", "/images/{image_id}/locations"): Operation(
-        id="list_locations", summary="List where the data of an image are; for services", tag=LOCATIONS,
-        answers={200: Answer(text="The locations, the best one first.", content=json_of("Locations"))},
+        id="list_locations", summary="List the locations of an image; for services", tag=LOCATIONS,
+        answers={200: Answer(text="The locations, best first.", content=json_of("Locations"))},
         refusals=(403,),
     ),
     ("POST", "/images/{image_id}/locations"): Operation(
-        id="add_location", summary="Let a queued image have the data of a location", tag=LOCATIONS,
+        id="add_location", summary="Add a location to a queued image", tag=LOCATIONS,
         body=json_of("LocationAdd"), answers={202: Answer(text="A job adds the location.")}, refusals=(403, 409),
     ),
     ("GET", "/images/{image_id}/tasks"): Operation(
-        id="list_image_tasks", summary="List the tasks that work, or worked, on an image", tag=TASKS,
-        answers={200: Answer(text="The tasks that the caller's project asked for.", content=json_of("ImageTasks"))},
+        id="list_image_tasks", summary="List the running and finished tasks of an image", tag=TASKS,
+        answers={200: Answer(text="The tasks of the caller's project.", content=json_of("ImageTasks"))},
     ),
     ("GET", "/images/{image_id}/metadefs-report"): Operation(
-        id="report_on_image", summary="Tell which properties of an image are defined, and which values break that",
-        tag=REPORTS, answers={200: Answer(text="The report; an own extension.", content=json_of("MetadefReport"))},
+        id="report_on_image", summary="Check the properties of an image against the metadata definitions",
+        tag=REPORTS, answers={200: Answer(text="The report, an extension.", content=json_of("MetadefReport"))},
     ),
 }  # fmt: skip

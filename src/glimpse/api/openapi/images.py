@@ -15,18 +15,18 @@ _TEXT: Fragment = {"type": "string"}
 _INTEGER: Fragment = {"type": "integer"}
 _COUNT: Fragment = {"type": "integer", "minimum": 0}
 _TEXTS: Fragment = {"type": "array", "items": _TEXT}
-_OPERATORS = "Equal to the text; or `eq:text`; or `in:one,two`, a text with commas in double quotes."
-_MOMENT = "ISO 8601, with `gt:`, `gte:`, `lt:`, `lte:`, `eq:` or `neq:` before it, else equal."
+_OPERATORS = "Exact value; or `eq:value`; or `in:one,two`, where values with commas are in double quotes."
+_MOMENT = "ISO 8601, optionally with `gt:`, `gte:`, `lt:`, `lte:`, `eq:` or `neq:` before it; default `eq:`."
 
 
 def _page() -> tuple[Fragment, ...]:
     keys: Fragment = {"type": "string", "enum": sorted(SORT_KEYS)}
     directions: Fragment = {"type": "string", "enum": ["asc", "desc"]}
     return (
-        query("limit", "Images of a page; the service has a maximum.", _COUNT),
-        query("marker", "Id of the last image of the page before.", _TEXT),
+        query("limit", "Images per page, up to the service's maximum.", _COUNT),
+        query("marker", "Id of the last image of the previous page.", _TEXT),
         query("sort", "`key[:direction]`, separated by commas; not together with `sort_key`.", _TEXT),
-        query("sort_key", "What to sort by; may be repeated.", {"type": "array", "items": keys}),
+        query("sort_key", "Sort key; may be repeated.", {"type": "array", "items": keys}),
         query("sort_dir", "One direction for all keys, or one for each.", {"type": "array", "items": directions}),
     )
 
@@ -39,17 +39,17 @@ def _filters() -> tuple[Fragment, ...]:
     numbers = ("size", "virtual_size", "min_disk", "min_ram")
     return (
         query("visibility", "Who can see the image.", {"type": "string", "enum": visibilities}),
-        query("member_status", "Of images that other projects share.", {"type": "string", "enum": statuses}),
-        query("os_hidden", "Whether hidden images are listed, or the others.", {"type": "boolean"}),
-        query("protected", "Whether the image is safe from deletion.", {"type": "boolean"}),
-        query("tag", "The image must have all of them.", _TEXTS),
+        query("member_status", "Member status of images shared by others.", {"type": "string", "enum": statuses}),
+        query("os_hidden", "`true`: list hidden images. `false`: list the others.", {"type": "boolean"}),
+        query("protected", "Whether the image is protected from deletion.", {"type": "boolean"}),
+        query("tag", "The image must have all these tags.", _TEXTS),
         *(query(name, _OPERATORS, _TEXT) for name in texts),
-        *(query(name, "Equal to the text.", _TEXT) for name in exact),
-        *(query(name, "Equal to the number.", _INTEGER) for name in numbers),
+        *(query(name, "Exact value.", _TEXT) for name in exact),
+        *(query(name, "Exact number.", _INTEGER) for name in numbers),
         *(query(f"{name}_{end}", "Inclusive.", _INTEGER) for name in numbers for end in ("min", "max")),
         *(query(name, _MOMENT, _TEXT) for name in ("created_at", "updated_at")),
         query(
-            "properties", "Any other name: the image has this custom property with exactly this value.",
+            "properties", "Any other name: a custom property with exactly this value.",
             {"type": "object", "additionalProperties": _TEXT}, style="form", explode=True,
         ),
     )  # fmt: skip
@@ -59,7 +59,7 @@ IMAGES: Mapping[tuple[str, str], Operation] = {
     ("GET", "/images"): Operation(
         id="list_images", summary="List images, one page at a time", tag=TAG,
         parameters=(*_page(), *_filters()),
-        answers={200: Answer(text="One page; `next` leads to another one.", content=json_of("Images"))},
+        answers={200: Answer(text="One page, with a link `next` to the next one.", content=json_of("Images"))},
         refusals=(403,),
     ),
     ("POST", "/images"): Operation(
@@ -80,7 +80,7 @@ IMAGES: Mapping[tuple[str, str], Operation] = {
     ("PATCH", "/images/{image_id}"): Operation(
         id="update_image", summary="Change attributes and properties of an image", tag=TAG,
         body={Draft.DRAFT_10.value: ref("ImagePatch"), Draft.DRAFT_4.value: ref("ImagePatch20")},
-        answers={200: Answer(text="The image as it is now.", content=json_of("Image"))},
+        answers={200: Answer(text="The image after the change.", content=json_of("Image"))},
         refusals=(403, 409, 415),
     ),
     ("DELETE", "/images/{image_id}"): Operation(

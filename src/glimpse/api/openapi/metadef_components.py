@@ -1,4 +1,4 @@
-"""The schemas that operations on metadata definitions name."""
+"""Schemas of the operations on metadata definitions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINKS: Fragment = {"self": _TEXT, "schema": _TEXT}
 
 
 def metadef_schemas() -> dict[str, Fragment]:
-    """Every schema by the name that references have; of answers first, of requests then."""
+    """Return every schema by the name used in references: first for responses, then for requests."""
     return {
         "MetadefNamespace": _object(
             {

@@ -14,15 +14,17 @@ _ONE = "/metadefs/namespaces/{namespace}"
 _TEXT: Fragment = {"type": "string"}
 _DIRECTION: Fragment = {"type": "string", "enum": ["asc", "desc"], "default": "desc"}
 
-_LIMIT = query("limit", "How many at most.", {"type": "integer", "minimum": 0})
-_MARKER = query("marker", "Name of the last one of the page before.", _TEXT)
-_SORT_DIR = query("sort_dir", "Direction of the order.", _DIRECTION)
-_VISIBILITY = query("visibility", "Only these.", {"type": "string", "enum": ["public", "private"]})
-_ON_TYPE = query("resource_type", "Names of properties are those that this resource type gives them.", _TEXT)
+_LIMIT = query("limit", "Maximum number of entries.", {"type": "integer", "minimum": 0})
+_MARKER = query("marker", "Name of the last entry of the previous page.", _TEXT)
+_SORT_DIR = query("sort_dir", "Sort direction.", _DIRECTION)
+_VISIBILITY = query(
+    "visibility", "Only namespaces with this visibility.", {"type": "string", "enum": ["public", "private"]}
+)
+_ON_TYPE = query("resource_type", "Show property names with the prefix for this resource type.", _TEXT)
 
 
 def _sort_key(keys: frozenset[str]) -> Fragment:
-    return query("sort_key", "Key of the order.", {"type": "string", "enum": sorted(keys), "default": "created_at"})
+    return query("sort_key", "Sort key.", {"type": "string", "enum": sorted(keys), "default": "created_at"})
 
 
 _NAMESPACE = Answer(text="The namespace.", content=json_of("MetadefNamespace"))
@@ -36,27 +38,27 @@ _OF_NAMESPACES: Mapping[tuple[str, str], Operation] = {
         id="list_metadef_namespaces", summary="List namespaces", tag=TAG, refusals=(403, 404),
         parameters=(
             _LIMIT, _MARKER, _sort_key(NAMESPACE_SORT_KEYS), _SORT_DIR, _VISIBILITY,
-            query("resource_types", "Names of resource types, separated by commas; any of them.", _TEXT),
+            query("resource_types", "Namespaces with any of these resource types, separated by commas.", _TEXT),
         ),
         answers={200: Answer(text="One page.", content=json_of("MetadefNamespaces"))},
     ),
     ("POST", "/metadefs/namespaces"): Operation(
-        id="create_metadef_namespace", summary="Create a namespace with all that is in it, or nothing", tag=TAG,
+        id="create_metadef_namespace", summary="Create a namespace with its content", tag=TAG,
         body=json_of("MetadefNamespaceCreate"), refusals=(403, 404, 409),
         answers={
             201: Answer(text="The namespace.", content=json_of("MetadefNamespace"), headers=("Location",)),
         },
     ),
     ("GET", _ONE): Operation(
-        id="show_metadef_namespace", summary="Show a namespace with all that is in it", tag=TAG, refusals=(403,),
+        id="show_metadef_namespace", summary="Show a namespace with its content", tag=TAG, refusals=(403,),
         parameters=(_ON_TYPE, _VISIBILITY), answers={200: _NAMESPACE},
     ),
     ("PUT", _ONE): Operation(
-        id="update_metadef_namespace", summary="Replace all fields of a namespace; what is in it stays", tag=TAG,
+        id="update_metadef_namespace", summary="Replace all fields of a namespace, but not its content", tag=TAG,
         body=json_of("MetadefNamespaceUpdate"), refusals=(403, 409), answers={200: _NAMESPACE},
     ),
     ("DELETE", _ONE): Operation(
-        id="delete_metadef_namespace", summary="Delete a namespace with all that is in it", tag=TAG,
+        id="delete_metadef_namespace", summary="Delete a namespace with its content", tag=TAG,
         refusals=(403,), answers={204: NO_CONTENT},
     ),
 }  # fmt: skip
@@ -120,7 +122,7 @@ _OF_TAGS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", f"{_ONE}/tags"): Operation(
         id="create_metadef_tags", summary="Replace all tags of a namespace, or append some", tag=TAG,
-        parameters=(header("X-Openstack-Append", "`true` to keep the tags that are there.", _TEXT),),
+        parameters=(header("X-Openstack-Append", "`true`: keep the existing tags.", _TEXT),),
         body=json_of("MetadefTagsCreate"), refusals=(403, 409),
         answers={201: _TAGS},
     ),
@@ -158,7 +160,7 @@ _OF_RESOURCE_TYPES: Mapping[tuple[str, str], Operation] = {
         answers={201: Answer(text="The association.", content=json_of("MetadefAssociation"))},
     ),
     ("DELETE", f"{_ONE}/resource_types/{{resource_type}}"): Operation(
-        id="dissociate_metadef_resource_type", summary="Undo the association of a resource type", tag=TAG,
+        id="dissociate_metadef_resource_type", summary="Remove the association of a resource type", tag=TAG,
         refusals=(403,), answers={204: NO_CONTENT},
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Stores, and what the installation offers (imports-and-stores 1 and 4.6)."""
+"""Stores, and discovery of import methods, stores and usage (imports-and-stores 1 and 4.6)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ STORES_AND_INFO: Mapping[tuple[str, str], Operation] = {
         answers={200: Answer(text="The stores.", content=_list_of_stores("StoreDetail"))}, refusals=(403, 404),
     ),
     ("GET", "/info/usage"): Operation(
-        id="show_usage", summary="Show usage and limits of the project", tag=INFO,
+        id="show_usage", summary="Show the project's usage and limits", tag=INFO,
         answers={200: Answer(text="By resource; empty without unified limits.", content=json_of("Usage"))},
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""``PUT /v2/images/{id}/file``: the data of an image are sent (images-api 4.1 and 4.2)."""
+"""``PUT /v2/images/{id}/file``: upload image data (images-api 4.1 and 4.2)."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ async def upload(exchange: Exchange) -> Reply:
 
 @contextmanager
 def _place(app_state: AppState, project: str | None) -> Generator[None]:
-    """One of the places for uploads of this worker, and of those of ``project``, while the block runs.
+    """Hold one of the places for uploads of this worker, and of ``project``, during the block.
 
-    What :class:`glimpse.transfer.concurrency.Concurrency` does for downloads, here because the way of an upload is
-    twelve files (docs/adr/0007).
+    :class:`glimpse.transfer.concurrency.Concurrency` does this for downloads; here it is inlined, to keep the hot path
+    of an upload in twelve files (docs/adr/0007).
 
     :raises Busy: all are taken.
     """
     running, listen = app_state.uploads, app_state.settings.listen
     if running[project] >= listen.max_uploads_per_project:
         raise Busy(
-            f"{running[project]} uploads of this project are running, and no more may run at once; try again later.",
+            f"This project already has the maximum of {running[project]} running uploads; try again later.",
             RETRY_SECONDS,
         )
     if sum(running.values()) >= listen.max_uploads:
@@ -73,7 +73,7 @@ def _place(app_state: AppState, project: str | None) -> Generator[None]:
 
 
 def _declared_size(exchange: Exchange) -> int | None:
-    """Bytes announced by ``x-openstack-image-size``, else by ``Content-Length``; 0 and no header mean unknown."""
+    """Return the size announced in ``x-openstack-image-size``, else in ``Content-Length``; 0 or no header: unknown."""
     announced = exchange.headers.get("x-openstack-image-size")
     if announced is None:
         announced = exchange.headers.get("content-length", "0")

@@ -96,7 +96,7 @@ def _unchanged(exchange: Exchange, image: Image) -> Reply | None:
     tag = strong_etag(image.os_hash_value, image.checksum)
     match precondition(headers.getlist("if-match"), headers.getlist("if-none-match"), tag):
         case Verdict.FAILED:
-            raise Refusal(412, "The image has other data than those that If-Match asks for.")
+            raise Refusal(412, "The image's data do not match If-Match.")
         case Verdict.UNCHANGED:
             # an answer without a body has no length of one
             return Reply(304, b"", () if tag is None else ((b"etag", tag.encode()),))

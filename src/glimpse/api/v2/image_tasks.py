@@ -11,9 +11,9 @@ from glimpse.domain.job import Job, JobStatus
 from glimpse.domain.location_secrets import shown_url
 from glimpse.services.image_tasks import tasks_of_image
 
-#: What of an input may hold credentials.
+#: Fields of an input that may contain credentials.
 _URL = "loc_url"
-#: Statuses of the wire by those of jobs.
+#: Task status in the API for each job status.
 _STATUSES = {
     JobStatus.PENDING: "pending",
     JobStatus.RUNNING: "processing",
@@ -32,7 +32,7 @@ async def list_(exchange: Exchange) -> Reply:
 
 
 def task_row(job: Job, kept: timedelta, *, sees_credentials: bool) -> dict[str, object]:
-    """A job in the form of this resource, whose times have no ``Z``; ``kept`` is how long ended ones are kept."""
+    """Return a job as a task, with times without ``Z``; ``kept`` is how long finished jobs are kept."""
     given = job.input
     if _URL in given and not sees_credentials:
         given = {**given, _URL: shown_url(given[_URL])}

@@ -45,7 +45,7 @@ async def list_(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PATCH: 200 with the image as it is then."""
+    """PATCH: 200 with the changed image."""
     try:
         draft = draft_of(exchange.headers.get("content-type"))
     except UnsupportedContent as error:
@@ -53,10 +53,11 @@ async def update(exchange: Exchange) -> Reply:
     body = await exchange.body()
     image_id = exchange.params["image_id"]
     if len(body) > LOOP_BYTES:
-        # Glance names what is malformed before it looks an image up; a long body is worth that only to its owner
+        # Glance reports malformed operations before it looks up the image; a long body is parsed only for callers who
+        # may change the image
         await exchange.blocking(check_update_allowed, exchange.deps, exchange.context, image_id)
     operations = await exchange.decoded(body, partial(_operations, exchange, draft))
-    # stores are asked about new locations, and data of removed ones deleted
+    # this checks new locations in stores, and deletes the data of removed ones
     run = exchange.storing if any(operation.on_locations for operation in operations) else exchange.blocking
     image = await run(update_image, exchange.deps, exchange.context, image_id, operations)
     return json_reply(_body(exchange, image))

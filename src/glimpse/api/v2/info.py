@@ -14,17 +14,17 @@ _IMPORT_METHODS = {
 
 
 async def import_methods(_exchange: Exchange) -> Reply:
-    """GET: 200 with the import methods that work here."""
+    """GET: 200 with the available import methods."""
     return json_reply(msgspec.json.encode(_IMPORT_METHODS))
 
 
 async def stores(exchange: Exchange) -> Reply:
-    """GET: 200 with the named stores, 404 without any."""
+    """GET: 200 with the named stores, 404 if there are none."""
     return json_reply(msgspec.json.encode({"stores": stores_info(exchange.deps)}))
 
 
 async def detail(exchange: Exchange) -> Reply:
-    """GET: 200 with the named stores and how they are configured, 404 without any."""
+    """GET: 200 with the named stores and their configuration, 404 if there are none."""
     found = await exchange.blocking(stores_detail, exchange.deps, exchange.context)
     return json_reply(msgspec.json.encode({"stores": found}))
 

@@ -13,9 +13,9 @@ from glimpse.services.locations import add_location, list_locations
 
 
 async def add(exchange: Exchange) -> Reply:
-    """POST: 202 and no body once the job is recorded."""
+    """POST: 202 without a body once the job is recorded."""
     document = await exchange.read(partial(json_object, max_bytes=exchange.settings.limits.max_json_body))
-    # the name of a server is looked up, which may take long
+    # the host name of the URL is resolved, which may take long
     await exchange.storing(add_location, exchange.deps, exchange.context, exchange.params["image_id"], document)
     return Reply(202)
 
@@ -23,7 +23,7 @@ async def add(exchange: Exchange) -> Reply:
 async def list_(exchange: Exchange) -> Reply:
     """GET: 200 with a bare array."""
     image = await exchange.blocking(list_locations, exchange.deps, exchange.context, exchange.params["image_id"])
-    # shown here whatever ``show_multiple_locations`` says
+    # shown here regardless of ``show_multiple_locations``
     view = msgspec.structs.replace(exchange.app_state.documents.image_view, locations=True)
     context = exchange.context
     document = image_document(image, view, is_admin=context.is_admin, sees_credentials=context.sees_credentials)

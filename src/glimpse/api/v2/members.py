@@ -43,7 +43,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def set_status(exchange: Exchange) -> Reply:
-    """PUT: 200 with the member as it is then."""
+    """PUT: 200 with the changed member."""
     status = _status(await _document(exchange))
     image_id, member_id = _names(exchange)
     return _one(
@@ -59,7 +59,7 @@ async def remove(exchange: Exchange) -> Reply:
 
 
 def member_document(member: Member) -> dict[str, object]:
-    """A member with its fields in the order of the wire."""
+    """Return a member with its fields in the API's order."""
     return {
         "member_id": member.member_id,
         "image_id": member.image_id,
@@ -85,7 +85,7 @@ async def _document(exchange: Exchange) -> Mapping[str, object]:
 def _member_id(document: Mapping[str, object]) -> str:
     member_id = document.get("member")
     if not isinstance(member_id, str) or not 0 < len(member_id) <= MEMBER_LENGTH:
-        raise Invalid(f"The key 'member' must name a project in 1 to {MEMBER_LENGTH} characters.")
+        raise Invalid(f"The key 'member' must be a project id of 1 to {MEMBER_LENGTH} characters.")
     check_text("member", member_id)
     return member_id
 

@@ -22,47 +22,47 @@ _VISIBILITIES = frozenset({"all", *Visibility})
 _MEMBER_STATUSES = frozenset({"all", *MemberStatus})
 _PAGING = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir"})
 
-#: Parameters of one query. Every filter is a condition of the statement, and databases bear only so many.
+#: Maximum number of parameters in a query. Every filter is a condition of the statement, and databases limit these.
 _MOST_PARAMETERS = 128
 
 Pairs = list[tuple[str, str]]
 
 
 class PageLimits(Protocol):
-    """How many images one page has, by default and at most."""
+    """Default and maximum page size."""
 
     @property
     def limit_param_default(self) -> int:
-        """Images, where the client names no limit."""
+        """Page size if the client gives no limit."""
         ...
 
     @property
     def api_limit_max(self) -> int:
-        """Images, whatever the client names."""
+        """Maximum page size."""
         ...
 
 
 class ListRequest(msgspec.Struct, frozen=True):
-    """A checked list request; ``first`` is the link to its first page."""
+    """A validated list request; ``first`` is the link to the first page."""
 
     query: ListQuery
     first: str
 
     def next_link(self, last_id: str) -> str:
-        """The link to the page after the one that ends with the image ``last_id``."""
+        """Return the link to the page after the image ``last_id``."""
         return f"{self.first}{'&' if '?' in self.first else '?'}{urlencode({'marker': last_id})}"
 
 
 def parse_list_request(query_string: bytes, limits: PageLimits) -> ListRequest:
-    """Read the query string as it stands in the request line, without the question mark.
+    """Parse the raw query string, without the question mark.
 
-    Links keep every repetition of a parameter and the order, unlike Glance's (images-api 3.4.1).
+    Unlike in Glance, links keep repeated parameters and their order (images-api 3.4.1).
 
-    :raises Invalid: it is not UTF-8, or a parameter has a value that it cannot have.
+    :raises Invalid: it is not UTF-8, or a parameter has an invalid value.
     """
     pairs = _parse_form(query_string)
     if len(pairs) > _MOST_PARAMETERS:
-        raise Invalid(f"A list takes at most {_MOST_PARAMETERS} parameters, not {len(pairs)}.")
+        raise Invalid(f"A list may have at most {_MOST_PARAMETERS} parameters, not {len(pairs)}.")
     last = dict(pairs)
     conditions = _Conditions()
     for name, value in last.items():
@@ -113,7 +113,7 @@ def _page_size(sent: str | None, limits: PageLimits) -> int:
 
 
 class _Conditions(msgspec.Struct):
-    """What the filters add up to, while they are read."""
+    """Collects the conditions of the filters."""
 
     visibility: str | None = None
     member_status: str = "accepted"
@@ -183,8 +183,8 @@ def _number(conditions: _Conditions, name: str, value: str) -> None:
 def _range(conditions: _Conditions, name: str, value: str) -> None:
     column, operator = name[:-4], _RANGES[name[-4:]]
     if column not in _NUMERIC:
-        raise Invalid(f"A minimum and a maximum can be given for {', '.join(_NUMERIC)} only.")
-    # No column holds more than 63 bits, so a bound beyond them says as much as the last value within.
+        raise Invalid(f"Only {', '.join(_NUMERIC)} can be filtered by minimum and maximum.")
+    # No column has more than 63 bits, so a larger bound means the same as the largest value.
     bound = max(-_BIGINT_MAX, min(_BIGINT_MAX, parse_integer(name, value)))
     conditions.comparisons.append(Comparison(column, operator, bound))
 
@@ -200,7 +200,7 @@ def _changes_since(_conditions: _Conditions, name: str, value: str) -> None:
 
 
 def _ignored(_conditions: _Conditions, _name: str, _value: str) -> None:
-    """``deleted`` has no meaning any more; ``tag`` is read with its repetitions."""
+    """Ignore the parameter: ``deleted`` has no effect any more; ``tag`` is read elsewhere with its repetitions."""
 
 
 _READERS: dict[str, Callable[[_Conditions, str, str], None]] = {

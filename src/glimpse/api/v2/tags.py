@@ -10,19 +10,19 @@ from glimpse.services.tags import add_tag, remove_tag
 
 
 async def add(exchange: Exchange) -> Reply:
-    """PUT: 204, also when the image has the tag already."""
+    """PUT: 204, even if the image already has the tag."""
     await exchange.blocking(add_tag, exchange.deps, exchange.context, exchange.params["image_id"], _tag(exchange))
     return NO_CONTENT
 
 
 async def remove(exchange: Exchange) -> Reply:
-    """DELETE: 204, or 404 when the image has no such tag."""
+    """DELETE: 204, or 404 if the image does not have the tag."""
     await exchange.blocking(remove_tag, exchange.deps, exchange.context, exchange.params["image_id"], _tag(exchange))
     return NO_CONTENT
 
 
 def _tag(exchange: Exchange) -> str:
-    """The tag as the client sent it: servers put U+FFFD into ``path`` for bytes that are not UTF-8."""
+    """Return the tag from the raw path, because servers replace invalid UTF-8 in ``path`` with U+FFFD."""
     tag = exchange.params["tag"]
     if "\ufffd" not in tag:
         return tag

@@ -1,4 +1,4 @@
-"""How images look on the wire (images-api 3.1 and 3.4)."""
+"""Images in API responses (images-api 3.1 and 3.4)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ImageView(msgspec.Struct, frozen=True, kw_only=True):
-    """What this installation shows of an image; made once at start.
+    """The fields of images that this installation shows; built once at start.
 
-    ``locations`` is ``show_multiple_locations``, ``direct_url`` is ``show_image_direct_url``, ``stores`` says that
-    several stores are configured, and ``weights`` gives the weight of each by its id. ``schema_names`` are the
-    properties of schema-image.json, whose null is shown as null, and ``typed_names`` those among them that are
-    never text.
+    ``locations`` is ``show_multiple_locations``, ``direct_url`` is ``show_image_direct_url``, ``stores`` is true if
+    several stores are configured, and ``weights`` has the weight of each store by id. ``schema_names`` are the
+    properties of schema-image.json, whose null is shown as null, and ``typed_names`` those that are never strings.
     """
 
     locations: bool = False
@@ -40,10 +39,10 @@ def image_document(
     sees_credentials: bool = False,
     unreadable: Iterable[str] = (),
 ) -> dict[str, object]:
-    """One image with its fields in the order of the wire.
+    """Return one image with its fields in the API's order.
 
-    ``unreadable`` are properties that the caller may not read. ``is_admin`` matters for a deactivated image, whose
-    locations nobody else is shown; ``sees_credentials`` for URLs of locations, where they are masked for others.
+    ``unreadable`` are properties that the caller may not read. ``is_admin``: show the locations of a deactivated
+    image; ``sees_credentials``: do not mask credentials in location URLs.
     """
     document: dict[str, object] = dict(image.properties)
     if None in document.values() or view.typed_names:
@@ -75,7 +74,7 @@ def image_document(
     if view.locations:
         document["locations"] = [
             {
-                # most URLs have neither a user nor a query: no call for these
+                # most URLs have neither a user nor a query: avoid the call
                 "url": location.url
                 if sees_credentials or ("@" not in location.url and "?" not in location.url)
                 else shown_url(location.url),
@@ -95,12 +94,12 @@ def image_document(
 
 
 def image_body(image: Image, view: ImageView, *, is_admin: bool = False, sees_credentials: bool = False) -> bytes:
-    """The response body of one image; arguments as of :func:`image_document`."""
+    """Encode one image; arguments as for :func:`image_document`."""
     return _encode(image_document(image, view, is_admin=is_admin, sees_credentials=sees_credentials))
 
 
 def image_list_body(documents: Sequence[Mapping[str, object]], *, first: str, next_link: str | None = None) -> bytes:
-    """The response body of one page of images; ``next_link`` where there may be another page."""
+    """Encode one page of images, with ``next_link`` if there may be another page."""
     page: dict[str, object] = {"images": documents, "first": first, "schema": "/v2/schemas/images"}
     if next_link is not None:
         page["next"] = next_link
@@ -116,7 +115,7 @@ def _show_values(document: dict[str, object], view: ImageView) -> None:
 
 
 def _shown_locations(image: Image, view: ImageView, *, is_admin: bool) -> Sequence[Location]:
-    """Active locations, the best one first. Without calls for each location: lists pass here for every image."""
+    """Return active locations, best first, without a call per location, because lists do this for every image."""
     if image.status == Status.DEACTIVATED and not is_admin:
         return ()
     ranked: list[tuple[int, int, Location]] = []

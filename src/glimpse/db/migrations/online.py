@@ -172,7 +172,7 @@ def _in_place(connection: Connection, statement: str) -> None:
                 time.sleep(_MYSQL_PAUSE)
             else:
                 return
-    raise DatabaseUnavailable("Long transactions keep the tables in use: end them, or try again later.")
+    raise DatabaseUnavailable("Long transactions are using the tables: end them, or try again later.")
 
 
 @contextmanager

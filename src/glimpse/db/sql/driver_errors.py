@@ -43,22 +43,22 @@ _SERVER_LEAVES = frozenset({"57P01", "57P02", "57P03", "57P05", 1047, 1053, 1079
 _NO_RIGHTS = frozenset({"42501", 1044, 1045, 1142, 1143, 1227})
 
 _SENTENCES: tuple[tuple[frozenset[str | int], str], ...] = (
-    (_COLLISIONS, "Too many changes were made at the same time; try again."),
-    (_REFUSES_CHANGES, "The database takes no changes now; what it has can still be read."),
-    (frozenset({"53300", 1040, 1203, 1226}), "The database takes no more connections now."),
-    (frozenset({"53100", 1021, 1114}), "The database has no room for more."),
+    (_COLLISIONS, "There were too many concurrent changes; try again."),
+    (_REFUSES_CHANGES, "The database accepts no changes at the moment; reads still work."),
+    (frozenset({"53300", 1040, 1203, 1226}), "The database accepts no more connections at the moment."),
+    (frozenset({"53100", 1021, 1114}), "The database is full."),
     (frozenset({"55P03", 1205}), "The database is busy with other changes; try again."),
-    (_NO_RIGHTS, "The database does not let the service do this."),
+    (_NO_RIGHTS, "The database user lacks the permission for this operation."),
 )
 _SQLITE_SENTENCES = {
     sqlite3.SQLITE_BUSY: "The database is busy with other changes; try again.",
     sqlite3.SQLITE_LOCKED: "The database is busy with other changes; try again.",
-    sqlite3.SQLITE_READONLY: "The database takes no changes now; what it has can still be read.",
-    sqlite3.SQLITE_FULL: "The database has no room for more.",
-    sqlite3.SQLITE_CORRUPT: "The database is damaged; its operator has to bring back a copy.",
-    sqlite3.SQLITE_NOTADB: "The database is damaged; its operator has to bring back a copy.",
+    sqlite3.SQLITE_READONLY: "The database accepts no changes at the moment; reads still work.",
+    sqlite3.SQLITE_FULL: "The database is full.",
+    sqlite3.SQLITE_CORRUPT: "The database is damaged; its operator must restore a backup.",
+    sqlite3.SQLITE_NOTADB: "The database is damaged; its operator must restore a backup.",
 }
-_NO_ANSWER = "The database does not answer now."
+_NO_ANSWER = "The database is not responding."
 
 # an index that a statement names is not there
 _NO_SUCH_INDEX = 1176

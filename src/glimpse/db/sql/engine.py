@@ -65,7 +65,7 @@ def connect(settings: DatabaseSettings, connection: str | None = None) -> sa.Eng
         )
     except (ArgumentError, TypeError, ValueError):
         # the text of the error may repeat a value
-        raise Invalid("A parameter of the database connection has a value that cannot be used.") from None
+        raise Invalid("A parameter of the database connection has an invalid value.") from None
     event.listen(engine, "reset", RESETS[backend])
     event.listen(engine, "handle_error", _leave_server)
     if backend == "sqlite":

@@ -118,7 +118,7 @@ def _is_about_locations(change: ImageChange) -> bool:
 
 def _update_row(connection: Connection, image_id: str, change: ImageChange, moment: datetime) -> None:
     if not _CHANGEABLE.issuperset((*change.columns, *change.if_columns)):
-        raise Invalid(f"Not every attribute of these can be changed: {', '.join(sorted(change.columns))}.")
+        raise Invalid(f"Some of these attributes cannot be changed: {', '.join(sorted(change.columns))}.")
     columns = tuple(change.columns)
     parameters: dict[str, Any] = {f"new_{name}": value for name, value in change.columns.items()}
     if "owner" in change.columns:
@@ -132,5 +132,5 @@ def _update_row(connection: Connection, image_id: str, change: ImageChange, mome
     if not connection.execute(statement, parameters).rowcount:
         status, _ = status_and_protection(connection, image_id)
         if not change.from_status or status in change.from_status:
-            raise Conflict("The image was changed meanwhile; look at it and try again.")
-        raise Conflict(f"The image is {status}, which does not allow this change.")
+            raise Conflict("The image was changed meanwhile; read it again and retry.")
+        raise Conflict(f"The image is {status}; this change is not allowed in this state.")

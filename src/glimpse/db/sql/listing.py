@@ -174,10 +174,10 @@ def _marker(connection: Connection, query: ListQuery, viewer: Viewer) -> dict[st
         statement = _ANY_MARKER if viewer.is_admin else _MARKER
         row = connection.execute(statement, {"marker": query.marker, "project": viewer.project_id}).fetchone()
     if row is None:
-        raise MarkerUnknown(f"The marker {query.marker} names no image.")
+        raise MarkerUnknown(f"The marker {query.marker} does not refer to an image.")
     visibility, owner, membership = row[:3]
     if not sees(viewer, Visibility(visibility), owner, membership):
-        raise Forbidden("The marker names an image that is not visible to you.")
+        raise Forbidden("The marker refers to an image that is not visible to you.")
     return dict(zip(_SORT_COLUMNS, row[3:], strict=True))
 
 

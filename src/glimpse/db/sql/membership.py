@@ -85,7 +85,7 @@ class Membership:
         """See the protocol: 3 statements."""
         require_image_id(image_id)
         if not member_id:
-            raise Invalid("A member has a name.")
+            raise Invalid("A member must have a name.")
         require_storable((member_id,))
         require_short(member_id, MEMBER_LENGTH, "The member")
         return write(self._engine, _add_member, image_id, member_id, maximum)
@@ -138,7 +138,7 @@ def _add_member(connection: Connection, image_id: str, member_id: str, maximum: 
     live = [row for row in rows if not row.deleted]
     check_count("members", len(live) + 1, maximum)
     if any(row.same for row in live):
-        raise Duplicate(f"Image {image_id} is shared with {member_id} already.")
+        raise Duplicate(f"Image {image_id} is already shared with {member_id}.")
     moment = stamp(connection)
     removed = next((row for row in rows if row.deleted), None)
     created_at = None

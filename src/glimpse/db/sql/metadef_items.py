@@ -190,4 +190,4 @@ def _row(connection: Connection, number: int, kind: type[Item], name: str) -> An
 def _taken(kind: type[Item], names: Sequence[str]) -> Duplicate:
     if len(names) == 1:
         return Duplicate(f"The namespace already has the {NOUNS[kind]} {names[0]}.")
-    return Duplicate(f"Two of these would be the same {NOUNS[kind]}, or one is there already: {', '.join(names)}.")
+    return Duplicate(f"Two of these are the same {NOUNS[kind]}, or one already exists: {', '.join(names)}.")

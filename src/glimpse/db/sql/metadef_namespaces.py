@@ -131,9 +131,9 @@ def _marker_row(connection: Connection, name: str, viewer: Viewer) -> Any:
     try:
         row = find_row(connection, name)
     except NotFound:
-        raise NotFound(f"The marker {name} names no metadata namespace.") from None
+        raise NotFound(f"The marker {name} does not refer to a metadata namespace.") from None
     if not _sees(viewer, row):
-        raise Forbidden("The marker names a metadata namespace that is not visible to you.")
+        raise Forbidden("The marker refers to a metadata namespace that is not visible to you.")
     return row
 
 
@@ -199,4 +199,4 @@ def drop_namespace(connection: Connection, number: int) -> None:
 
 
 def _name_taken(name: str) -> Duplicate:
-    return Duplicate(f"There is a metadata namespace {name} already, perhaps one that you do not see.")
+    return Duplicate(f"A metadata namespace {name} already exists, perhaps one that is not visible to you.")

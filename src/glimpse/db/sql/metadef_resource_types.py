@@ -99,7 +99,7 @@ def insert_associations(
     try:
         connection.execute(_INSERT, inserted)
     except IntegrityError as error:
-        raise Duplicate("A resource type is associated with the namespace already.") from error
+        raise Duplicate("A resource type is already associated with the namespace.") from error
 
 
 def require_types(

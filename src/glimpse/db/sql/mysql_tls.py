@@ -55,13 +55,13 @@ def _verified(mode: tuple[bool | None, bool | None], flags: dict[str, bool], *, 
         identity = flags.get(name, identity)
     certificate = certificate or identity
     if certificate and not has_ca:
-        raise Invalid("To verify the certificate of the database server its connection needs the parameter ssl_ca.")
+        raise Invalid("To verify the database server's certificate, the connection needs the parameter ssl_ca.")
     return certificate, identity
 
 
 def _existing(name: str, path: str) -> str:
     if not Path(path).exists():
-        raise Invalid(f"The parameter {name} of the database connection names a file that is not there.")
+        raise Invalid(f"The parameter {name} of the database connection refers to a file that does not exist.")
     return path
 
 
@@ -74,7 +74,7 @@ def truth(name: str, text: str) -> bool:
 
 def unusable(name: str) -> Invalid:
     """The error for the value of a parameter, which may be a secret and is not repeated."""
-    return Invalid(f"The parameter {name} of the database connection has a value that cannot be used.")
+    return Invalid(f"The parameter {name} of the database connection has an invalid value.")
 
 
 def with_one_context(connection: Any) -> Any:

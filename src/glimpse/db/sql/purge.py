@@ -77,7 +77,7 @@ _REMOVE_TASK_INFO = sa.delete(task_info).where(task_info.c.task_id.in_(_IDS))
 
 def _require_table(name: str) -> sa.Table:
     if name not in _TABLES:
-        raise Invalid(f"There is no table {name} to purge; there are {', '.join(PURGEABLE)}.")
+        raise Invalid(f"There is no table {name} to purge; the tables are {', '.join(PURGEABLE)}.")
     return _TABLES[name]
 
 
@@ -110,7 +110,7 @@ def purge_batch(
     try:
         removed = connection.execute(remove, {"ids": ids, "before": before}).rowcount
     except IntegrityError as error:
-        raise Conflict(f"Rows of the table {table.name} are referred to from elsewhere by now.") from error
+        raise Conflict(f"Other tables refer to rows of {table.name} now.") from error
     return PurgedBatch(removed, ids[-1] if len(ids) == limit else None)
 
 
@@ -130,5 +130,5 @@ class Purge:
     ) -> PurgedBatch:
         """See the protocol: 2 statements, 3 for tasks and for locations."""
         if not 1 <= limit <= LARGEST_BATCH:
-            raise Invalid(f"A batch has 1 to {LARGEST_BATCH} rows.")
+            raise Invalid(f"A batch must have 1 to {LARGEST_BATCH} rows.")
         return write(self._engine, purge_batch, _require_table(table), deleted_before, limit, after)

@@ -33,10 +33,7 @@ def wait_for_database(settings: DatabaseSettings, tell: Callable[[str], None] = 
             except SQLAlchemyError as error:
                 if not may_come_back(error) or 0 <= settings.max_retries < attempt:
                     raise translate(error) or error from error
-                tell(
-                    f"The database does not answer; it is asked again in {settings.retry_interval:g} seconds "
-                    f"({cause(error)})"
-                )
+                tell(f"The database does not answer; retrying in {settings.retry_interval:g} seconds ({cause(error)})")
                 time.sleep(settings.retry_interval)
             else:
                 return

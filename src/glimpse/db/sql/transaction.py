@@ -76,8 +76,8 @@ class Transaction:
                 self._connection.commit()
         except DBAPIError as error:
             if error.connection_invalidated and not refuses_changes(error.orig):
-                LOG.warning("The database was lost during a COMMIT: %s", cause(error))
-                raise DatabaseUnavailable("The connection was lost while the change was being stored.") from error
+                LOG.warning("The connection to the database was lost during a COMMIT: %s", cause(error))
+                raise DatabaseUnavailable("The connection was lost during the COMMIT.") from error
             raise
         finally:
             self._connection.close()

@@ -51,7 +51,7 @@ def engine_url(connection: str) -> sa.URL:
         raise Invalid("The database connection is not a URL.") from None
     backend = url.get_backend_name()
     if backend not in _DRIVERS:
-        raise Invalid(f"Databases of the kind {backend} are not supported.")
+        raise Invalid(f"Databases of type {backend} are not supported.")
     if backend == "sqlite" and (url.database in {None, "", ":memory:"} or "memory" in url.query.values()):
         raise Invalid("An SQLite database must be a file.")
     return url.set(drivername=_DRIVERS[backend])
@@ -119,7 +119,7 @@ def _for_pymysql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
 def _require_known(query: dict[str, Any], known: set[str]) -> None:
     unknown = sorted(set(query) - known)
     if unknown:
-        raise Invalid(f"The database connection has parameters that its driver does not know: {', '.join(unknown)}.")
+        raise Invalid(f"The database connection has parameters that its driver does not support: {', '.join(unknown)}.")
 
 
 def _take_number(query: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ class Archive:
         while position < len(data):
             if self._ended:
                 if data[position:].strip(b"\0"):
-                    raise _odd("data follow its end")
+                    raise _odd("data follow after its end")
                 return
             if self._left:
                 position += self._content(data[position : position + self._left])
@@ -129,7 +129,7 @@ class Archive:
         if kind == b"S":
             raise _odd("it has sparse members")
         if size and (kind in {b"1", b"2", b"3", b"4", b"5", b"6"} or (kind == b"\0" and name.endswith(b"/"))):
-            raise _odd("a member without content has a size")
+            raise _odd("a member that cannot have content has a size")
         self._member = self._open_member(name.decode("utf-8", "replace")[:_SHOWN_NAME])
 
     def _read_meta(self, meta: bytes) -> None:
@@ -148,7 +148,7 @@ class Archive:
                 raise _odd("it has sparse members")
             if name == b"size":
                 if self._meta_kind == b"g" or not value.isdigit() or len(value) > 18:
-                    raise _odd("the size of a member cannot be understood")
+                    raise _odd("the size of a member is invalid")
                 self._size = int(value)
             position = end
 
@@ -169,11 +169,11 @@ def _number(field: bytes) -> int:
         return int.from_bytes(field[1:])
     text = field.strip(b" \0")
     if not re.fullmatch(rb"[0-7]*", text):
-        raise _odd("the size of a member cannot be understood")
+        raise _odd("the size of a member is invalid")
     return int(text or b"0", 8)
 
 
 def _odd(reason: str) -> UnsupportedContent:
     return UnsupportedContent(
-        f"The content is refused: it is a tar archive in which {reason}, so that it cannot be inspected."
+        f"The content is refused: it is a tar archive in which {reason}, so it cannot be inspected."
     )

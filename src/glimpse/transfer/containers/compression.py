@@ -110,7 +110,7 @@ class Allowance:
         self._left -= unpacked
         if self._left < 0:
             raise UnsupportedContent(
-                f"The content is refused: unpacked, it is more than {_MOST_TIMES} times as large as it is compressed."
+                f"The content is refused: it is more than {_MOST_TIMES} times as large uncompressed as compressed."
             )
 
 
@@ -181,7 +181,7 @@ class Unpacking:
             self._stop()
             if isinstance(error, MemoryError) or "emory" in str(error):
                 raise UnsupportedContent(
-                    "The content is refused: it takes too much memory to unpack; compress it with a smaller window."
+                    "The content is refused: decompressing it takes too much memory; compress it with a smaller window."
                 ) from error
         return b""
 

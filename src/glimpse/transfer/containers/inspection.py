@@ -108,8 +108,8 @@ class ContainerInspection:
                 self._refuse(error)
         if self._refusal is not None:
             raise UnsupportedContent(
-                f"{self._refusal} Images of the container format {self._container_format} are inspected unless "
-                "[glimpse] uninspected_containers names it."
+                f"{self._refusal} Images of container format {self._container_format} are inspected unless "
+                f"[glimpse] uninspected_containers lists it."
             ) from self._refusal
 
     def _refuse(self, error: UnsupportedContent) -> None:

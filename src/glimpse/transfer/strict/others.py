@@ -42,7 +42,7 @@ class _Table(Reading):
 
     def finish(self, end: End) -> None:
         if self._end > end.sectors * SECTOR:
-            raise Violation(self._format_name, "table", "the table of blocks is not within the data", _CONVERT)
+            raise Violation(self._format_name, "table", "the block table is outside the data", _CONVERT)
 
 
 def read_parallels(front: bytes) -> Reading:
@@ -89,5 +89,5 @@ def read_luks(front: bytes) -> Reading:
     if max([digest_iterations, *(iterations for _, iterations, *_ in active)]) > _LUKS_MAX_ITERATIONS:
         raise Violation("luks", "iterations", f"a key is derived in more than {_LUKS_MAX_ITERATIONS} iterations")
     if key_bytes > _LUKS_MAX_KEY_BYTES or any(stripes != _LUKS_STRIPES for *_, stripes in active):
-        raise Violation("luks", "key_material", "the key material is larger than any LUKS container's")
+        raise Violation("luks", "key_material", "the key material is larger than LUKS allows")
     return Reading()

@@ -36,7 +36,7 @@ _MAX_BITMAP_DIRECTORY_BYTES: Final = 64 << 20
 _MIN_SNAPSHOT_BYTES: Final = 40
 
 _STAND_ALONE: Final = "Convert the disk with qemu-img convert -O qcow2, which copies all data into one file."
-_CHECK: Final = "See what qemu-img check says, and convert the disk with qemu-img convert -O qcow2."
+_CHECK: Final = "Run qemu-img check, and convert the disk with qemu-img convert -O qcow2."
 
 
 class _Header(NamedTuple):
@@ -104,7 +104,7 @@ def _check_header(header: _Header) -> None:
     if header.incompatible & _DATA_FILE_BIT:
         raise Violation("qcow2", "data_file", "its data are in an external file", _STAND_ALONE)
     if header.incompatible & ~_KNOWN_BITS:
-        raise Violation("qcow2", "unknown_features", "it sets incompatible features that are not known", _STAND_ALONE)
+        raise Violation("qcow2", "unknown_features", "it sets unknown incompatible features", _STAND_ALONE)
     longest = 1 << min(header.cluster_bits, _MAX_CLUSTER_BITS)
     if (
         not _MIN_CLUSTER_BITS <= header.cluster_bits <= _MAX_CLUSTER_BITS
@@ -112,7 +112,7 @@ def _check_header(header: _Header) -> None:
         or header.refcount_order > _MAX_REFCOUNT_ORDER
         or (header.version > 2 and not _HEADER_BYTES_3 <= header.header_bytes <= longest)
     ):
-        raise Violation("qcow2", "header", "the header says what no qcow2 image can be", _CHECK)
+        raise Violation("qcow2", "header", "the header has values that are impossible in a qcow2 image", _CHECK)
 
 
 def _extensions(header: _Header, front: bytes) -> Iterator[tuple[int, bytes]]:
@@ -162,4 +162,4 @@ class _Qcow2(Reading):
         limit = -(-max(end.size, SECTOR) // self._cluster_bytes) * self._cluster_bytes
         for name, offset, length in self._tables:
             if length and offset + length > limit:
-                raise _bad_table(name, "is not within the data")
+                raise _bad_table(name, "is outside the data")

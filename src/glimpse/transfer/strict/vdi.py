@@ -56,17 +56,17 @@ def read_vdi(front: bytes) -> Reading:
     """
     header = _Header._make(_HEADER.unpack(front[: _HEADER.size].ljust(_HEADER.size, b"\0")))
     if header.version != _VERSION:
-        raise _violation("header", f"version {header.version:#x} is not supported, only 1.1 is")
+        raise _violation("header", f"version {header.version:#x} is not supported, only 1.1")
     if any(header.link) or any(header.parent):
         parent = UUID(bytes_le=header.link if any(header.link) else header.parent)
         raise _violation("parent", f"it names the parent disk {parent}")
     if header.kind not in {_DYNAMIC, _STATIC}:
-        raise _violation("parent", f"it is an image of type {header.kind}, neither dynamic (1) nor static (2)")
+        raise _violation("parent", f"its image type is {header.kind}, neither dynamic (1) nor static (2)")
     block = header.block_bytes
     if block & (block - 1) or not _MIN_BLOCK <= block <= _MAX_BLOCK or header.block_extra:
         raise _violation("blocks", f"blocks of {block} bytes and {header.block_extra} more are not supported")
     if header.disk_bytes > header.blocks * block:
-        raise _violation("blocks", f"{header.blocks} blocks of {block} bytes hold no {header.disk_bytes} bytes")
+        raise _violation("blocks", f"{header.blocks} blocks of {block} bytes cannot hold {header.disk_bytes} bytes")
     return _Vdi(header.map_at + header.blocks * 4)
 
 
@@ -78,7 +78,7 @@ class _Vdi(Reading):
 
     def finish(self, end: End) -> None:
         if self._map_end > end.sectors * SECTOR:
-            raise _violation("blocks", "the block map is not within the data")
+            raise _violation("blocks", "the block map is outside the data")
 
 
 def _violation(check: str, reason: str) -> Violation:

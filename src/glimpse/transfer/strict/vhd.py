@@ -31,10 +31,10 @@ def read_vhd(front: bytes) -> Reading:
     (at,) = struct.unpack_from(">Q", footer, 16)
     encoded = front[at : at + _SPARSE_HEADER.size]
     if len(encoded) < _SPARSE_HEADER.size:
-        raise _violation("header", "the header of the dynamic disk is not at the front of the data")
+        raise _violation("header", "the header of the dynamic disk is not at the start of the data")
     cookie, _, table, _, entries, block, _, parent, _, parent_name, locators = _SPARSE_HEADER.unpack(encoded)
     if cookie != b"cxsparse":
-        raise _violation("header", "there is no header of a dynamic disk")
+        raise _violation("header", "the header of the dynamic disk is missing")
     if any(parent) or any(parent_name) or any(locators):
         raise _violation("parent", "the header names a parent disk")
     if block & (block - 1) or not _MIN_BLOCK <= block <= _MAX_BLOCK:
@@ -55,7 +55,7 @@ def check_last_footer(tail: bytes) -> None:
 def _check_type(footer: bytes, allowed: set[int]) -> None:
     (kind,) = struct.unpack_from(">I", footer, _TYPE_AT)
     if kind not in allowed:
-        reason = "it is a differencing disk" if kind == 4 else f"the footer says type {kind}, which it cannot be"
+        reason = "it is a differencing disk" if kind == 4 else f"the footer has the unknown type {kind}"
         raise _violation("parent" if kind == 4 else "footer", reason)
 
 
@@ -68,9 +68,9 @@ class _Dynamic(Reading):
 
     def finish(self, end: End) -> None:
         if end.tail[-SECTOR:] != self._footer:
-            raise _violation("footer", "the footer at the end is not that at the front")
+            raise _violation("footer", "the footer at the end differs from its copy at the start")
         if self._table_end > end.size:
-            raise _violation("table", "the block allocation table is not within the data")
+            raise _violation("table", "the block allocation table is outside the data")
 
 
 def _violation(check: str, reason: str) -> Violation:

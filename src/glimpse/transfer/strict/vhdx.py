@@ -28,7 +28,7 @@ _PARENT_LOCATOR: Final = UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
 _HAS_PARENT: Final = 1 << 1
 _METADATA_BYTES: Final = _MIB
 _CONVERT: Final = "Convert the disk where all its files are, with qemu-img convert -O vhdx, and upload the result."
-_CLOSE: Final = "Shut the machine down that uses the disk, or convert it with qemu-img convert -O vhdx."
+_CLOSE: Final = "Shut down the machine that uses the disk, or convert the disk with qemu-img convert -O vhdx."
 
 
 def read_vhdx(front: bytes) -> Reading:
@@ -39,7 +39,7 @@ def read_vhdx(front: bytes) -> Reading:
     for at in _HEADERS_AT:
         header = front[at : at + 4 * _KIB]
         if header.startswith(b"head") and any(header[_LOG_GUID_AT : _LOG_GUID_AT + 16]):
-            raise _violation("log", "the log holds changes that a reader has to write first", _CLOSE)
+            raise _violation("log", "the log is not empty: a reader would have to replay it first", _CLOSE)
     tables = [front[at : at + _TABLE_BYTES] for at in _TABLES_AT]
     if tables[0] != tables[1]:
         raise _violation("regions", "the two region tables differ")
@@ -60,7 +60,7 @@ def _regions(table: bytes) -> dict[bytes, tuple[int, int]]:
     for index in range(number):
         identifier, offset, length, _ = _ENTRY.unpack_from(table, 16 + index * _ENTRY.size)
         if identifier in regions:
-            raise _violation("regions", "a region stands in the table twice")
+            raise _violation("regions", "a region is in the table twice")
         if offset < _MIB:
             raise _violation("regions", "a region begins before the first MiB ends")
         regions[identifier] = (offset, length)
@@ -76,7 +76,7 @@ class _Vhdx(Reading):
 
     def finish(self, end: End) -> None:
         if self._blocks_end > end.size:
-            raise _violation("regions", "the block allocation table is not within the data")
+            raise _violation("regions", "the block allocation table is outside the data")
         _check_metadata(end.region)
 
 
@@ -93,7 +93,7 @@ def _check_metadata(region: bytes) -> None:
             raise _violation("parent", "it names a parent disk")
         if identifier == _FILE_PARAMETERS:
             if parameters is not None or length != 8 or offset + length > len(region):
-                raise _violation("metadata", "the file parameters are not what they must be")
+                raise _violation("metadata", "the file parameters are invalid")
             (parameters,) = struct.unpack_from("<4xI", region, offset)
     if parameters is None:
         raise _violation("metadata", "there are no file parameters")

@@ -63,14 +63,14 @@ def _read_sparse(front: bytes) -> Reading:
     start, sectors = SECTOR, header.descriptor_size
     area = front[start : start + sectors * SECTOR]
     if len(area) < sectors * SECTOR:
-        raise _violation("descriptor", "the data end before the descriptor does")
+        raise _violation("descriptor", "the data end within the descriptor")
     if sectors < _PARENT_SECTORS and not area.endswith(b"\0"):
-        raise _violation("descriptor", "nothing ends the descriptor")
+        raise _violation("descriptor", "the descriptor has no end")
     extent = check_descriptor(area)
     # Some writers round the capacity up to whole grains.
     if not 0 <= header.capacity - extent < header.grain:
         raise _violation(
-            "descriptor", f"the extent has {extent} sectors, but the header says that the disk has {header.capacity}"
+            "descriptor", f"the extent has {extent} sectors, but the disk has {header.capacity} according to the header"
         )
     return _Sparse(header)
 
@@ -81,11 +81,11 @@ def _header(data: bytes) -> _Header:
 
 def _check_header(header: _Header) -> None:
     if not 1 <= header.version <= 3:
-        raise _violation("descriptor", f"the header has version {header.version}, and only 1 to 3 are known")
+        raise _violation("descriptor", f"the header has version {header.version}; only 1 to 3 are supported")
     if header.descriptor_offset != 1 or not 1 <= header.descriptor_size <= _MAX_DESCRIPTOR_SECTORS:
         raise _violation(
             "descriptor",
-            f"no descriptor of 1 to {_MAX_DESCRIPTOR_SECTORS} sectors begins in the sector behind the header",
+            f"no descriptor of 1 to {_MAX_DESCRIPTOR_SECTORS} sectors begins in the sector after the header",
         )
     if not 1 <= header.capacity <= _MAX_CAPACITY:
         raise _violation("capacity", f"a disk cannot have {header.capacity} sectors")
@@ -94,7 +94,7 @@ def _check_header(header: _Header) -> None:
             "grains", f"grains of {header.grain} sectors in tables of {header.table_entries} entries are not supported"
         )
     if header.compression > 1:
-        raise _violation("grains", f"the compression {header.compression} is not known")
+        raise _violation("grains", f"the compression {header.compression} is unknown")
 
 
 class _Sparse(Reading):
@@ -114,7 +114,7 @@ class _Sparse(Reading):
             directories.append(header.redundant_directory)
         for directory in directories:
             if directory == 0 or directory * SECTOR + tables * 4 > end.sectors * SECTOR:
-                raise _violation("directory", "the grain directory is not within the data")
+                raise _violation("directory", "the grain directory is outside the data")
         if header.overhead > end.sectors:
             raise _violation("directory", "the data end before the first grain")
 
@@ -132,12 +132,12 @@ def _footer(header: _Header, end: End) -> _Header:
         unclean=header.unclean,
     )
     if same != header:
-        raise _violation("footer", "footer and header differ")
+        raise _violation("footer", "the footer and the header differ")
     if footer.directory == _DIRECTORY_AT_END:
         raise _violation("footer", "the footer points to another footer")
     _, length, kind, padding = _MARKER.unpack(marker)
     if length != 0 or kind != _FOOTER_MARKER or any(padding):
-        raise _violation("footer", "the marker before the footer is none of a footer")
+        raise _violation("footer", "the marker before the footer is not a footer marker")
     if any(last):
         raise _violation("footer", "no end-of-stream marker follows the footer")
     return footer

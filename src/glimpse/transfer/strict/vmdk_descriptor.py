@@ -59,7 +59,7 @@ def is_descriptor(front: bytes) -> bool:
 
 def refuse_descriptor() -> Violation:
     """A descriptor on its own: what it describes is in other files."""
-    return _violation("it is a descriptor without a disk, and its data are in other files")
+    return _violation("it is a separate descriptor, whose data are in other files")
 
 
 def check_descriptor(area: bytes) -> int:
@@ -73,7 +73,7 @@ def check_descriptor(area: bytes) -> int:
     try:
         text = encoded.decode()
     except UnicodeDecodeError as exc:
-        raise _violation("the descriptor is no text in UTF-8") from exc
+        raise _violation("the descriptor is not UTF-8 text") from exc
     if not text.strip():
         raise _violation("there is no descriptor")
     _check_words(text.lower())
@@ -85,7 +85,7 @@ def check_descriptor(area: bytes) -> int:
         if name not in fields:
             raise _violation(f"the descriptor has no {name}")
     if len(extents) != 1:
-        raise _violation(f"the descriptor has {len(extents)} extents, and a disk in one file has exactly 1")
+        raise _violation(f"the descriptor has {len(extents)} extents; a disk in one file has exactly 1")
     return extents[0]
 
 
@@ -94,7 +94,7 @@ def _check_words(lowered: str) -> None:
         raise Violation("vmdk", "parent", "the descriptor has a parentFileNameHint", CONVERT)
     for word in ("createtype", "parentcid"):
         if (number := lowered.count(word)) > 1:
-            raise _violation(f"the word {word} stands {number} times in the descriptor, where readers want it once")
+            raise _violation(f"the word {word} occurs {number} times in the descriptor, but must occur once")
 
 
 def _read_line(line: str, fields: set[str], extents: list[int]) -> None:
@@ -115,7 +115,7 @@ def _read_line(line: str, fields: set[str], extents: list[int]) -> None:
         return
     extent = _EXTENT.fullmatch(line)
     if extent is None:
-        raise _violation(f"the line {_quoted(line)} of the descriptor is not one that disks in one file have")
+        raise _violation(f"the line {_quoted(line)} of the descriptor does not occur in disks of one file")
     if _NO_NAME.search(extent[2]):
         raise _violation(f"the extent {_quoted(extent[2])} is not a plain file name")
     extents.append(int(extent[1]))
@@ -124,7 +124,7 @@ def _read_line(line: str, fields: set[str], extents: list[int]) -> None:
 def _check_ddb(line: str) -> None:
     entry = _DDB.fullmatch(line)
     if entry is None:
-        raise _violation(f"the line {_quoted(line)} of the descriptor is no entry of the disk data base")
+        raise _violation(f"the line {_quoted(line)} of the descriptor is not an entry of the disk database")
     key = entry[1].lower()
     if "parent" in key and not (key in _PARENT_KEYS and _NO_PARENT.fullmatch(entry[2])):
         raise Violation("vmdk", "parent", f"ddb.{entry[1][:60]} names a parent", CONVERT)
@@ -133,7 +133,7 @@ def _check_ddb(line: str) -> None:
 def _bad_field(name: str, value: str) -> Violation:
     if name == "parentCID":
         return Violation(
-            "vmdk", "parent", f"parentCID is {_quoted(value)}, and a disk without a parent has ffffffff", CONVERT
+            "vmdk", "parent", f"parentCID is {_quoted(value)}; a disk without a parent has ffffffff", CONVERT
         )
     if name == "createType":
         return _violation(f"createType is {_quoted(value)}; allowed are monolithicSparse and streamOptimized")

@@ -1,4 +1,4 @@
-"""What request bodies are accepted: the published schemas, and stricter where Glance fails (metadefs 3.4 and 7)."""
+"""Schemas of request bodies: the published ones, but stricter where Glance fails (metadefs 3.4 and 7)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _DEFINITION: Fragment = {
     "additionalItems": _FLAG,
 }
 _STRICT = _object(_DEFINITION, "title", "type")
-#: Where Glance looks less closely, ``confidential`` gets in, and is kept.
+#: Glance accepts and keeps ``confidential`` where it validates less strictly.
 _LOOSE = _object({**_DEFINITION, "confidential": _FLAG}, "title", "type")
 
 PROPERTY = _object(_DEFINITION, "name", "title", "type")
@@ -63,7 +63,7 @@ _SCALARS: Fragment = {
     if key in {"namespace", "display_name", "description", "visibility", "protected", "owner"}
 }
 
-#: What is in a namespace: read-only keys are accepted, so that the answer of a GET can be sent again.
+#: Content of a namespace: read-only keys are accepted, so that the response to a GET can be sent back.
 NAMESPACE_CREATION = _object(
     {
         **_SCALARS,
@@ -78,7 +78,7 @@ NAMESPACE_CREATION = _object(
     "namespace",
 )
 
-#: What is in the namespace is looked at as the published schema says, and ignored.
+#: The content of the namespace is validated with the published schema, and ignored.
 NAMESPACE_UPDATE = _object(
     {
         **_SCALARS,

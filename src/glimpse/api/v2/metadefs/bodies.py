@@ -1,4 +1,4 @@
-"""Request bodies of metadata definitions, checked and turned into records (metadefs 3)."""
+"""Validate request bodies of metadata definitions and convert them to records (metadefs 3)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ TAGS = BodyChecker("list of tags", accepted.TAGS, _TIMES)
 
 
 async def document_of(exchange: Exchange, checker: BodyChecker) -> Document:
-    """The body of a request.
+    """Decode and validate a request body.
 
-    :raises Invalid: it is no JSON object, or breaks the schema.
+    :raises Invalid: it is not a JSON object, or violates the schema.
     :raises Forbidden: it has a read-only key.
     """
     document, _ = await read_body(exchange, checker, lambda document: document)
@@ -46,7 +46,7 @@ async def document_of(exchange: Exchange, checker: BodyChecker) -> Document:
 
 
 async def read_body(exchange: Exchange, checker: BodyChecker, make: Callable[[Document], T]) -> tuple[Document, T]:
-    """The body of a request, and what ``make`` makes of it; errors as of :func:`document_of` and those of ``make``."""
+    """Read a request body and convert it with ``make``; raises as :func:`document_of` and ``make``."""
     limit = exchange.settings.limits.max_json_body
 
     def read(body: bytes) -> tuple[Document, T]:
@@ -58,7 +58,7 @@ async def read_body(exchange: Exchange, checker: BodyChecker, make: Callable[[Do
 
 
 def namespace_from(document: Document, project_id: str | None) -> Namespace:
-    """The namespace that a body describes; what it does not name has its default."""
+    """Build the namespace from a body; missing keys have defaults."""
     return Namespace(
         namespace=document["namespace"],
         display_name=document.get("display_name"),
@@ -70,7 +70,7 @@ def namespace_from(document: Document, project_id: str | None) -> Namespace:
 
 
 def content_from(document: Document, project_id: str | None) -> NamespaceContent:
-    """The namespace that a body describes, with all that is in it.
+    """Build the namespace and its content from a body.
 
     :raises Invalid: a definition cannot be stored.
     """
@@ -87,7 +87,7 @@ def content_from(document: Document, project_id: str | None) -> NamespaceContent
 
 
 def object_from(document: Document) -> MetadefObject:
-    """The object that a body describes.
+    """Build the object from a body.
 
     :raises Invalid: a definition cannot be stored.
     """
@@ -101,7 +101,7 @@ def object_from(document: Document) -> MetadefObject:
 
 
 def property_from(document: Document) -> MetadefProperty:
-    """The property that a body describes. Its definition keeps the name, as Glance's does (metadefs 14, quirk 12).
+    """Build the property from a body. Its definition keeps the name, as in Glance (metadefs 14, quirk 12).
 
     :raises Invalid: it cannot be stored.
     """
@@ -109,7 +109,7 @@ def property_from(document: Document) -> MetadefProperty:
 
 
 def association_from(document: Document) -> ResourceTypeAssociation:
-    """The association that a body describes."""
+    """Build the association from a body."""
     return ResourceTypeAssociation(
         name=document["name"], prefix=document.get("prefix"), properties_target=document.get("properties_target")
     )

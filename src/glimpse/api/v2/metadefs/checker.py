@@ -1,4 +1,4 @@
-"""Checking request bodies against JSON schemas, with sentences that say where and what is wrong."""
+"""Validation of request bodies against JSON schemas, with messages that name the place and the problem."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _MASK = "The value"
 
 
 class BodyChecker:
-    """One kind of request body; compiled when it is first needed."""
+    """Validator of one kind of request body; compiled at first use."""
 
     def __init__(self, what: str, schema: dict[str, Any], read_only: tuple[str, ...]) -> None:
-        """``what`` it describes; ``read_only`` are keys that the service alone sets."""
+        """``what`` names the resource; ``read_only`` are keys that only the service sets."""
         self._what = what
         self._schema = schema
         self._read_only = read_only
 
     def check(self, document: Mapping[str, object]) -> None:
-        """Formats are not checked, and ``1.0`` is an integer (metadefs 10).
+        """Validate a body. Formats are not checked, and ``1.0`` is an integer (metadefs 10).
 
         :raises Forbidden: it has a read-only key.
-        :raises Invalid: it breaks the schema.
+        :raises Invalid: it violates the schema.
         """
         for key in self._read_only:
             if key in document:
@@ -36,8 +36,8 @@ class BodyChecker:
         except ValidationError as error:
             raise Invalid(self._in_words(error)) from None
         except ValueError as error:
-            # Nesting beyond the validator's limit, or text that has no encoding.
-            raise Invalid(f"The request cannot be checked: {error}.") from None
+            # Nesting beyond the validator's limit, or text that cannot be encoded.
+            raise Invalid(f"The request cannot be validated: {error}.") from None
 
     @cached_property
     def _validator(self) -> Draft202012Validator:
@@ -56,4 +56,4 @@ class BodyChecker:
             case ValidationErrorKind.Required(name):
                 return f"{where} lacks the key '{name}'."
             case _:
-                return f"{where} is not as the schema wants it: {error.message}."
+                return f"{where} does not match the schema: {error.message}."

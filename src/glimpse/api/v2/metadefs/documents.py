@@ -1,4 +1,4 @@
-"""How metadata definitions look on the wire (metadefs 3). What has no value is left out."""
+"""Metadata definitions in API responses (metadefs 3). Fields without a value are omitted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMESPACES = "/v2/metadefs/namespaces"
 
 
 def namespace_document(namespace: Namespace, content: Mapping[str, object] | None = None) -> Document:
-    """A namespace; ``content`` are the collections that are shown with it."""
+    """Return a namespace; ``content`` has the collections to show with it."""
     made: Document = {"namespace": namespace.namespace}
     if namespace.display_name is not None:
         made["display_name"] = namespace.display_name
@@ -42,9 +42,9 @@ def namespace_document(namespace: Namespace, content: Mapping[str, object] | Non
 
 
 def whole_document(content: NamespaceContent, spelling: str, resource_type: str | None) -> Document:
-    """A namespace with all that is in it; collections without anything are left out.
+    """Return a namespace with its content, without empty collections.
 
-    ``spelling`` is the name in the request; names of properties are those that ``resource_type`` gives them.
+    ``spelling`` is the name in the request; property names have the prefix for ``resource_type``.
     """
     prefix = prefix_of(content, resource_type)
     objects = [object_document(one, spelling, prefix) for one in content.objects]
@@ -58,13 +58,13 @@ def whole_document(content: NamespaceContent, spelling: str, resource_type: str 
 
 
 def listed_document(content: NamespaceContent) -> Document:
-    """A namespace as lists have it: with its associations, if any, and nothing else that is in it."""
+    """Return a namespace for a list: with its associations, if any, and no other content."""
     associations = [association_document(one) for one in content.associations]
     return namespace_document(content.namespace, {"resource_type_associations": associations} if associations else None)
 
 
 def created_document(content: NamespaceContent, sent: Mapping[str, Any]) -> Document:
-    """A new namespace with the collections that came with it, also empty ones; without their times."""
+    """Return a new namespace with the collections of its creation, including empty ones; without their times."""
     collections: dict[str, object] = {
         "resource_type_associations": [_fields_of(one) for one in content.associations],
         "properties": properties_document(content.properties),
@@ -77,7 +77,7 @@ def created_document(content: NamespaceContent, sent: Mapping[str, Any]) -> Docu
 
 
 def prefix_of(content: NamespaceContent, resource_type: str | None) -> str:
-    """What stands before the names of properties on a resource type: nothing where it is not associated."""
+    """Return the prefix of property names on a resource type; empty if it is not associated."""
     return next((one.prefix or "" for one in content.associations if one.name == resource_type), "")
 
 
@@ -96,7 +96,7 @@ def association_document(association: ResourceTypeAssociation) -> Document:
 
 
 def properties_document(properties: tuple[MetadefProperty, ...] | list[MetadefProperty], prefix: str = "") -> Document:
-    """Definitions by name; a definition has a name of its own where it was stored with one (metadefs 14, quirk 12)."""
+    """Return definitions by name; a definition has a name inside if it was stored with one (metadefs 14, quirk 12)."""
     return {prefix + one.name: shown(one.schema) for one in properties}
 
 
@@ -106,7 +106,7 @@ def property_document(found: MetadefProperty) -> Document:
 
 
 def object_document(found: MetadefObject, namespace: str, prefix: str = "") -> Document:
-    """An object as it is read: always with ``required`` and ``properties``."""
+    """Return an object for reading: always with ``required`` and ``properties``."""
     made: Document = {"name": found.name}
     if found.description is not None:
         made["description"] = found.description
@@ -116,7 +116,7 @@ def object_document(found: MetadefObject, namespace: str, prefix: str = "") -> D
 
 
 def object_echo(written: MetadefObject, namespace: str, sent: Mapping[str, Any]) -> Document:
-    """An object as the answer to its creation or change: with what was sent."""
+    """Return an object after its creation or change, with the fields that were sent."""
     return _linked(_object_fields(written, sent), written, namespace)
 
 

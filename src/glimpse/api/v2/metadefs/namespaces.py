@@ -26,7 +26,7 @@ from glimpse.services.metadefs.namespaces import (
 
 _encode = msgspec.json.Encoder().encode
 
-#: What a path can have unencoded.
+#: Characters that need no encoding in a path.
 _PLAIN = ":!$&'()*+,;=@"
 
 
@@ -55,7 +55,7 @@ async def create(exchange: Exchange) -> Reply:
 
 
 async def show(exchange: Exchange) -> Reply:
-    """GET: 200 with the namespace and all that is in it."""
+    """GET: 200 with the namespace and its content."""
     resource_type = parse_namespace_show(exchange.scope["query_string"])
     name = exchange.params["namespace"]
     content = await exchange.blocking(show_namespace, exchange.deps, exchange.context, name)
@@ -63,7 +63,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PUT: 200 with the namespace alone; ``updated_at`` is still that of before (metadefs 14, quirk 9)."""
+    """PUT: 200 with the namespace without content; ``updated_at`` is the old value (metadefs 14, quirk 9)."""
     document = await bodies.document_of(exchange, bodies.NAMESPACE_UPDATE)
     namespace = bodies.namespace_from(document, exchange.context.project_id)
     name = exchange.params["namespace"]

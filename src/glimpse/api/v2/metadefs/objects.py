@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def list_(exchange: Exchange) -> Reply:
-    """GET: 200 with all objects; ``schema`` has no slash in front, as Glance's."""
+    """GET: 200 with all objects; ``schema`` has no leading slash, as in Glance."""
     check_object_list(exchange.scope["query_string"])
     namespace = exchange.params["namespace"]
     found = await exchange.blocking(list_objects, exchange.deps, exchange.context, namespace)
@@ -25,7 +25,7 @@ async def list_(exchange: Exchange) -> Reply:
 
 
 async def create(exchange: Exchange) -> Reply:
-    """POST: 201 with what was sent, times and links."""
+    """POST: 201 with the object as sent, times and links."""
     document, item = await bodies.read_body(exchange, bodies.OBJECT_CREATION, bodies.object_from)
     namespace = exchange.params["namespace"]
     added = await exchange.blocking(add_item, exchange.deps, exchange.context, namespace, item)
@@ -40,7 +40,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PUT: 200 with what was sent; ``updated_at`` is still that of before (metadefs 14, quirk 9)."""
+    """PUT: 200 with the object as sent; ``updated_at`` is the old value (metadefs 14, quirk 9)."""
     document, item = await bodies.read_body(exchange, bodies.OBJECT_UPDATE, bodies.object_from)
     namespace, name = _names(exchange)
     before, after = await exchange.blocking(replace_item, exchange.deps, exchange.context, namespace, name, item)

@@ -31,7 +31,7 @@ async def create(exchange: Exchange) -> Reply:
 
 
 async def show(exchange: Exchange) -> Reply:
-    """GET: 200 with the property, also by the name that a resource type gives it."""
+    """GET: 200 with the property, also by its name with the prefix of a resource type."""
     resource_type = parse_property_show(exchange.scope["query_string"])
     namespace, name = _names(exchange)
     found = await exchange.blocking(show_property, exchange.deps, exchange.context, namespace, name, resource_type)

@@ -1,4 +1,4 @@
-"""Query strings of metadata definitions (metadefs 6). What is not known is ignored, and kept in links."""
+"""Query strings of metadata definitions (metadefs 6). Unknown parameters are ignored, and kept in links."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glimpse.domain.metadef import NAMESPACE_SORT_KEYS, TAG_SORT_KEYS, Namespace
 from glimpse.errors import Invalid
 
 _MOST_PARAMETERS = 128
-#: Of namespaces, and what the lists of objects and tags let pass too.
+#: Sort keys of namespaces, which lists of objects and tags also accept.
 _VISIBILITIES = ("public", "private")
 _VISIBILITIES_OF_PARTS = (*_VISIBILITIES, "shared")
 
@@ -22,18 +22,18 @@ Pairs = list[tuple[str, str]]
 
 
 class NamespaceListRequest(msgspec.Struct, frozen=True):
-    """A checked request for a page of namespaces; ``first`` is the link to the first page."""
+    """A validated request for a page of namespaces; ``first`` is the link to the first page."""
 
     query: NamespaceQuery
     first: str
 
     def next_link(self, last: str) -> str:
-        """The link to the page after the one that ends with the namespace ``last``."""
+        """Return the link to the page after the namespace ``last``."""
         return f"{self.first}{'&' if '?' in self.first else '?'}{urlencode({'marker': last})}"
 
 
 def parse_namespace_list(query_string: bytes, limits: PageLimits) -> NamespaceListRequest:
-    """:raises Invalid: it is not UTF-8, or a parameter has a value that it cannot have."""
+    """:raises Invalid: it is not UTF-8, or a parameter has an invalid value."""
     pairs = _pairs(query_string)
     last = dict(pairs)
     limit = limits.limit_param_default if "limit" not in last else _limit(last["limit"], lowest=0)
@@ -63,7 +63,7 @@ def parse_tag_list(query_string: bytes) -> TagQuery:
 
 
 def check_object_list(query_string: bytes) -> None:
-    """Refuse what Glance refuses, though nothing of it has an effect (metadefs 6.2).
+    """Refuse the same parameters as Glance, though none of them has an effect (metadefs 6.2).
 
     :raises Invalid: as of :func:`parse_namespace_list`.
     """
@@ -75,9 +75,9 @@ def check_object_list(query_string: bytes) -> None:
 
 
 def parse_namespace_show(query_string: bytes) -> str | None:
-    """The resource type whose names of properties are asked for.
+    """Return the resource type whose property names are requested.
 
-    :raises Invalid: ``visibility`` is there and none of namespaces; or as of :func:`parse_namespace_list`.
+    :raises Invalid: ``visibility`` is not a visibility of namespaces; or as :func:`parse_namespace_list`.
     """
     last = dict(_pairs(query_string))
     _check_visibility(last, *_VISIBILITIES)
@@ -85,7 +85,7 @@ def parse_namespace_show(query_string: bytes) -> str | None:
 
 
 def parse_property_show(query_string: bytes) -> str:
-    """The resource type whose names of properties are used, empty for none.
+    """Return the resource type whose property names are used; empty for none.
 
     :raises Invalid: as of :func:`parse_namespace_list`.
     """
@@ -100,7 +100,7 @@ def _pairs(query_string: bytes) -> Pairs:
     except UnicodeDecodeError:
         raise Invalid("The query string is not encoded in UTF-8.") from None
     except ValueError:
-        raise Invalid(f"A query has at most {_MOST_PARAMETERS} parameters.") from None
+        raise Invalid(f"A query may have at most {_MOST_PARAMETERS} parameters.") from None
     return pairs
 
 
@@ -108,7 +108,7 @@ def _limit(sent: str, *, lowest: int) -> int:
     limit = parse_integer("limit", sent)
     if limit < lowest:
         raise Invalid(f"limit must be {lowest} or more.")
-    # no database takes a number of more than 63 bits
+    # no database accepts a number of more than 63 bits
     return min(limit, 2**31 - 1)
 
 

@@ -1,4 +1,4 @@
-"""``/v2/images/{id}/metadefs-report``: own extension, nothing of Glance's."""
+"""``/v2/images/{id}/metadefs-report``: an extension that Glance does not have."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from glimpse.services.metadefs.report import report_on_image
 
 
 async def show(exchange: Exchange) -> Reply:
-    """GET: 200 with what the definitions say of each custom property."""
+    """GET: 200 with the check of each custom property against the definitions."""
     report = await exchange.blocking(report_on_image, exchange.deps, exchange.context, exchange.params["image_id"])
     return json_reply(msgspec.json.encode(report))

@@ -1,4 +1,4 @@
-"""The ten schema documents of metadata definitions (metadefs 10). Clients check answers with them."""
+"""The ten schema documents of metadata definitions (metadefs 10). Clients validate responses with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glimpse.domain.metadef import DESCRIPTION_LENGTH, NAME_LENGTH, OWNER_LENGTH
 
 Fragment = dict[str, Any]
 
-#: What ``type`` of a property can be; documents list ``null`` too, which no text is.
+#: Values of a property's ``type``; documents list ``null`` too, which no string matches.
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 
 TEXT: Fragment = {"type": "string"}
@@ -78,16 +78,17 @@ def _entity(name: str, properties: Fragment, required: list[str], definitions: F
 NAMESPACE = _entity(
     "namespace",
     {
-        "namespace": {**NAME, "description": "Name of the namespace; no two have the same."},
-        "display_name": {**NAME, "description": "Name of the namespace as people read it."},
+        "namespace": {**NAME, "description": "Unique name of the namespace."},
+        "display_name": {**NAME, "description": "Display name of the namespace."},
         "description": {
-            "type": "string", "maxLength": DESCRIPTION_LENGTH, "description": "What the namespace is about.",
+            "type": "string", "maxLength": DESCRIPTION_LENGTH, "description": "Description of the namespace.",
         },
         "visibility": {
             "type": "string", "enum": ["public", "private"],
-            "description": "Whether everybody sees the namespace, or its owner alone.",
+            "description": "Whether everybody sees the namespace, or only its owner.",
         },
-        "protected": {"type": "boolean", "description": "Whether nothing in the namespace can be deleted."},
+        "protected": {"type": "boolean", "description": "Whether the namespace and its content are protected from "
+            "deletion."},
         "owner": {"type": "string", "maxLength": OWNER_LENGTH, "description": "Project that the namespace belongs to."},
         "created_at": _time("Time of creation."),
         "updated_at": _time("Time of the last change."),
@@ -116,11 +117,11 @@ NAMESPACE = _entity(
 ASSOCIATION = _entity(
     "resource_type_association",
     {
-        "name": {**NAME, "description": "Name of the resource type, as the services know it."},
-        "prefix": {**NAME, "description": "What stands before the names of properties there, with any separator."},
+        "name": {**NAME, "description": "Name of the resource type."},
+        "prefix": {**NAME, "description": "Prefix of property names on this resource type, including any separator."},
         "properties_target": {
             **NAME,
-            "description": "Which of several places for properties of the resource is meant.",
+            "description": "Which properties of the resource are meant, if it has several kinds.",
         },
         "created_at": _time("Time of creation."),
         "updated_at": _time("Time of the last change."),
@@ -174,7 +175,7 @@ def _collection(name: str, entity: Fragment, *, by_name: bool = False) -> Fragme
     return {**made, "definitions": entity["definitions"]} if "definitions" in entity else made
 
 
-#: By the last part of the path.
+#: Documents by the last part of the path.
 DOCUMENTS: Mapping[str, Fragment] = {
     "namespace": NAMESPACE,
     "namespaces": _collection("namespaces", NAMESPACE),
@@ -188,12 +189,12 @@ DOCUMENTS: Mapping[str, Fragment] = {
     "tags": _collection("tags", TAG),
 }
 
-#: The same as bodies of answers.
+#: The same documents, encoded.
 BODIES: Mapping[str, bytes] = {name: msgspec.json.encode(document) for name, document in DOCUMENTS.items()}
 
 
 def inlined(fragment: Any, definitions: Fragment) -> Any:
-    """A schema without references: each is replaced by the definition that it names."""
+    """Return a schema with each reference replaced by its definition."""
     if isinstance(fragment, list):
         return [inlined(item, definitions) for item in fragment]  # pyright: ignore[reportUnknownVariableType]  # JSON
     if not isinstance(fragment, dict):

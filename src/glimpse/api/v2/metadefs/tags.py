@@ -18,7 +18,7 @@ _TRUE = frozenset({"true", "1", "t", "y", "yes", "on"})
 
 
 async def list_(exchange: Exchange) -> Reply:
-    """GET: 200 with one page of tags, which is all of them without ``limit``."""
+    """GET: 200 with one page of tags, or all tags without ``limit``."""
     query = parse_tag_list(exchange.scope["query_string"])
     namespace = exchange.params["namespace"]
     found = await exchange.blocking(list_tags, exchange.deps, exchange.context, namespace, query)
@@ -26,7 +26,7 @@ async def list_(exchange: Exchange) -> Reply:
 
 
 async def create_many(exchange: Exchange) -> Reply:
-    """POST to the collection: 201 with the tags that were sent, which replace all others or are appended."""
+    """POST to the collection: 201 with the tags that were sent; they replace all others or are appended."""
     document = await bodies.document_of(exchange, bodies.TAGS)
     names = [tag["name"] for tag in document["tags"]]
     append = exchange.headers.get("x-openstack-append", "").strip().lower() in _TRUE
@@ -50,7 +50,7 @@ async def show(exchange: Exchange) -> Reply:
 
 
 async def update(exchange: Exchange) -> Reply:
-    """PUT: 200 with the tag under its new name; ``updated_at`` is still that of before (metadefs 14, quirk 9)."""
+    """PUT: 200 with the tag under its new name; ``updated_at`` is the old value (metadefs 14, quirk 9)."""
     document = await bodies.document_of(exchange, bodies.TAG)
     namespace, name = _names(exchange)
     item = MetadefTag(name=document["name"])

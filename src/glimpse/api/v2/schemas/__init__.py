@@ -1,1 +1,1 @@
-"""The JSON schemas of images, members and tasks, as documents and as checks (images-api 2)."""
+"""The JSON schemas of images, members and tasks, as documents and for validation (images-api 2)."""

@@ -14,9 +14,9 @@ from glimpse.api.v2.schemas.task import task_schema, tasks_schema
 
 
 class SchemaCatalog(msgspec.Struct, frozen=True, kw_only=True):
-    """``bodies`` are the encoded documents by name (``image``, ``images``, ``member`` …), ``checker`` checks images.
+    """``bodies`` are the encoded documents by name (``image``, ``images``, ``member`` …); ``checker`` validates images.
 
-    ``custom_names`` and ``typed_names`` are what :class:`glimpse.api.v2.views.ImageView` wants to know.
+    ``custom_names`` and ``typed_names`` are for :class:`glimpse.api.v2.views.ImageView`.
     """
 
     bodies: Mapping[str, bytes]

@@ -1,4 +1,4 @@
-"""Checking values against the image schema; the only place that knows jsonschema-rs."""
+"""Validation against the image schema; the only module that uses jsonschema-rs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ImageSchemaChecker:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """``schema`` is the document ``image``.
 
-        :raises CustomSchemaError: a definition of schema-image.json is no JSON schema.
+        :raises CustomSchemaError: a definition in schema-image.json is not a JSON schema.
         """
         self._required: frozenset[str] = frozenset(schema.get("required", ()))
         rules = {key: schema[key] for key in ("properties", "additionalProperties")}
@@ -29,7 +29,7 @@ class ImageSchemaChecker:
 
     @property
     def required(self) -> frozenset[str]:
-        """Names without which no image can be created."""
+        """Names that are required to create an image."""
         return self._required
 
     def check_document(self, document: Mapping[str, object]) -> None:
@@ -54,12 +54,12 @@ def _validate(validator: Draft202012Validator, instance: Mapping[str, object]) -
     except ValidationError as error:
         raise Invalid(_in_words(error)) from None
     except ValueError as error:
-        # Nesting beyond the validator's limit, or text that has no encoding.
-        raise Invalid(f"The request cannot be checked: {error}.") from None
+        # Nesting beyond the validator's limit, or text that cannot be encoded.
+        raise Invalid(f"The request cannot be validated: {error}.") from None
 
 
 def _in_words(error: ValidationError) -> str:
-    """One sentence that names the property; values are not repeated, they can be long."""
+    """Describe a violation in one sentence with the property's name, but not its value, which can be long."""
     path = error.instance_path
     if not path:
         where = "The image"
@@ -79,7 +79,7 @@ def _in_words(error: ValidationError) -> str:
         case ValidationErrorKind.Required(name):
             return f"{where} lacks the required property {label(name)}."
         case _:
-            return f"{where} is not as the schema wants it: {error.message}."
+            return f"{where} does not match the schema: {error.message}."
 
 
 def _shown(option: object) -> str:

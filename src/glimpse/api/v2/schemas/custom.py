@@ -11,11 +11,11 @@ from glimpse.api.v2.schemas.image import Fragment
 
 
 class CustomSchemaError(ValueError):
-    """schema-image.json cannot be used; the service must not start with it."""
+    """schema-image.json is invalid; the service must not start."""
 
 
 class CustomProperties(msgspec.Struct, frozen=True):
-    """The properties of the file in its order, without those that repeat a base property, and the required names."""
+    """The properties of the file in order, without those that repeat a base property, and the required names."""
 
     properties: dict[str, Fragment] = {}
     required: tuple[str, ...] = ()
@@ -27,14 +27,14 @@ class CustomProperties(msgspec.Struct, frozen=True):
 
     @property
     def typed_names(self) -> frozenset[str]:
-        """Names of properties that are never text, so that their stored text is read as JSON."""
+        """Names of properties that are never strings, so their stored text is parsed as JSON."""
         return frozenset(name for name, fragment in self.properties.items() if not _may_be_text(fragment))
 
 
 def read_custom(document: Mapping[str, object] | None, base: Mapping[str, Fragment]) -> CustomProperties:
-    """Read the flat or the extended form; ``base`` are the properties that cannot be defined anew.
+    """Read the flat or the extended form; ``base`` are the properties that cannot be redefined.
 
-    :raises CustomSchemaError: the form is neither, or a base property is defined in another way.
+    :raises CustomSchemaError: the file has neither form, or defines a base property differently.
     """
     if document is None:
         return CustomProperties()
@@ -50,7 +50,7 @@ def read_custom(document: Mapping[str, object] | None, base: Mapping[str, Fragme
         if name not in base:
             properties[name] = {**definition, "is_base": False}
         elif _bare(definition) != _bare(base[name]):
-            raise CustomSchemaError(f"schema-image.json: '{name}' is a base property and cannot be defined anew.")
+            raise CustomSchemaError(f"schema-image.json: '{name}' is a base property and cannot be redefined.")
     return CustomProperties(properties, _required(document) if extended else ())
 
 
@@ -62,7 +62,7 @@ def _required(document: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _bare(definition: Mapping[str, object]) -> dict[str, object]:
-    """A definition without what has no effect on values."""
+    """Return a definition without the keys that have no effect on values."""
     return {key: value for key, value in definition.items() if key not in {"description", "is_base"}}
 
 

@@ -13,26 +13,30 @@ UUID_PATTERN = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]
 
 
 def base_properties(container_formats: Iterable[str], disk_formats: Iterable[str]) -> dict[str, Fragment]:
-    """The fixed attributes of an image in the order of the wire."""
+    """Return the base attributes of an image in the API's order."""
     return {
         "id": {"description": "Identifier of the image", "type": "string", "pattern": UUID_PATTERN},
-        "name": {"description": "Name for people; need not be unique", "type": ["null", "string"], "maxLength": 255},
-        "status": _read_only("State of the image", "string", enum=[str(status) for status in Status]),
+        "name": {
+            "description": "Name for people, not necessarily unique",
+            "type": ["null", "string"],
+            "maxLength": 255,
+        },
+        "status": _read_only("Status of the image", "string", enum=[str(status) for status in Status]),
         "visibility": {
             "description": "Who can see the image",
             "type": "string",
             "enum": [str(visibility) for visibility in Visibility],
         },
-        "protected": {"description": "Whether the image is safe from deletion", "type": "boolean"},
-        "os_hidden": {"description": "Whether the image is left out of default lists", "type": "boolean"},
+        "protected": {"description": "Whether the image is protected from deletion", "type": "boolean"},
+        "os_hidden": {"description": "Whether the image is omitted from lists by default", "type": "boolean"},
         "checksum": _read_only("MD5 of the data, in hex", ["null", "string"], maxLength=32),
         "os_hash_algo": _read_only("Algorithm of os_hash_value", ["null", "string"], maxLength=64),
         "os_hash_value": _read_only("Digest of the data, in hex", ["null", "string"], maxLength=128),
         "owner": {"description": "Project that owns the image", "type": ["null", "string"], "maxLength": 255},
         "size": _read_only("Length of the data in bytes", ["null", "integer"]),
         "virtual_size": _read_only("Size of the disk inside the data, in bytes", ["null", "integer"]),
-        "container_format": _format("What is wrapped around the disk", container_formats),
-        "disk_format": _format("How the disk is written", disk_formats),
+        "container_format": _format("Format of the container around the disk", container_formats),
+        "disk_format": _format("Format of the disk", disk_formats),
         "created_at": _read_only("Time of creation", "string"),
         "updated_at": _read_only("Time of the last change", "string"),
         "tags": {"description": "Labels", "type": "array", "items": {"type": "string", "maxLength": 255}},
@@ -44,7 +48,7 @@ def base_properties(container_formats: Iterable[str], disk_formats: Iterable[str
         "stores": _read_only("Stores that hold the data, separated by commas", "string"),
         "schema": _read_only("Path of this schema", "string"),
         "locations": {
-            "description": "Where stores keep the data, with metadata of each place",
+            "description": "Locations of the data in stores, with their metadata",
             "type": "array",
             "items": _location(),
         },
@@ -52,7 +56,7 @@ def base_properties(container_formats: Iterable[str], disk_formats: Iterable[str
 
 
 def image_schema(properties: Mapping[str, Fragment], required: Iterable[str]) -> Fragment:
-    """The document ``image`` of all properties, custom ones included."""
+    """Build the document ``image`` with all properties, including custom ones."""
     names = list(required)
     return {
         "name": "image",
@@ -64,7 +68,7 @@ def image_schema(properties: Mapping[str, Fragment], required: Iterable[str]) ->
 
 
 def images_schema(image: Fragment) -> Fragment:
-    """The document ``images`` around the document ``image``."""
+    """Build the document ``images`` around the document ``image``."""
     return {
         "name": "images",
         "properties": {
@@ -78,7 +82,7 @@ def images_schema(image: Fragment) -> Fragment:
 
 
 def link(relation: str, field: str | None = None) -> dict[str, str]:
-    """A link whose target is the value of ``field``, by default the one named like the relation."""
+    """Build a link whose target is the value of ``field``, by default the field named like the relation."""
     return {"rel": relation, "href": f"{{{field or relation}}}"}
 
 
@@ -95,7 +99,7 @@ def _location() -> Fragment:
         "type": "object",
         "properties": {
             "url": {"description": "Address in the store", "type": "string", "maxLength": 255},
-            "metadata": {"description": "What is known of this place", "type": "object"},
+            "metadata": {"description": "Metadata of this location", "type": "object"},
             "validation_data": {
                 "description": "Digests that the data must have",
                 "type": "object",

@@ -16,7 +16,7 @@ def member_schema() -> Fragment:
             "created_at": {"description": "Time of sharing", "type": "string"},
             "updated_at": {"description": "Time of the last change", "type": "string"},
             "status": {
-                "description": "What the project made of the offer",
+                "description": "Answer of the project",
                 "type": "string",
                 "enum": [str(status) for status in MemberStatus],
             },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glimpse.api.v2.schemas.image import UUID_PATTERN, Fragment, link
 
-#: What a list of tasks leaves out.
+#: Fields that a list of tasks omits.
 _DETAIL = ("input", "result", "message")
 
 
@@ -20,18 +20,18 @@ def task_schema() -> Fragment:
                 "enum": ["import", "api_image_import", "location_import"],
             },
             "status": {
-                "description": "How far the work is",
+                "description": "Status of the task",
                 "type": "string",
                 "enum": ["pending", "processing", "success", "failure"],
             },
-            "input": {"description": "What the work starts from", "type": ["null", "object"]},
-            "result": {"description": "What the work has led to", "type": ["null", "object"]},
+            "input": {"description": "Input of the task", "type": ["null", "object"]},
+            "result": {"description": "Result of the task", "type": ["null", "object"]},
             "owner": {"description": "Project that the task belongs to", "type": "string"},
-            "message": {"description": "Outcome for people", "type": "string"},
-            "image_id": {"description": "Image that the task is about", "type": "string"},
+            "message": {"description": "Message about the outcome", "type": "string"},
+            "image_id": {"description": "Image of the task", "type": "string"},
             "request_id": {"description": "Request that started the task", "type": "string"},
             "user_id": {"description": "User who started the task", "type": "string"},
-            "expires_at": {"description": "Time after which the record may go", "type": ["null", "string"]},
+            "expires_at": {"description": "Time after which the record may be removed", "type": ["null", "string"]},
             "created_at": {"description": "Time of creation", "type": "string"},
             "updated_at": {"description": "Time of the last change", "type": "string"},
             "self": {"description": "Path of the task", "type": "string", "readOnly": True},
