@@ -1,1 +1,1 @@
-"""What an image service is about, free of HTTP, SQL and storage. Imports msgspec and the standard library only."""
+"""The domain of an image service, without HTTP, SQL and storage. Imports only msgspec and the standard library."""

@@ -1,4 +1,4 @@
-"""How much the images of one project may take together (images-api 6.2 and 6.3; imports-and-stores 7)."""
+"""Limits on the total of a project's images (images-api 6.2 and 6.3; imports-and-stores 7)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import msgspec
 
 from glimpse.errors import LimitExceeded
 
-#: Of what is free, a reservation that goes beyond its need takes at most this part: others upload as well.
+#: A reservation beyond the need takes at most this fraction of the free space, because others upload too.
 _SHARE = 8
 
 
 class Allowance(msgspec.Struct, frozen=True, kw_only=True):
-    """The bytes that the images of ``project_id`` may have.
+    """The total size allowed for the images of ``project_id``.
 
-    Sums are compared in whole units of ``unit`` bytes, because limits of Keystone count in MiB. With ``overshoot``
-    an operation that cannot know its size may go beyond ``limit``, one at a time: the others keep within it.
+    Sums are compared in whole units of ``unit`` bytes, because Keystone's limits are in MiB. With ``overshoot``, one
+    operation of unknown size at a time may exceed ``limit``; the others stay within it.
     """
 
     project_id: str
@@ -23,7 +23,7 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     overshoot: bool = False
 
     def grant(self, used: int, needed: int, wished: int) -> int:
-        """The bytes that an operation gets: at least ``needed``, at most ``wished`` if that is more.
+        """Return the bytes that an operation gets: at least ``needed``, and up to ``wished`` if that is more.
 
         ``used`` are the bytes of everything else, running operations included.
 
@@ -42,13 +42,13 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageCeiling(msgspec.Struct, frozen=True):
-    """The number of images that ``project_id`` may have."""
+    """The number of images allowed for ``project_id``."""
 
     project_id: str
     limit: int
 
     def check(self, count: int) -> None:
-        """Refuse one more image than the ``count`` that there are.
+        """Check that one more image is allowed besides ``count`` existing ones.
 
         :raises LimitExceeded: the limit is reached.
         """

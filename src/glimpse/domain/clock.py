@@ -1,10 +1,12 @@
-"""The time as images carry it."""
+"""Time stamps of images."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The present as naive UTC with microseconds, the form of every timestamp of the domain and the database."""
+    """Return the current time as naive UTC with microseconds, the form of all timestamps in the domain and the
+    database.
+    """
     return datetime.now(UTC).replace(tzinfo=None)
 
 

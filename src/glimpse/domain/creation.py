@@ -1,7 +1,7 @@
-"""From a client's document to a new image (images-api 3.2).
+"""Creation of an image from a client's document (images-api 3.2).
 
-The rows of its table, in order: :func:`check_document` is rows 2 to 5, :func:`draft_image` makes the
-image that the policies of rows 6 to 9 are asked about, and :func:`check_limits` is rows 10 to 15.
+It follows the rows of that table in order: :func:`check_document` does rows 2 to 5, :func:`draft_image` builds the
+image for the policies of rows 6 to 9, and :func:`check_limits` does rows 10 to 15.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from glimpse.domain.properties import (
 from glimpse.domain.status import Visibility
 from glimpse.errors import Forbidden
 
-#: Fields of responses that are not attributes: refused before the schema is looked at.
+#: Response fields that are not attributes: refused before the schema is checked.
 _RESPONSE_ONLY = ("direct_url", "self", "file", "schema", "stores")
 
-#: Attributes that the service alone sets: refused after policies and the tag quota.
+#: Attributes that only the service sets: refused after policies and the tag quota.
 _SERVICE_SET = ("status", "checksum", "size", "virtual_size", "created_at", "updated_at")
 
 
@@ -53,10 +53,10 @@ def new_image(
 
 
 def check_document(document: Mapping[str, object], checker: ImageDocumentChecker) -> None:
-    """Rows 2 to 5: everything that needs no identity.
+    """Rows 2 to 5: all checks that need no identity.
 
     :raises Forbidden: a response-only or reserved name is set.
-    :raises Invalid: the schema is broken, or a property name is too long.
+    :raises Invalid: the document violates the schema, or a property name is too long.
     """
     for name in _RESPONSE_ONLY:
         if name in document:
@@ -69,10 +69,10 @@ def check_document(document: Mapping[str, object], checker: ImageDocumentChecker
 
 
 def draft_image(document: Mapping[str, object], *, default_owner: str | None, now: datetime, new_id: str) -> Image:
-    """The image that a checked document describes; its limits are not checked yet.
+    """Build the image from a validated document; its limits are not checked yet.
 
-    ``default_owner`` is the caller's project, ``now`` naive UTC. An empty owner is no owner; tags become a set
-    in the order sent; ``os_hash_algo`` and ``os_hash_value`` are ignored.
+    ``default_owner`` is the caller's project, ``now`` is naive UTC. An empty owner means no owner; tags become a set in
+    the order sent; ``os_hash_algo`` and ``os_hash_value`` are ignored.
     """
     sent = cast("Mapping[str, Any]", document)
     return Image(
@@ -96,8 +96,8 @@ def draft_image(document: Mapping[str, object], *, default_owner: str | None, no
 def check_limits(document: Mapping[str, object], image: Image, limits: ImageLimits) -> None:
     """Rows 10 to 15: quotas, attributes that the service sets, ranges, storable characters.
 
-    :raises Forbidden: an attribute is set that the service alone sets.
-    :raises Invalid: ``min_disk`` or ``min_ram`` out of range, or a text that cannot be stored.
+    :raises Forbidden: an attribute is set that only the service sets.
+    :raises Invalid: ``min_disk`` or ``min_ram`` is out of range, or a string cannot be stored.
     :raises LimitExceeded: more tags (as sent) or custom properties than allowed.
     """
     check_count("tags", len(cast("list[str]", document.get("tags", ()))), limits.image_tag_quota)

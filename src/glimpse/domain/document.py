@@ -1,4 +1,4 @@
-"""What the domain asks of the image schema: are a client's values of the right type and form?"""
+"""The domain's interface for validation against the image schema."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ class ImageDocumentChecker(Protocol):
 
     @property
     def required(self) -> frozenset[str]:
-        """Names without which no image can be created; empty unless schema-image.json says otherwise."""
+        """Names that are required to create an image; empty unless schema-image.json lists some."""
         ...
 
     def check_document(self, document: Mapping[str, object]) -> None:
-        """Check a whole document of a creation, ``required`` included.
+        """Validate the complete document of a creation, including ``required``.
 
-        :raises Invalid: the first value that breaks the schema, named in plain words.
+        :raises Invalid: a value violates the schema; the message describes the first one.
         """
         ...
 
     def check_value(self, name: str, value: object) -> None:
-        """Check the value of one attribute or property; ``required`` does not matter here.
+        """Validate the value of one attribute or property; ``required`` does not matter here.
 
-        :raises Invalid: the value breaks the schema of ``name``.
+        :raises Invalid: the value violates the schema of ``name``.
         """
         ...

@@ -1,4 +1,4 @@
-"""The small languages inside filter values of a list (images-api 3.4.3 and 3.4.4)."""
+"""The syntax of filter values in list requests (images-api 3.4.3 and 3.4.4)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from glimpse.errors import Invalid
 
-#: Operators that a time may be compared with.
+#: Operators for comparing times.
 TIME_OPERATORS = frozenset({"gt", "gte", "lt", "lte", "eq", "neq"})
 
-#: Text filters whose values never contain a colon, so that ``neq:`` before one is meant as an operator.
+#: Text filters whose values never contain a colon, so ``neq:`` before one must be meant as an operator.
 FIXED_SETS = frozenset({"status", "container_format", "disk_format"})
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
@@ -21,12 +21,12 @@ _TIME = re.compile(
     r"(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<off_hours>[0-9]{2})(?::?(?P<off_minutes>[0-9]{2}))?)?)?)?)?"
 )
 
-#: One item of an ``in:`` list: quoted, with ``\"`` for a quote inside, or plain without any quote.
+#: One item of an ``in:`` list: quoted, with ``\"`` for a quote inside, or unquoted without quotes.
 _ITEM = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^,"]*)', re.DOTALL)
 
 
 def parse_integer(name: str, text: str) -> int:
-    """:raises Invalid: ``text`` is no decimal integer."""
+    """:raises Invalid: ``text`` is not a decimal integer."""
     stripped = text.strip()
     if not _INTEGER.fullmatch(stripped):
         raise Invalid(f"The value of {name} must be an integer.")
@@ -34,7 +34,7 @@ def parse_integer(name: str, text: str) -> int:
 
 
 def as_time(text: str) -> datetime | None:
-    """An ISO 8601 date or time as naive UTC, None where ``text`` is neither; without an offset it is UTC."""
+    """Parse an ISO 8601 date or time as naive UTC; None if ``text`` is neither. Without an offset it is UTC."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None
@@ -51,7 +51,7 @@ def as_time(text: str) -> datetime | None:
         )
         return moment.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
-        # A month 13, an offset of 99 hours, or a year 1 that an offset moves before the first one.
+        # For instance month 13, an offset of 99 hours, or a time that its offset moves before year 1.
         return None
 
 
@@ -63,9 +63,9 @@ def _offset(match: re.Match[str]) -> timezone:
 
 
 def time_condition(name: str, text: str) -> tuple[str, datetime]:
-    """Operator and time of ``[op:]time``; the default operator is ``eq``.
+    """Parse ``[op:]time``; the default operator is ``eq``.
 
-    :raises Invalid: an unknown operator, or no time.
+    :raises Invalid: the operator is unknown, or the time is invalid.
     """
     whole = as_time(text)
     if whole is not None:
@@ -81,11 +81,11 @@ def time_condition(name: str, text: str) -> tuple[str, datetime]:
 
 
 def text_condition(name: str, text: str) -> str | tuple[str, ...]:
-    """The one text, or the several of ``in:``, that a value of the form ``[eq:|in:]…`` stands for.
+    """Parse a value ``[eq:|in:]…`` into one string, or several strings for ``in:``.
 
-    Any other text stands for itself, also with a colon in it: clients look an image up as ``name=ubuntu:22.04``.
+    Any other value is taken literally, even with a colon: clients look up images with ``name=ubuntu:22.04``.
 
-    :raises Invalid: a malformed list, or an operator of times before a value of a fixed set.
+    :raises Invalid: a list is malformed, or a value of a fixed set has an operator for times.
     """
     operator, colon, rest = text.partition(":")
     if not colon:
@@ -100,7 +100,7 @@ def text_condition(name: str, text: str) -> str | tuple[str, ...]:
 
 
 def _list_items(name: str, text: str) -> tuple[str, ...]:
-    """The items between commas; empty ones that are not quoted are left out."""
+    """Return the items between commas, without empty unquoted ones."""
     items: list[str] = []
     position = 0
     while position <= len(text):

@@ -1,4 +1,4 @@
-"""The image record: the noun that everything else is about."""
+"""The image record."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from glimpse.domain.status import Status, Visibility
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one copy of an image's data is (database 7.4).
+    """The location of one copy of an image's data (database 7.4).
 
-    ``url`` is the store's URI in the clear, ``metadata`` has the key ``store`` where the store is named,
-    ``id`` is the row, None before it is stored. Only ``active`` locations are shown or read.
+    ``url`` is the store's URI, unencrypted. ``metadata`` has the key ``store`` if the store has a name. ``id`` is the
+    row's id, None before it is stored. Only ``active`` locations are shown or read.
     """
 
     url: str
@@ -27,8 +27,8 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 class Image(msgspec.Struct, frozen=True, kw_only=True):
     """One image with its properties, tags and live locations (images-api 3.1).
 
-    Sizes are bytes, ``min_disk`` is GiB, ``min_ram`` is MiB, times are naive UTC. ``membership`` is the status
-    of the viewer's own membership when the image was read for one who has it, else None.
+    Sizes are in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB; times are naive UTC. ``membership`` is the viewer's own
+    membership status if the image was read for a member, else None.
     """
 
     id: str
@@ -56,11 +56,11 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request changes of an image, and nothing else (ARCHITECTURE.md, Data safety, rule 3).
+    """The changes that one request makes to an image, and nothing else (ARCHITECTURE.md, Data safety, rule 3).
 
     ``columns`` maps attribute names of :class:`Image` to new values. ``set_properties`` adds or replaces,
-    ``drop_properties`` removes; ``tags`` replaces the whole set where it is not None, ``add_tags`` and
-    ``drop_tags`` change single ones. ``from_status`` names the statuses that the image may be in.
+    ``drop_properties`` removes. ``tags`` replaces the whole set unless it is None; ``add_tags`` and ``drop_tags``
+    change single tags. ``from_status`` lists the statuses in which the image may be.
 
     ``add_locations`` are new rows; of each in ``relabel_locations`` the metadata are written to the row with its id;
     ``drop_locations`` are ids of rows that are forgotten, their data left alone. Nothing is changed unless the location
@@ -93,7 +93,7 @@ class ImageChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredData(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an image's data once a store has committed them. Sizes in bytes, digests in hex."""
+    """Facts about an image's data that a store has committed. Sizes are in bytes, digests in hex."""
 
     size: int
     virtual_size: int | None

@@ -1,4 +1,4 @@
-"""What one image may carry at most (images-api 0.5 and 6.1)."""
+"""Limits on a single image (images-api 0.5 and 6.1)."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Protocol
 
 from glimpse.errors import Invalid, LimitExceeded
 
-#: Largest ``min_disk`` (GiB) and ``min_ram`` (MiB): the columns are signed and 32 bits wide.
+#: Maximum of ``min_disk`` (GiB) and ``min_ram`` (MiB): the columns are signed 32-bit integers.
 MINIMUM_CEILING = 2**31 - 1
 
-#: Longest name of a custom property, in characters.
+#: Maximum length of a custom property's name, in characters.
 PROPERTY_NAME_LENGTH = 255
 
 _NOT_STORABLE = re.compile("[\0\U00010000-\U0010ffff]")
 
 
 class ImageLimits(Protocol):
-    """The quotas on one image; a negative one means no limit."""
+    """The quotas on one image; negative means no limit."""
 
     @property
     def image_property_quota(self) -> int:
-        """Custom properties of one image."""
+        """Maximum number of custom properties."""
         ...
 
     @property
     def image_tag_quota(self) -> int:
-        """Tags of one image."""
+        """Maximum number of tags."""
         ...
 
 
 def check_count(kind: str, attempted: int, maximum: int) -> None:
-    """Refuse more than ``maximum`` things of a ``kind`` (its plural, for the message).
+    """Refuse more than ``maximum`` things; ``kind`` is their plural, for the message.
 
-    :raises LimitExceeded: ``attempted`` is more than ``maximum``, and that is not negative.
+    :raises LimitExceeded: ``attempted`` is more than ``maximum``, and ``maximum`` is not negative.
     """
     if 0 <= maximum < attempted:
         raise LimitExceeded(f"The limit on {kind} is exceeded: {attempted} attempted, {maximum} allowed.")
@@ -52,7 +52,7 @@ def not_negative(name: str, value: int) -> int:
 def fits_column(name: str, value: int) -> int:
     """``value`` itself, that of ``min_disk`` or ``min_ram``.
 
-    :raises Invalid: it is more than a database column takes.
+    :raises Invalid: it is too large for the database column.
     """
     if value > MINIMUM_CEILING:
         raise Invalid(f"{name} must not be more than {MINIMUM_CEILING}.")
@@ -60,7 +60,7 @@ def fits_column(name: str, value: int) -> int:
 
 
 def check_tag(tag: str) -> None:
-    """Refuse a tag that no URL can name: clients and proxies resolve the path segments ``.`` and ``..``.
+    """Refuse a tag that cannot be in a URL: clients and proxies resolve the path segments ``.`` and ``..``.
 
     :raises Invalid: ``tag`` is one of these, or cannot be stored.
     """

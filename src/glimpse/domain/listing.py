@@ -1,4 +1,4 @@
-"""A list request in its checked form: filters, order and page (images-api 3.4)."""
+"""A validated list request: filters, order and page (images-api 3.4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-#: Keys that a list may be ordered by (images-api 3.4.2).
+#: Sort keys of lists (images-api 3.4.2).
 SORT_KEYS = frozenset({"name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"})
 
 
@@ -26,7 +26,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class OneOf(msgspec.Struct, frozen=True):
-    """``column IN values``; no values match nothing."""
+    """``column IN values``; without values nothing matches."""
 
     column: str
     values: tuple[str, ...]

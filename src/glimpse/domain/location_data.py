@@ -1,4 +1,4 @@
-"""What clients say about locations: metadata, and digests that the data must have (images-api 3.5.4)."""
+"""Client input about locations: metadata, and digests of the data (images-api 3.5.4)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from glimpse.domain.limits import check_text
 from glimpse.domain.location_secrets import refuse_masked
 from glimpse.errors import Conflict, Invalid
 
-#: Longest URL that a location row takes, in bytes of UTF-8 (database 3.3).
+#: Maximum length of a location's URL, in bytes of UTF-8 (database 3.3).
 URL_BYTES = 65535
 
-#: Algorithms that ``POST …/locations`` takes, and the hex digits of their digests (imports-and-stores 5.4).
+#: Algorithms that ``POST …/locations`` accepts, with the number of hex digits (imports-and-stores 5.4).
 ALGORITHMS = {"sha1": 40, "sha256": 64, "sha512": 128, "md5": 32}
 
 _HEX = re.compile(r"[0-9a-fA-F]*")
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """What the data of a location must hash to: algorithm, hex digits in lower case, and perhaps their MD5."""
+    """The expected digest of a location's data: algorithm, hex digits in lower case, and optionally the MD5."""
 
     algorithm: str
     value: str
@@ -30,18 +30,18 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class LocationRequest(msgspec.Struct, frozen=True):
-    """The checked body of ``POST …/locations``."""
+    """The validated body of ``POST …/locations``."""
 
     url: str
     digest: Digest | None = None
 
 
 def location_request(document: Mapping[str, object]) -> LocationRequest:
-    """Read the body of ``POST …/locations``; unknown keys at its top are ignored (imports-and-stores 5.4).
+    """Read the body of ``POST …/locations``; unknown top-level keys are ignored (imports-and-stores 5.4).
 
-    Whether the digest can be one is another question: :func:`check_digest`.
+    The digest itself is checked by :func:`check_digest`.
 
-    :raises Invalid: the body breaks the schema.
+    :raises Invalid: the body violates the schema.
     """
     url = document.get("url")
     if not isinstance(url, str) or not url:
@@ -72,7 +72,7 @@ def _digest(given: Mapping[str, object]) -> Digest | None:
 
 
 def check_digest(digest: Digest) -> None:
-    """Refuse a digest that no data can have (imports-and-stores 5.4).
+    """Refuse an impossible digest (imports-and-stores 5.4).
 
     :raises Invalid: it is not hex, or not of the length of its algorithm.
     """
@@ -82,7 +82,7 @@ def check_digest(digest: Digest) -> None:
 
 
 def check_url(url: str) -> None:
-    """Refuse an address that no row can hold.
+    """Refuse a URL that cannot be stored.
 
     :raises Invalid: see above.
     """
@@ -92,7 +92,7 @@ def check_url(url: str) -> None:
 
 
 def check_metadata(metadata: Mapping[str, object]) -> None:
-    """Refuse metadata with anything but texts, and objects and lists of these, in them.
+    """Refuse metadata with values other than strings, and objects and lists of strings.
 
     Glance fails with 500 on a number (images-api 3.5.4).
 
@@ -110,7 +110,7 @@ def check_metadata(metadata: Mapping[str, object]) -> None:
 
 
 class DigestClaims:
-    """The validation data of all locations of one PATCH, against each other and against the image.
+    """Compares the validation data of all locations in one PATCH with each other and with the image.
 
     ``known`` are ``checksum``, ``os_hash_algo`` and ``os_hash_value`` of the image, ``algorithm`` is the option
     ``hashing_algorithm``, ``digits`` the hex digits of its digests.
@@ -125,9 +125,9 @@ class DigestClaims:
         self.columns: dict[str, str] = {}
 
     def add(self, given: Mapping[str, Any]) -> None:
-        """Take the validation data of one location; their schema was checked.
+        """Add the validation data of one location, already validated against the schema.
 
-        :raises Conflict: they contradict others or the image, come too late, or can be no digest of the installation.
+        :raises Conflict: they contradict others or the image, come too late, or do not fit ``algorithm``.
         """
         claim = {name: str(text).lower() for name, text in given.items()}
         for name, text in claim.items():

@@ -1,4 +1,4 @@
-"""URLs of locations as they are shown to those who may not know the credentials in them."""
+"""Masking of credentials in location URLs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from glimpse.errors import Invalid
 
 MASK: Final = "***"
 
-#: Of these schemes a query may carry a signature or a token.
+#: Schemes in which a query may contain a signature or a token.
 _WITH_QUERY: Final = re.compile(r"(?:https?|s3(?:\+https?)?|swift(?:\+https?)?)://", re.IGNORECASE)
 _MASKED: Final = re.compile(r"://\*\*\*@|[?&](?:[^&#]*=)?\*\*\*(?:[&#]|\Z)")
 _PORT: Final = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::\d*)?")
 
 
 def shown_url(url: str) -> str:
-    """``url`` with user and password, and the values of a query, masked; without any it is returned as it is.
+    """Mask user, password and query values in ``url``; a URL without these is returned unchanged.
 
-    A password that was not quoted may hold a slash: then all up to the last ``@`` is masked.
+    An unquoted password may contain a slash; then everything up to the last ``@`` is masked.
     """
     if "@" not in url and "?" not in url:
         return url
@@ -38,9 +38,9 @@ def shown_url(url: str) -> str:
 
 
 def refuse_masked(url: str) -> None:
-    """Keep the mask from being written back as if it were the credentials.
+    """Refuse a masked URL, so that the mask does not replace the credentials.
 
-    :raises Invalid: ``url`` is what :func:`shown_url` makes of another one.
+    :raises Invalid: ``url`` is a result of :func:`shown_url`.
     """
     if _MASKED.search(url):
         raise Invalid("The credentials in the location URL are masked; send the URL with its real credentials.")

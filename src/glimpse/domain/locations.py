@@ -21,21 +21,21 @@ _ADDING = (Status.QUEUED, Status.ACTIVE)
 
 
 class Placement(msgspec.Struct, frozen=True):
-    """What a store says of an address that a client gave: bytes there, and what the service puts into the metadata."""
+    """A store's answer about a client's URL: the size of the data, and metadata that the service adds."""
 
     size: int
     metadata: dict[str, Any]
 
 
-#: Asks the stores about an address; raises Invalid when it cannot be a location.
+#: Asks the stores about a URL; raises Invalid if it cannot be a location.
 Place = Callable[[str], Placement]
 
 
 class LocationEdit:
     """The location operations of one PATCH.
 
-    ``shown`` are the locations of the image in the order of the wire, ``place`` asks the stores about an address.
-    Locations that a failed import left on a queued image are no data of it: they go with the first one added.
+    ``shown`` are the image's locations in the API's order, ``place`` asks the stores about a URL. Locations that a
+    failed import left on a queued image do not count as its data: they are removed with the first one added.
     """
 
     def __init__(
@@ -56,30 +56,30 @@ class LocationEdit:
             digits=digits,
             queued=self._queued,
         )
-        #: rows whose data are to leave the stores
+        #: rows whose data are to be removed from the stores
         self.removed: list[Location] = []
 
     @property
     def locations(self) -> tuple[Location, ...]:
-        """The locations as they are after the operations so far, in the order of the wire."""
+        """The locations after the operations so far, in the API's order."""
         return tuple(self._list)
 
     @property
     def adds(self) -> bool:
-        """Whether there are new locations, whose data somebody must check."""
+        """Whether there are new locations, whose data must be checked."""
         return bool(self._added)
 
     @property
     def size_to_add(self) -> int:
-        """Bytes that the new locations add to what the owner uses (images-api 6.2)."""
+        """Bytes that the new locations add to the owner's usage (images-api 6.2)."""
         return (self._size or 0) * len(self._added)
 
     def apply(self, operation: Operation) -> None:
-        """Make one step.
+        """Apply one operation.
 
         :raises Forbidden: the image would lose its last location.
         :raises Conflict: the status does not allow it, or validation data contradict each other or the image.
-        :raises Invalid: the position, or a location cannot be one.
+        :raises Invalid: the position or a location is invalid.
         :raises LimitExceeded: ``image_location_quota``.
         """
         match operation.op:
@@ -94,7 +94,7 @@ class LocationEdit:
                 self._remove(operation)
 
     def change(self, rest: ImageChange) -> ImageChange:
-        """``rest``, what the other operations of the PATCH change, with what these change.
+        """Add these changes to ``rest``, the changes of the PATCH's other operations.
 
         :raises Invalid: a queued image gets a location before its formats are set.
         """
@@ -150,7 +150,7 @@ class LocationEdit:
         self._list = [self._relabel(one) for one in given]
 
     def _unmasked(self, given: Sequence[Location]) -> list[Location]:
-        """``given`` with the URLs that the image has in the place of masked ones, which the client was shown."""
+        """Return ``given`` with masked URLs replaced by the image's own."""
         urls = [one.url for one in self._list]
         named: list[Location] = []
         for one in given:
@@ -196,7 +196,7 @@ class LocationEdit:
                 raise Invalid(f"Set the image's {name} before you add a location.")
 
 
-#: Metadata that say which store serves a location; a client's are overridden (images-api 3.5.4).
+#: Metadata that name the store of a location; clients' values are overridden (images-api 3.5.4).
 _SERVICE_KEYS = ("store", "backend")
 
 
@@ -205,12 +205,12 @@ def _labelled(given: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str,
 
 
 def _as_given(location: Location, given: Location) -> bool:
-    """Whether a client that reads ``location`` and sends it again, or wrote it, sends ``given``."""
+    """Tell whether ``given`` is ``location``, as a client sent it or reads it."""
     return _labelled(location.metadata, {}) == _labelled(given.metadata, {})
 
 
 def _location(value: Mapping[str, Any]) -> Location:
-    """The location that a client's object describes; its schema was checked, other keys have no effect."""
+    """Build the location from a client's object, already validated; other keys have no effect."""
     check_url(value["url"])
     check_metadata(value["metadata"])
     return Location(url=value["url"], metadata=value["metadata"])

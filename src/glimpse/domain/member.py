@@ -1,4 +1,4 @@
-"""Membership: the offer of a shared image to a project, and what the project made of it (images-api 3.9)."""
+"""Membership: a project with which an image is shared, and the project's answer (images-api 3.9)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import msgspec
 
 from glimpse.domain.status import MemberStatus
 
-#: Longest member id, in characters: the width of its column.
+#: Maximum length of a member id, in characters: the width of its column.
 MEMBER_LENGTH = 255
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """One project that an image is shared with. Times are naive UTC."""
+    """One project with which an image is shared. Times are naive UTC."""
 
     image_id: str
     member_id: str

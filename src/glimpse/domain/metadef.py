@@ -1,7 +1,7 @@
-"""Metadata definitions: what keys on images, volumes, flavors and aggregates mean (metadefs 1).
+"""Metadata definitions: the meaning of keys on images, volumes, flavors and aggregates (metadefs 1).
 
-These records are at once the rows of the tables and the documents of definition files: a namespace with everything
-in it is read, written, loaded and exported as a whole. Schemas stay JSON objects as clients wrote them.
+These records serve both as table rows and as documents of definition files: a namespace with its content is read,
+written, loaded and exported as a whole. Schemas stay JSON objects as clients wrote them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import msgspec
 
 from glimpse.domain.listing import SortKey
 
-#: Longest name of anything here, prefix and target, in characters.
+#: Maximum length of names, prefixes and targets, in characters.
 NAME_LENGTH = 80
 
-#: Longest ``description`` of a namespace that the API takes, in characters; files may have more.
+#: Maximum length of a namespace's ``description`` in the API, in characters; files may have longer ones.
 DESCRIPTION_LENGTH = 500
 
-#: Longest ``owner``, in characters.
+#: Maximum length of ``owner``, in characters.
 OWNER_LENGTH = 255
 
-#: Columns that namespaces and tags can be ordered by (metadefs 6.1 and 6.3).
+#: Sort keys of namespaces and tags (metadefs 6.1 and 6.3).
 NAMESPACE_SORT_KEYS = frozenset(
     {
         "id", "namespace", "display_name", "description", "visibility", "protected", "owner", "created_at",
@@ -34,7 +34,7 @@ TAG_SORT_KEYS = frozenset({"id", "namespace_id", "name", "created_at", "updated_
 
 
 class ResourceTypeAssociation(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of resource that a namespace is about; ``prefix`` is put before the names of its properties there."""
+    """A resource type that a namespace applies to; ``prefix`` is put before its property names there."""
 
     name: str
     prefix: str | None = None
@@ -44,7 +44,7 @@ class ResourceTypeAssociation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResourceType(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of resource, for instance ``OS::Glance::Image``."""
+    """A resource type, for instance ``OS::Glance::Image``."""
 
     name: str
     protected: bool = False
@@ -55,8 +55,8 @@ class ResourceType(msgspec.Struct, frozen=True, kw_only=True):
 class MetadefProperty(msgspec.Struct, frozen=True, kw_only=True):
     """One property; ``schema`` is its JSON definition.
 
-    Definitions written by Glance's property calls have the key ``name`` too (metadefs 14, quirk 12); ``name`` here
-    is the one that counts.
+    Definitions written by Glance's property calls also have the key ``name`` (metadefs 14, quirk 12); this ``name``
+    takes precedence.
     """
 
     name: str
@@ -97,13 +97,13 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime | None = None
 
 
-#: What a namespace holds under names of its own: one class for each of the three tables.
+#: Named items of a namespace: one class for each of the three tables.
 Item = MetadefProperty | MetadefObject | MetadefTag
 ItemT = TypeVar("ItemT", MetadefProperty, MetadefObject, MetadefTag)
 
 
 class NamespaceContent(msgspec.Struct, frozen=True, kw_only=True):
-    """A namespace and all that is in it: the unit of nested creation, of definition files and of export."""
+    """A namespace with its content: the unit of nested creation, definition files and export."""
 
     namespace: Namespace
     associations: tuple[ResourceTypeAssociation, ...] = ()
@@ -113,7 +113,7 @@ class NamespaceContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadMode(StrEnum):
-    """What loading does with a namespace that exists (configuration 13.1.1)."""
+    """How loading treats an existing namespace (configuration 13.1.1)."""
 
     SKIP = "skip"
     MERGE = "merge"
@@ -124,8 +124,8 @@ class LoadMode(StrEnum):
 class NamespaceQuery(msgspec.Struct, frozen=True, kw_only=True):
     """One page of namespaces (metadefs 6.1).
 
-    ``visibility`` is compared as it is, so the empty text matches none; ``resource_types`` are names any of which must
-    be associated. ``order`` is total. ``marker`` is the name of the last namespace of the page before.
+    ``visibility`` is compared literally, so an empty string matches nothing; any of ``resource_types`` must be
+    associated. ``order`` is total. ``marker`` is the name of the last namespace of the previous page.
     """
 
     visibility: str | None = None

@@ -1,7 +1,7 @@
-"""Definitions of single properties: what is stored, and what is shown of old rows (metadefs 3.4 and 3.6).
+"""Definitions of single properties: their stored form, and how old rows are shown (metadefs 3.4 and 3.6).
 
-Stored definitions have forms that Glance can read back: of the keys below, ``default`` text in ASCII or null,
-numbers whole (metadefs 15). Old rows may hold more, so reading never refuses anything.
+Definitions are stored in a form that Glance can read: only the keys below, ``default`` as ASCII text or null, whole
+numbers (metadefs 15). Old rows may contain other values, so reading never refuses anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from glimpse.errors import Invalid
 
 Definition = dict[str, Any]
 
-#: Keys of a definition in the order in which they are shown.
+#: Keys of a definition in display order.
 KEYS = (
     "name", "type", "title", "description", "operators", "default", "readonly", "minimum", "maximum", "enum", "pattern",
     "minLength", "maxLength", "confidential", "items", "uniqueItems", "minItems", "maxItems", "additionalItems",
@@ -25,22 +25,22 @@ _TEXTS = ("name", "title", "description", "pattern")
 
 
 def normalised(definition: Mapping[str, Any]) -> Definition:
-    """A definition that keeps to the schema, in the form in which it is stored.
+    """Convert a validated definition to its stored form.
 
-    :raises Invalid: a default that Glance could not show again, or characters that no row can hold.
+    :raises Invalid: Glance could not show the default, or characters cannot be stored.
     """
     for key in _TEXTS:
         check_text(f"{key} of a property", definition.get(key, ""))
     made = {key: _stored(key, definition[key]) for key in KEYS if key in definition}
     default = made.get("default")
     if default is not None and not default.isascii():
-        # Glance crashes on such a row for good (metadefs 3.6)
+        # Glance fails on such a row every time (metadefs 3.6)
         raise Invalid("The default of a property must be ASCII.")
     return made
 
 
 def shown(definition: object) -> Definition:
-    """A definition from a row, whoever wrote it, with values of the types that clients know."""
+    """Read a definition from a row written by either service, with value types that clients expect."""
     if not isinstance(definition, dict):
         return {}
     found = cast("Definition", definition)
@@ -48,7 +48,7 @@ def shown(definition: object) -> Definition:
 
 
 def definitions_shown(definitions: Mapping[str, Any] | None) -> dict[str, Definition]:
-    """The definitions of an object; files loaded by Glance may have left none (metadefs 12.3)."""
+    """Read the definitions of an object; files loaded by Glance may have stored none (metadefs 12.3)."""
     return {name: shown(definition) for name, definition in (definitions or {}).items()}
 
 

@@ -1,6 +1,6 @@
-"""Reading an image PATCH: two drafts of JSON patch become typed operations (images-api 3.5 to 3.5.2).
+"""Parsing of an image PATCH: two drafts of JSON patch become typed operations (images-api 3.5 to 3.5.2).
 
-Nothing here needs the image: a malformed PATCH is refused before anything is looked up.
+This does not need the image: a malformed PATCH is refused before the image is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from glimpse.domain.pointer import parse_pointer
 from glimpse.domain.properties import check_not_reserved, label
 from glimpse.errors import Forbidden, Invalid, UnsupportedContent
 
-#: Names that no PATCH may address; Glance forgets ``stores`` (images-api 3.5.2).
+#: Names that a PATCH must not address; Glance omits ``stores`` (images-api 3.5.2).
 READ_ONLY = frozenset({
     "created_at", "updated_at", "status", "checksum", "size", "virtual_size", "direct_url", "self", "file", "schema",
     "id", "os_hash_algo", "os_hash_value", "stores",
@@ -24,7 +24,7 @@ READ_ONLY = frozenset({
 
 _OPERATIONS = ("add", "replace", "remove")
 
-#: The policy rules of which every operation asks at least one.
+#: Policy rules; every operation checks at least one of them.
 CHANGING_RULES = ("modify_image", "set_image_location", "delete_image_location")
 
 #: Number of pointer parts of an operation on locations; everything else has one.
@@ -32,7 +32,7 @@ _LOCATIONS_DEPTH = {"add": 2, "replace": 1, "remove": 2}
 
 
 class Draft(Enum):
-    """The draft of JSON patch that a media type stands for; the value is the media type."""
+    """A draft of JSON patch; the value is its media type."""
 
     DRAFT_4 = "application/openstack-images-v2.0-json-patch"
     DRAFT_10 = "application/openstack-images-v2.1-json-patch"
@@ -40,15 +40,15 @@ class Draft(Enum):
 
 _DRAFTS = {draft.value: draft for draft in Draft}
 
-#: The value of ``Accept-Patch`` that goes with a 415.
+#: The value of ``Accept-Patch`` for a 415.
 ACCEPT_PATCH = ", ".join(_DRAFTS)
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a PATCH.
+    """One operation of a PATCH.
 
     ``op`` is add, replace or remove; ``name`` the attribute or property; ``position`` the second part of a pointer
-    into ``locations``, else None; ``value`` is None for remove. With ``must_be_new`` an add refuses what exists.
+    into ``locations``, else None; ``value`` is None for remove. With ``must_be_new``, an add refuses an existing name.
     """
 
     op: str
@@ -59,17 +59,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def on_locations(self) -> bool:
-        """Whether it is about locations, with rules of its own (images-api 3.5.4)."""
+        """Whether it changes locations, which have separate rules (images-api 3.5.4)."""
         return self.name == "locations"
 
     @property
     def sets_owner(self) -> bool:
-        """Whether it gives the image away, which admins alone may do (images-api 3.5.3)."""
+        """Whether it changes the owner, which only administrators may do (images-api 3.5.3)."""
         return self.name == "owner" and self.op != "remove"
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """The policy rules that guard it, in the order to be asked (images-api 3.5.3 and 3.5.4)."""
+        """The policy rules to check, in order (images-api 3.5.3 and 3.5.4)."""
         if self.on_locations:
             return ("delete_image_location",) if self.op == "remove" else ("set_image_location",)
         if self.name == "visibility" and self.value == "public":
@@ -80,9 +80,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draft_of(content_type: str | None) -> Draft:
-    """The draft that a Content-Type stands for; its parameters are ignored, upper case is not taken.
+    """Return the draft for a Content-Type; its parameters are ignored, and upper case is not accepted.
 
-    :raises UnsupportedContent: the type is none of the two, or missing.
+    :raises UnsupportedContent: the type is missing or not one of the two.
     """
     media_type = (content_type or "").partition(";")[0].strip()
     draft = _DRAFTS.get(media_type)
@@ -92,10 +92,10 @@ def draft_of(content_type: str | None) -> Draft:
 
 
 def parse_patch(body: object, draft: Draft, checker: ImageDocumentChecker) -> tuple[Operation, ...]:
-    """The operations of a decoded body, each read and checked before the next one is.
+    """Parse the operations of a decoded body; each is validated before the next one is parsed.
 
-    :raises Invalid: no list of well-formed operations, or a value breaks the image schema.
-    :raises Forbidden: an operation names something read-only or reserved.
+    :raises Invalid: it is not an array of well-formed operations, or a value violates the image schema.
+    :raises Forbidden: an operation addresses a read-only or reserved name.
     """
     if not isinstance(body, list):
         raise Invalid("The body of a PATCH must be an array of operations.")

@@ -1,4 +1,4 @@
-"""The pointers of an image PATCH (images-api 3.5.1): JSON pointers, a little stricter and a little looser."""
+"""The pointers of an image PATCH (images-api 3.5.1), which differ slightly from JSON pointers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _BAD_ESCAPE = re.compile(r"~(?![01])")
 
 
 def parse_pointer(pointer: str) -> tuple[str, ...]:
-    """The unescaped parts of a pointer, at least one; ``/`` is the property with the empty name.
+    """Return the unescaped parts of a pointer, at least one; ``/`` is the property with the empty name.
 
     :raises Invalid: the pointer is malformed.
     """
     if not pointer.startswith("/"):
         raise Invalid("A pointer must start with a slash.")
-    # The first character is left out: a second slash right after it is forgiven.
+    # The first character is skipped, because a second slash directly after it is accepted.
     if _ADJACENT_SLASHES.search(pointer, 1):
         raise Invalid("A pointer must not contain adjacent slashes.")
     if len(pointer) > 1 and pointer.endswith("/"):

@@ -1,4 +1,4 @@
-"""Names of image attributes and custom properties: which are fixed, reserved, internal (images-api 3)."""
+"""Names of image attributes and custom properties: base, reserved and internal ones (images-api 3)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ BASE_ATTRIBUTES = frozenset({
     "direct_url", "min_ram", "min_disk", "self", "file", "stores", "schema", "locations",
 })  # fmt: skip
 
-#: Names of internal custom properties begin with this; the service alone sets them.
+#: Prefix of internal custom properties, which only the service sets.
 INTERNAL_PREFIX = "os_glance"
 
 #: The lock of an import, whose value is the id of its job (imports-and-stores 2.9).
 IMPORT_LOCK = "os_glance_import_task"
 
-#: Why the data of an image that is queued again were not taken, for its user to read; data that are taken remove it.
+#: The reason why an upload failed and the image is queued again, for its user; removed by the next successful upload.
 FAILED_UPLOAD = "os_glance_failed_upload"
 
 #: Internal properties that no response shows (images-api 3.1).
@@ -33,43 +33,43 @@ _LABEL_LENGTH = 80
 
 
 def label(name: str) -> str:
-    """A name as it stands in a message: quoted, and cut where a client sent an endless one."""
+    """Quote a name for a message, and shorten a very long one."""
     return f"'{name}'" if len(name) <= _LABEL_LENGTH else f"'{name[:_LABEL_LENGTH]}…'"
 
 
 def is_reserved(name: str) -> bool:
-    """Whether requests may not name it (images-api 3.2, row 5; images-api 3.5.2)."""
+    """Tell whether requests must not use the name (images-api 3.2, row 5; images-api 3.5.2)."""
     return name in RESERVED_NAMES or name.startswith(INTERNAL_PREFIX)
 
 
 def check_not_reserved(name: str) -> None:
-    """:raises Forbidden: the name is kept for the service."""
+    """:raises Forbidden: the name is reserved for the service."""
     if is_reserved(name):
         raise Forbidden(f"The attribute {label(name)} is reserved.")
 
 
 def check_property_name(name: str) -> None:
-    """:raises Invalid: the name does not fit its column."""
+    """:raises Invalid: the name is too long for its column."""
     if len(name) > PROPERTY_NAME_LENGTH:
         raise Invalid(f"The property name {label(name)} is longer than {PROPERTY_NAME_LENGTH} characters.")
 
 
 def check_property_text(name: str, text: str | None) -> None:
-    """:raises Invalid: name or value has a character that cannot be stored."""
+    """:raises Invalid: the name or value has a character that cannot be stored."""
     check_text("name of a property", name)
     if text is not None:
         check_text(f"value of the property {label(name)}", text)
 
 
 def counted(names: frozenset[str] | set[str]) -> int:
-    """How many of ``names`` count against ``image_property_quota`` (images-api 6.1)."""
+    """Count the ``names`` that count towards ``image_property_quota`` (images-api 6.1)."""
     return sum(not name.startswith(INTERNAL_PREFIX) for name in names)
 
 
 def stored_text(value: object) -> str | None:
-    """The text of a checked property value as the database keeps it.
+    """Return the stored text of a validated property value.
 
-    Only schema-image.json can allow anything but text and null (images-api 2.3); it is kept as JSON.
+    Only schema-image.json can allow values other than strings and null (images-api 2.3); they are stored as JSON.
     """
     if value is None or isinstance(value, str):
         return value
@@ -79,9 +79,9 @@ def stored_text(value: object) -> str | None:
 
 
 def shown_value(text: str) -> object:
-    """The value of a property whose schema allows no text: what :func:`stored_text` made text of.
+    """Return the value of a property whose schema allows no strings: the reverse of :func:`stored_text`.
 
-    Text that is no JSON was written before the schema said so, and is shown as it is.
+    Text that is not JSON was written before the schema changed, and is shown unchanged.
     """
     try:
         return msgspec.json.decode(text)

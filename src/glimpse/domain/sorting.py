@@ -1,4 +1,4 @@
-"""The order of a list as a client writes it (images-api 3.4.2)."""
+"""Parsing of a list's sort parameters (images-api 3.4.2)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _TIE_BREAKERS = ("created_at", "id")
 
 
 def parse_order(sort: str | None, sort_keys: Sequence[str], sort_dirs: Sequence[str]) -> tuple[SortKey, ...]:
-    """The total order that ``sort``, or ``sort_key`` and ``sort_dir`` in the order given, stand for.
+    """Return the total order for ``sort``, or for ``sort_key`` and ``sort_dir`` in the order given.
 
-    :raises Invalid: an unknown key or direction, both forms at once, or another number of directions than keys.
+    :raises Invalid: a key or direction is unknown, both forms are used, or the number of directions is wrong.
     """
     if sort is None:
         wanted = _separate(sort_keys or ("created_at",), sort_dirs)
@@ -24,7 +24,7 @@ def parse_order(sort: str | None, sort_keys: Sequence[str], sort_dirs: Sequence[
         wanted = [_sort_item(item) for item in sort.split(",")]
     order: dict[str, bool] = {}
     for key, direction in wanted:
-        # A key that is named again orders nothing any more.
+        # A repeated key has no effect on the order.
         order.setdefault(_checked_key(key), _checked_direction(direction))
     last = _checked_direction(sort_dirs[0]) if len(sort_dirs) == 1 else True
     for key in _TIE_BREAKERS:

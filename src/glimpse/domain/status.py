@@ -1,4 +1,4 @@
-"""The status machine of an image (images-api 9)."""
+"""The statuses of an image (images-api 9)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Every status an image row may have, in the order of the image schema."""
+    """Every status that an image row may have, in the order of the image schema."""
 
     QUEUED = "queued"
     SAVING = "saving"
@@ -29,7 +29,7 @@ class Visibility(StrEnum):
 
 
 class MemberStatus(StrEnum):
-    """What a project made of an image that was shared with it."""
+    """The answer of a project to an image shared with it."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -48,7 +48,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.DELETED: frozenset(),
 }
 
-#: Statuses of images that nobody lists (images-api 3.4.3).
+#: Statuses of images that are never listed (images-api 3.4.3).
 UNLISTED = frozenset({Status.KILLED, Status.DELETED, Status.PENDING_DELETE})
 
 

@@ -1,4 +1,4 @@
-"""Applying a PATCH to an image: from operations to the smallest change (images-api 3.5.3)."""
+"""Application of a PATCH to an image: computes the smallest change from the operations (images-api 3.5.3)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from glimpse.errors import Conflict, Forbidden
 
 _FORMATS = frozenset({"disk_format", "container_format"})
 _MINIMA = frozenset({"min_disk", "min_ram"})
-#: Data that are coming in, or are there, were inspected for the formats that the image has. Glance lets them be
-#: changed while an image is importing, too (images-api 9.3).
+#: Existing or arriving data were inspected for the image's current formats. Glance allows changing these while an image
+#: is importing, too (images-api 9.3).
 _FORMAT_STATUSES = (Status.QUEUED,)
 
 
 class ImageEdit:
-    """One PATCH under way. The caller asks the policies about each operation before it is applied::
+    """One PATCH in progress. The caller checks the policies for each operation before applying it::
 
         for operation in operations:
             ...                                   # operation.rules, operation.sets_owner
@@ -41,9 +41,9 @@ class ImageEdit:
             edit.apply(operation)
         change = edit.change()
 
-    ``hidden`` are names of properties that the caller may not read. They stay untouched and count as missing for
-    replace and remove; an add of one is an update, so that it needs the right to update. ``locations`` takes the
-    operations on locations, None where the service does not show them.
+    ``hidden`` are names of properties that the caller may not read. They stay unchanged and count as missing for
+    replace and remove; adding one counts as an update, so it needs the right to update. ``locations`` handles the
+    operations on locations; None if the service does not show them.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class ImageEdit:
         self._started = False
 
     def property_action(self, operation: Operation) -> str | None:
-        """What an operation does to a custom property: create, update or delete; None for base attributes.
+        """Return the effect of an operation on a custom property: create, update or delete; None for base attributes.
 
-        :raises Conflict: the property is missing, or exists and an add demands that it does not.
+        :raises Conflict: the property is missing, or it exists and the add requires that it does not.
         """
         name = operation.name
         if name in BASE_ATTRIBUTES:
@@ -85,11 +85,11 @@ class ImageEdit:
         return "update" if operation.op == "replace" else "delete"
 
     def wrote(self, name: str) -> bool:
-        """Whether an operation before has written or removed the property."""
+        """Tell whether an earlier operation wrote or removed the property."""
         return name in self._touched
 
     def apply(self, operation: Operation) -> None:
-        """Make one step of the change.
+        """Apply one operation.
 
         :raises Forbidden: a base or required attribute is removed, a format is changed after data came, or
             locations are addressed (``show_multiple_locations`` is false).
@@ -117,9 +117,9 @@ class ImageEdit:
             self._set_property(operation.name, stored_text(operation.value))
 
     def change(self) -> ImageChange | None:
-        """What the operations amount to; None when there were none, so that nothing is to be saved.
+        """Return the resulting change; None if there were no operations, so that nothing needs to be saved.
 
-        :raises LimitExceeded: a new property name makes more properties than allowed.
+        :raises LimitExceeded: a new property exceeds the property quota.
         """
         if not self._started:
             return None
@@ -189,7 +189,7 @@ def apply(
 
 
 def changed(image: Image, change: ImageChange, updated_at: datetime) -> Image:
-    """``image`` as it is once ``change`` is saved at ``updated_at`` (naive UTC), without reading it again."""
+    """Return ``image`` after ``change`` is saved at ``updated_at`` (naive UTC), without reading it again."""
     properties = {name: text for name, text in image.properties.items() if name not in change.drop_properties}
     properties.update(change.set_properties)
     tags = image.tags if change.tags is None else change.tags

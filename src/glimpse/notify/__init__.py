@@ -1,1 +1,1 @@
-"""Telling the message bus and the log what happened to images (configuration 11)."""
+"""Notifications about images on the message bus and in the log (configuration 11)."""

@@ -1,4 +1,4 @@
-"""The list of drivers, and the notifier made of those that the options name."""
+"""The list of drivers, and the notifier built from the configured ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from glimpse.settings.model import NotificationOptions
 
 
 def build_notifier(options: NotificationOptions, count: CountOutcome | None = None) -> QueuedNotifier | None:
-    """The notifier that the options ask for; None when nothing is to be sent.
+    """Build the configured notifier; None if nothing is to be sent.
 
-    Call it in the process that serves. ``count`` is told what became of each message.
+    Call it in the serving process. ``count`` is called with the outcome of each message.
 
-    :raises SettingsError: a driver or its options cannot be used.
+    :raises SettingsError: a driver or its options are invalid.
     """
     accepted = _accepted(options)
     if not accepted:
@@ -25,12 +25,12 @@ def build_notifier(options: NotificationOptions, count: CountOutcome | None = No
 
 
 def _accepted(options: NotificationOptions) -> dict[str, Accepts | None]:
-    """Driver → what it wants to have, None for all; ``routing`` stands for the drivers that its file names."""
+    """Map each driver to its filter, None for everything; ``routing`` stands for the drivers in its file."""
     accepted: dict[str, Accepts | None] = {}
     if "routing" in options.drivers:
         for name, rules in read_routes(options.routing_config).items():
             accepted[name] = rules.accepts
-    # who is named outside the file too gets everything, once
+    # a driver that is also configured outside the file gets everything, once
     accepted.update(dict.fromkeys(options.drivers))
     return {name: accepts for name, accepts in accepted.items() if name not in {"routing", "noop"}}
 
@@ -38,11 +38,11 @@ def _accepted(options: NotificationOptions) -> dict[str, Accepts | None]:
 def _driver(name: str, options: NotificationOptions) -> Driver:
     if name == "log":
         return LogDriver()
-    # here, because the library takes a third of a second and 20 MiB
+    # imported here, because the library takes a third of a second and 20 MiB
     from glimpse.notify.messaging import messaging_driver  # noqa: PLC0415
 
     return messaging_driver(name, options)
 
 
 def _nobody(_driver: str, _outcome: str) -> None:
-    """Nobody wants to know."""
+    """Ignore the outcome."""

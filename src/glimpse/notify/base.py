@@ -1,6 +1,6 @@
-"""What notifications are sent through, seen from the services and from the drivers.
+"""The notification interfaces for services and for drivers.
 
-The services hold a ``Notifier | None``: None where nothing is configured, so that a request then does not come here.
+Services have a ``Notifier | None``: None if nothing is configured, so that requests do no work here.
 """
 
 from __future__ import annotations
@@ -11,50 +11,50 @@ from typing import Any, Protocol
 #: The fields of a message and their values (configuration 11.1).
 Message = dict[str, Any]
 
-#: Is told the driver and ``sent``, ``failed`` or ``dropped`` of each message, from any thread.
+#: Called with the driver and ``sent``, ``failed`` or ``dropped`` for each message, from any thread.
 CountOutcome = Callable[[str, str], None]
 
 
 class Notifier(Protocol):
-    """Takes notifications from requests. Nothing here waits for anything, and nothing raises."""
+    """Accepts notifications from requests. Its methods never wait and never raise."""
 
     def enabled(self, event: str) -> bool:
-        """Whether ``event`` goes anywhere; ask before a payload is built."""
+        """Tell whether ``event`` is sent at all; call it before building a payload."""
         ...
 
     def emit(self, event: str, payload: Mapping[str, object] | str, *, error: bool = False) -> None:
         """Send ``payload`` as ``event``, with priority ERROR or INFO.
 
-        It is taken down as it is now and delivered later, after what was emitted before. Where it cannot be taken or
-        delivered it is dropped, and counted.
+        The payload is encoded now and sent later, after earlier messages. A message that cannot be queued or sent is
+        dropped and counted.
         """
         ...
 
 
 class SendFailed(Exception):
-    """A driver could not deliver a message and has given it up; the text says why and holds no secret."""
+    """A driver could not deliver a message and gave up; the text gives the reason and contains no secret."""
 
 
 class BrokerAway(SendFailed):
-    """The message could not be delivered now, and may be tried again as long as there is time."""
+    """The message could not be delivered now; it may be retried as long as there is time."""
 
 
 class Driver(Protocol):
-    """One way out of the process. One thread calls it, one message at a time."""
+    """Sends messages out of the process. One thread calls it, one message at a time."""
 
     @property
     def name(self) -> str:
-        """As the option ``driver`` calls it."""
+        """The driver's name in the option ``driver``."""
         ...
 
     def send(self, message: Message) -> None:
-        """Deliver ``message``, which belongs to the driver from now on; may wait for a broker for ever.
+        """Deliver ``message``, which the driver may modify; may wait for a broker forever.
 
-        :raises BrokerAway: give it to the driver again later.
+        :raises BrokerAway: the caller should retry later.
         :raises SendFailed: the message is lost.
         """
         ...
 
     def close(self) -> None:
-        """Let go of connections; nothing is sent afterwards."""
+        """Close connections; nothing is sent afterwards."""
         ...

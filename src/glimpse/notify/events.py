@@ -1,7 +1,6 @@
-"""Which events a use case sends, in their order (images-api 3.10; configuration 11.2): one call for each.
+"""The events of each use case, in order (images-api 3.10; configuration 11.2): one function for each occasion.
 
-Called when the change is in the database, never before. ``image`` is the image after the change where nothing else
-is said.
+Call these after the change is committed. ``image`` is the image after the change, unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def image_created(notifier: Notifier, image: Image) -> None:
 
 
 def image_updated(notifier: Notifier, image: Image) -> None:
-    """``image.update``: any change of the record, also of its status, tags or locations."""
+    """``image.update``: any change of the record, including its status, tags or locations."""
     _tell(notifier, "image.update", image)
 
 
@@ -38,9 +37,9 @@ def image_deleted(notifier: Notifier, image: Image, deleted_at: datetime) -> Non
 
 
 def upload_begun(notifier: Notifier, image: Image, store: str | None) -> None:
-    """``image.update`` (saving) and ``image.prepare``, when an upload has claimed the image.
+    """``image.update`` (saving) and ``image.prepare``, after an upload has claimed the image.
 
-    ``image`` as it was before; ``store`` is the id of the store where stores have names.
+    ``image`` as it was before; ``store`` is the id of the store if stores have names.
     """
     saving = msgspec.structs.replace(image, status=Status.SAVING, updated_at=now())
     _tell(notifier, "image.update", saving)
@@ -51,9 +50,9 @@ def upload_begun(notifier: Notifier, image: Image, store: str | None) -> None:
 def upload_finished(
     notifier: Notifier, image: Image, data: StoredData, store: str | None, updated_at: datetime
 ) -> None:
-    """``image.upload``, ``image.activate`` and ``image.update`` (active), when an upload made the image active.
+    """``image.upload``, ``image.activate`` and ``image.update`` (active), after an upload made the image active.
 
-    ``image`` as it was before the upload, ``data`` and ``updated_at`` what it has now.
+    ``image`` as it was before the upload; ``data`` and ``updated_at`` are the new values.
     """
     active = msgspec.structs.replace(
         image, status=Status.ACTIVE, size=data.size, virtual_size=data.virtual_size, checksum=data.checksum,
@@ -88,11 +87,12 @@ def download_ended(
     expected: int | None,
     destination_ip: str | None = None,
 ) -> None:
-    """``image.send``, with priority ERROR where the store had fewer bytes than ``expected``.
+    """``image.send``, with priority ERROR if the store had fewer bytes than ``expected``.
 
     ``expected`` is None if the data of unknown length did not come to their end.
 
-    Not for a client that went away early (configuration 11.5). ``destination_ip`` where the cache served the data.
+    Not for a client that disconnected early (configuration 11.5). ``destination_ip`` is set if the cache served the
+    data.
     """
     if notifier.enabled("image.send"):
         payload = send_payload(
@@ -103,14 +103,14 @@ def download_ended(
 
 
 def member_changed(notifier: Notifier, change: str, member: Member, *, deleted_at: datetime | None = None) -> None:
-    """``image.member.create``, ``.update`` or ``.delete``, as ``change`` says; a deletion has a ``deleted_at``."""
+    """``image.member.create``, ``.update`` or ``.delete``, depending on ``change``; a deletion has a ``deleted_at``."""
     event = f"image.member.{change}"
     if notifier.enabled(event):
         notifier.emit(event, member_payload(member, deleted_at=deleted_at))
 
 
 def tell(notifier: Notifier, event: str, payload: Mapping[str, object]) -> None:
-    """An event of tasks or metadata definitions, with a payload of ``payloads`` or ``metadef_payloads``."""
+    """Send an event of tasks or metadata definitions, with a payload from ``payloads`` or ``metadef_payloads``."""
     if notifier.enabled(event):
         notifier.emit(event, payload)
 

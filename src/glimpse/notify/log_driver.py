@@ -1,4 +1,4 @@
-"""The driver ``log``: each message as one line of JSON in the log of the service (configuration 11.1)."""
+"""The driver ``log``: writes each message as one line of JSON to the service's log (configuration 11.1)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from oslo_utils.strutils import mask_dict_password
 
 from glimpse.notify.base import Message
 
-#: The field's name, which operators' logging files may refer to.
+#: The logger's usual name in OpenStack, to which operators' logging files may refer.
 LOGGER = "oslo.messaging.notification"
 
 
 class LogDriver:
-    """Logs with a logger of the event's own, at the level of the message's priority; passwords are masked."""
+    """Logs with one logger per event, at the level of the message's priority; passwords are masked."""
 
     name = "log"
 
@@ -26,4 +26,4 @@ class LogDriver:
             logger.log(level, "%s", msgspec.json.encode(mask_dict_password(message)).decode())
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""

@@ -1,7 +1,7 @@
 """Drivers over oslo.messaging (extra ``notifications``): ``messaging``, ``messagingv2``, and those of other packages.
 
-The library's own notifier is not used. It puts the time of sending into a message that may have waited, and it
-swallows the failure of a message, which has to be counted; so messages are given to its transport directly.
+The library's own notifier is not used: it puts the time of sending into a message that may have waited, and it hides
+failures, which must be counted. So messages go directly to its transport.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from glimpse.settings.oslo import check_library_conf, library_conf
 
 try:
     with warnings.catch_warnings():
-        # the library imports eventlet without using it, and eventlet warns of itself
+        # the library imports eventlet without using it, and eventlet issues a deprecation warning
         warnings.simplefilter("ignore")
         from oslo_service import backend as service_backend
 
-        # else the import below chooses eventlet, whose threads do not get along with ours
+        # otherwise the import below chooses eventlet, whose threads are incompatible with ours
         service_backend.register_backend_default_hook(lambda: service_backend.BackendType.THREADING)
         import oslo_messaging
         from kombu.exceptions import KombuError
@@ -31,7 +31,7 @@ except ImportError as error:
     allowed = needs(error, "notifications")
     raise SettingsError.of_option("oslo_messaging_notifications", "driver", allowed) from error
 
-#: What the library calls the two formats of the envelope (configuration 11.1).
+#: The library's names of the two envelope formats (configuration 11.1).
 VERSIONS: Mapping[str, float] = {"messaging": 1.0, "messagingv2": 2.0}
 
 _ENTRY_POINTS = "oslo.messaging.notify.drivers"
@@ -39,7 +39,7 @@ _EXCHANGE = "glance"
 
 
 class _Transport(Protocol):
-    """What is used of the library's transport; its public ways to it all swallow failures."""
+    """The part of the library's transport used here; all its public functions hide failures."""
 
     def _send_notification(
         self, target: object, ctxt: dict[str, object], message: Message, version: float, retry: int
@@ -52,7 +52,7 @@ class MessagingDriver:
     """Sends each message to every topic and waits until the broker has confirmed it."""
 
     def __init__(self, name: str, transport: _Transport, topics: Sequence[str], retry: int) -> None:
-        """``name`` is one of :data:`VERSIONS`; ``retry`` counts attempts after the first, -1 without end."""
+        """``name`` is one of :data:`VERSIONS`; ``retry`` counts attempts after the first; -1: without limit."""
         self.name = name
         self._transport = transport
         self._topics = tuple(topics)
@@ -66,10 +66,10 @@ class MessagingDriver:
             queue = f"{topic}.{suffix}"
             target = oslo_messaging.Target(topic=queue)
             try:
-                # the transport adds an id to what it is given
+                # the transport adds an id to the message
                 self._transport._send_notification(target, {}, dict(message), self._version, self._retry)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # see _Transport
             except (oslo_messaging.MessagingException, KombuError, OSError) as error:
-                # the library lets some errors of a connection pass even if told to try for ever
+                # the library raises some connection errors even if it is told to retry forever
                 lost = SendFailed if self._retry >= 0 else BrokerAway
                 raise lost(f"topic {queue}: {error}") from error
 
@@ -79,7 +79,7 @@ class MessagingDriver:
 
 
 class PluginDriver:
-    """A notification driver of the library or of another package, found by its entry point."""
+    """A notification driver of the library or of another package, loaded by its entry point."""
 
     def __init__(self, name: str, transport: _Transport, found: Any, retry: int) -> None:
         """``found`` is an object of the library's class ``Driver``."""
@@ -89,7 +89,7 @@ class PluginDriver:
         self._retry = retry
 
     def send(self, message: Message) -> None:
-        """See :meth:`glimpse.notify.base.Driver.send`; what the driver itself swallows cannot be counted."""
+        """See :meth:`glimpse.notify.base.Driver.send`; failures that the driver hides cannot be counted."""
         self._found.notify({}, message, message["priority"], self._retry)
 
     def close(self) -> None:
@@ -98,9 +98,9 @@ class PluginDriver:
 
 
 def messaging_driver(name: str, options: NotificationOptions) -> Driver:
-    """The driver called ``name``. Nothing is connected yet.
+    """Build the driver ``name`` without connecting.
 
-    :raises SettingsError: there is no such driver, or the options of the transport cannot be used.
+    :raises SettingsError: there is no such driver, or the options of the transport are invalid.
     """
     conf = library_conf(_with_exchange(options.library))
     transport = _transport(conf)
@@ -124,7 +124,7 @@ def _transport(conf: Any) -> _Transport:
     except oslo_messaging.DriverLoadFailure as error:
         reason = f"the driver {error.driver} cannot be used: {error.ex}"
     except (oslo_messaging.InvalidTransportURL, ValueError):
-        # of a wrong option, or of the URL: that one's text has the password
+        # from an invalid option, or from the URL, whose message contains the password
         check_library_conf(conf)
     else:
         check_library_conf(conf)

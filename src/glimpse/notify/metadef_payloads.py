@@ -1,6 +1,6 @@
-"""What notifications say of metadata definitions (configuration 11.3; metadefs 11).
+"""Payloads of notifications about metadata definitions (configuration 11.3; metadefs 11).
 
-``old`` is the name before an update. Null keys are present, unlike in answers of the API.
+``old`` is the name before an update. Null keys are present, unlike in API responses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from glimpse.domain.clock import wire_time
 from glimpse.notify.payloads import Payload, deletion
 
-#: The fields of a property's schema, in the payload under the same names.
+#: Fields of a property's schema, which have the same names in the payload.
 SCHEMA_FIELDS = (
     "type", "title", "description", "default", "minimum", "maximum", "enum", "pattern", "minLength", "maxLength",
     "confidential", "items", "uniqueItems", "minItems", "maxItems", "additionalItems",

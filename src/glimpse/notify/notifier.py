@@ -1,4 +1,4 @@
-"""The notifier of one process: which events go out, and what a message looks like (configuration 11.1, 11.4)."""
+"""The notifier of one process: selects events and builds messages (configuration 11.1, 11.4)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from glimpse.notify.queue import Outbox, Pace
 
 LOG = logging.getLogger(__name__)
 
-#: Says from event and priority whether a driver wants a message.
+#: Decides by event and priority whether a driver gets a message.
 Accepts = Callable[[str, str], bool]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One driver's outbox, and which messages go there; all of them without ``accepts``."""
+    """One driver's outbox, and its filter; without ``accepts`` it gets all messages."""
 
     outbox: Outbox
     accepts: Accepts | None = None
@@ -30,7 +30,7 @@ class QueuedNotifier:
     """The :class:`~glimpse.notify.base.Notifier` over the outboxes of the configured drivers."""
 
     def __init__(self, routes: Sequence[Route], *, publisher_id: str, disabled: Iterable[str] = ()) -> None:
-        """``disabled`` names events, or groups of events by what stands before one of their dots."""
+        """``disabled`` lists events, or prefixes of events that end before a dot."""
         self.routes = tuple(routes)
         self._publisher_id = publisher_id
         self._disabled = frozenset(disabled)
@@ -51,7 +51,7 @@ class QueuedNotifier:
         priority = "ERROR" if error else "INFO"
         message = new_message(self._publisher_id, event, priority, payload)
         try:
-            # as bytes, it shows how much memory it takes, and stays what it is
+            # encoded, so that its memory use is known and it does not change any more
             encoded = msgspec.json.encode(message)
         except (TypeError, ValueError, OverflowError):
             if self._failure_lines.due():
@@ -65,14 +65,14 @@ class QueuedNotifier:
                     route.outbox.put(encoded)
 
     def close(self, seconds: float) -> None:
-        """Deliver what waits, for ``seconds`` at most, and end. Safe to call twice."""
+        """Send the waiting messages, for at most ``seconds``, and stop. Safe to call twice."""
         deadline = time.monotonic() + seconds
         for route in self.routes:
             route.outbox.close(deadline)
 
 
 def new_message(publisher_id: str, event: str, priority: str, payload: Mapping[str, object] | str) -> Message:
-    """A message with an id of its own and the present time; no request context is part of it."""
+    """Build a message with a new id and the current time, without a request context."""
     return {
         "message_id": str(uuid.uuid4()),
         "publisher_id": publisher_id,

@@ -1,4 +1,4 @@
-"""What notifications say of images, members and tasks: exactly the fields of configuration 11.3."""
+"""Payloads of notifications about images, members and tasks: exactly the fields of configuration 11.3."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMPORT_LISTS = ("os_glance_importing_to_stores", "os_glance_failed_import")
 
 
 def image_payload(image: Image, *, deleted_at: datetime | None = None) -> Payload:
-    """IMAGE. Locations and ``os_hash_*`` are never part of it; hidden properties are."""
+    """IMAGE. It never contains locations or ``os_hash_*``, but does contain hidden properties."""
     return {
         "id": image.id,
         "name": image.name,
@@ -41,7 +41,7 @@ def image_payload(image: Image, *, deleted_at: datetime | None = None) -> Payloa
 
 
 def transfer_payload(image: Image, store: str | None = None) -> Payload:
-    """IMAGE + IMPORT, with ``backend`` where the id of the ``store`` is known."""
+    """IMAGE + IMPORT, with ``backend`` if the id of the ``store`` is known."""
     payload = image_payload(image)
     for name in IMPORT_LISTS:
         payload[name] = [entry for entry in (image.properties.get(name) or "").split(",") if entry]
@@ -94,7 +94,7 @@ def task_payload(
     updated_at: datetime,
     deleted_at: datetime | None = None,
 ) -> Payload:
-    """TASK; result and message are always null, what a task says is for its owner."""
+    """TASK; result and message are always null, because they are for the task's owner."""
     return {
         "id": task_id,
         "type": kind,

@@ -1,7 +1,7 @@
-"""From the threads of requests to the drivers: a bounded queue in memory and one thread for each driver.
+"""Queues between request threads and drivers: a bounded queue in memory and one thread for each driver.
 
-A driver that waits for a dead broker holds up neither a request nor another driver. What does not fit into its queue
-is dropped and counted (configuration 11; ARCHITECTURE.md, Data safety).
+A driver that waits for a dead broker delays neither requests nor other drivers. Messages that do not fit into its queue
+are dropped and counted (configuration 11; ARCHITECTURE.md, Data safety).
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from glimpse.notify.base import BrokerAway, CountOutcome, Driver, SendFailed
 
 LOG = logging.getLogger(__name__)
 
-#: What may wait for one driver; an image with all its properties filled makes a message of 8 MiB.
+#: Size of one driver's queue; an image with the maximum of properties makes a message of 8 MiB.
 MAX_MESSAGES: Final = 10_000
 MAX_BYTES: Final = 32 << 20
-#: Seconds between two attempts with a message; they double from the one to the other.
+#: First and longest interval between attempts with a message, in seconds; it doubles each time.
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
-#: Seconds between two lines of the log on the same trouble.
+#: Seconds between two log lines about the same problem.
 QUIET_SECONDS: Final = 60.0
 
 
 class Pace:
-    """Says yes at most once in ``seconds``: the pace of lines in the log while a trouble lasts."""
+    """Limits log lines about a lasting problem to one every ``seconds``."""
 
     def __init__(self, seconds: float = QUIET_SECONDS) -> None:
         self._seconds = seconds
         self._next = float("-inf")
 
     def due(self) -> bool:
-        """Whether it is time for a line; the answer yes starts the waiting anew."""
+        """Tell whether a line is due; True starts the next interval."""
         now = time.monotonic()
         if now < self._next:
             return False
@@ -45,10 +45,10 @@ class Pace:
 
 
 class Outbox:
-    """The queue in front of one driver. Messages leave in the order in which they came.
+    """The queue of one driver. Messages are sent in order.
 
-    ``sent``, ``failed`` (given up by the driver) and ``dropped`` (never given to it) count messages. The thread
-    starts with the first message, and so in the process that serves, whatever forked before.
+    ``sent``, ``failed`` (the driver gave up) and ``dropped`` (never passed to the driver) count messages. The thread
+    starts with the first message, so it runs in the serving process, even after forks.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Outbox:
         max_messages: int = MAX_MESSAGES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        """``max_bytes`` of JSON may wait, in at most ``max_messages`` messages."""
+        """At most ``max_bytes`` of JSON, in at most ``max_messages`` messages, may wait."""
         self.sent = 0
         self.failed = 0
         self.dropped = 0
@@ -78,11 +78,11 @@ class Outbox:
 
     @property
     def name(self) -> str:
-        """The driver's."""
+        """The driver's name."""
         return self._driver.name
 
     def put(self, encoded: bytes) -> None:
-        """Take one message, as JSON, or drop it; never waits for the driver."""
+        """Queue one message, as JSON, or drop it; never waits for the driver."""
         with self._changed:
             taken = self._has_room(len(encoded)) and self._is_running()
             if taken:
@@ -106,9 +106,9 @@ class Outbox:
             self._count(self.name, "dropped")
 
     def close(self, deadline: float) -> None:
-        """Take nothing more, deliver what waits until ``deadline`` (of ``time.monotonic``), and drop the rest.
+        """Accept no more messages, send the waiting ones until ``deadline`` (of ``time.monotonic``), and drop the rest.
 
-        A driver that still waits then is left alone; its thread does not keep the process from ending.
+        A driver that is still waiting then is abandoned; its thread does not prevent the process from ending.
         """
         with self._changed:
             if self._closing:
@@ -144,7 +144,7 @@ class Outbox:
             try:
                 thread.start()
             except RuntimeError:
-                # the system has no thread to give; the next message asks again
+                # the system cannot start a thread; the next message tries again
                 return False
             self._thread = thread
         return True
@@ -168,7 +168,7 @@ class Outbox:
             return encoded
 
     def _deliver(self, encoded: bytes) -> bool:
-        """Whether the driver is done with the message, one way or the other."""
+        """Tell whether the driver is done with the message, sent or failed."""
         try:
             self._driver.send(msgspec.json.decode(encoded))
         except BrokerAway as error:
@@ -189,7 +189,7 @@ class Outbox:
         return True
 
     def _rest(self, seconds: float) -> None:
-        """Wait, but not beyond the order to close."""
+        """Wait, but return when the outbox is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing, seconds)
 

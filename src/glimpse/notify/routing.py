@@ -1,9 +1,9 @@
-"""The driver ``routing``: a file says which driver gets which events.
+"""The driver ``routing``: a file defines which driver gets which events.
 
-The file is YAML: groups of rules under names that mean nothing, each with drivers, each with ``accepted_events`` and
-``accepted_priorities``, lists of shell patterns; a missing list accepts everything. A driver gets a message once when
-any group accepts it. The messaging library has this driver too, but reads its option from the global configuration
-and makes the drivers in a way that current ones do not take, so the work is done here.
+The file is YAML: groups with arbitrary names contain drivers, each with ``accepted_events`` and
+``accepted_priorities``, lists of shell patterns; a missing list accepts everything. A driver gets a message once if any
+group accepts it. oslo.messaging has this driver too, but it reads its option from the global configuration and creates
+drivers in a way that current ones do not support, so this is our own implementation.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ _OPTION = ("oslo_messaging_notifications", "routing_config")
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What one group lets a driver have."""
+    """The filter of a driver in one group."""
 
     accepted_events: tuple[str, ...] | None = None
     accepted_priorities: tuple[str, ...] | None = None
 
     def accepts(self, event: str, priority: str) -> bool:
-        """Whether both lists have a pattern that matches; priorities match in any case."""
+        """Tell whether both lists have a matching pattern; the case of priorities does not matter."""
         priorities = None if self.accepted_priorities is None else [p.lower() for p in self.accepted_priorities]
         return _matches(event, self.accepted_events) and _matches(priority.lower(), priorities)
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """All rules of one driver; one that accepts is enough."""
+    """All rules of one driver; one accepting rule is enough."""
 
     rules: tuple[Rule, ...]
 
     def accepts(self, event: str, priority: str) -> bool:
-        """Whether the driver gets a message."""
+        """Tell whether the driver gets a message."""
         return any(rule.accepts(event, priority) for rule in self.rules)
 
 
 def read_routes(path: str) -> Mapping[str, Rules]:
-    """The rules of each driver that the file at ``path`` names.
+    """Read the rules of each driver from the file at ``path``.
 
-    :raises SettingsError: there is no file, or it is not what it should be.
+    :raises SettingsError: the file is missing or invalid.
     """
     if not path:
         raise SettingsError.of_option(*_OPTION, "must be set if driver is routing")

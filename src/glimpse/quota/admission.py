@@ -1,4 +1,4 @@
-"""What is asked before a project gets more images or more data (images-api 4.2, rows 3, 10, 12, 15 and 22)."""
+"""Quota checks before a project gets more images or more data (images-api 4.2, rows 3, 10, 12, 15 and 22)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image
 from glimpse.domain.job import Job
 
-#: Told the bytes of one upload that are stored so far; raises LimitExceeded when the project has no room for them.
+#: Called with the bytes of an upload stored so far; raises LimitExceeded if they do not fit the project's quota.
 Growth = Callable[[int], None]
 
 
 class Admission(Protocol):
-    """The quota of this installation. Where none is configured there is no such object."""
+    """The quota of this installation; None is used if no quota is configured."""
 
     def check_creation(self, context: Context, owner: str | None) -> ImageCeiling | None:
-        """Let the caller create an image of the project ``owner``.
+        """Check that the caller may create an image of the project ``owner``.
 
-        The database is then given the ceiling, which other requests may reach first.
+        The database gets the returned ceiling, because concurrent requests may reach it first.
 
         :raises LimitExceeded: the project has too many images.
         """
         ...
 
     def check_upload(self, context: Context, size: int | None) -> None:
-        """Look at an upload of ``size`` bytes (None: unknown) before its image is looked up.
+        """Check an upload of ``size`` bytes (None: unknown) before its image is read.
 
-        :raises LimitExceeded: it is certain that it does not fit.
+        :raises LimitExceeded: the upload certainly does not fit.
         """
         ...
 
@@ -38,7 +38,7 @@ class Admission(Protocol):
 
         ``job`` is that of the upload; it is claimed for ``lifetime`` seconds.
 
-        Whatever this raises, the image is as it was.
+        On any error the image is unchanged.
 
         :raises LimitExceeded: there is no room.
         :raises Conflict: the image is not queued any more.
@@ -46,5 +46,5 @@ class Admission(Protocol):
         ...
 
     def for_locations(self, image: Image) -> Allowance | None:
-        """The allowance that locations added to ``image`` count against, or None (imports-and-stores 7.2)."""
+        """Return the allowance for locations added to ``image``, or None (imports-and-stores 7.2)."""
         ...

@@ -1,4 +1,4 @@
-"""Which limits an installation has: those of Keystone, else those of options, else none (imports-and-stores 7)."""
+"""Chooses the limits: Keystone's, else those of the options, else none (imports-and-stores 7)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from glimpse.settings.model import Quotas
 
 
 def build_limits(quotas: Quotas, figures_of: Callable[[str | None], UsageFigures]) -> ProjectLimits | None:
-    """The limits of Keystone, with ``use_keystone_limits``; ``figures_of`` is ``usage`` of the database.
+    """Build Keystone's limits if ``use_keystone_limits`` is set; ``figures_of`` is ``usage`` of the database.
 
-    :raises SettingsError: oslo.limit is not installed, or an option of it cannot be used.
+    :raises SettingsError: oslo.limit is not installed, or one of its options is invalid.
     """
     if not quotas.use_keystone_limits:
         return None
@@ -33,7 +33,7 @@ def build_limits(quotas: Quotas, figures_of: Callable[[str | None], UsageFigures
 
 
 def build_admission(quotas: Quotas, database: Database, limits: ProjectLimits | None) -> Admission | None:
-    """What is asked before a project gets more; the options are ignored where there are ``limits`` of Keystone."""
+    """Build the quota checks; the options are ignored if there are ``limits`` of Keystone."""
     if limits is not None:
         from glimpse.quota.unified import UnifiedLimits  # noqa: PLC0415 - for those alone who use it
 

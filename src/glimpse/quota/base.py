@@ -1,4 +1,4 @@
-"""Limits on all images of one project together (images-api 6.3; imports-and-stores 7)."""
+"""Limits on the total of all images of a project (images-api 6.3; imports-and-stores 7)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ProjectUsage(msgspec.Struct, frozen=True, kw_only=True):
     count_uploading: int = 0
 
     def by_resource(self) -> dict[str, int]:
-        """In the units of the limits."""
+        """Return the usage in the units of the limits."""
         return {
             IMAGE_SIZE_TOTAL: mebibytes(self.size_total),
             IMAGE_STAGE_TOTAL: mebibytes(self.stage_total),
@@ -36,36 +36,36 @@ class ProjectUsage(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-#: The usage of one project, or of images without an owner.
+#: Reads the usage of one project, or of images without an owner.
 UsageOf = Callable[[str | None], ProjectUsage]
 
 
 class Limited(msgspec.Struct, frozen=True):
-    """Usage and limit of one resource, in its unit; a limit of -1 is none."""
+    """Usage and limit of one resource, in its unit; -1 means no limit."""
 
     usage: int
     limit: int
 
 
 class ProjectLimits(Protocol):
-    """What keeps the projects within their limits."""
+    """Enforces the limits of projects."""
 
     def enforce(self, project_id: str | None, deltas: Mapping[str, int]) -> None:
-        """Let an operation pass that needs ``deltas`` more of each resource, in its unit.
+        """Check an operation that needs ``deltas`` more of each resource, in its unit.
 
-        A delta of 0 lets pass whoever is not over the limit yet.
+        A delta of 0 is refused only if the limit is already exceeded.
 
         :raises LimitExceeded: usage and delta are more than the limit.
-        :raises Unavailable: the limits cannot be asked for now.
-        :raises LimitsUnusable: they cannot be asked for as the service is configured.
+        :raises Unavailable: the limits cannot be read at the moment.
+        :raises LimitsUnusable: they cannot be read with the configured settings.
         """
         ...
 
     def usage(self, project_id: str | None) -> Mapping[str, Limited]:
-        """Usage and limit of each resource that is limited, by its name.
+        """Return usage and limit of each limited resource by name.
 
-        :raises Unavailable: the limits cannot be asked for now.
-        :raises LimitsUnusable: they cannot be asked for as the service is configured.
+        :raises Unavailable: the limits cannot be read at the moment.
+        :raises LimitsUnusable: they cannot be read with the configured settings.
         """
         ...
 

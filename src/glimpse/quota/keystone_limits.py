@@ -19,27 +19,28 @@ LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds for one answer of Keystone where the file says nothing; the library's own default is to wait for ever.
+#: Default timeout in seconds for an answer of Keystone; the library's own default is to wait forever.
 TIMEOUT = "30"
 
 
 class LimitsUnusable(GlimpseError):
-    """The limits of Keystone cannot be used as the service is configured (wire: 500)."""
+    """Keystone's limits cannot be read with the configured settings (HTTP 500)."""
 
 
 class KeystoneLimits:
-    """Asks Keystone for the limits at each call, so that a changed one counts at once. Threads may share one object.
+    """Reads the limits from Keystone at each call, so that changes take effect at once. Thread-safe.
 
-    oslo.limit keeps its options and its connection for the whole process: a process has one object of this class.
+    oslo.limit keeps its options and its connection for the whole process, so a process has only one object of this
+    class.
     """
 
     def __init__(self, sections: Sections, usage_of: UsageOf) -> None:
-        """``sections`` are ``[oslo_limit]`` and the like as text. Keystone is asked for nothing yet.
+        """``sections`` are ``[oslo_limit]`` and others as strings. Keystone is not contacted yet.
 
-        :raises SettingsError: oslo.limit is not installed, or an option cannot be used.
+        :raises SettingsError: oslo.limit is not installed, or an option is invalid.
         """
         _configure(sections)
-        # installed, since it could be configured
+        # installed, because its options were validated
         from keystoneauth1 import exceptions as keystoneauth_errors  # noqa: PLC0415
         from openstack import exceptions as sdk_errors  # noqa: PLC0415
         from oslo_limit import exception as limit_errors  # noqa: PLC0415
@@ -49,7 +50,7 @@ class KeystoneLimits:
             keystoneauth_errors.ClientException,
             sdk_errors.SDKException,
             limit_errors.SessionInitError,
-            NotImplementedError,  # an enforcement model of Keystone that oslo.limit does not have
+            NotImplementedError,  # Keystone uses an enforcement model that oslo.limit does not support
         )
         self._away = (keystoneauth_errors.ConnectionError, keystoneauth_errors.DiscoveryFailure)
         self._usage_of = usage_of
@@ -57,19 +58,19 @@ class KeystoneLimits:
         self._making = threading.Lock()
 
     def enforce(self, project_id: str | None, deltas: Mapping[str, int]) -> None:
-        """Let an operation pass that needs ``deltas`` more of each resource, in its unit.
+        """Check an operation that needs ``deltas`` more of each resource, in its unit.
 
         :raises LimitExceeded: usage and delta are more than the limit; a resource without a limit has the limit 0.
         :raises Unavailable: Keystone does not answer.
-        :raises LimitsUnusable: Keystone refuses to tell the limits, or knows nothing of this service.
+        :raises LimitsUnusable: Keystone refuses access to the limits, or does not know this service.
         """
         self._ask(lambda enforcer: enforcer.enforce(project_id, dict(deltas)))
 
     def usage(self, project_id: str | None) -> Mapping[str, Limited]:
-        """Usage and limit of the four resources, by name.
+        """Return usage and limit of the four resources by name.
 
         :raises Unavailable: Keystone does not answer.
-        :raises LimitsUnusable: Keystone refuses to tell the limits, or knows nothing of this service.
+        :raises LimitsUnusable: Keystone refuses access to the limits, or does not know this service.
         """
         limits = self._ask(lambda enforcer: _limits(enforcer, project_id))
         used = self._usage_of(project_id).by_resource()
@@ -81,7 +82,7 @@ class KeystoneLimits:
         except self._over_limit as error:
             raise LimitExceeded(str(error)) from error
         except self._failures as error:
-            self._enforcer = None  # what it found out of Keystone may be wrong by now
+            self._enforcer = None  # what it cached from Keystone may be outdated
             raise self._failure(error) from error
 
     def _made(self) -> Any:
@@ -92,7 +93,7 @@ class KeystoneLimits:
                 try:
                     self._enforcer = limit.Enforcer(self._figures, cache=False)
                 except ValueError as error:
-                    # Keystone does not have the endpoint that the options describe
+                    # Keystone does not have the configured endpoint
                     raise _unusable(error) from error
             return self._enforcer
 
@@ -100,7 +101,7 @@ class KeystoneLimits:
         return self._usage_of(project_id).by_resource()
 
     def _failure(self, error: BaseException) -> GlimpseError:
-        # oslo.limit gives the text of its cause only
+        # oslo.limit passes on only the text of the cause
         cause = error.__context__ if type(error).__name__ == "SessionInitError" and error.__context__ else error
         status: int = getattr(cause, "http_status", None) or getattr(cause, "status_code", None) or 0
         if isinstance(cause, self._away) or status >= 500:
@@ -110,7 +111,7 @@ class KeystoneLimits:
 
 
 def _limits(enforcer: Any, project_id: str | None) -> dict[str, int]:
-    # None is for all resources: a question each to Keystone, where names would be asked for one by one
+    # None means all resources, with one request to Keystone each; with names there would be one request per name
     found = dict(enforcer.get_registered_limits(None))
     return found if project_id is None else {**found, **dict(enforcer.get_project_limits(project_id, None))}
 
@@ -126,7 +127,7 @@ def _unusable(cause: BaseException) -> LimitsUnusable:
 
 
 def _configure(sections: Sections) -> None:
-    """Give oslo.limit its options, in the one place where it looks for them."""
+    """Set oslo.limit's options in the global configuration, where it reads them."""
     try:
         from keystoneauth1 import loading  # noqa: PLC0415 - an extra
         from oslo_limit import opts  # noqa: PLC0415

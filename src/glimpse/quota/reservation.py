@@ -1,4 +1,4 @@
-"""The room that one running upload has reserved, growing with its data where the size was not announced."""
+"""The space that a running upload has reserved; it grows with the data if the size was not announced."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from glimpse.domain.image import Image
 from glimpse.domain.job import Job
 from glimpse.quota.admission import Growth
 
-#: An upload of unknown size reserves as much again as it has, between these, in bytes: few statements, little in vain.
+#: An upload of unknown size reserves as many bytes as it already has, within these limits, so that there are few
+#: statements and little is reserved in vain.
 _LEAST_STEP = 1 << 20
 _LARGEST_STEP = 64 << 20
 
@@ -18,7 +19,7 @@ def claim_reserved(
 ) -> Growth:
     """Begin an upload of ``size`` bytes (None: unknown) within an allowance.
 
-    The announced size is reserved whole. Of an unknown one at least a byte must be left to begin with.
+    An announced size is reserved completely. For an unknown size, at least one byte must be left.
 
     :raises LimitExceeded: there is no room.
     :raises Conflict: the image is not queued any more.

@@ -1,8 +1,8 @@
-"""The limits that options set: ``user_storage_quota`` and ``max_images_per_project``, the bytes and the number of all
-images of one project (images-api 6.2).
+"""The limits set by options: ``user_storage_quota`` and ``max_images_per_project``, the total size and number of a
+project's images (images-api 6.2).
 
-The project that owns the image counts, not the one that uploads or creates it. Images without an owner, which only
-administrators can make, are not limited.
+They apply to the project that owns the image, not to the one that creates or uploads it. Images without an owner, which
+only administrators can create, are not limited.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from glimpse.quota.reservation import claim_reserved
 
 
 class ConfiguredQuota:
-    """Implements :class:`glimpse.quota.admission.Admission`; nothing can go beyond the limits, however many try."""
+    """Implements :class:`glimpse.quota.admission.Admission`; the limits hold under concurrency."""
 
     def __init__(self, database: Database, *, storage: int, images: int) -> None:
-        """``storage`` in bytes and ``images``, both of each project; 0: no limit."""
+        """``storage`` in bytes, and the number of ``images``, for each project; 0: no limit."""
         self._database = database
         self._storage = storage
         self._images = images
@@ -29,7 +29,7 @@ class ConfiguredQuota:
         return None if owner is None or not self._images else ImageCeiling(owner, self._images)
 
     def check_upload(self, context: Context, size: int | None) -> None:
-        """The quota is asked once the image is known: it is that of its owner."""
+        """Do nothing: the quota is that of the image's owner, and is checked once the image is read."""
 
     def claim(self, context: Context, image: Image, job: Job, lifetime: float, size: int | None) -> Growth | None:  # noqa: ARG002
         allowance = self.for_locations(image)

@@ -1,8 +1,8 @@
-"""Unified limits on the caller's project (images-api 6.3; imports-and-stores 7.2).
+"""Unified limits for the caller's project (images-api 6.3; imports-and-stores 7.2).
 
-Every operation is let through or refused as Keystone's limits say at that moment. Beside that, running operations
-reserve what they need, so that requests at the same time see each other. An upload of unknown size may go beyond the
-limit when the project is not over it yet (imports-and-stores 15), but of several at the same time only one may.
+Each operation is checked against Keystone's current limits. In addition, running operations reserve what they need, so
+that concurrent requests take each other into account. An upload of unknown size may exceed the limit if the project is
+not over it yet (imports-and-stores 15), but only one of several concurrent uploads may.
 """
 
 from __future__ import annotations
