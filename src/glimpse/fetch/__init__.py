@@ -1,1 +1,1 @@
-"""The one way in which URLs of users are fetched: checked at every hop, and connected to the address checked."""
+"""Fetches URLs from users: checks every hop, and connects to the address that was checked."""

@@ -1,4 +1,4 @@
-"""Which addresses a URL of a user may lead to (imports-and-stores 2.10, rows 6 and 7)."""
+"""Addresses to which a user's URL may lead (imports-and-stores 2.10, rows 6 and 7)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glimpse.errors import Unavailable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: From a name to its addresses, an empty tuple when it has none.
+#: Resolves a name to its addresses; an empty tuple if it has none.
 Resolve = Callable[[str], tuple[Address, ...]]
 
 HOSTS_FILE = Path("/etc/hosts")
@@ -23,17 +23,17 @@ _WRAPPING = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", 
 
 
 def resolve_name(name: str) -> tuple[Address, ...]:
-    """The addresses of a name that is taken as fully qualified: search domains of the host are not tried.
+    """Resolve a name as fully qualified, without the host's search domains.
 
-    The file of hosts comes before DNS, as is usual.
+    The hosts file comes before DNS, as usual.
 
-    :raises Unavailable: the name server cannot be asked now.
+    :raises Unavailable: the name server is not available.
     """
     found = _in_hosts_file(name)
     if found:
         return found
     try:
-        # the dot at the end is what keeps search domains out, and also names of the hosts file
+        # the trailing dot excludes search domains, and also names in the hosts file
         answers = socket.getaddrinfo(f"{name}.", None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
@@ -57,12 +57,12 @@ def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:
         try:
             found.append(ipaddress.ip_address(text))
         except ValueError:
-            continue  # a line of the file of hosts, or a scope that an address of a user must not have
+            continue  # a line of the hosts file, or a scope that a user's address must not have
     return tuple(dict.fromkeys(found))
 
 
 def canonical(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, else the address itself."""
+    """Return the IPv4 address that an IPv6 address represents, else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -77,8 +77,8 @@ def canonical(address: Address) -> Address:
 
 
 def is_refused(address: Address) -> bool:
-    """Whether an address is refused unless its host is allowed by name: it leads into this host or its network,
-    or to nobody in particular. Private networks are not among these (imports-and-stores 2.10).
+    """Tell whether an address is refused unless its host is allowed by name: loopback, link-local, multicast and
+    reserved addresses, but not private networks (imports-and-stores 2.10).
     """
     real = canonical(address)
     if isinstance(real, ipaddress.IPv4Address):

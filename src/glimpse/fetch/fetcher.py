@@ -1,8 +1,8 @@
-"""Fetching what a URL of a user leads to: each hop is checked, and connected to an address that was checked.
+"""Fetches a user's URL: checks each hop, and connects to an address that was checked.
 
-The name is resolved once, by the rules; the connection is made to the address itself, with the name in ``Host`` and,
-for TLS, as the name that the certificate must be for. So a name that changes its meaning between the check and the
-connection (DNS rebinding) gains nothing. Through a proxy the address goes to the proxy, too.
+The rules resolve the name once; the connection is made to the address, with the name in ``Host`` and, for TLS, as the
+expected name in the certificate. So changing the name's address between the check and the connection (DNS rebinding)
+has no effect. A proxy is given the address, too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FAILURES = (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.Proto
 
 
 class RedirectRefused(Invalid):
-    """A server sends on to a URL that the rules refuse, or sends on too often."""
+    """A server redirects to a URL that the rules refuse, or redirects too often."""
 
 
 class FetchOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +37,8 @@ class FetchOptions(msgspec.Struct, frozen=True, kw_only=True):
     the head of the last answer, redirects and names included. ``least_rate``: bytes a second that a body must bring on
     average of ``rate_window`` seconds of waiting for it; 0: any.
 
-    ``proxies`` are URLs of proxies by the scheme of what is fetched. ``ca_file`` holds the certificates of
-    authorities to trust, None those of the system; ``verify`` is whether certificates are looked at at all.
+    ``proxies`` are proxy URLs by the scheme of the fetched URL. ``ca_file`` has the trusted CA certificates; None means
+    those of the system. ``verify``: whether certificates are verified.
     """
 
     connect_timeout: float = 10.0
@@ -53,7 +53,7 @@ class FetchOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fetched:
-    """One answer. Its body is read once, or not at all; ``with`` closes the connection."""
+    """A response. Its body can be read once; ``with`` closes the connection."""
 
     def __init__(self, response: httpcore2.Response, pool: httpcore2.ConnectionPool) -> None:
         self._response = response
@@ -74,9 +74,9 @@ class Fetched:
         self.close()
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it was sent and as it comes; nothing is decoded.
+        """Yield the body as it arrives, without decoding.
 
-        :raises Unavailable: the connection broke, fell silent for too long, or brings less than the least rate.
+        :raises Unavailable: the connection broke, timed out, or is slower than the minimum rate.
         """
         try:
             yield from self._response.iter_stream()
@@ -84,16 +84,16 @@ class Fetched:
             raise Unavailable(f"The server closed the connection early: {_reason(error)}.") from error
 
     def close(self) -> None:
-        """End the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""
         self._response.close()
         self._pool.close()
 
 
 class Fetcher:
-    """Fetches under the rules. Every request has a connection of its own: none is shared between names."""
+    """Fetches URLs according to the rules. Every request has its own connection; none is shared between names."""
 
     def __init__(self, rules: UrlRules, options: FetchOptions) -> None:
-        """:raises OSError: the file of certificates cannot be read."""
+        """:raises OSError: the CA file cannot be read."""
         self._rules = rules
         self._options = options
         self._ssl = _ssl_context(options)
@@ -102,9 +102,9 @@ class Fetcher:
         }  # fmt: skip
 
     def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
-        """Send a request without a body, follow redirects, and return the first answer that is none.
+        """Send a request without a body, follow redirects, and return the first response that is not a redirect.
 
-        Credentials in ``url`` are sent to its own origin only.
+        Credentials in ``url`` are sent only to its own origin.
 
         :raises Invalid: the rules refuse ``url``.
         :raises RedirectRefused: they refuse a URL on the way, or there are too many.
@@ -145,7 +145,7 @@ class Fetcher:
         self, address: Address, method: str, target: Target, headers: Mapping[str, str], deadline: float
     ) -> Fetched:
         watch = Watch(deadline, self._options.least_rate, self._options.rate_window)
-        # made for this request, and closed with it
+        # created for this request, and closed with it
         pool = self._pool(target.scheme, WatchedBackend(watch))
         url = httpcore2.URL(
             scheme=target.scheme.encode("ascii"),
@@ -210,7 +210,7 @@ def _ssl_context(options: FetchOptions) -> ssl.SSLContext:
 
 
 def _reason(error: Exception) -> str:
-    """A word on a failure; the text of the library may name addresses."""
+    """Describe a failure in a few words, because the library's text may contain addresses."""
     match error:
         case TooSlow():
             return "it sends too slowly"

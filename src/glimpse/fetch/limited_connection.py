@@ -1,7 +1,7 @@
-"""Connections whose times are limited as a whole, not only between two bytes.
+"""Connections with limits on the total time, not only between two bytes.
 
-Time limits of a socket count from byte to byte, so a server that sends one byte now and then holds whoever reads from
-it for ever. Here a deadline ends the wait for the head of an answer, and a least rate that for its body.
+Socket timeouts count from byte to byte, so a server that sends one byte now and then could block a reader forever. Here
+a deadline limits the wait for the response head, and a minimum rate the wait for the body.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from httpcore2 import NetworkBackend, NetworkStream
 
 
 class TooSlow(httpcore2.ReadTimeout):
-    """The server sends less than it must."""
+    """The server sends more slowly than required."""
 
 
 class Watch:
-    """The limits of one connection: first those of the head, from :meth:`body` on those of the body.
+    """The limits of one connection: first for the head, after :meth:`body` for the body.
 
-    The rate is asked for over ``window`` seconds of waiting, so that pauses and slow starts are forgiven.
-    ``deadline`` is a moment of ``time.monotonic`` for everything up to the end of the head. Only time that is spent
-    waiting for the server counts against ``least_rate`` (bytes a second, 0: none): a slow client is not its fault.
+    The rate is averaged over ``window`` seconds of waiting, so that pauses and slow starts are tolerated. ``deadline``
+    (of ``time.monotonic``) is for everything up to the end of the head. Only time spent waiting for the server counts
+    for ``least_rate`` (bytes per second; 0: none), because a slow client is not the server's fault.
     """
 
     def __init__(self, deadline: float, least_rate: float, window: float) -> None:
@@ -35,11 +35,11 @@ class Watch:
         self._bytes = 0
 
     def body(self) -> None:
-        """The head has come."""
+        """Switch to the limits of the body: the head has arrived."""
         self._deadline = None
 
     def within(self, timeout: float | None, *, timed_out: type[Exception]) -> float | None:
-        """The time limit of the next step, at most ``timeout`` seconds.
+        """Return the time limit of the next step, at most ``timeout`` seconds.
 
         :raises Exception: ``timed_out``, there is no time left.
         """
@@ -51,9 +51,9 @@ class Watch:
         return left if timeout is None else min(timeout, left)
 
     def received(self, count: int, seconds: float) -> None:
-        """``count`` bytes came after ``seconds`` of waiting.
+        """Record that ``count`` bytes arrived after ``seconds`` of waiting.
 
-        :raises TooSlow: too few came in the last window.
+        :raises TooSlow: too few bytes arrived in the last window.
         """
         if self._deadline is not None or not self._least_rate:
             return
@@ -67,7 +67,7 @@ class Watch:
 
 
 class WatchedBackend(NetworkBackend):
-    """Opens connections that a :class:`Watch` watches."""
+    """Opens connections that are limited by a :class:`Watch`."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch

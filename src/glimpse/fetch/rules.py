@@ -1,4 +1,4 @@
-"""The operator's rules for URLs of users: ``[import_filtering_opts]`` (imports-and-stores 2.10)."""
+"""The operator's rules for URLs from users: ``[import_filtering_opts]`` (imports-and-stores 2.10)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from glimpse.settings.model import UriFilter
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-#: Nothing else may stand in a URL: parsers differ in what they make of it.
+#: No other characters are allowed in a URL, because parsers treat them differently.
 _URL = re.compile(r"[!#-;=?-\[\]_a-z~]+", re.IGNORECASE)
 _NAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-#: The last part of a host that makes it a number for one reader or the other.
+#: The last label of a host that some parsers read as a number.
 _NUMERIC = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A URL that the rules let pass, in parts, and the addresses that may be connected to, in the order to be tried.
+    """The parts of an allowed URL, and the allowed addresses in the order to try.
 
-    ``path`` includes the query. ``credentials`` are those of the URL, as ``user:password``.
+    ``path`` includes the query. ``credentials`` are from the URL, as ``user:password``.
     """
 
     scheme: str
@@ -36,12 +36,12 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What decides whether credentials may be sent on."""
+        """The origin, which decides whether a redirect gets the credentials."""
         return (self.scheme, self.host, self.port)
 
 
 class UrlRules:
-    """Decides about URLs. Nothing is remembered between two calls: names may come to mean something else."""
+    """Checks URLs. Nothing is cached between calls, because the addresses of names may change."""
 
     def __init__(self, settings: UriFilter, resolve: Resolve = resolve_name) -> None:
         self._schemes = _Lists(settings.allowed_schemes, settings.disallowed_schemes)
@@ -51,10 +51,10 @@ class UrlRules:
         self._resolve = resolve
 
     def check(self, url: str) -> Target:
-        """What may be connected to for ``url``; its name is resolved here, once.
+        """Check ``url`` and return the allowed target; its name is resolved here, once.
 
-        :raises Invalid: the URL is not allowed; the message says which rule refuses it, and no address.
-        :raises Unavailable: the name of the host cannot be resolved now.
+        :raises Invalid: the URL is not allowed; the message names the rule, but no address.
+        :raises Unavailable: the host name cannot be resolved at the moment.
         """
         parts = _split(url)
         scheme = parts.scheme
@@ -89,7 +89,7 @@ class UrlRules:
 
 
 class _Lists:
-    """What is allowed, and without that what is denied."""
+    """A list of allowed values; if it is empty, a list of denied ones."""
 
     def __init__(self, allowed: tuple[str, ...], denied: tuple[str, ...]) -> None:
         self.allowed = frozenset(map(_normal, allowed))
@@ -100,7 +100,7 @@ class _Lists:
 
 
 def _normal(entry: str) -> str:
-    """An entry of a list as hosts are compared: lower case, addresses in their canonical form."""
+    """Normalise an entry for comparing hosts: lower case, addresses in canonical form."""
     text = entry.strip().lower().rstrip(".")
     address = _as_address(text.strip("[]"))
     return text if address is None else str(canonical(address))

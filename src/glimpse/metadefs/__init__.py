@@ -1,1 +1,1 @@
-"""Metadata definitions as files: reading and writing them, and the catalog that comes with the service."""
+"""Metadata definition files: reading, writing, and the default catalog."""

@@ -1,4 +1,4 @@
-"""The catalog that comes with the service: what the keys of compute, block storage and images mean."""
+"""The default catalog: definitions of keys for compute, block storage and images."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from glimpse.db.metadef_base import MetadefFiles
 from glimpse.domain.metadef import LoadMode, NamespaceContent
 from glimpse.metadefs.files import definition_files, read_file
 
-#: Its files, in the package.
+#: The catalog's files in the package.
 CATALOG = Path(__file__).parent / "catalog"
 
 
 def default_catalog() -> list[NamespaceContent]:
-    """All namespaces of the catalog, in the order of their files."""
+    """Return all namespaces of the catalog, in file order."""
     return [read_file(path) for path in definition_files(CATALOG)]
 
 
 def load_default_catalog(database: MetadefFiles) -> int:
-    """Store the namespaces of the catalog that are not there yet; returns how many were created."""
+    """Store the missing namespaces of the catalog; return how many were created."""
     done = [database.load_namespace(content, LoadMode.SKIP) for content in default_catalog()]
     return done.count("created")

@@ -1,7 +1,7 @@
-"""The JSON document of one definition file, and the records that it stands for (metadefs 12.3 and 15).
+"""Conversion between the JSON document of a definition file and records (metadefs 12.3 and 15).
 
-Glance stores whatever a file says and then fails to show it. Here a file is checked as a whole before anything is
-stored, by the rules that Glance's rows have to keep. Definitions are kept as they are written.
+Glance stores invalid definitions and then fails to show them. Here the whole file is validated before anything is
+stored, by the rules for Glance's rows. Definitions are stored as written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from glimpse.domain.metadef import (
 )
 from glimpse.metadefs.errors import DefinitionFileError
 
-#: Whose namespaces are when the file does not say it (metadefs 12.3).
+#: Default owner of namespaces (metadefs 12.3).
 DEFAULT_OWNER = "admin"
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENGTH)]
@@ -41,7 +41,7 @@ class _Items(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Definition(msgspec.Struct, forbid_unknown_fields=True):
-    """The keys that Glance can show again, with their types; more are refused."""
+    """The keys that Glance can show, with their types; others are refused."""
 
     type: Kind
     title: str
@@ -82,7 +82,7 @@ class _Tag(msgspec.Struct):
 
 
 class _Document(msgspec.Struct):
-    """The keys that count; others are ignored, so that what the API shows can be loaded too."""
+    """The known keys; others are ignored, so that API responses can be loaded too."""
 
     namespace: Name
     display_name: Text | None = None
@@ -97,9 +97,9 @@ class _Document(msgspec.Struct):
 
 
 def content_of(document: object) -> NamespaceContent:
-    """The namespace that a document describes.
+    """Build the namespace from a document.
 
-    :raises DefinitionFileError: the document is not of the format; the message says where.
+    :raises DefinitionFileError: the document is invalid; the message says where.
     """
     form = _formed(document, _Document, "")
     objects = _list_of(form.objects, _Object, "objects")
@@ -134,10 +134,10 @@ def content_of(document: object) -> NamespaceContent:
 
 
 def document_of(content: NamespaceContent) -> dict[str, Any]:
-    """The document from which :func:`content_of` makes this namespace again; without times, and without nulls.
+    """Build the document from which :func:`content_of` restores this namespace; without times and nulls.
 
-    Glance's export leaves out ``owner`` and ``required``; here they are kept where they say something, because a
-    namespace would come back as somebody else's otherwise. Glance's loader takes both.
+    Glance's export omits ``owner`` and ``required``. Here they are included unless they have the default, because
+    otherwise the namespace would be loaded with another owner. Glance's loader accepts both.
     """
     namespace = content.namespace
     head = {

@@ -1,4 +1,4 @@
-"""What can be wrong with definition files."""
+"""Errors of definition files."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from glimpse.errors import Invalid
 
 
 class DefinitionFileError(Invalid):
-    """A definition file cannot be read or written, or does not say what it must; the message names file and place."""
+    """A definition file cannot be read or written, or is invalid; the message names the file and the place."""

@@ -17,9 +17,9 @@ _NOT_IN_FILE_NAMES = re.compile(r"[\W_]+")
 
 
 def definition_files(path: Path) -> list[Path]:
-    """The file itself, whatever its name, or the files of a directory that end in ``.json``, ordered by name.
+    """Return the file itself, or the files of a directory that end in ``.json``, in name order.
 
-    :raises DefinitionFileError: there is nothing of the name, or no such file in the directory.
+    :raises DefinitionFileError: the path does not exist, or the directory has no such files.
     """
     try:
         if not path.is_dir():
@@ -34,9 +34,9 @@ def definition_files(path: Path) -> list[Path]:
 
 
 def read_file(path: Path) -> NamespaceContent:
-    """The namespace that a file defines.
+    """Read the namespace from a file.
 
-    :raises DefinitionFileError: it cannot be read, or is not of the format; the message names the file and the place.
+    :raises DefinitionFileError: it cannot be read or is invalid; the message names the file and the place.
     """
     try:
         document = msgspec.json.decode(path.read_bytes())
@@ -50,7 +50,7 @@ def read_file(path: Path) -> NamespaceContent:
 
 
 def write_files(directory: Path, contents: Sequence[NamespaceContent]) -> list[Path]:
-    """Write a file for each namespace, in place of files of the same names; make the directory if it is not there.
+    """Write a file for each namespace, overwriting existing ones; create the directory if it is missing.
 
     :raises DefinitionFileError: a file or the directory cannot be written.
     """
@@ -70,10 +70,10 @@ def write_files(directory: Path, contents: Sequence[NamespaceContent]) -> list[P
 
 
 def file_names(namespaces: Sequence[Namespace]) -> list[str]:
-    """A file name for each: letters and digits of the display name, as Glance has it, or of the namespace's name.
+    """Choose a file name for each: letters and digits of the display name, as in Glance, or of the namespace's name.
 
-    Glance writes namespaces of one display name into one file. Here those, and names that differ in case only, get
-    the namespace's name and, if that is still not enough, a number.
+    Glance writes namespaces with the same display name to the same file. Here these, and names that differ only in
+    case, get the namespace's name and, if that is not unique either, a number.
     """
     names: list[str] = []
     taken: set[str] = set()

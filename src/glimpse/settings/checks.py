@@ -1,4 +1,4 @@
-"""Rules for single values that a type cannot express. Each returns what is allowed, or None when the value is good."""
+"""Checks of single values beyond their type. Each returns what is allowed, or None if the value is valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STORAGE_QUOTA = re.compile(r"[0-9]+(B|KB|MB|GB|TB)?")
 
 
 def not_empty(value: object) -> str | None:
-    """A list or a text with something in it."""
+    """A list or string that is not empty."""
     return None if value else "must not be empty"
 
 
@@ -30,7 +30,7 @@ def names(value: object) -> str | None:
 
 
 def containers(value: object) -> str | None:
-    """A list of container formats that may go uninspected."""
+    """A list of container formats that may be left uninspected."""
     return "must not list bare: bare images are always inspected" if "bare" in cast("list[str]", value) else None
 
 
@@ -45,7 +45,7 @@ def networks(value: object) -> str | None:
 
 
 def hash_name(value: object) -> str | None:
-    """A hash algorithm of fixed length that hashlib has."""
+    """A hash algorithm of hashlib with a fixed length."""
     name = str(value)
     try:
         known = hashlib.new(name, usedforsecurity=False).digest_size > 0
@@ -67,7 +67,7 @@ def http_url(value: object) -> str | None:
 
 
 def database_url(value: object) -> str | None:
-    """Something that can be the URL of a database."""
+    """The URL of a database."""
     scheme, separator, _ = str(value).partition("://")
     if is_registry(str(value)):
         return _registry_url(str(value))
@@ -90,7 +90,7 @@ def database_url_or_none(value: object) -> str | None:
 
 
 def file_url(value: object) -> str | None:
-    """A ``file://`` URL, which staging asks for (configuration 1)."""
+    """A ``file://`` URL, required for staging (configuration 1)."""
     return None if str(value).startswith("file:///") else "must be a path in the form file:///path"
 
 
@@ -127,14 +127,14 @@ def log_levels(value: object) -> str | None:
 
 
 def encryption_key(value: object) -> str | None:
-    """A key of AES, or nothing."""
+    """An AES key, or nothing."""
     if not value or len(str(value).encode()) in {16, 24, 32}:
         return None
     return "must be 16, 24 or 32 bytes long"
 
 
 def registry_roles(value: object) -> str | None:
-    """Names of client certificates and the role of each."""
+    """Names of client certificates with their roles."""
     for name, role in cast("dict[str, str]", value).items():
         if not name or role not in REGISTRY_ROLES:
             return f"must be pairs name:role with the roles {' and '.join(REGISTRY_ROLES)}, and {name}:{role} is none"
@@ -142,12 +142,12 @@ def registry_roles(value: object) -> str | None:
 
 
 def more_than_zero(value: object) -> str | None:
-    """A number above zero."""
+    """A number greater than zero."""
     return None if cast("float", value) > 0 else "must be more than 0"
 
 
 def directory_name(value: object) -> str | None:
-    """A directory whose name can stand in a database URL."""
+    """A directory whose name can be part of a database URL."""
     return None if value and "?" not in str(value) else "must be the name of a directory, without a question mark"
 
 

@@ -1,4 +1,4 @@
-"""Settings that several options make together: identity, logging, and the storage quota."""
+"""Settings that depend on several options: identity, logging, and the storage quota."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _BEYOND_IDENTITY = frozenset({"keystone", "caching", "cachemanagement"})
 
 
 def build_auth(fields: Mapping[str, Any], flavor: str) -> Auth:
-    """The identity settings; ``fields`` are those of :class:`Auth` that are set.
+    """Build the identity settings; ``fields`` are the fields of :class:`Auth` that are set.
 
-    :raises SettingsError: the flavor says nothing of identity, or what the kind needs is missing.
+    :raises SettingsError: the flavor is unknown, or an option that the method needs is missing.
     """
     kind = fields.get("kind") or auth_of_flavor(flavor)
     auth = from_text({**fields, "kind": kind}, Auth)
@@ -31,9 +31,9 @@ def build_auth(fields: Mapping[str, Any], flavor: str) -> Auth:
 
 
 def auth_of_flavor(flavor: str) -> str:
-    """``keystone`` for flavors with tokens, ``none`` for those without.
+    """Return ``keystone`` for flavors with tokens, ``none`` for those without.
 
-    :raises SettingsError: it is none of the field's flavors.
+    :raises SettingsError: it is not one of Glance's flavors.
     """
     parts = flavor.strip().split("+")
     if parts[0] == "keystone" and _BEYOND_IDENTITY.issuperset(parts):
@@ -46,7 +46,7 @@ def auth_of_flavor(flavor: str) -> str:
 
 # ---------------------------------------------------------------- The logging part of the settings (configuration 12)
 
-#: Levels of libraries that would otherwise drown the service's own lines, as in the field.
+#: Levels of libraries that would otherwise hide the service's own lines; the same as in Glance.
 DEFAULT_LOG_LEVELS: tuple[tuple[str, str], ...] = (
     ("amqp", "WARNING"),
     ("boto", "WARNING"),
@@ -76,7 +76,7 @@ _SYNONYMS = {"WARN": "WARNING", "TRACE": "DEBUG", "AUDIT": "INFO"}
 
 
 def logging_fields(values: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-    """The fields of ``Logging`` that are made of several options."""
+    """Return the fields of ``Logging`` that depend on several options."""
     fields: dict[str, Any] = {"levels": DEFAULT_LOG_LEVELS}
     levels = values.get(("DEFAULT", "default_log_levels"))
     if levels is not None:
@@ -103,11 +103,11 @@ _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
 
 def quota_fields(values: Mapping[tuple[str, str], Any]) -> dict[str, int]:
-    """The field of the settings that the option sets, where it is set; its text was checked."""
+    """Return the field that the option sets, if it is set; its text was already checked."""
     return {"user_storage_quota": quota_bytes(values[_OPTION])} if _OPTION in values else {}
 
 
 def quota_bytes(text: str) -> int:
-    """Bytes of digits that a binary unit may follow."""
+    """Parse digits with an optional binary unit into bytes."""
     digits = text.rstrip("BKMGT")
     return int(digits) * _UNITS[text[len(digits) :] or "B"]

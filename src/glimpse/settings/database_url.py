@@ -1,6 +1,6 @@
-"""URLs of databases: those that name a registry, and how each is shown without its secrets.
+"""Database URLs: URLs of registries, and masking of secrets.
 
-What stands in for secrets wherever settings or log lines are shown: ARCHITECTURE.md, Data safety, rule 7.
+For masking in settings and log lines see ARCHITECTURE.md, Data safety, rule 7.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))
 
 
 class Address(NamedTuple):
-    """Where a server of the registry listens."""
+    """The address of a registry server."""
 
     host: str
     port: int
@@ -25,12 +25,12 @@ class Address(NamedTuple):
 
 
 def is_registry(url: str) -> bool:
-    """Whether the URL of a database names a registry."""
+    """Tell whether a database URL refers to a registry."""
     return url.partition("://")[0].lower() == SCHEME
 
 
 def addresses(url: str) -> tuple[Address, ...]:
-    """The servers of ``registry+https://host:port[,host:port…]``, in their order.
+    """Return the servers of ``registry+https://host:port[,host:port…]`` in order.
 
     :raises ValueError: the URL has another form.
     """
@@ -48,7 +48,7 @@ def _address(text: str) -> Address:
 
 MASK = "***"
 
-#: Query arguments of database URLs that tell no secret.
+#: Query arguments of database URLs that are not secret.
 _PLAIN_ARGUMENTS = frozenset(
     {
         "charset", "ssl_ca", "ssl_mode", "sslmode", "sslrootcert", "connect_timeout", "timeout", "application_name",
@@ -57,7 +57,7 @@ _PLAIN_ARGUMENTS = frozenset(
         "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
     }
 )  # fmt: skip
-#: Names that are shown with a masked value; of all others, which may be part of a password, nothing is shown.
+#: Arguments shown with a masked value; all others, which may be part of a password, are not shown at all.
 _SECRET_ARGUMENTS = frozenset(
     {"user", "password", "passfile", "sslkey", "sslcert", "sslpassword", "ssl_key", "ssl_cert"}
 )
@@ -65,10 +65,10 @@ _HOST_AND_PORT = re.compile(r"[^:]*(:\d*)?|\[[0-9a-fA-F:.]*\](:\d*)?")
 
 
 def masked_url(url: str) -> str:
-    """``url`` without its password and without query arguments that may be secret; user, host and path remain.
+    """Return ``url`` without its password and possibly secret query arguments; user, host and path remain.
 
-    Everything from the first colon after the scheme to the last ``@`` counts as the password, so that one which was
-    not quoted does not slip through; where an ``@`` comes after a question mark, all is masked.
+    Everything from the first colon after the scheme to the last ``@`` counts as the password, so that an unquoted
+    password is masked completely; if an ``@`` follows a question mark, everything is masked.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:

@@ -1,4 +1,4 @@
-"""What is wrong with the configuration, in one line for the operator."""
+"""Configuration errors, one line each, for the operator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LONGEST_VALUE = 120
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; ``reasons`` says what is wrong and what is allowed, each in one line."""
+    """The configuration is invalid; ``reasons`` lists what is wrong and what is allowed, one line each."""
 
     def __init__(self, *reasons: str) -> None:
         super().__init__("\n".join(reasons))
@@ -19,28 +19,28 @@ class SettingsError(Exception):
     def of_option(
         cls, section: str, name: str, allowed: str, *, value: str | None = None, origin: str | None = None
     ) -> SettingsError:
-        """About one option. Leave ``value`` out where it is a secret; ``origin`` is a file or a variable."""
+        """Build the error of one option. Omit ``value`` if it is secret; ``origin`` is a file or a variable."""
         shown = "" if value is None else f" = {_one_line(value)}"
         place = f" ({origin})" if origin else ""
         return cls(f"[{section}] {name}{shown}{place}: {allowed}")
 
 
 class Faults:
-    """Collects what is wrong, so that all of it is told at once."""
+    """Collects errors, so that all are reported at once."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
     @contextmanager
     def collecting(self) -> Generator[None]:
-        """Go on after a :class:`SettingsError` of the block, whose rest is left out."""
+        """Record a :class:`SettingsError` of the block and continue after the block."""
         try:
             yield
         except SettingsError as error:
             self.reasons += error.reasons
 
     def raise_any(self) -> None:
-        """:raises SettingsError: something is wrong; the error has all of it."""
+        """:raises SettingsError: there are errors; it contains all of them."""
         if self.reasons:
             raise SettingsError(*dict.fromkeys(self.reasons))
 

@@ -17,10 +17,10 @@ _IMPORT = "glance-image-import.conf"
 
 
 def configuration_files(config_files: Sequence[Path], config_dirs: Sequence[Path]) -> tuple[Path, ...]:
-    """The named files, what belongs to them beside them, and ``*.conf`` of the directories.
+    """Return the given files, the files that belong to them, and ``*.conf`` in the directories.
 
     ``glance-image-import.conf`` comes before the ``glance-api.conf`` beside it; ``glance.conf.d`` and
-    ``<name>.conf.d`` beside a file come after all files; then the directories. Nothing else is sought.
+    ``<name>.conf.d`` beside a file come after all files; then the directories. No other files are read.
 
     :raises SettingsError: a directory does not exist.
     """
@@ -42,7 +42,7 @@ def configuration_files(config_files: Sequence[Path], config_dirs: Sequence[Path
 
 
 def search_directories(config_files: Sequence[Path], config_dirs: Sequence[Path]) -> tuple[Path, ...]:
-    """Where files named without a directory are sought: beside the configuration files, and in the directories."""
+    """Return where relative paths are looked up: beside the configuration files, and in the directories."""
     return tuple(dict.fromkeys((*(file.absolute().parent for file in config_files), *map(Path.absolute, config_dirs))))
 
 
@@ -50,10 +50,10 @@ def search_directories(config_files: Sequence[Path], config_dirs: Sequence[Path]
 
 
 def data_directory(value: str | None, environ: Mapping[str, str]) -> Path:
-    """``[glimpse] data_dir`` where it is set, else the user's directory for data (XDG base directories)."""
+    """Return ``[glimpse] data_dir`` if set, else the user's data directory (XDG base directories)."""
     if value is not None:
         return Path(value).expanduser().absolute()
-    # the XDG rules say that a relative path is to be ignored
+    # relative paths are ignored, as the XDG specification requires
     base = environ.get("XDG_DATA_HOME", "")
     if base.startswith("/"):
         return Path(base) / "glimpse"
@@ -64,12 +64,12 @@ def data_directory(value: str | None, environ: Mapping[str, str]) -> Path:
 
 
 def embedded_database(data_dir: Path) -> Secret:
-    """URL of the database that is used when none is configured."""
+    """Return the URL of the database that is used if none is configured."""
     return Secret(f"sqlite:///{data_dir / 'glimpse.sqlite'}")
 
 
 def embedded_images(data_dir: Path) -> Path:
-    """Directory of the file store that goes with it."""
+    """Return the directory of the file store in the data directory."""
     return data_dir / "images"
 
 
@@ -77,9 +77,9 @@ def embedded_images(data_dir: Path) -> Path:
 
 
 def custom_schema(directories: Sequence[Path]) -> dict[str, object] | None:
-    """The content of the file in the first of ``directories`` that has it, None when there is none.
+    """Read the file from the first of ``directories`` that has it; None if there is none.
 
-    :raises SettingsError: it cannot be read, or is no JSON object of objects.
+    :raises SettingsError: it cannot be read, or is not a JSON object of objects.
     """
     file = next((d / "schema-image.json" for d in directories if (d / "schema-image.json").is_file()), None)
     if file is None:

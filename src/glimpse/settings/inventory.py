@@ -1,4 +1,4 @@
-"""Every option that the field's configuration files may hold, and what this version does with it."""
+"""All options that Glance's configuration files may contain, and what this version does with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from glimpse.settings.unread_options import (
 
 # ------------------------------------------------ Which option an operator may have meant by a name that is not known
 
-#: How alike two names must be, from 0 to 1.
+#: Required similarity of two names, from 0 to 1.
 _ALIKE = 0.7
 
 
@@ -37,14 +37,14 @@ def _known_names() -> Mapping[str, frozenset[str]]:
     return {section: frozenset(found) for section, found in names.items()}
 
 
-#: Names that may be meant, by section; what was removed is meant by nobody.
+#: Names to suggest, by section; without removed options.
 _NAMES = _known_names()
 
 
 def meant(section: str, name: str, more: Mapping[str, Collection[str]]) -> tuple[str, str] | None:
-    """Section and name of the known option that is most like ``[section] name``, None when nothing is like it.
+    """Return section and name of the known option most similar to ``[section] name``, or None.
 
-    ``more`` has the options that only this installation knows, by section: those of its stores.
+    ``more`` has additional options by section: those of this installation's stores.
     """
     names = {**_NAMES, **{place: {*_NAMES.get(place, ()), *found} for place, found in more.items()}}
     family = "cors" if section.startswith("cors.") else section
@@ -64,28 +64,28 @@ def meant(section: str, name: str, more: Mapping[str, Collection[str]]) -> tuple
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """That of ``known`` which is most like ``name``, None when none is."""
+    """Return the name in ``known`` that is most similar to ``name``, or None."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=_ALIKE)), None)
 
 
 def question(section: str, name: str, more: Mapping[str, Collection[str]]) -> str:
-    """The end of a sentence about an unknown option: what may be meant, empty when nothing comes near."""
+    """Return the suggestion at the end of a message about an unknown option; empty if there is none."""
     found = meant(section, name, more)
     return "" if found is None else f"; is [{found[0]}] {found[1]} meant?"
 
 
-#: Options that are read and checked, in the order in which they are shown.
+#: Options that are read and checked, in display order.
 OPTIONS: tuple[Option, ...] = (*OWN_OPTIONS, *PEER_OPTIONS, *AWAITED_OPTIONS)
 
 BY_PLACE: dict[tuple[str, str], Option] = {option.place: option for option in OPTIONS}
 
 _MOVED: dict[tuple[str, str], Option] = {old: option for option in OPTIONS for old in option.moved_from}
 
-#: Sections beside the stores' own that may hold options of store drivers.
+#: Sections, besides those of stores, that may contain options of store drivers.
 STORE_SECTIONS = frozenset({"glance_store", "backend_defaults", "os_glance_staging_store", "os_glance_tasks_store"})
 RESERVED_STORES = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
 
-#: Sections with another meaning, which no store may have as its id.
+#: Sections with another meaning, which cannot be ids of stores.
 RESERVED_SECTIONS = frozenset(
     {option.section.lower() for option in OPTIONS}
     | {section.lower() for section in (*NOT_USED_YET, *OF_LIBRARIES)}
@@ -94,7 +94,7 @@ RESERVED_SECTIONS = frozenset(
 
 
 class State(StrEnum):
-    """What becomes of an option."""
+    """What this version does with an option."""
 
     USED = "used"
     NOT_USED_YET = "is not used in this version"
@@ -104,7 +104,7 @@ class State(StrEnum):
 
 
 def state_of(section: str, name: str, stores: Iterable[str] = (), driver_options: Iterable[str] = ()) -> State:
-    """What this version does with ``[section] name``.
+    """Return what this version does with ``[section] name``.
 
     ``stores`` are the ids of named stores, ``driver_options`` the options of the drivers that exist.
     """
@@ -134,19 +134,19 @@ def _in_store_section(section: str, name: str, driver_options: Iterable[str]) ->
     if name in known or name in {"store_description", "weight"}:
         return State.USED
     prefix = next((prefix for prefix, _ in STORE_PREFIXES if name.startswith(prefix)), None)
-    # the options of a driver that exists are all known
+    # all options of an existing driver are known
     return None if prefix is None or any(one.startswith(prefix) for one in known) else State.NOT_USED_YET
 
 
 def moved(section: str, name: str) -> Option | None:
-    """The option that ``[section] name`` became, when it stands at a former place."""
+    """Return the new option if ``[section] name`` is a former name."""
     return _MOVED.get((section, name))
 
 
 class Remarks(msgspec.Struct, frozen=True):
-    """What an operator should know of a configuration that can be used, a line each.
+    """Remarks on a valid configuration for the operator, one line each.
 
-    ``warnings`` are about what is probably a mistake, ``notes`` about what has no effect or has moved.
+    ``warnings`` are about probable mistakes, ``notes`` about options that have no effect or have moved.
     """
 
     warnings: tuple[str, ...] = ()
@@ -159,9 +159,9 @@ class Remarks(msgspec.Struct, frozen=True):
 def report(
     present: Iterable[tuple[str, str, str]], stores: Iterable[str] = (), driver_options: Iterable[str] = ()
 ) -> Remarks:
-    """One line for each option of the files that is unknown, has no effect or stands at a former place.
+    """Report each option of the files that is unknown, has no effect or has a former name, one line each.
 
-    ``present``: section, name and origin of each option found, in the order of the files.
+    ``present``: section, name and origin of each option found, in file order.
     """
     warnings: list[str] = []
     notes: list[str] = []

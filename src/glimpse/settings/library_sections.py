@@ -1,4 +1,4 @@
-"""Options that libraries read themselves (configuration 5.4 to 5.8 and 7): kept as text, given to them as text.
+"""Options that libraries read themselves (configuration 5.4 to 5.8 and 7): kept and passed on as text.
 
 Their names and meanings are the libraries' own, so they are not written down again here. What is checked at start is
 that each value is of the type that the library asks for.
@@ -26,7 +26,7 @@ LIMIT = "oslo_limit"
 
 
 def with_keystone(settings: Settings, files: Files, environ: Mapping[str, str]) -> Settings:
-    """``settings`` with the texts of the sections that the kind of identity and the limits need.
+    """Return ``settings`` with the sections that the authentication method and the limits need.
 
     :raises SettingsError: a value names another option that does not exist.
     """
@@ -45,7 +45,9 @@ def credential_sections(settings: Settings) -> set[str]:
 
 
 def sections_of(section: str, files: Files, environ: Mapping[str, str]) -> Sections:
-    """The texts of one section, and of the one that its ``auth_section`` names; the environment wins."""
+    """Return the values of one section, and of the section in its ``auth_section``; the environment takes
+    precedence.
+    """
     texts = _texts(section, files, environ)
     credentials = normal_section(texts.get("auth_section", section))
     return (
@@ -64,13 +66,13 @@ def _texts(section: str, files: Files, environ: Mapping[str, str]) -> dict[str, 
         for name in names
         if state_of(section, name) is not State.REMOVED
     ]
-    # all options are there, so that a $name in a value can stand for each of them
+    # all options are included, so that a $name in a value can refer to any of them
     values = read(files, (*OPTIONS, *options), environ, {}) if options else {}
     return {option.name: Secret(values[option.place]) for option in options if option.place in values}
 
 
 def give_credentials(conf: ConfigOpts, section: str, sections: Sections) -> str:
-    """Tell ``conf`` how the service itself logs in to Keystone; returns the section that says it.
+    """Set the service's own Keystone credentials in ``conf``; return the section that contains them.
 
     Needs keystoneauth1.
 
@@ -99,7 +101,7 @@ def give_credentials(conf: ConfigOpts, section: str, sections: Sections) -> str:
 
 # The texts of sections that the message bus and the key manager read themselves (configuration 5.4 to 5.8)
 
-#: Sections that are the messaging library's own, and what it reads of others.
+#: Sections of the messaging library, and the options that it reads from other sections.
 MESSAGING_SECTIONS = ("oslo_messaging_rabbit", "oslo_messaging_kafka")
 MESSAGING_OPTIONS = (
     ("DEFAULT", "transport_url"),
@@ -113,7 +115,7 @@ KEY_MANAGER_SECTIONS = ("key_manager", "barbican", "barbican_service_user", "vau
 def with_libraries(
     settings: Settings, values: Mapping[Place, Any], files: Files, environ: Mapping[str, str]
 ) -> Settings:
-    """``settings`` with the texts that notifications need, where there are drivers, and signatures.
+    """Return ``settings`` with the sections that notifications (if there are drivers) and signatures need.
 
     :raises SettingsError: a value names another option that does not exist.
     """

@@ -1,4 +1,4 @@
-"""The settings of the service from files, environment and command line: checked, typed, frozen."""
+"""Loads the settings from files, environment and command line: validated, typed, frozen."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ from glimpse.settings.store_options import Drivers, identity_options, store_sect
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
-    """Where settings come from. ``command_line`` overrides options by section and name."""
+    """The sources of settings. ``command_line`` overrides options by section and name."""
 
     config_files: tuple[Path, ...] = ()
     config_dirs: tuple[Path, ...] = ()
@@ -77,7 +77,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """The settings, and a line on each option and store of the files that is unknown or has no effect."""
+    """The settings, and remarks on options and stores in the files that are unknown or have no effect."""
 
     settings: Settings
     warnings: tuple[str, ...]
@@ -85,14 +85,14 @@ class Loaded(msgspec.Struct, frozen=True):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """All lines, the weightier ones first."""
+        """All lines, most important first."""
         return (*self.warnings, *self.notes)
 
 
 def load(sources: Sources, drivers: Drivers) -> Loaded:
-    """Read, check and freeze the settings; ``drivers`` are the options structs of store drivers by kind.
+    """Read and validate the settings; ``drivers`` are the options structs of store drivers by kind.
 
-    :raises SettingsError: files or values are wrong; all that can be told at once is.
+    :raises SettingsError: files or values are invalid; it lists as many errors as possible.
     """
     files = scan(configuration_files(sources.config_files, sources.config_dirs))
     origins = cors_sections(files.sections())
@@ -119,9 +119,9 @@ def load(sources: Sources, drivers: Drivers) -> Loaded:
 def _values(
     sources: Sources, drivers: Drivers, files: Files, origins: Sequence[str]
 ) -> tuple[dict[Place, Any], dict[str, str]]:
-    """The values of all options that are set, and the kinds of named stores by id.
+    """Return the values of all options that are set, and the kinds of named stores by id.
 
-    :raises SettingsError: some are wrong; all of them are told.
+    :raises SettingsError: some are invalid; it lists all of them.
     """
     faults = Faults()
     with faults.collecting():
@@ -140,9 +140,9 @@ def _values(
 def _stores(
     values: Mapping[Place, Any], backends: Mapping[str, str], drivers: Drivers, data_dir: Path
 ) -> store_settings.Configured:
-    """The stores of the settings.
+    """Build the stores of the settings.
 
-    :raises SettingsError: they cannot be used; what is wrong with the ways of identity is told with it.
+    :raises SettingsError: they are invalid; errors of the identity settings are included.
     """
     faults = Faults()
     with faults.collecting():
@@ -217,7 +217,7 @@ def _settings(
 
 
 def _by_part(values: Mapping[Place, Any]) -> dict[str, dict[str, Any]]:
-    """The values that are set, by part of the settings and field."""
+    """Group the values by part of the settings and field."""
     parts: dict[str, dict[str, Any]] = {name: {} for name in Settings.__struct_fields__}
     for option in OPTIONS:
         part, separator, field = (option.target or "").partition(".")
@@ -253,7 +253,7 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_own_section(files: Files) -> None:
-    """A misspelt option of our own is an error: nobody else's file has it, and it may guard the service."""
+    """Refuse misspelt options in our own section: no other service's file has it, and it may protect the service."""
     known = [option.name for option in OWN_OPTIONS]
     faults = Faults()
     for found in files.present:

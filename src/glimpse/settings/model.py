@@ -1,6 +1,6 @@
-"""The settings tree. Nothing below changes after start; secrets are of type :class:`Secret`.
+"""The settings tree. It does not change after start; secrets have the type :class:`Secret`.
 
-Names and defaults are Glance's where it has the option (configuration 3 to 7, store-formats 5 to 10); the rest is
+Names and defaults are Glance's if it has the option (configuration 3 to 7, store-formats 5 to 10); the others are in
 ``[glimpse]``.
 """
 
@@ -21,7 +21,7 @@ class Secret(str):
         return "'***'"
 
 
-#: Texts of options that a library reads itself, by section and name.
+#: Values of options that a library reads itself, by section and name.
 Sections = Mapping[str, Mapping[str, Secret]]
 
 
@@ -33,39 +33,39 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     #: ``granian`` or ``uvicorn``
     server: str = "granian"
-    #: seconds that running transfers get after SIGTERM
+    #: seconds that running transfers get to finish after SIGTERM
     drain_seconds: float = 60.0
     #: threads for metadata requests, and for transfers, in each worker
     request_threads: int = 8
     transfer_threads: int = 64
-    #: connections that each worker holds at most
+    #: maximum number of connections per worker
     connections: int = 4096
-    #: seconds without a byte of a request body before the service gives up on it
+    #: seconds without a byte of the request body after which the request is aborted
     body_timeout: float = 60.0
-    #: bytes a second that a body must bring, on average of so many seconds; 0: any
+    #: minimum rate of a body in bytes per second, and the seconds over which it is averaged; 0: no minimum
     min_body_rate: int = 1024
     min_body_rate_time: float = 60.0
-    #: uploads that each worker has running at the same time: of all projects, and of one
+    #: maximum number of concurrent uploads per worker: of all projects, and of one
     max_uploads: int = 512
     max_uploads_per_project: int = 128
-    #: seconds in which a client takes nothing of an answer before its connection is cut
+    #: seconds after which the connection of a client that reads nothing is closed
     write_timeout: float = 120.0
-    #: downloads that run at the same time in each worker, in all and of one project
+    #: maximum number of concurrent downloads per worker: of all projects, and of one
     max_downloads: int = 1000
     max_downloads_per_project: int = 500
-    #: bytes that all downloads of a worker hold for fast clients, beyond 1 MiB for each
+    #: bytes of buffers of all downloads of a worker for fast clients, beyond 1 MiB each
     download_memory: int = 128 << 20
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """The Prometheus endpoint; no port, no endpoint."""
+    """The Prometheus endpoint; without a port there is none."""
 
     host: str = "127.0.0.1"
     port: int | None = None
 
 
 class Logging(msgspec.Struct, frozen=True, kw_only=True):
-    """``format`` is ``classic`` (the field's line format) or ``json`` (one object a line)."""
+    """``format`` is ``classic`` (the line format of OpenStack services) or ``json`` (one object per line)."""
 
     debug: bool = False
     format: str = "classic"
@@ -85,10 +85,10 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_overflow: int = 50
     pool_timeout: int | None = None
     connection_recycle_time: int = 3600
-    #: of the start: how often, and how many seconds apart; -1: without end
+    #: at start: number of retries (-1: no limit), and seconds between them
     max_retries: int = 10
     retry_interval: float = 10
-    #: of each operation: whether it waits for a server that is gone, and how often it is repeated after a collision
+    #: for each operation: whether it waits for a lost server, and how often it is repeated after a collision
     use_db_reconnect: bool = False
     db_max_retries: int = 20
     db_retry_interval: float = 1
@@ -110,7 +110,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "none"
     htpasswd_file: Path | None = None
     users_file: Path | None = None
-    #: wrong passwords a minute from one address that are looked at, for ``basic``; 0: any number
+    #: wrong passwords per minute that are checked from one address, for ``basic``; 0: no limit
     failures_per_address: int = 30
     #: networks (CIDR) whose identity headers are believed, for ``headers``
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
@@ -176,7 +176,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     default: str
     stores: tuple[StoreSettings, ...]
     named: bool = False
-    #: for stores that fetch URLs of users
+    #: for stores that fetch URLs supplied by users
     uri_filter: UriFilter = UriFilter()
     data_sources: DataSources = DataSources()
 
@@ -192,9 +192,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     limit_param_default: int = 25
     api_limit_max: int = 1000
     max_request_id_length: int = 64
-    #: largest JSON body that is read, bytes
+    #: maximum size of a JSON body, in bytes
     max_json_body: int = 4 << 20
-    #: bytes that stay free beside an SQLite database
+    #: bytes to keep free on the file system of an SQLite database
     database_reserve: int = 64 << 20
 
 
@@ -219,26 +219,26 @@ class Formats(msgspec.Struct, frozen=True, kw_only=True):
     )  # fmt: skip
     require_image_format_match: bool = True
     gpt_safety_checks_nonfatal: tuple[str, ...] = ()
-    #: container formats whose content is not looked into; never ``bare``
+    #: container formats whose content is not inspected; never ``bare``
     uninspected_containers: tuple[str, ...] = ()
     hashing_algorithm: str = "sha512"
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
-    """What shows on the wire."""
+    """Options of API responses."""
 
     public_endpoint: str | None = None
     enable_proxy_headers_parsing: bool = False
     show_image_direct_url: bool = False
     show_multiple_locations: bool = False
     image_cache: bool = False
-    #: gzip for long answers in JSON to clients that ask for it
+    #: gzip for long JSON responses to clients that accept it
     compress_lists: bool = True
     healthcheck_disable_file: Path = Path("/etc/glance/healthcheck_disable")
 
 
 class Cors(msgspec.Struct, frozen=True, kw_only=True):
-    """Pages of which origins may use the API, and how: ``[cors]`` (images-api 5.6). ``max_age`` in seconds."""
+    """``[cors]``: which origins may use the API, and how (images-api 5.6). ``max_age`` is in seconds."""
 
     allowed_origin: tuple[str, ...] = ()
     allow_credentials: bool = True
@@ -254,25 +254,27 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leases(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds: how long a lease lasts without renewal, and how often it is renewed and expired ones are sought."""
+    """In seconds: how long a lease lasts without renewal, and the interval of renewals and of checks for expired
+    leases.
+    """
 
     lifetime: float = 30.0
     heartbeat: float = 5.0
 
 
 class Jobs(msgspec.Struct, frozen=True, kw_only=True):
-    """Work behind requests: how much of it each process does, and how long its records are kept."""
+    """Background jobs: how many each process runs, and how long their records are kept."""
 
-    #: jobs that a process runs at the same time, of one project half of them at most; 0: none
+    #: concurrent jobs per process, at most half of them of one project; 0: none
     threads: int = 4
-    #: seconds between looks for jobs of other processes
+    #: seconds between checks for jobs of other processes
     interval: float = 2.0
-    #: hours that an ended job is kept
+    #: hours that a finished job is kept
     keep_hours: int = 48
 
 
 class Locations(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done with locations that are added (imports-and-stores 5.4)."""
+    """Handling of added locations (imports-and-stores 5.4)."""
 
     do_secure_hash: bool = True
     http_retries: int = 3
@@ -284,14 +286,14 @@ class RegistryServer(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 9191
     workers: int = 1
-    #: calls that each worker answers at the same time, and that wait in it for their turn
+    #: concurrent and waiting calls in each worker
     threads: int = 16
     queue: int = 256
-    #: PEM: the server's certificate and its key, and the CAs whose clients may come in
+    #: PEM files: the server's certificate and key, and the CAs of the clients
     cert_file: Path | None = None
     key_file: Path | None = None
     client_ca_file: Path | None = None
-    #: name of a client certificate → ``api`` or ``admin``; empty: the certificates say it
+    #: name of a client certificate → ``api`` or ``admin``; empty: the roles are in the certificates
     roles: Mapping[str, str] = {}
 
 
@@ -303,19 +305,19 @@ class RegistryOptions(msgspec.Struct, frozen=True, kw_only=True):
     #: this node's certificate, with its chain, and its key
     cert_file: Path | None = None
     key_file: Path | None = None
-    #: for one call, everything included
+    #: total time of one call
     timeout: float = 30.0
-    #: for one new connection, up to the first answer on it
+    #: time of one new connection, up to its first response
     connect_timeout: float = 5.0
-    #: connections to one server that each worker keeps open while they are idle
+    #: idle connections that each worker keeps open to one server
     pool_size: int = 8
 
 
 class NotificationOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``[oslo_messaging_notifications]`` with what belongs to it from ``[DEFAULT]`` (configuration 3, 5.4 and 5.5).
+    """``[oslo_messaging_notifications]`` with related options of ``[DEFAULT]`` (configuration 3, 5.4 and 5.5).
 
-    ``retry`` is how often a message is tried again: -1 for ever, 0 never. ``library`` holds the texts of
-    the sections and options of the messaging library; they contain passwords and are therefore not shown.
+    ``retry`` is how often a message is retried: -1 without limit, 0 never. ``library`` has the values of the messaging
+    library's options; they contain passwords and are therefore not shown.
     """
 
     drivers: tuple[str, ...] = ()
@@ -334,8 +336,8 @@ class NotificationOptions(msgspec.Struct, frozen=True, kw_only=True):
 class SignatureOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Verification of signed images (configuration 5.8); ``trusted_certificates`` are ids in the key manager.
 
-    With them, a signing certificate must be in force and lead to one of them; without, as in Glance, nobody looks
-    at its dates and issuer. ``library`` holds the texts of the key manager's sections; they contain passwords and are
+    With them, a signing certificate must be valid now and lead to one of them; without, as in Glance, its dates and
+    issuer are not checked. ``library`` has the values of the key manager's sections; they contain passwords and are
     therefore not shown.
     """
 
@@ -371,7 +373,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     more_cors: Mapping[str, Cors] = {}
     notifications: NotificationOptions = NotificationOptions()
     signatures: SignatureOptions = SignatureOptions()
-    #: for a ``[database] connection`` that names a registry
+    #: for a ``[database] connection`` to a registry
     registry: RegistryOptions = RegistryOptions()
     registry_server: RegistryServer = RegistryServer()
     #: schema-image.json as found in the configuration directories, else None

@@ -1,4 +1,4 @@
-"""What an option is: its place, its type, what it may hold, which field of the settings it sets, and its default."""
+"""The definition of an option: its section and name, type, allowed values, field of the settings, and default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from glimpse.settings.model import Secret, Settings
 
 Kind = Literal["string", "integer", "number", "boolean", "list", "bounded", "map", "multi"]
 
-#: How each kind is written, for messages and documentation.
+#: Description of each kind, for messages and documentation.
 WRITTEN: dict[Kind, str] = {
     "string": "text",
     "integer": "a whole number",
@@ -24,7 +24,7 @@ WRITTEN: dict[Kind, str] = {
     "multi": "text; the line may be repeated",
 }
 
-#: Says what is allowed when the value is wrong, else None.
+#: Returns what is allowed if the value is invalid, else None.
 Check = Callable[[object], str | None]
 
 
@@ -32,9 +32,9 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One option of one section.
 
     ``target`` is the field of :class:`~glimpse.settings.model.Settings` that it sets (``limits.image_tag_quota``), and
-    the default is that field's; without a target ``settings/load.py`` does more with it than copying.
-    ``used`` is false while the feature does not exist: the value is checked and then set aside.
-    ``moved_from`` lists places where it stood in former releases, which are still read.
+    the default is that field's; without a target, ``settings/load.py`` handles the option specially. ``used`` is false
+    while the feature does not exist: the value is checked and then ignored. ``moved_from`` lists former sections and
+    names, which are still read.
     """
 
     section: str
@@ -49,16 +49,16 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     used: bool = True
     moved_from: tuple[tuple[str, str], ...] = ()
     check: Check | None = None
-    #: in documentation, where the field's own default does not tell
+    #: default in the documentation, if it differs from the field's
     default_text: str | None = None
 
     @property
     def place(self) -> tuple[str, str]:
-        """Section and name, by which values are kept."""
+        """Section and name, the key of values."""
         return (self.section, self.name)
 
     def allowed(self) -> str:
-        """What a value must be, as the end of a sentence that begins with the option."""
+        """Return what a value must be, as the end of a sentence that begins with the option."""
         if self.choices:
             return f"must be one of {', '.join(self.choices)}"
         bounds = _bounds(self.minimum, self.maximum)
@@ -79,7 +79,7 @@ T = TypeVar("T")
 
 
 def from_text(fields: Mapping[str, Any], kind: type[T]) -> T:
-    """A ``kind`` of these fields; texts become paths and secrets where it asks for them.
+    """Build a ``kind`` from these fields; strings become paths and secrets if the type requires it.
 
     :raises msgspec.ValidationError: a value does not fit its field.
     """
@@ -98,7 +98,7 @@ def _from_str(kind: type[Any], value: Any) -> Any:
 
 
 def default_of(option: Option) -> str:
-    """What an option is when nobody sets it, in Markdown.
+    """Return the default of an option, in Markdown.
 
     :raises LookupError: it sets no field of the settings, and has no ``default_text``.
     """
@@ -113,7 +113,7 @@ def default_of(option: Option) -> str:
 
 
 def written(value: Any, *, octal: bool = False) -> str:
-    """A value of an option in Markdown; ``octal`` for the modes of files."""
+    """Format a value in Markdown; ``octal`` for file modes."""
     if value is None:
         return "none"
     if isinstance(value, bool):

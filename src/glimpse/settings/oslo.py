@@ -1,6 +1,7 @@
 """Reading of configuration files, the environment and the command line, through oslo.config.
 
-The one module that imports oslo.config. What is given later wins: defaults, files in order, environment, command line.
+The only module that imports oslo.config. Later sources take precedence: defaults, files in order, environment, command
+line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from glimpse.settings.errors import Faults, SettingsError
 from glimpse.settings.options import Option
 from glimpse.settings.own_options import SECTION as OWN_SECTION
 
-# A former name of an option makes oslo.config log; `glimpse config check` says it, and no start should.
+# oslo.config logs former names of options; `glimpse config check` reports them, so starts should not.
 logging.getLogger("oslo_config.cfg").addHandler(logging.NullHandler())
 
 Place = tuple[str, str]
@@ -26,14 +27,14 @@ ConfigOpts = cfg.ConfigOpts
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A value from outside the files, and what to call its origin in an error."""
+    """A value from outside the files, and the name of its origin for error messages."""
 
     value: str
     origin: str
 
 
 class Present(msgspec.Struct, frozen=True):
-    """One option as a file has it."""
+    """One option in a file."""
 
     section: str
     name: str
@@ -42,20 +43,20 @@ class Present(msgspec.Struct, frozen=True):
 
 
 class Files(msgspec.Struct, frozen=True):
-    """The files that are read, in order, and what stands in them."""
+    """The configuration files in order, and their content."""
 
     paths: tuple[Path, ...]
     present: tuple[Present, ...]
 
     def sections(self) -> set[str]:
-        """Names of the sections that have an option."""
+        """Names of sections that have options."""
         return {found.section for found in self.present}
 
 
 def scan(paths: Sequence[Path]) -> Files:
-    """Look at every option of ``paths``, known or not.
+    """Find all options in ``paths``, known or not.
 
-    :raises SettingsError: a file cannot be read or is no configuration file.
+    :raises SettingsError: a file cannot be read or is not a configuration file.
     """
     faults = Faults()
     present: list[Present] = []
@@ -75,7 +76,7 @@ def _scan_one(path: Path) -> list[Present]:
     except UnicodeDecodeError as error:
         raise SettingsError(f"The configuration file {path} is not UTF-8 text.") from error
     except iniparser.ParseError as error:
-        # the parser's own text would show the line, which may hold a secret
+        # the parser's own message contains the line, which may have a secret
         raise SettingsError(f"The configuration file {path} is invalid at line {error.lineno}: {error.msg}.") from error
     return [
         Present(normal_section(section), name.replace("-", "_"), value, str(path))
@@ -92,11 +93,11 @@ def read(
     command_line: Mapping[Place, Given],
     faults: Faults | None = None,
 ) -> dict[Place, Any]:
-    """The values of ``options`` that are set anywhere; an option that is set nowhere is left out.
+    """Return the values of all ``options`` that are set.
 
-    Values that their options do not allow are told in ``faults`` and left out.
+    Invalid values are reported in ``faults`` and omitted.
 
-    :raises SettingsError: there are such values, and no ``faults`` to tell them in.
+    :raises SettingsError: there are invalid values, and no ``faults``.
     """
     collected = Faults() if faults is None else faults
     options = tuple(options)
@@ -118,17 +119,17 @@ def read(
 
 
 def library_configuration(*, process_wide: bool = False) -> cfg.ConfigOpts:
-    """A configuration object for a library that reads its options itself; :func:`give` fills it.
+    """Return a configuration object for a library that reads its options itself; :func:`give` fills it.
 
-    ``process_wide`` is for libraries that know no other object than the one of the process.
+    ``process_wide`` is for libraries that only use the global object of the process.
     """
     return cfg.CONF if process_wide else cfg.ConfigOpts()
 
 
 def give(conf: cfg.ConfigOpts, section: str, options: Iterable[cfg.Opt], texts: Mapping[str, str]) -> None:
-    """Register ``options`` of a library and set those that ``texts`` has, under former names too.
+    """Register a library's ``options`` and set those in ``texts``, including former names.
 
-    :raises SettingsError: a text is not of the option's type.
+    :raises SettingsError: a value does not have the option's type.
     """
     for option in options:
         conf.register_opt(option, group=section)
@@ -140,23 +141,23 @@ def give(conf: cfg.ConfigOpts, section: str, options: Iterable[cfg.Opt], texts: 
         try:
             conf.set_override(option.dest, text.replace("$", "$$"), group=section)
         except ValueError as error:
-            # the library's own text would show the value, which may be a secret
+            # the library's own message contains the value, which may be secret
             allowed = f"is not of the type {type(option.type).__name__}"
             raise SettingsError.of_option(section, option.dest, allowed) from error
 
 
 def normal_section(section: str) -> str:
-    """The form in which names of sections are compared: case does not matter, but for ``DEFAULT``."""
+    """Normalise a section name for comparison: case does not matter, except for ``DEFAULT``."""
     return section if section == "DEFAULT" else section.lower()
 
 
 def environment_name(section: str, name: str) -> str:
-    """The environment variable that overrides an option."""
+    """Return the environment variable that overrides an option."""
     return f"GLIMPSE_{name.upper()}" if section == OWN_SECTION else f"OS_{section.upper()}__{name.upper()}"
 
 
 def variables_of_options(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Section, option and origin of each environment variable that is written ``OS_<SECTION>__<OPTION>``."""
+    """Return section, option and origin of each environment variable ``OS_<SECTION>__<OPTION>``."""
     found: list[tuple[str, str, str]] = []
     for variable in sorted(environ):
         section, separator, name = variable.removeprefix("OS_").partition("__")
@@ -253,13 +254,13 @@ def _found(option: Option, files: Files) -> tuple[str | None, str | None]:
 
 
 def library_conf(sections: Mapping[str, Mapping[str, str]]) -> cfg.ConfigOpts:
-    """A new ``ConfigOpts`` that knows the texts of ``sections`` before anybody has registered their options.
+    """Create a ``ConfigOpts`` with the values of ``sections`` before their options are registered.
 
-    ``sections`` maps sections to options to texts, in which a ``$`` is only a ``$``; see ``settings.model.Sections``.
+    ``sections`` maps sections to options to values, in which a ``$`` is literal; see ``settings.model.Sections``.
 
-    Neither files nor the environment nor the command line are looked at.
+    Files, environment and command line are not read.
     """
-    # oslo.config takes values of unregistered options from files alone; this one is never on a disk
+    # oslo.config reads values of unregistered options only from files; this one is never on disk
     file = os.memfd_create("glimpse-options")
     try:
         os.write(file, _written(sections).encode())
@@ -274,9 +275,9 @@ def library_conf(sections: Mapping[str, Mapping[str, str]]) -> cfg.ConfigOpts:
 
 
 def check_library_conf(conf: cfg.ConfigOpts) -> None:
-    """Read every option that a library has registered in a section by now.
+    """Read every option that a library has registered in a section.
 
-    :raises SettingsError: the value of one is not of its type.
+    :raises SettingsError: a value has the wrong type.
     """
     for section, options in cast("Mapping[str, object]", conf).items():
         if isinstance(options, Mapping):
@@ -288,7 +289,7 @@ def _check_section(section: str, options: Mapping[str, object]) -> None:
         try:
             options[name]
         except ValueError as error:
-            # its text has the value, which may be a secret
+            # its message contains the value, which may be secret
             raise SettingsError.of_option(section, name, "has the wrong type") from error
 
 
@@ -302,5 +303,5 @@ def _written(sections: Mapping[str, Mapping[str, str]]) -> str:
 
 def _line(name: str, text: str) -> str:
     first, *more = text.split("\n")
-    # one pair of quotes is taken off when read, so spaces at the ends and quotes of the value itself stay
+    # reading removes one pair of quotes, so the value keeps its own quotes and leading and trailing spaces
     return "\n".join([f'{name} = "{first}"', *(f" {line}" for line in more)])

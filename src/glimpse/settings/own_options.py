@@ -1,4 +1,4 @@
-"""The section ``[glimpse]``: what the service has beyond the options of glance-api.conf."""
+"""The section ``[glimpse]``: options that glance-api.conf does not have."""
 
 from __future__ import annotations
 

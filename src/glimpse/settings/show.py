@@ -28,7 +28,7 @@ _REPEATED_LINES = REPEATED | {option.name for option in OPTIONS if option.kind =
 
 
 def shown(settings: Settings) -> Shown:
-    """Every option that has an effect, by section, with the value in effect. Options that are not set are None."""
+    """Return every option that has an effect, by section, with its value; options that are not set are None."""
     sections: Shown = {}
     for option in OPTIONS:
         if option.target is not None:
@@ -57,7 +57,7 @@ def shown(settings: Settings) -> Shown:
 
 
 def as_text(settings: Settings) -> str:
-    """The settings in the form of a configuration file."""
+    """Format the settings as a configuration file."""
     lines = [f"# read from {file}" for file in settings.config_files] or ["# no configuration file was read"]
     for section, options in shown(settings).items():
         lines += ["", f"[{section}]"]
@@ -67,7 +67,7 @@ def as_text(settings: Settings) -> str:
 
 
 def as_json(settings: Settings) -> str:
-    """The settings as a JSON object of sections."""
+    """Format the settings as a JSON object of sections."""
     content = {"config_files": [str(file) for file in settings.config_files], "settings": shown(settings)}
     return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
 
@@ -90,7 +90,7 @@ def _add_stores(settings: Settings, sections: Shown) -> None:
 
 
 def _of_library(name: str, text: str) -> str:
-    """Shown where it is known to be no secret."""
+    """Return the value if it is known not to be secret, else masked."""
     known = name in _READ_ELSEWHERE or any(name in names for names in OF_LIBRARIES.values())
     if name in LIBRARY_SECRETS or not known:
         return MASK

@@ -1,4 +1,4 @@
-"""What the settings mean for the start of a process: refusals, warnings, and the size of its pool of connections."""
+"""Checks of the settings at start, and the size of the connection pool."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import msgspec
 from glimpse.settings.database_url import is_registry
 from glimpse.settings.model import DatabaseSettings, Settings
 
-#: Kinds of stores whose addresses may carry a user, a password or a token.
+#: Kinds of stores whose URLs may contain a user, a password or a token.
 _KINDS_WITH_CREDENTIALS = frozenset({"http", "s3", "swift"})
 
 
 def refusals(settings: Settings) -> tuple[str, ...]:
-    """Why the service does not start with ``settings``, one sentence each; empty when it does."""
+    """Return why the service must not start with ``settings``, one sentence each; empty if it may."""
     reasons: list[str] = []
     if settings.auth.kind == "keystone" and not settings.auth.keystone.get("keystone_authtoken"):
         reasons.append(
@@ -30,10 +30,10 @@ def refusals(settings: Settings) -> tuple[str, ...]:
 
 
 def credential_warnings(settings: Settings) -> tuple[str, ...]:
-    """One sentence where credentials in URLs of locations lie in the database in clear."""
+    """Return a warning if credentials in location URLs are stored unencrypted."""
     api = settings.api
     if not (settings.stores.named or api.show_multiple_locations or api.show_image_direct_url):
-        # the default configuration has a store of the kind http that nobody may know of
+        # the default configuration has an http store, of which the operator may not be aware
         return ()
     kinds = sorted({store.kind for store in settings.stores.stores} & _KINDS_WITH_CREDENTIALS)
     database = settings.database
@@ -47,7 +47,7 @@ def credential_warnings(settings: Settings) -> tuple[str, ...]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to ``host``."""
+    """Tell whether only this machine can connect to ``host``."""
     if host == "localhost":
         return True
     try:
@@ -66,15 +66,15 @@ _BEATS = 4
 
 
 def pool_of_service(settings: Settings) -> int:
-    """Of a worker of `glimpse serve`: its request threads, its jobs, and what it does by the clock."""
+    """Pool size of a worker of `glimpse serve`: its request threads, jobs and periodic tasks."""
     return settings.listen.request_threads + settings.jobs.threads + _BEATS
 
 
 def pool_of_jobs(threads: int) -> int:
-    """Of `glimpse worker`, which runs so many jobs at the same time."""
+    """Pool size of `glimpse worker` with this number of concurrent jobs."""
     return threads + _BEATS
 
 
 def with_pool(settings: DatabaseSettings, size: int) -> DatabaseSettings:
-    """The settings with a pool of this size, unless they say one."""
+    """Return the settings with this pool size, unless one is configured."""
     return settings if settings.max_pool_size is not None else msgspec.structs.replace(settings, max_pool_size=size)

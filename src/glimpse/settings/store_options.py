@@ -1,4 +1,4 @@
-"""The options of store drivers, made from each driver's options struct."""
+"""The options of store drivers, built from each driver's options struct."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ Drivers = Mapping[str, type[msgspec.Struct]]
 
 #: Written in octal digits (store-formats 5.5).
 OCTAL = frozenset({"filesystem_store_file_perm"})
-#: Repeated lines instead of one list.
+#: Options given as repeated lines instead of one list.
 REPEATED = frozenset({"filesystem_store_datadirs", "vmware_datastores"})
 _SECRET_ENDINGS = ("password", "secret", "token", "_key")
 
 
 def driver_options(driver: type[msgspec.Struct], section: str) -> tuple[Option, ...]:
-    """The options of one driver, as options of ``section``."""
+    """Return the options of one driver in ``section``."""
     described = cast("inspect.StructType", inspect.type_info(driver))
     return tuple(_option(field, section) for field in described.fields)
 
 
 def store_section(drivers: Drivers, kinds: Iterable[str], section: str) -> tuple[Option, ...]:
-    """All that ``section`` may hold when it serves stores of ``kinds``."""
+    """Return all options that ``section`` may have for stores of ``kinds``."""
     known = dict.fromkeys(kind for kind in kinds if kind in drivers)
     return tuple(option for kind in known for option in driver_options(drivers[kind], section))
 
 
 def identity_options(store_id: str) -> tuple[Option, Option]:
-    """What a named store has beside the options of its driver (store-formats 2.1)."""
+    """Return the options of a named store besides those of its driver (store-formats 2.1)."""
     return (
         Option(section=store_id, name="store_description", kind="string", help="Shown by store discovery."),
         Option(
@@ -62,7 +62,7 @@ def _option(field: inspect.Field, section: str) -> Option:
 
 
 def _unwrap(described: inspect.Type) -> tuple[inspect.Type, bool, str]:
-    """The type without ``| None`` and remarks; whether it is a secret; its description."""
+    """Return the type without ``| None`` and annotations, whether it is secret, and its description."""
     description = ""
     while True:
         if isinstance(described, inspect.Metadata):
@@ -94,5 +94,5 @@ def _kind(described: inspect.Type) -> Kind:
 
 
 def parsed(name: str, value: Any) -> Any:
-    """The value of a driver option as its struct has it."""
+    """Convert a driver option to the type of its struct."""
     return int(str(value), 8) if name in OCTAL else value

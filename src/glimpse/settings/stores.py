@@ -21,27 +21,27 @@ FALLBACK = "backend_defaults"
 #: The id of the only store without named stores.
 DEFAULT_ID = "default"
 
-#: Kinds of the field's drivers (store-formats 1.1), whether they exist here or not.
+#: Kinds of Glance's drivers (store-formats 1.1), whether they exist here or not.
 FIELD_KINDS = ("file", "http", "swift", "rbd", "cinder", "s3", "vmware")
 
 _KIND_OF_SCHEME = {
     "filesystem": "file", "https": "http", "swift+http": "swift", "swift+https": "swift", "swift+config": "swift",
     "vsphere": "vmware", "s3+http": "s3", "s3+https": "s3",
 }  # fmt: skip
-#: Former names of drivers in ``stores``: the module is the kind, but for one.
+#: Former names of drivers in ``stores``: the module's name is the kind, with one exception.
 _LEGACY_PREFIX = "glance.store."
 _LEGACY_MODULES = {"filesystem": "file", "vmware_datastore": "vmware"}
 
 
 class Configured(msgspec.Struct, frozen=True):
-    """The stores that can be used, and a remark on each that cannot."""
+    """The available stores, and a remark on each unavailable one."""
 
     stores: Stores
     remarks: tuple[str, ...]
 
 
 def kind_of(name: str) -> str:
-    """The kind of a driver that is given by kind, URI scheme or former class name."""
+    """Return the kind of a driver given by kind, URI scheme or former class name."""
     if name.startswith(_LEGACY_PREFIX):
         module = name.removeprefix(_LEGACY_PREFIX).partition(".")[0]
         return _LEGACY_MODULES.get(module, module)
@@ -49,9 +49,9 @@ def kind_of(name: str) -> str:
 
 
 def named_backends(values: Values, drivers: Drivers) -> dict[str, str]:
-    """Kinds of the stores in ``enabled_backends`` by id, empty without named stores.
+    """Return the kinds of the stores in ``enabled_backends`` by id; empty without named stores.
 
-    :raises SettingsError: an id or a kind is not possible.
+    :raises SettingsError: an id or a kind is invalid.
     """
     backends: dict[str, str] = {i: str(kind) for i, kind in values.get(("DEFAULT", "enabled_backends"), {}).items()}
     for store_id, kind in backends.items():
@@ -71,7 +71,7 @@ def named_backends(values: Values, drivers: Drivers) -> dict[str, str]:
 
 
 def named_stores(backends: Mapping[str, str], values: Values, drivers: Drivers) -> Configured:
-    """The stores of ``enabled_backends``.
+    """Build the stores of ``enabled_backends``.
 
     :raises SettingsError: the default is not one of them, or cannot be used, or an option is wrong.
     """
@@ -101,9 +101,9 @@ def named_stores(backends: Mapping[str, str], values: Values, drivers: Drivers) 
 
 
 def single_store(values: Values, drivers: Drivers, images: Path | None) -> Configured:
-    """The stores of ``[glance_store]``: the default one, and others by their kind.
+    """Build the stores of ``[glance_store]``: the default one, and others by kind.
 
-    ``images`` is the directory of a file store that names none.
+    ``images`` is the default directory of a file store.
 
     :raises SettingsError: the default is not one of them, or cannot be used, or an option is wrong.
     """
@@ -137,7 +137,9 @@ def single_store(values: Values, drivers: Drivers, images: Path | None) -> Confi
 
 
 def _options(driver: type[msgspec.Struct], section: str, values: Values, defaults: Mapping[str, str]) -> msgspec.Struct:
-    """Values of the section, else of ``[backend_defaults]``, else ``defaults``, else the driver's own."""
+    """Return the values of the section, else of ``[backend_defaults]``, else ``defaults``, else the driver's
+    defaults.
+    """
     sections = (section,) if section == SINGLE else (section, FALLBACK)
     fields: dict[str, Any] = {}
     for name in driver.__struct_fields__:

@@ -1,6 +1,6 @@
-"""Options of glance-api.conf whose features do not exist yet: their values are checked, and then set aside.
+"""Options of glance-api.conf whose features do not exist yet: their values are checked, then ignored.
 
-A wrong value is found at start and not when the feature arrives (configuration 16, quirk 6).
+So an invalid value is found at start, not when the feature is added (configuration 16, quirk 6).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Names of options that the field's configuration files contain and that nothing here reads (configuration 3 to 7).
+"""Names of options in Glance's configuration files that Glimpse does not read itself (configuration 3 to 7).
 
-Not used yet: known, and without effect until their feature exists. Removed: gone from the field's own service. Without
-effect: there is nothing here that they could change. Of libraries: handed to them as they are.
+Not used yet: without effect until their feature exists. Removed: Glance does not have them any more. Without effect:
+there is nothing in Glimpse that they could change. Of libraries: passed on to them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NOT_USED_YET: dict[str, str] = {
     "os_brick": "lock_path",
 }
 
-#: Sections that libraries read, with options that any of their ways to log in may have.
+#: Sections that libraries read, with the options of all their authentication methods.
 _OF_LIBRARIES: dict[str, str] = {
     "keystone_authtoken": (
         "www_authenticate_uri auth_version delay_auth_decision http_connect_timeout http_request_max_retries "
@@ -111,7 +111,7 @@ _REMOVED: dict[str, str] = {
 }
 
 
-#: Of libraries that are used here in one way only.
+#: Options of libraries that Glimpse uses in one way only.
 _WITHOUT_EFFECT: dict[str, str] = {"database": "asyncio_connection asyncio_slave_connection backend db_backend"}
 
 
@@ -124,7 +124,7 @@ REMOVED: Mapping[str, frozenset[str]] = _split(_REMOVED)
 WITHOUT_EFFECT: Mapping[str, frozenset[str]] = _split(_WITHOUT_EFFECT)
 OF_LIBRARIES: Mapping[str, frozenset[str]] = _split(_OF_LIBRARIES)
 
-#: Those that are secrets.
+#: Secret options of libraries.
 LIBRARY_SECRETS = frozenset(
     {
         "password", "passcode", "token", "memcache_secret_key", "memcache_password", "application_credential_secret",
@@ -133,10 +133,10 @@ LIBRARY_SECRETS = frozenset(
     }
 )  # fmt: skip
 
-#: Beginnings of names that were removed as a family, by section.
+#: Prefixes of removed options, by section.
 REMOVED_PREFIXES: Mapping[str, tuple[str, ...]] = {"DEFAULT": ("registry_",), "keystone_authtoken": ("admin_",)}
 
-#: Options of store drivers by their first letters (store-formats 5 to 11): which kind of store reads them.
+#: Prefixes of store options, and the kind of store that reads them (store-formats 5 to 11).
 STORE_PREFIXES: tuple[tuple[str, str], ...] = (
     ("filesystem_", "file"),
     ("https_", "http"),

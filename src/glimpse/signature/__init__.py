@@ -1,1 +1,1 @@
-"""Verifying the signatures of images (imports-and-stores 8.1)."""
+"""Verification of image signatures (imports-and-stores 8.1)."""

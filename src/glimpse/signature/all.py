@@ -1,4 +1,4 @@
-"""The verifiers of a service: made when the first signed image comes, because few installations have any."""
+"""The verifiers of a service, created for the first signed image, because few installations have any."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 class LazyVerifiers:
     """:class:`~glimpse.signature.base.SignatureVerifiers` over the extra ``signatures``, loaded on first use.
 
-    Where the extra is not installed, signed images are refused: nobody may take them for verified.
+    If the extra is not installed, signed images are refused, so that they are not taken for verified.
     """
 
     def __init__(self, options: SignatureOptions) -> None:
@@ -41,9 +41,9 @@ class LazyVerifiers:
 
 
 def try_signatures(options: SignatureOptions) -> None:
-    """Look for the packages, where the operator names certificates and so expects signed images. Connects to nothing.
+    """Check that the packages are installed if trusted certificates are configured. Does not connect.
 
-    :raises SettingsError: one is not installed.
+    :raises SettingsError: a package is not installed.
     """
     if not options.trusted_certificates:
         return

@@ -1,4 +1,4 @@
-"""Signatures of images as the services see them (imports-and-stores 8.1)."""
+"""The interface for image signatures (imports-and-stores 8.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-#: The four properties of a signed image. With three of them it is not signed (imports-and-stores 13, quirk 45).
+#: The four properties of a signed image. With only three it counts as unsigned (imports-and-stores 13, quirk 45).
 SIGNATURE: Final = "img_signature"
 HASH_METHOD: Final = "img_signature_hash_method"
 KEY_TYPE: Final = "img_signature_key_type"
@@ -18,7 +18,7 @@ Properties = Mapping[str, str | None]
 
 
 class KeyManagerCaller(msgspec.Struct, frozen=True, kw_only=True):
-    """In whose name the key manager is asked for the certificate; without a ``token``, in the service's own."""
+    """The identity for requests to the key manager; without a ``token``, the service's own."""
 
     token: str | None = None
     project_id: str | None = None
@@ -29,33 +29,33 @@ class KeyManagerCaller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignatureVerifier(Protocol):
-    """One verification. It is fed every byte of the data in order, by one thread at a time."""
+    """One verification. It gets all bytes of the data in order, from one thread at a time."""
 
     def update(self, batch: bytes | bytearray | memoryview) -> None:
-        """The next bytes of the data; the buffer may be used again afterwards."""
+        """Add the next bytes of the data; the buffer may be reused afterwards."""
         ...
 
     def verify(self) -> None:
-        """Call once, after the last byte.
+        """Verify the signature; call once, after the last byte.
 
-        :raises Invalid: the signature is not one of these data by the key of the certificate.
+        :raises Invalid: the signature does not match the data and the certificate's key.
         """
         ...
 
 
 class SignatureVerifiers(Protocol):
-    """Makes a verifier for each upload of a signed image."""
+    """Creates a verifier for each upload of a signed image."""
 
     def open(self, properties: Properties, caller: KeyManagerCaller) -> SignatureVerifier:
-        """Get the certificate, check it and the other properties; takes requests to the key manager.
+        """Fetch the certificate from the key manager, and check it and the other properties.
 
-        :raises Invalid: a property is not usable, or the certificate cannot be had or is not of the key type.
+        :raises Invalid: a property is invalid, or the certificate is not available or has another key type.
         :raises Unavailable: the key manager does not answer.
         """
         ...
 
 
 def is_signed(properties: Properties) -> bool:
-    """Whether the data of an image with these properties have to be verified: all four are there, even if empty."""
-    # almost every image stops at the first
+    """Tell whether an image with these properties is signed: all four are present, even if empty."""
+    # for almost every image the first check is false
     return SIGNATURE in properties and all(name in properties for name in SIGNATURE_PROPERTIES)

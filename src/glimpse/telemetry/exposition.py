@@ -1,4 +1,4 @@
-"""The metrics endpoint: the values of all workers, added up in the parent process."""
+"""The metrics endpoint: sums the values of all workers in the parent process."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from glimpse.settings.model import Metrics
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-#: Where the values of each process are written; the Prometheus library reads it when it is imported.
+#: Directory for the values of each process; the Prometheus library reads this variable when it is imported.
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def prepare(settings: Metrics, data_dir: Path) -> Path | None:
-    """An empty directory for the values of the workers, made known to them through the environment.
+    """Create an empty directory for the workers' values, and pass it to them in the environment.
 
     Call it in the parent before workers start. Values of a former run are removed. None without a metrics port.
 
-    :raises OSError: the directory cannot be made.
+    :raises OSError: the directory cannot be created.
     """
     if settings.port is None:
         return None
-    # the port tells services apart that share a data directory
+    # the port distinguishes services that share a data directory
     directory = data_dir / "metrics" / str(settings.port)
     if directory.exists():
         shutil.rmtree(directory)
@@ -47,18 +47,18 @@ class Endpoint:
         self.port = server.server_port
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop the endpoint."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 def serve_metrics(settings: Metrics, directory: Path) -> Endpoint:
-    """Answer on ``settings.host`` and ``settings.port`` in a thread of this process.
+    """Serve metrics on ``settings.host`` and ``settings.port`` in a thread of this process.
 
-    ``directory`` is what :func:`prepare` made.
+    ``directory`` is the result of :func:`prepare`.
 
-    :raises OSError: the address cannot be listened on.
+    :raises OSError: the address cannot be bound.
     """
     from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415  # see metrics.ProcessMetrics
 
@@ -69,11 +69,11 @@ def serve_metrics(settings: Metrics, directory: Path) -> Endpoint:
 
 
 class AllProcesses:
-    """Collects the values of all processes that write to a directory, those that ended too."""
+    """Collects the values of all processes that write to a directory, including ended ones."""
 
     def __init__(self, directory: Path) -> None:
-        # Imported before there is a thread: a worker may be forked at any time, and must not inherit an import that
-        # another thread has begun.
+        # Imported before any thread exists: a worker may be forked at any time, and must not inherit an unfinished
+        # import of another thread.
         from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415
         from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
 
@@ -83,13 +83,13 @@ class AllProcesses:
         self._workers = MultiProcessCollector(None, str(directory))
 
     def collect(self) -> Iterable[Metric]:
-        """The values now. What runs is counted in living processes only."""
+        """Return the current values. Running work is counted only in living processes."""
         self._forget_the_dead()
         yield self._build
         yield from self._workers.collect()
 
     def _forget_the_dead(self) -> None:
-        """Remove the values of what runs in processes that no longer do; their counts remain."""
+        """Remove values of running work in dead processes; their counters remain."""
         for file in self._directory.glob("gauge_live*_*.db"):
             pid = file.stem.rpartition("_")[2]
             if not Path("/proc", pid).exists():

@@ -1,4 +1,4 @@
-"""The two forms of a log line (configuration 12): the field's, and one JSON object."""
+"""The two log formats (configuration 12): classic lines, and JSON objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 from glimpse.context import Context
 from glimpse.telemetry.redaction import one_line, printable_json, redacted
 
-#: The caller of the request that runs here; None outside of requests.
+#: The caller of the current request; None outside of requests.
 CALLER: ContextVar[Context | None] = ContextVar("glimpse_caller", default=None)
 
 _PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "caller", "taskName"}
@@ -24,12 +24,12 @@ _ENCODE = msgspec.json.Encoder(enc_hook=str).encode
 class ClassicFormatter(logging.Formatter):
     """``2026-01-01 10:12:26.465 9743 INFO glimpse.api [None req-… user project - - - -] text``.
 
-    A traceback follows in lines of its own, each with the same beginning.
+    A traceback follows on separate lines with the same prefix.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        #: the last second that was formatted; replaced as a whole, because many threads log
+        #: the last formatted second; replaced as a whole, because many threads log
         self._second = (-1, "")
 
     def format(self, record: logging.LogRecord) -> str:
@@ -51,7 +51,7 @@ class ClassicFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what a call gave as ``extra`` becomes members of it."""
+    """One JSON object per line, with the values of ``extra`` as members."""
 
     def format(self, record: logging.LogRecord) -> str:
         caller: Context | None = getattr(record, "caller", None) or CALLER.get()
@@ -77,7 +77,7 @@ def _json(entry: dict[str, Any]) -> str:
     try:
         return _ENCODE(entry).decode()
     except UnicodeEncodeError:
-        # lone surrogates have no UTF-8; written as escapes they are JSON still
+        # lone surrogates cannot be encoded in UTF-8; as escapes they are valid JSON
         return json.dumps(entry, default=str)
 
 

@@ -1,4 +1,4 @@
-"""Set-up of logging. Lines bear the identity that ``formatters.CALLER`` holds."""
+"""Logging set-up. Lines contain the identity in ``formatters.CALLER``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _undo: list[Callable[[], None]] = []
 
 
 def configure(settings: Logging) -> None:
-    """Direct the logging of this process to standard error or to the file of ``settings``.
+    """Log to standard error or to the file in ``settings``.
 
-    The file may be moved away while the service runs (log rotation); a new one is begun.
+    If the file is moved away while the service runs (log rotation), a new one is created.
 
     :raises OSError: the file cannot be written.
     """
@@ -44,21 +44,21 @@ def configure(settings: Logging) -> None:
     for name, level in settings.levels:
         logging.getLogger(name).setLevel(level)
     logging.captureWarnings(capture=True)
-    # no line names these, and they cost calls for every line
+    # no line shows these, and they cost calls for every line
     logging.logThreads = False
     logging.logMultiprocessing = False
 
 
 def write_in_background() -> None:
-    """From here on let one thread of this process format and write the lines, so that no request waits for it.
+    """From now on format and write log lines in one separate thread, so that requests do not wait for it.
 
-    Call it once in each worker, after the fork and :func:`configure`. What is queued is written at the exit of the
-    process; a process that is killed loses the lines of its last moment.
+    Call it once in each worker, after the fork and :func:`configure`. Queued lines are written when the process exits;
+    a killed process loses its last lines.
     """
     root = logging.getLogger()
     writing = [handler for handler in root.handlers if handler.get_name() == _HANDLER_NAME]
     lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    # access lines know their caller already, and are many: nothing is done to them on the way
+    # access lines already have their caller, and there are many: do nothing to them here
     access = logging.getLogger("glimpse.access")
     access_handler = _hand_over(lines)
     access.addHandler(access_handler)
@@ -75,7 +75,7 @@ def write_in_background() -> None:
 
 
 def write_directly() -> None:
-    """Undo :func:`write_in_background`: write what is queued, and forget the handlers. For processes that go on."""
+    """Undo :func:`write_in_background`: write queued lines and remove the handlers, for processes that continue."""
     while _undo:
         _undo.pop()()
 
@@ -94,13 +94,13 @@ def _stop_writing(
 
 def _hand_over(lines: queue.SimpleQueue[logging.LogRecord]) -> logging.Handler:
     handler = logging.handlers.QueueHandler(lines)
-    # a copy is all that another thread needs; formatting is its work
+    # the other thread only needs a copy; it does the formatting
     handler.prepare = copy.copy  # pyright: ignore[reportAttributeAccessIssue]  # its parameter has another name
     return handler
 
 
 def _remember_caller(record: logging.LogRecord) -> bool:
-    """Note on the record whose request it belongs to, which the writing thread cannot know."""
+    """Store the caller in the record, because the writing thread cannot know it."""
     if not hasattr(record, "caller"):
         record.caller = CALLER.get()
     return True

@@ -1,7 +1,7 @@
-"""What the service measures of itself, in the form of Prometheus.
+"""The service's Prometheus metrics.
 
-Recording a request is one append: a background thread counts what has gathered, once a second. Workers write their
-values to files in the directory that :func:`glimpse.telemetry.exposition.prepare` made; the parent adds them up.
+Recording a request is one append; a background thread counts the collected records once a second. Workers write their
+values to files in the directory from :func:`glimpse.telemetry.exposition.prepare`; the parent sums them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter, Histogram
 
-#: Seconds between countings: a request shows in the metrics after this time at the latest.
+#: Interval of counting in seconds: a request appears in the metrics after at most this time.
 FLUSH_INTERVAL = 1.0
 #: Seconds; transfers of large images take minutes.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -25,10 +25,10 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """One request that has ended.
+    """One finished request.
 
-    ``route`` is the template (``/v2/images/{image_id}``), never the path itself; ``status`` is 0 when there was no
-    answer; ``received`` and ``sent`` are bytes of bodies.
+    ``route`` is the template (``/v2/images/{image_id}``), never the path; ``status`` is 0 if there was no response;
+    ``received`` and ``sent`` are bytes of bodies.
     """
 
     method: str
@@ -40,34 +40,34 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Recorder(Protocol):
-    """Takes down what happens. Any thread may call; nothing here waits or raises."""
+    """Records events. Thread-safe; its methods never wait or raise."""
 
     def request(self, answered: Answered) -> None:
-        """A request has ended."""
+        """Record a finished request."""
         ...
 
     def transfer_started(self, direction: str) -> None:
-        """A transfer began; ``direction`` is ``upload`` or ``download``."""
+        """Record the start of a transfer; ``direction`` is ``upload`` or ``download``."""
         ...
 
     def transfer_ended(self, direction: str) -> None:
-        """It ended, however."""
+        """Record the end of a transfer, successful or not."""
         ...
 
     def notification(self, driver: str, outcome: str) -> None:
-        """A notification was ``sent``, given up (``failed``) or ``dropped`` by a driver."""
+        """Record that a driver ``sent``, gave up (``failed``) or ``dropped`` a notification."""
         ...
 
     def database_connected(self) -> None:
-        """A connection to the database was made."""
+        """Record a new database connection."""
         ...
 
     def work(self, purpose: str, outcome: str) -> None:
-        """A piece of leased work ended, for instance ``upload`` with ``taken over``."""
+        """Record the end of leased work, for instance ``upload`` with ``taken over``."""
         ...
 
     def close(self) -> None:
-        """Count what is left. Safe to call twice."""
+        """Count the remaining records. Safe to call twice."""
         ...
 
 
@@ -75,8 +75,8 @@ class ProcessMetrics:
     """The :class:`Recorder` of one process."""
 
     def __init__(self, registry: CollectorRegistry | None = None, interval: float = FLUSH_INTERVAL) -> None:
-        """``registry`` keeps the values of this process where no directory was prepared; ``interval`` in seconds."""
-        # imported here: the package decides at its import, from the environment, where values are kept
+        """``registry`` has the values of this process if no directory was prepared; ``interval`` is in seconds."""
+        # imported here, because the package reads the directory from the environment at import
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram  # noqa: PLC0415
 
         self.registry = registry or CollectorRegistry()
@@ -130,10 +130,10 @@ class ProcessMetrics:
         self._notifications.labels(driver, outcome).inc()
 
     def flush(self) -> None:
-        """Count what has gathered."""
+        """Count the collected records."""
         with self._counting:
             gathered = self._gathered
-            # what arrives meanwhile waits for the next time, so that this ends
+            # records that arrive meanwhile wait for the next time, so that this loop ends
             for _ in range(len(gathered)):
                 self._count(gathered.popleft())
 

@@ -1,4 +1,4 @@
-"""Log text without secrets and without control characters (ARCHITECTURE.md, Data safety, rule 7)."""
+"""Removes secrets and control characters from log text (ARCHITECTURE.md, Data safety, rule 7)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 MASK = "***"
 
-# Lengths are bounded where a part could be tried from every character of a hostile line.
+# Lengths are bounded where a hostile line could make a pattern start at every character.
 _SECRETS = re.compile(
     # user:password@ of a URL; a password that was not quoted may hold anything up to the last @
     r"(?P<url>://[^\s/:@'\"]{0,256}:)[^\s'\"]{0,512}(?=@)"
@@ -37,18 +37,20 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def redacted(text: str) -> str:
-    """``text`` with tokens, passwords, the passwords of URLs and secret values in queries masked."""
+    """Mask tokens, passwords, passwords in URLs and secret query values in ``text``."""
     text = _SECRETS.sub(_mask, text)
     return _without_secret_parameters(text) if "=" in text or "%3" in text else text
 
 
 def one_line(text: str) -> str:
-    """``text`` with control and format characters written out, so that no line can pass for another."""
+    """Escape control and format characters in ``text``, so that one line cannot imitate another."""
     return text if text.isprintable() else "".join([_escape(char) if _hidden(char) else char for char in text])
 
 
 def printable_json(text: str) -> str:
-    """The same for an encoded JSON document: such characters stand in its strings only, where JSON can escape them."""
+    """Do the same for an encoded JSON document, where such characters occur only in strings and JSON can escape
+    them.
+    """
     return text if text.isprintable() else "".join([_json_escape(char) if _hidden(char) else char for char in text])
 
 

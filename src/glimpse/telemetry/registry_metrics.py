@@ -1,4 +1,4 @@
-"""What the registry measures of itself beside its calls, which count as requests."""
+"""The registry's own metrics; its calls count as requests."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class RegistryMetrics(ProcessMetrics):
         )
 
     def connection_refused(self) -> None:
-        """A handshake failed."""
+        """Record a failed handshake."""
         self._refusals.inc()
 
     def calls_inside(self, count: int) -> None:
-        """So many calls run or wait now."""
+        """Record the number of running and waiting calls."""
         self._calls.set(count)
