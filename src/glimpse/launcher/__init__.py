@@ -1,7 +1,7 @@
-"""Serves an ASGI application over HTTP with worker processes: the only place that knows granian and uvicorn.
+"""Serves an ASGI application over HTTP with worker processes: the only package that uses granian and uvicorn.
 
-The parent opens the port, forks the workers and watches them; it never loads the application. What the rest of Glimpse
-relies on in the two servers' behaviour is pinned in `tests/system/test_launcher.py`.
+The parent opens the port, forks the workers and monitors them; it never loads the application.
+`tests/system/test_launcher.py` tests the behaviour of both servers on which the rest of Glimpse relies.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["ASGIApp", "LaunchError", "ServeOptions", "require_address", "require
 def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
     """Serve an application until SIGTERM or SIGINT, and return the exit status of the service.
 
-    `load_app` is called once in each worker process, after the fork, and never in the parent. Modules that the parent
-    has imported before are shared with the workers, and make it quick to replace one.
+    `load_app` is called once in each worker process, after the fork, and never in the parent. Workers share the modules
+    that the parent has already imported, so replacing a worker is quick.
 
-    The first signal closes the port and lets running requests end, for up to `drain_seconds`; a second one ends them at
-    once. A worker that dies is replaced. The status is 0 when every request could end, and 1 when some were cut off,
-    when the application does not load or start (one log line says why), or when workers keep dying.
+    The first signal closes the port and lets running requests finish, for up to `drain_seconds`; a second one aborts
+    them. A worker that dies is replaced. The status is 0 if all requests finished, and 1 if some were aborted, if the
+    application does not load or start (one log line says why), or if workers keep dying.
 
     Must be called in the main thread.
 
@@ -53,7 +53,7 @@ def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
 
 
 def require_server(options: ServeOptions) -> None:
-    """See that the server library of ``options`` is installed.
+    """Check that the server library of ``options`` is installed.
 
     :raises LaunchError: it is not.
     """
@@ -61,7 +61,7 @@ def require_server(options: ServeOptions) -> None:
 
 
 def _import_server(options: ServeOptions) -> ServerFactory:
-    """Import the server library, here in the parent once for all workers."""
+    """Import the server library, once in the parent for all workers."""
     try:
         if options.tls is not None:
             from glimpse.launcher.mutual_tls_server import MutualTlsServer  # noqa: PLC0415 - an extra

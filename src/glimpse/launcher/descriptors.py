@@ -1,4 +1,4 @@
-"""The limit of open descriptors (RLIMIT_NOFILE): raised as far as it goes, and what it is enough for."""
+"""The limit on open descriptors (RLIMIT_NOFILE): raises it, and computes how many connections it allows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import resource
 
 LOG = logging.getLogger(__name__)
 
-#: More than this is never asked for: programs that are run may close every descriptor up to the limit.
+#: Highest limit that is set: programs that we run may close every descriptor up to the limit.
 MOST_DESCRIPTORS = 65536
-#: Descriptors of a worker besides two for each connection: itself, and the file or backend behind it.
+#: Descriptors of a worker besides two for each connection (the connection itself, and its file or backend).
 SPARE_DESCRIPTORS = 128
 
 
 def raise_soft_limit() -> int:
-    """Raise the soft limit of this process to the hard one, at most to 65,536, and return the soft limit then."""
+    """Raise the soft limit of this process to the hard one, at most to 65,536, and return the new soft limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MOST_DESCRIPTORS
@@ -25,10 +25,10 @@ def raise_soft_limit() -> int:
 
 
 def affordable_connections(wanted: int) -> int:
-    """How many connections a worker can hold under the limit, at most ``wanted``.
+    """Return how many connections the limit allows for a worker, at most ``wanted``.
 
-    Raises the soft limit, and logs a WARNING when even the hard one is too low. A granian worker that runs out of
-    descriptors spins in accept() and serves nobody: it must stop accepting before.
+    Raises the soft limit, and logs a WARNING if even the hard one is too low. A granian worker that runs out of
+    descriptors spins in accept() and serves no requests, so it must stop accepting earlier.
     """
     limit = raise_soft_limit()
     possible = max(1, (limit - SPARE_DESCRIPTORS) // 2)

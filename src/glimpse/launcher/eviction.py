@@ -1,6 +1,6 @@
 """Closes idle connections of a worker that has nearly as many as it can hold, the longest idle first.
 
-Without it, silent connections keep everybody else out until their idle time is over, health checks included.
+Otherwise idle connections would block all others, including health checks, until their idle timeout.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from glimpse.launcher.open_connections import Peer, count_descriptors, normal_pe
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks, and between those of a worker that is more than half full.
+#: Seconds between two checks, normally and in a worker that is more than half full.
 CALM_INTERVAL = 1.0
 BUSY_INTERVAL = 0.2
-#: Seconds without data after which a connection may be closed in favour of others.
+#: Seconds without data after which a connection may be closed to make room for others.
 QUIET_SECONDS = 1.0
-#: Seconds that a new connection gets for its first complete request head, once the worker is half full.
+#: Seconds that a new connection has for its first complete request head, once the worker is half full.
 HEAD_SECONDS = 10.0
 #: Descriptors that must stay free.
 _SPARE = 64
-#: Seconds between two lines of the log about the same.
+#: Seconds between two log lines about the same problem.
 _LOG_INTERVAL = 60.0
 
 
@@ -48,8 +48,8 @@ class Traffic(Protocol):
 class _Survey:
     """The connections by what they are worth; those in lists with the negative of the seconds without data.
 
-    ``silent`` never sent a request, ``late`` neither and had long enough, ``fresh`` are those too young to tell.
-    ``idle`` served one before. ``busy`` serve one now.
+    ``silent`` never sent a request, ``late`` have not sent one in time, ``fresh`` are still within that time. ``idle``
+    have served one before. ``busy`` are serving one now.
     """
 
     busy: int
@@ -59,16 +59,18 @@ class _Survey:
     idle: list[tuple[float, Peer]] = field(default_factory=list[tuple[float, Peer]])
 
     def longest_idle(self, count: int) -> set[Peer]:
-        """At most ``count`` connections to close; those that served a request only when no others will do soon."""
+        """Return at most ``count`` connections to close; those that have served a request only if there are no
+        others.
+        """
         silent = sorted(self.silent)[: max(0, count)]
         idle = sorted(self.idle)[: max(0, count - len(silent) - self.fresh)]
         return {peer for _, peer in (*silent, *idle)}
 
 
 class IdleEviction:
-    """Watches the connections of this process in a thread of its own, from `start` to `stop`.
+    """Monitors the connections of this process in a separate thread, from `start` to `stop`.
 
-    As long as less than half of ``most`` connections are open, a look costs one listing of a small directory.
+    While fewer than half of ``most`` connections are open, a check costs one listing of a small directory.
     """
 
     def __init__(self, traffic: Traffic, port: int, most: int) -> None:
@@ -82,16 +84,16 @@ class IdleEviction:
         self._since: dict[Peer, float] = {}
         self._silent_until: dict[str, float] = {}
         self._ended = threading.Event()
-        # one descriptor in reserve, to look with when no other is left
+        # one descriptor in reserve, for the check if no other is left
         self._reserve = os.open(os.devnull, os.O_RDONLY)
         self._thread = threading.Thread(target=self._run, name="glimpse-connections", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start monitoring."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watch; returns at once."""
+        """Stop monitoring; returns at once."""
         self._ended.set()
 
     def _run(self) -> None:
@@ -106,11 +108,11 @@ class IdleEviction:
         os.close(self._reserve)
 
     def _look(self) -> bool:
-        """Close what has to go; returns whether the worker is more than half full."""
+        """Close connections if needed; return whether the worker is more than half full."""
         os.close(self._reserve)
         try:
             descriptors = count_descriptors()
-            # every connection is a descriptor: there are no more of the one than of the other
+            # every connection is a descriptor, so there cannot be more connections than descriptors
             crowded = descriptors * 2 > self._most or descriptors >= self._descriptors
             if crowded or len(self._traffic.served) > 2 * self._most:
                 self._evict(no_descriptor_left=descriptors >= self._descriptors)
@@ -135,7 +137,7 @@ class IdleEviction:
             )  # fmt: skip
 
     def _survey(self) -> _Survey:
-        """Look at every connection; remembers since when each is there."""
+        """Classify all connections; remembers since when each has been open."""
         now = time.monotonic()
         busy = {normal_peer(*peer) for peer in list(self._traffic.busy)}
         served = {normal_peer(*peer) for peer in list(self._traffic.served)}
@@ -161,7 +163,7 @@ class IdleEviction:
         return seen
 
     def _close(self, chosen: set[Peer], late: set[Peer]) -> int:
-        """Close those of ``chosen`` that got no request meanwhile; ``late`` are those that send, but no whole head."""
+        """Close those of ``chosen`` that got no request meanwhile; ``late`` are those that send no complete head."""
         closed = 0
         chosen = chosen - {normal_peer(*peer) for peer in list(self._traffic.busy)}
         for connection in open_connections(self._port):

@@ -1,4 +1,4 @@
-"""granian inside a worker process: ASGI only, HTTP/1.1 only, on a socket that the parent opened."""
+"""granian in a worker process: ASGI and HTTP/1.1 only, on a socket that the parent opened."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GranianServer(Server):
     def __init__(self, app: ASGIApp, options: ServeOptions, listener: socket.socket) -> None:
         super().__init__(
             app,
-            interface=Interfaces.ASGINL,  # "NL": no lifespan, the launcher drives it
+            interface=Interfaces.ASGINL,  # "NL": no lifespan, because the launcher drives it
             http=HTTPModes.http1,
             websockets=False,
             backlog=options.backlog,

@@ -1,7 +1,7 @@
-"""TLS contexts whose failing handshakes tell the other side why.
+"""TLS contexts that send an alert with the reason when a handshake fails.
 
-asyncio drops the alert that OpenSSL has written when a handshake fails, so that a client with a wrong certificate sees
-nothing but an end of file. These contexts send it.
+When a handshake fails, asyncio drops the alert that OpenSSL has written, so a client with an invalid certificate sees
+only an end of file. These contexts send the alert.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONNECTION: ContextVar[asyncio.Transport | None] = ContextVar("glimpse_connectio
 
 
 class TellingObject(ssl.SSLObject):
-    """Runs ``on_failure`` when the handshake fails, before anybody hears of it."""
+    """Runs ``on_failure`` when the handshake fails, before the error is raised."""
 
     on_failure: Callable[[], None] | None = None
 

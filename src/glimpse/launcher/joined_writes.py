@@ -1,4 +1,4 @@
-"""The head of an answer and the beginning of its body in one write, which is one TLS record and one packet."""
+"""Joins the head of a response and the beginning of its body into one write, so into one TLS record and packet."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ JOINED_BYTES = 64 * 1024
 class JoinedWrites:
     """A transport for uvicorn, which writes the head of an answer and its body one after the other.
 
-    The first write after :meth:`hold_next` waits for the second, for the end of the event loop's turn or for the end
-    of the connection, whatever comes first. So no more than one write is ever held, and whatever follows it comes
-    under the limits of the transport itself at once.
+    The first write after :meth:`hold_next` waits for the second, for the end of the event loop's turn or for the end of
+    the connection, whichever comes first. So at most one write is held, and the following ones are immediately subject
+    to the transport's own limits.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,7 +1,7 @@
 """The ASGI lifespan protocol, driven by the launcher and not by the HTTP server.
 
-The servers differ in what a failing startup means (granian goes on without lifespan when the app raises) and in what
-they log about it. Driven here, both behave alike: a failure is a failure, and one sentence names it.
+The servers treat a failing startup differently (granian continues without lifespan if the app raises) and log different
+things. Here both behave in the same way: a failure stops the start, and one sentence describes it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class LifespanFailed(Exception):
 
 
 class Lifespan:
-    """One run of an application's lifespan: `startup`, then `shutdown`, in a task of its own.
+    """One run of an application's lifespan: `startup`, then `shutdown`, in a separate task.
 
-    `state` is what the application put into scope["state"] for its requests to see.
+    `state` is what the application put into scope["state"] for its requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -35,7 +35,7 @@ class Lifespan:
         await self._step(self._task, "startup")
 
     async def shutdown(self) -> None:
-        """Return when the application has let go of what it held; nothing when it never started.
+        """Return when the application has released its resources; does nothing if it never started.
 
         Raises LifespanFailed.
         """
@@ -56,7 +56,7 @@ class Lifespan:
             raise LifespanFailed(one_line(raised) if raised else f"it ended without answering {phase}")
         answer = answered.result()
         if answer["type"] != f"lifespan.{phase}.complete":
-            # Starlette sends a whole traceback as the message: its last line says what happened.
+            # Starlette sends a whole traceback as the message; the last line has the error.
             lines = str(answer.get("message", "")).strip().splitlines()
             raise LifespanFailed(lines[-1] if lines else one_line(raised) if raised else "no reason given")
 

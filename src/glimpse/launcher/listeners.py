@@ -1,4 +1,4 @@
-"""The listening sockets: opened in the parent before any worker, and held open over a worker's death."""
+"""The listening sockets: opened in the parent before any worker, and kept open when a worker dies."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ _Address: TypeAlias = tuple[Any, ...]
 
 _TCP_NOTSENT_LOWAT = 25  # Linux; the socket module has no name for it
 
-# A client that vanished without a word (power, cable, firewall) is noticed after 60 + 4 * 15 seconds; without this, an
-# upload would wait for its next byte for ever. Accepted connections inherit these options from the listener.
+# A client that disappeared without closing the connection (power, cable, firewall) is detected after 60 + 4 * 15
+# seconds; otherwise an upload would wait for its next byte forever. Accepted connections inherit these options from the
+# listener.
 _CONNECTION_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    # What the kernel keeps for a client beyond what is under way to it. Without a limit it takes some MiB for each that
-    # does not read; a lower one makes more wake-ups of every fast download.
+    # Unsent data that the kernel buffers for a client. Without a limit this is some MiB for each client that does not
+    # read; a lower limit causes more wake-ups in fast downloads.
     (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, 512 * 1024),
 )
 
@@ -37,8 +38,8 @@ def open_listeners(host: str, port: int, count: int, backlog: int, write_seconds
 
     One socket for each worker, and not one for all: from a shared queue one worker takes a whole burst.
 
-    The kernel cuts a connection whose client takes nothing of what was sent for `write_seconds`, whichever server holds
-    the data: granian ends no answer of which it cannot write the next byte.
+    The kernel closes a connection whose client reads nothing for `write_seconds`, with either server: granian itself
+    never aborts a response of which it cannot write the next byte.
 
     :raises LaunchError: the host does not resolve, or the address is in use, not permitted, or not this machine's.
     """
@@ -65,7 +66,7 @@ def _cannot_listen(address: _Address, error: OSError) -> LaunchError:
 
 
 def require_address(host: str, port: int) -> None:
-    """See that :func:`open_listeners` would get this address; nothing listens on it meanwhile.
+    """Check that :func:`open_listeners` can bind this address, without listening on it.
 
     :raises LaunchError: as there.
     """
@@ -98,7 +99,7 @@ def _resolve(host: str, port: int) -> tuple[int, _Address]:
 def _listen(family: int, address: _Address, backlog: int, write_seconds: float, *, shared: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Connections of the previous run in TIME_WAIT must not keep a restart off for a minute.
+        # Connections of the previous run in TIME_WAIT must not delay a restart by a minute.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         for level, option, value in _CONNECTION_OPTIONS:

@@ -1,4 +1,4 @@
-"""uvicorn inside a worker process behind mutual TLS: a request's scope says which certificate its client has.
+"""uvicorn in a worker process with mutual TLS: the scope of a request contains its client's identity.
 
 uvicorn itself hands no certificate to the application, fixes its TLS context at the start, and says nothing about
 failed handshakes. So each connection starts as a :class:`_PendingConnection`, which does the handshake with the TLS
@@ -24,13 +24,13 @@ from glimpse.launcher.options import ASGIApp, ServeOptions
 from glimpse.launcher.tls import CLIENT_KEY, TlsPolicy
 from glimpse.launcher.uvicorn_server import DrainingServer
 
-#: Seconds that a handshake may take, and that the other side has to take its leave.
+#: Seconds for a handshake, and for the client to close its side of the connection.
 HANDSHAKE_SECONDS = 15.0
 SHUTDOWN_SECONDS = 2.0
 #: Seconds for which an idle connection stays open after the stop signal: a request may be on its way, and to close
 #: then would leave its sender not knowing whether it was carried out. Its answer says that it is the last one.
 LEAVING_SECONDS = 1.0
-#: Handshakes at the same time in one worker: until they end, nobody knows who is there.
+#: Maximum number of concurrent handshakes in a worker, whose clients are not yet authenticated.
 MOST_HANDSHAKES = 256
 #: Request line and headers.
 HEAD_BYTES = 64 * 1024
@@ -80,14 +80,14 @@ class _Server(DrainingServer):
         self._pending_connections = pending_connections
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Nobody who is still at the door has asked for anything."""
+        """Abort pending handshakes: their clients have not sent a request yet."""
         for accept in list(self._pending_connections):
             accept.abort()
         await super().shutdown(sockets)
 
 
 class _Private(HttpToolsProtocol):
-    """uvicorn's connection, with the client in each scope, and limits that uvicorn leaves to a proxy."""
+    """A connection of uvicorn, with the client in each scope, and limits that uvicorn leaves to a proxy."""
 
     def __init__(self, client: object, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -99,7 +99,7 @@ class _Private(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn has it
         self._joining = JoinedWrites(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", self._joining))
-        # uvicorn's own clock of idle connections starts after the first answer
+        # uvicorn's own idle timeout starts after the first response
         self._start_clock()
 
     def data_received(self, data: bytes) -> None:
@@ -146,7 +146,7 @@ class _Private(HttpToolsProtocol):
 
 
 class _PendingConnection(asyncio.Protocol):
-    """A new connection up to the end of its handshake; then ``make`` makes the protocol that it goes on with."""
+    """A new connection until the end of its handshake; then ``make`` creates its further protocol."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class _PendingConnection(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._open(self._transport))
 
     def abort(self) -> None:
-        """Close the connection without a word."""
+        """Close the connection without sending anything."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -188,19 +188,19 @@ class _PendingConnection(asyncio.Protocol):
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
                 ssl_shutdown_timeout=SHUTDOWN_SECONDS,
             )
-        except OSError as error:  # ssl.SSLError and the time-out too
+        except OSError as error:  # includes ssl.SSLError and timeouts
             self._policy.refused(describe(peer) if peer else "-", _reason(error))
             return
         finally:
             self._pending_connections.discard(self)
-        # None when the other side has left again
+        # None if the client has already disconnected
         if private is not None and not arrivals.lost:
             connection: ssl.SSLObject = private.get_extra_info("ssl_object")
             arrivals.hand_over(private, self._make(self._policy.client(connection)))
 
 
 class _Arrivals(asyncio.Protocol):
-    """Keeps what comes with the end of the handshake until somebody takes it."""
+    """Buffers data that arrive with the end of the handshake until the next protocol reads them."""
 
     def __init__(self) -> None:
         self.lost = False

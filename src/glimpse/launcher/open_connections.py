@@ -1,7 +1,7 @@
 """The accepted TCP connections of this process, as the kernel knows them.
 
-The HTTP servers do not say which connections they hold (granian accepts them outside of Python), so the descriptors of
-the process are looked through. Linux only.
+The HTTP servers do not tell which connections they have (granian accepts them outside of Python), so this searches the
+descriptors of the process. Linux only.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _INFO_BYTES = 60
 
 @dataclass(slots=True)
 class OpenConnection:
-    """One accepted connection, by a descriptor of its own that refers to it.
+    """One accepted connection, with a duplicated descriptor.
 
-    ``quiet_seconds``: for how long no data went either way. ``waiting`` bytes were received and not yet read by the
-    server, or sent and not yet taken by the client.
+    ``quiet_seconds``: time without data in either direction. ``waiting``: bytes received but not yet read by the
+    server, or sent but not yet read by the client.
     """
 
     peer: Peer
@@ -44,13 +44,13 @@ class OpenConnection:
     descriptor: socket.socket
 
     def shut(self) -> None:
-        """End the connection; its server sees the end of file and closes it."""
+        """Shut down the connection; its server sees the end of file and closes it."""
         with suppress(OSError):
             self.descriptor.shutdown(socket.SHUT_RDWR)
 
 
 def count_descriptors() -> int:
-    """How many descriptors this process has open.
+    """Count the open descriptors of this process.
 
     :raises OSError: none is left to look with, or this is not Linux.
     """
@@ -58,7 +58,7 @@ def count_descriptors() -> int:
 
 
 def open_connections(port: int) -> Iterator[OpenConnection]:
-    """Every connection accepted on a local TCP port. Its descriptor is closed when the next one is asked for.
+    """Yield every connection accepted on a local TCP port. Its descriptor is closed when the next one is requested.
 
     :raises OSError: no descriptor is left to look with, or this is not Linux.
     """
@@ -66,7 +66,7 @@ def open_connections(port: int) -> Iterator[OpenConnection]:
         with suppress(OSError):  # closed meanwhile
             if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 continue
-            # a duplicate goes on to refer to the same connection, whatever becomes of the number
+            # a duplicate keeps referring to the same connection, even if the number is reused
             with socket.socket(fileno=os.dup(int(name))) as descriptor:
                 found = _accepted(descriptor, port)
                 if found is not None:
@@ -74,7 +74,7 @@ def open_connections(port: int) -> Iterator[OpenConnection]:
 
 
 def normal_peer(host: str, port: Any) -> Peer:
-    """An address as ASGI servers give it, in the form of :class:`OpenConnection`."""
+    """Convert an address from an ASGI server to the form of :class:`OpenConnection`."""
     return host.removeprefix("::ffff:").partition("%")[0], int(port)
 
 

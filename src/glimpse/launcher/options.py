@@ -1,4 +1,4 @@
-"""What the launcher is told, and the one error that it raises."""
+"""The launcher's options, and the error that it raises."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ServerName: TypeAlias = Literal["granian", "uvicorn"]
 
 
 class LaunchError(Exception):
-    """The service cannot be started as asked; the message is one sentence for the operator."""
+    """The service cannot be started; the message is one sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)

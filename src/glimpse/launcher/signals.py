@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as something to wait for, next to processes and sockets."""
+"""SIGTERM and SIGINT as a descriptor, to wait for together with processes and sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class StopSignals:
         return taken
 
     def close(self) -> None:
-        """In a forked child, let go of what is shared with the parent."""
+        """In a forked child, release what is shared with the parent."""
         signal.set_wakeup_fd(-1)
         self._wake.close()
         self._write.close()
@@ -56,9 +56,9 @@ class StopSignals:
 
 
 def pass_stop_signals() -> None:
-    """Let stop signals pass without effect in this process, but not in the programs that it runs.
+    """Ignore stop signals in this process, but not in the programs that it runs.
 
-    A handler that does nothing, and not SIG_IGN, which exec() hands down: no qemu-img could be ended by SIGTERM then.
+    Uses an empty handler instead of SIG_IGN, which exec() would pass on: then SIGTERM could not end qemu-img.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, _nothing)

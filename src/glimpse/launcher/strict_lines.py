@@ -1,7 +1,7 @@
 """uvicorn's h11 protocol with strict line ends: in a head or a trailer every line ends with CR LF.
 
-h11 takes a bare LF as the end of a line (RFC 9112, section 2.2 allows it). A proxy that takes it as part of a value
-reads other header fields than the server behind it, which is how requests are smuggled past the proxy.
+h11 accepts a bare LF as the end of a line (RFC 9112, section 2.2 allows it). A proxy that treats it as part of a value
+reads other header fields than the server behind it, which allows request smuggling.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parent process: forks the workers, replaces those that die, and ends them on a signal."""
+"""The parent process: forks the workers, replaces those that die, and stops them on a signal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WorkerMain = Callable[[socket.socket, socket.socket], int]
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """A worker process and the parent's end of its link; `word` is what it said when it had started, or not."""
+    """A worker process and the parent's end of its link; `word` is its message after starting or failing to start."""
 
     process: BaseProcess
     link: socket.socket
@@ -40,7 +40,7 @@ class _Worker:
         return self.word == READY
 
     def hear(self) -> None:
-        """Take the worker's one message if it has come, or the end of file in its place."""
+        """Read the worker's only message if it has arrived, or the end of file instead."""
         if not self.heard:
             try:
                 self.word = self.link.recv(MESSAGE_BYTES)
@@ -53,7 +53,7 @@ class _Worker:
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """A place for a worker: the listening socket stays when the process changes."""
+    """A slot for a worker: the listening socket stays when the process is replaced."""
 
     number: int
     listener: socket.socket
@@ -79,7 +79,7 @@ class Supervisor:
         self._status = 0
 
     def run(self) -> int:
-        """Return the exit status of the service: 0 when every worker ended on its own after a stop signal."""
+        """Run until the service ends; return 0 if every worker ended by itself after a stop signal."""
         with ExitStack() as undo:
             undo.enter_context(self._signals)
             undo.callback(self._kill_all)
@@ -108,7 +108,7 @@ class Supervisor:
         # Only the parent stops a worker. Ctrl-C in a terminal and a stop by systemd signal the whole group, and must
         # not end the workers behind its back.
         pass_stop_signals()
-        # Copies of other workers' links would keep those from noticing that the parent is gone.
+        # Copies of other workers' links would prevent those workers from noticing that the parent has died.
         ours.close()
         for other in self._slots:
             if other is not slot:
@@ -121,7 +121,7 @@ class Supervisor:
         return [slot.worker for slot in self._slots if slot.worker is not None]
 
     def _wait(self) -> None:
-        """Return when there may be something to do."""
+        """Wait until there may be something to do."""
         events = [self._signals.fileno()]
         for worker in self._running():
             events.append(worker.process.sentinel)
@@ -130,11 +130,11 @@ class Supervisor:
         wait(events, None if self._deadline is None else max(0.0, self._deadline - time.monotonic()))
 
     def _look_after(self, slot: _Slot) -> None:
-        """Hear what the slot's worker says, and decide what follows when it has ended."""
+        """Read the message of the slot's worker, and handle its end."""
         worker = slot.worker
         if worker is None:
             return
-        # in this order: what it said before it ended is there when the end is seen
+        # in this order: a message sent before the end is available when the end is detected
         status = worker.process.exitcode
         worker.hear()
         if status is None:
@@ -186,7 +186,7 @@ class Supervisor:
         self._stop()
 
     def _stop(self) -> None:
-        """Refuse new connections from here on, and tell the workers to drain."""
+        """Refuse new connections from now on, and tell the workers to drain."""
         self._deadline = time.monotonic() + self._options.drain_seconds
         for slot in self._slots:
             slot.listener.close()

@@ -5,24 +5,26 @@ from __future__ import annotations
 import ssl
 from typing import Protocol
 
-#: Where the ASGI scope of a request has what :meth:`TlsPolicy.client` returned for its connection.
+#: Key in the ASGI scope for the result of :meth:`TlsPolicy.client`.
 CLIENT_KEY = "glimpse.client"
 
 
 class TlsPolicy(Protocol):
-    """Who may connect, and how. Called by the event loop of a worker: nothing here may wait."""
+    """Who may connect, and how. Called in a worker's event loop, so its methods must not wait."""
 
     def context(self) -> ssl.SSLContext:
-        """The context for the handshake of one new connection; it must ask for the client's certificate.
+        """Return the context for the handshake of a new connection; it must request the client's certificate.
 
         Of :func:`glimpse.launcher.handshake.make_server_context`, a client that is refused hears why.
         """
         ...
 
     def client(self, connection: ssl.SSLObject) -> object:
-        """Who the other side is, asked once when the handshake succeeded; its requests carry the answer."""
+        """Return the identity of the client, once after a successful handshake; it is stored in the scope of its
+        requests.
+        """
         ...
 
     def refused(self, address: str, reason: str) -> None:
-        """A connection ended before it was private; ``address`` is host:port of the other side."""
+        """Record a connection that ended before the handshake succeeded; ``address`` is host:port of the client."""
         ...

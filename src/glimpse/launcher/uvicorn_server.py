@@ -1,4 +1,4 @@
-"""uvicorn inside a worker process: h11 only, on a socket that the parent opened."""
+"""uvicorn in a worker process: h11 only, on a socket that the parent opened."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class UvicornServer:
             log_config=None,
             access_log=options.access_log,
             server_header=False,
-            # Which addresses may say who the client is belongs to the application; granian rewrites nothing either.
+            # The application decides which proxies to trust; granian does not rewrite addresses either.
             proxy_headers=False,
         )
         logging.getLogger("uvicorn.error").setLevel(options.log_level)
@@ -47,7 +47,7 @@ class UvicornServer:
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server, stopped by the launcher alone."""
+    """uvicorn's server, stopped only by the launcher."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -55,7 +55,7 @@ class DrainingServer(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Shut down, and tell also those connections that were just being accepted: uvicorn would wait for them."""
+        """Shut down, including connections that are just being accepted, for which uvicorn would wait."""
         ending = asyncio.create_task(super().shutdown(sockets))
         told = set(self.server_state.connections)
         while not ending.done():

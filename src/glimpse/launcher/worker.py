@@ -1,7 +1,7 @@
 """One worker process: load the application, start it up, serve until the parent says stop, drain, shut down.
 
-The link to the parent is a socket pair. The worker says one thing on it: READY, or why it does not serve. The parent
-says stop by closing its end, or by dying; either way the worker reads the end of file.
+The link to the parent is a socket pair. The worker sends one message: READY, or why it does not serve. The parent
+requests a stop by closing its end, or by dying; in both cases the worker reads the end of file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from glimpse.launcher.options import ASGIApp, Receive, Scope, Send, ServeOptions
 READY = b"ready"
 MESSAGE_BYTES = 2048
 
-# A worker's own limit for draining comes this much after the parent's: it is for workers whose parent is gone.
+# A worker's own drain limit ends this much later than the parent's; it is for workers whose parent has died.
 _ALARM_SECONDS = 1.0
 
 _NO_CLIENT = ("-", 0)
@@ -37,7 +37,7 @@ class HTTPServer(Protocol):
         ...
 
     def stop(self) -> None:
-        """Ask `serve` to end."""
+        """Tell `serve` to end."""
         ...
 
 
@@ -49,10 +49,10 @@ class StartupFailed(Exception):
 
 
 class RunningRequests:
-    """The application, with the lifespan's state handed to each request, and a count of the requests inside it.
+    """Wraps the application: adds the lifespan's state to each request, and counts running requests.
 
-    granian's drain waits for connections. A request whose client has left is none, and must still clean up.
-    ``busy`` counts the running requests of each client address (host and port), ``served`` has those that had one.
+    granian's drain waits for connections, but not for a request whose client has disconnected, which must still clean
+    up. ``busy`` counts the running requests of each client address (host and port), ``served`` has those that had one.
     """
 
     def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ def _stop_event(link: socket.socket, drain_seconds: float) -> asyncio.Event:
 
     def parent_closed() -> None:
         loop.remove_reader(link)
-        # A worker whose parent was killed must not hold the port for ever. The kernel sees to it.
+        # A worker whose parent was killed must not keep the port; the kernel kills it.
         signal.setitimer(signal.ITIMER_REAL, drain_seconds + _ALARM_SECONDS)
         stop.set()
 
@@ -156,5 +156,5 @@ def _stop_event(link: socket.socket, drain_seconds: float) -> asyncio.Event:
 
 
 def _say(link: socket.socket, message: bytes) -> None:
-    with contextlib.suppress(OSError):  # nobody listens any more: the end of file says the rest
+    with contextlib.suppress(OSError):  # the parent does not listen any more; it will see the end of file
         link.send(message[:MESSAGE_BYTES])

@@ -1,1 +1,1 @@
-"""One plain function for each use case, in the order authorise, check, change state, move bytes, record."""
+"""One plain function for each use case, with the steps in order: authorise, check, change state, move bytes, record."""

@@ -10,7 +10,7 @@ from glimpse.errors import Conflict, Forbidden
 from glimpse.notify import events
 from glimpse.services.deps import Deps, viewer_of
 
-#: Refusals of the wrong status, by the status that the image would get.
+#: Messages for a wrong status, by the new status of the image.
 _WRONG_STATUS = {
     Status.DEACTIVATED: "Image {id} is {status}; only an active image can be deactivated.",
     Status.ACTIVE: "Image {id} is {status}; only a deactivated image can be reactivated.",
@@ -18,7 +18,7 @@ _WRONG_STATUS = {
 
 
 def deactivate_image(deps: Deps, context: Context, image_id: str) -> None:
-    """Keep everybody but admins from downloading an active image; no effect on one that is deactivated already.
+    """Let only administrators download an active image; no effect if it is already deactivated.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``deactivate``, an image of another project, or any other status.

@@ -1,4 +1,4 @@
-"""What the installation offers: import methods, stores, and the limits of a project (imports-and-stores 1)."""
+"""Discovery of import methods, stores, and the limits of a project (imports-and-stores 1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glimpse.stores.all import DRIVERS
 
 
 def stores_info(deps: Deps) -> list[dict[str, object]]:
-    """The named stores in the order of the configuration (imports-and-stores 1.3).
+    """Return the named stores in the order of the configuration (imports-and-stores 1.3).
 
     :raises NotFound: there are no named stores.
     """
@@ -29,7 +29,7 @@ def stores_info(deps: Deps) -> list[dict[str, object]]:
 
 
 def stores_detail(deps: Deps, context: Context) -> list[dict[str, object]]:
-    """The named stores with kind, weight and properties (imports-and-stores 1.4).
+    """Return the named stores with kind, weight and properties (imports-and-stores 1.4).
 
     :raises NotFound: there are no named stores.
     :raises Forbidden: policy ``stores_info_detail``.
@@ -48,10 +48,11 @@ def stores_detail(deps: Deps, context: Context) -> list[dict[str, object]]:
 
 
 def project_usage(deps: Deps, context: Context) -> dict[str, dict[str, int]]:
-    """Usage and limit of each resource for the caller's project; empty without unified limits (imports-and-stores 1.5).
+    """Return usage and limit of each resource of the caller's project; empty without unified limits (imports-and-stores
+    1.5).
 
-    :raises Unavailable: the limits cannot be asked for now.
-    :raises LimitsUnusable: they cannot be asked for as the service is configured.
+    :raises Unavailable: the limits cannot be read at the moment.
+    :raises LimitsUnusable: they cannot be read with the configured settings.
     """
     if deps.project_limits is None:
         return {}

@@ -22,17 +22,17 @@ from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.locations import finish_location_edit, location_edit, save_with_check
 from glimpse.services.stores import with_stores_named
 
-#: Rules that a visibility asks for beyond the right to create or modify (images-api 3.11).
+#: Rules that a visibility requires in addition to the right to create or modify (images-api 3.11).
 _VISIBILITY_RULES = {Visibility.PUBLIC: "publicize_image", Visibility.COMMUNITY: "communitize_image"}
 
 
 def create_image(deps: Deps, context: Context, document: Mapping[str, object]) -> Image:
-    """Record a new image as the document describes it; refusals come in the order of images-api 3.2.
+    """Create an image from the document; checks are in the order of images-api 3.2.
 
-    :raises Invalid: the document breaks the schema, or a value cannot be stored.
-    :raises Forbidden: a name that clients may not set, or policy ``add_image`` and those of the visibility.
-    :raises LimitExceeded: more tags or custom properties than allowed, or more images of the project.
-    :raises Duplicate: the id is taken, also by a deleted image.
+    :raises Invalid: the document violates the schema, or a value cannot be stored.
+    :raises Forbidden: a name that clients may not set; policy ``add_image`` or the rule of the visibility.
+    :raises LimitExceeded: too many tags or custom properties, or too many images in the project.
+    :raises Duplicate: the id is in use, possibly by a deleted image.
     """
     check_document(document, deps.checker)
     image = draft_image(document, default_owner=context.project_id, now=now(), new_id=str(uuid.uuid4()))
@@ -53,7 +53,7 @@ def create_image(deps: Deps, context: Context, document: Mapping[str, object]) -
 
 
 def _require_creation(deps: Deps, context: Context, target: Mapping[str, object]) -> None:
-    """:raises Forbidden: policy ``add_image``; says so where only the owner in the request is in the way."""
+    """:raises Forbidden: policy ``add_image``; the message says if only the owner in the request is the problem."""
     if target["owner"] != context.project_id and not deps.policy.allows(context, "add_image", target):
         own = {**target, "owner": context.project_id, "project_id": context.project_id}
         if deps.policy.allows(context, "add_image", own):
@@ -65,7 +65,7 @@ def _require_creation(deps: Deps, context: Context, target: Mapping[str, object]
 
 
 def _creation_target(document: Mapping[str, object], image: Image) -> dict[str, object]:
-    """What the rules look at (images-api 8.1): a visibility that is not asked for counts as private."""
+    """Build the target of the rules (images-api 8.1): a missing visibility counts as private."""
     return {
         **image.properties,
         "id": image.id,
@@ -98,15 +98,15 @@ def show_image(deps: Deps, context: Context, image_id: str) -> Image:
 
 
 def list_images(deps: Deps, context: Context, query: ListQuery) -> tuple[list[Image], str | None]:
-    """One page of images that policy lets through, and the id of the last one when another page may follow.
+    """Return one page of images that policy allows, and the id of the last one if another page may follow.
 
-    :raises Forbidden: policy ``get_images``, or the marker is an image that the caller does not see.
-    :raises MarkerUnknown: the marker names no image.
+    :raises Forbidden: policy ``get_images``, or the caller may not see the image of the marker.
+    :raises MarkerUnknown: the marker does not refer to an image.
     """
     deps.policy.require(context, "get_images", {"project_id": context.project_id, "owner": context.project_id})
     protections = deps.protections
     if protections is not None and not all(protections.may_filter(context, name) for name, _ in query.properties):
-        # whether such an image is listed would tell the value of a property that the caller may not read
+        # listing such an image would reveal the value of a property that the caller may not read
         return [], None
     if query.marker is not None and deps.policy.hides_visible_images:
         _require_marker(deps, context, query.marker)
@@ -119,10 +119,10 @@ def list_images(deps: Deps, context: Context, query: ListQuery) -> tuple[list[Im
 
 
 def _require_property(protections: PropertyProtection, context: Context, edit: ImageEdit, operation: Operation) -> None:
-    """Ask for the right to do to a custom property what an operation does; nothing for base attributes.
+    """Check the right to change a custom property as the operation does; base attributes need none.
 
-    A caller who may not read a property needs the rights to create and to update it for an add: with one of them the
-    answer would tell whether the image has it.
+    To add a property that the caller may not read, the caller needs the rights to create and to update it: with only
+    one of them the response would reveal whether the image has the property.
 
     :raises Forbidden: a right is missing.
     :raises Conflict: see :meth:`ImageEdit.property_action`.
@@ -138,23 +138,23 @@ def _require_property(protections: PropertyProtection, context: Context, edit: I
 
 
 def _require_marker(deps: Deps, context: Context, marker: str) -> None:
-    """Refuse a marker that policy hides: where it stands among others would tell its attributes.
+    """Refuse a marker that policy hides: its position among others would reveal its attributes.
 
-    :raises Forbidden: as for an image that the caller does not see.
+    :raises Forbidden: the same error as for an image that the caller may not see.
     """
     try:
         image = deps.database.get_image(marker, viewer_of(context))
     except NotFound:
-        return  # the list says what is wrong with it
+        return  # the list reports the problem
     if not deps.policy.allows_image(context, "get_image", image):
         raise Forbidden("The marker refers to an image that is not visible to you.")
 
 
 def check_update_allowed(deps: Deps, context: Context, image_id: str) -> None:
-    """Refuse a caller who may change nothing of an image, before a long PATCH is read.
+    """Refuse a caller who may not change anything in an image, before a long PATCH is read.
 
     :raises NotFound: unknown or invisible image.
-    :raises Forbidden: none of the policies that any operation asks for.
+    :raises Forbidden: policy refuses every operation.
     """
     image = deps.database.get_image(image_id, viewer_of(context))
     if not any(deps.policy.allows_image(context, rule, image) for rule in CHANGING_RULES):
@@ -162,15 +162,15 @@ def check_update_allowed(deps: Deps, context: Context, image_id: str) -> None:
 
 
 def update_image(deps: Deps, context: Context, image_id: str, operations: Sequence[Operation]) -> Image:
-    """Apply a PATCH; only what it names is written.
+    """Apply a PATCH; only the fields that it names are written.
 
-    Without operations nothing is saved, and whoever sees the image may ask for that.
+    Without operations nothing is saved; every caller who may see the image may do this.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy, or an attribute that may not be changed by this caller or in this status.
-    :raises Conflict: a property is missing, or exists already.
+    :raises Conflict: a property is missing, or already exists.
     :raises Invalid: a value that cannot be stored.
-    :raises LimitExceeded: more tags, custom properties or locations than allowed.
+    :raises LimitExceeded: too many tags, custom properties or locations.
     :raises DataInUse: a store refuses to delete the data of a location; everything else is saved.
     :raises StoreUnavailable: a store that a location is in does not answer.
     """

@@ -1,7 +1,7 @@
 """Sharing images with projects (images-api 3.9).
 
-All of them ask ``get_image`` first: who may not see an image is told that there is none. Only images of visibility
-``shared`` have members that count.
+All of these check ``get_image`` first: for a caller who may not see an image, it does not exist. Members are effective
+only for images of visibility ``shared``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from glimpse.services.deps import Deps, viewer_of
 
 
 def list_members(deps: Deps, context: Context, image_id: str) -> list[Member]:
-    """The members of an image: all for its own project and admins, for others their own entry.
+    """Return the members of an image: all for its own project and administrators, only their own entry for others.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``get_members``, or the image is not shared.
     """
     image = _shared_image(deps, context, image_id, "get_members")
-    # the rule for a single entry has the same target for every one of them
+    # the rule for a single entry has the same target for all entries
     if not deps.policy.allows_image(context, "get_member", image):
         return []
     return deps.database.list_members(image.id, viewer_of(context))
@@ -31,7 +31,7 @@ def list_members(deps: Deps, context: Context, image_id: str) -> list[Member]:
 def show_member(deps: Deps, context: Context, image_id: str, member_id: str) -> Member:
     """One entry.
 
-    :raises NotFound: unknown or invisible image, one that is not shared, or an entry that is not the caller's to see.
+    :raises NotFound: unknown or invisible image, not shared, or an entry that the caller may not see.
     :raises Forbidden: policy ``get_member``.
     """
     image = _visible_image(deps, context, image_id)
@@ -42,12 +42,12 @@ def show_member(deps: Deps, context: Context, image_id: str, member_id: str) -> 
 
 
 def add_member(deps: Deps, context: Context, image_id: str, member_id: str) -> Member:
-    """Offer an image to a project. Whether there is such a project is not asked.
+    """Share an image with a project; the project's existence is not checked.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``add_member``, or the image is not shared.
-    :raises LimitExceeded: ``image_member_quota``, which counts before the project is looked for.
-    :raises Duplicate: the project is a member already.
+    :raises LimitExceeded: ``image_member_quota``, which is checked before existing members.
+    :raises Duplicate: the project is already a member.
     """
     image = _shared_image(deps, context, image_id, "add_member")
     member = deps.database.add_member(image.id, member_id, maximum=deps.limits.image_member_quota)
@@ -57,9 +57,9 @@ def add_member(deps: Deps, context: Context, image_id: str, member_id: str) -> M
 
 
 def set_member_status(deps: Deps, context: Context, image_id: str, member_id: str, status: MemberStatus) -> Member:
-    """Accept or reject an offer, or leave it open again.
+    """Set a member's status to accepted, rejected or pending.
 
-    :raises NotFound: unknown or invisible image, or an entry that is not the caller's to see.
+    :raises NotFound: unknown or invisible image, or an entry that the caller may not see.
     :raises Forbidden: policies ``get_member`` and ``modify_member``, or the image is not shared.
     """
     image = _shared_image(deps, context, image_id, "get_member", "modify_member")
@@ -71,9 +71,9 @@ def set_member_status(deps: Deps, context: Context, image_id: str, member_id: st
 
 
 def remove_member(deps: Deps, context: Context, image_id: str, member_id: str) -> None:
-    """Take an offer back; the project sees the image no longer.
+    """Stop sharing an image with a project, which can no longer see it.
 
-    :raises NotFound: unknown or invisible image, or an entry that is not there.
+    :raises NotFound: unknown or invisible image, or no such member.
     :raises Forbidden: policies ``get_member`` and ``delete_member``, or the image is not shared.
     """
     image = _shared_image(deps, context, image_id, "get_member", "delete_member")

@@ -1,7 +1,7 @@
-"""What metadata definitions say of one image: which of its properties are defined, and which values break that.
+"""Checks the properties of one image against metadata definitions: which are defined, and which values are invalid.
 
-A report only: nothing is refused because of it (own extension). Definitions count under the names that they have on
-images, prefix included (metadefs 8).
+This is only a report and refuses nothing (an extension of Glimpse). Definitions have their names on images, including
+the prefix (metadefs 8).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import msgspec
 
 from glimpse.domain.metadef import NamespaceContent
 
-#: The resource type that images are.
+#: The resource type of images.
 IMAGE_TYPE = "OS::Glance::Image"
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,4000}")
 _OPERATOR = re.compile(r"\s*<(?P<name>[a-z-]+)>\s*")
-#: Definitions come from people and values from other people: no pattern may keep the service busy.
+#: Patterns and values come from different users: no pattern may keep the service busy.
 _BOUNDED = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
 
 
 class DefinitionFound(msgspec.Struct, frozen=True, kw_only=True):
-    """One definition of a property, and in which ways the value breaks it; none where it keeps to it."""
+    """One definition of a property, and the violations of it by the value, if any."""
 
     namespace: str
     object: str | None
@@ -37,8 +37,8 @@ class DefinitionFound(msgspec.Struct, frozen=True, kw_only=True):
 class PropertyReport(msgspec.Struct, frozen=True, kw_only=True):
     """One property of the image.
 
-    ``status`` is ``undefined``, ``valid`` when the value keeps to one definition at least, otherwise ``invalid``:
-    namespaces for different hypervisors define one key in different ways.
+    ``status`` is ``undefined``, ``valid`` if the value fits at least one definition, otherwise ``invalid``: namespaces
+    for different hypervisors define the same key differently.
     """
 
     name: str
@@ -48,23 +48,23 @@ class PropertyReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetadefReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All custom properties of one image, ordered by name."""
+    """The report on all custom properties of an image, ordered by name."""
 
     properties: tuple[PropertyReport, ...]
 
     @property
     def invalid(self) -> tuple[PropertyReport, ...]:
-        """Those whose value breaks every definition there is."""
+        """Properties whose value fits none of their definitions."""
         return tuple(one for one in self.properties if one.status == "invalid")
 
 
 def metadef_report(
     properties: Mapping[str, str | None], namespaces: Iterable[NamespaceContent], resource_type: str = IMAGE_TYPE
 ) -> MetadefReport:
-    """Hold the properties of an image against the definitions of namespaces that the caller may see.
+    """Check the properties of an image against the definitions of namespaces that the caller may see.
 
-    Namespaces count that are associated with ``resource_type``, or with no resource type at all, as the common image
-    properties are.
+    These are namespaces associated with ``resource_type``, or with no resource type at all, like the common image
+    properties.
     """
     found: dict[str, list[DefinitionFound]] = {name: [] for name in properties}
     for content in namespaces:
@@ -89,7 +89,7 @@ def metadef_report(
 
 
 def problems(definition: Mapping[str, Any], value: str | None) -> Iterator[str]:
-    """In which ways a value breaks a definition, one sentence each. Never raises, whatever the definition is."""
+    """Return the violations of a definition by a value, one sentence each. Never raises, whatever the definition is."""
     if value is None:
         yield "has no value"
         return
@@ -119,7 +119,7 @@ def _prefixes(content: NamespaceContent, resource_type: str) -> list[str]:
 
 
 def _definitions(content: NamespaceContent) -> Iterator[tuple[str | None, str, dict[str, Any]]]:
-    """Object or none, name and definition. What an old row has in place of a definition counts as an empty one."""
+    """Yield object (or None), name and definition. Invalid definitions in old rows count as empty."""
     for one in content.properties:
         yield None, one.name, one.schema
     for group in content.objects:
@@ -148,7 +148,7 @@ def _of_text(definition: Mapping[str, Any], value: str) -> Iterator[str]:
 def _of_pattern(pattern: str, value: str) -> Iterator[str]:
     try:
         validator = jsonschema_rs.validator_for({"pattern": pattern}, pattern_options=_BOUNDED)
-    except ValueError:  # what jsonschema_rs raises for a pattern, too, is one
+    except ValueError:  # jsonschema_rs raises the same error for an invalid pattern
         yield f"cannot be checked: the pattern {pattern} is not supported"
         return
     if not validator.is_valid(value):
@@ -181,7 +181,7 @@ def _of_count(definition: Mapping[str, Any], least_key: str, most_key: str, coun
 
 
 def _of_array(definition: Mapping[str, Any], value: str) -> Iterator[str]:
-    """Clients write ``<operator> a,b`` (metadefs 13.1); services also read the operator before each item."""
+    """Clients write ``<operator> a,b`` (metadefs 13.1); services also accept the operator before each item."""
     members = _alternatives(value)
     items = definition.get("items")
     choice = _choice(cast("dict[str, Any]", items)) if isinstance(items, dict) else None
@@ -193,7 +193,7 @@ def _of_array(definition: Mapping[str, Any], value: str) -> Iterator[str]:
 
 
 def _alternatives(value: str) -> list[str]:
-    """The items of ``<or> a <or> b``, of ``<in> a,b`` and of ``a,b``."""
+    """Return the items of ``<or> a <or> b``, of ``<in> a,b`` and of ``a,b``."""
     pieces = _OPERATOR.sub(",", value).split(",")
     return [piece.strip() for piece in pieces if piece.strip()]
 

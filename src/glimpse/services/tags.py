@@ -12,11 +12,11 @@ from glimpse.services.deps import Deps, viewer_of
 
 
 def add_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
-    """Give an image a tag; one that it has already is no error.
+    """Add a tag to an image; no effect if the image already has it.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``modify_image``.
-    :raises Invalid: the tag is longer than 255 characters, not storable, or one that URLs cannot name.
+    :raises Invalid: the tag is longer than 255 characters, cannot be stored, or cannot be in a URL.
     :raises LimitExceeded: ``image_tag_quota``.
     """
     if len(tag) > 255:
@@ -31,11 +31,11 @@ def add_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
 
 
 def remove_tag(deps: Deps, context: Context, image_id: str, tag: str) -> None:
-    """Take a tag from an image.
+    """Remove a tag from an image.
 
-    A tag that Glance stored as UTF-8 bytes read as Latin-1 is found under its proper name too.
+    Also finds a tag that Glance stored as UTF-8 bytes decoded as Latin-1.
 
-    :raises NotFound: unknown or invisible image, or it has no such tag.
+    :raises NotFound: unknown or invisible image, or the image does not have the tag.
     :raises Forbidden: policy ``modify_image``.
     """
     image = deps.database.get_image(image_id, viewer_of(context))

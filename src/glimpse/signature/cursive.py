@@ -1,7 +1,7 @@
 """Signature verification by cursive, with certificates from the key manager through castellan (extra ``signatures``).
 
-cursive's own way to a certificate goes through the global configuration; here its parts are put together with a
-configuration of our own.
+cursive itself gets certificates through the global configuration; here its parts are used with a separate
+configuration.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from glimpse.signature.base import (
 
 LOG = logging.getLogger(__name__)
 
-# neither has types
+# neither package has types
 _signatures: Any = signature_utils
 _certificates: Any = certificate_utils
 
-#: The only form of certificates that the key manager's library knows.
+#: The only certificate format that the key manager's library supports.
 _X509 = "X.509"
 
 
@@ -61,7 +61,7 @@ class CursiveVerifiers:
         except SignatureVerificationError as error:
             raise Invalid(f"The image signature cannot be verified: {error}") from error
         except (UnsupportedAlgorithm, ValueError, TypeError) as error:
-            # TypeError: castellan, of a certificate that was stored as text
+            # TypeError: from castellan, for a certificate that was stored as text
             raise Invalid(f"The certificate {properties[CERTIFICATE]} cannot be used: {error}") from error
         if not isinstance(key, key_type.public_key_type):
             raise Invalid(f"The key of certificate {properties[CERTIFICATE]} is not of type {properties[KEY_TYPE]}.")
@@ -82,9 +82,10 @@ class CursiveVerifiers:
         return certificate
 
     def _key_manager_context(self, caller: KeyManagerCaller) -> object:
-        """Who asks: the caller by a token, else the account in ``[key_manager]``, else nobody in particular.
+        """Build the identity for the request: the caller's token, else the account in ``[key_manager]``, else an empty
+        context.
 
-        A key manager such as Vault knows the service by other options, and wants a context of any kind.
+        A key manager such as Vault authenticates the service by other options, and accepts any context.
         """
         context = RequestContext(
             auth_token=caller.token, project_id=caller.project_id, user_id=caller.user_id, overwrite=False
@@ -96,7 +97,7 @@ class CursiveVerifiers:
 
 
 class CursiveVerifier:
-    """One of cursive's verifiers with our errors."""
+    """Wraps one of cursive's verifiers, with our errors."""
 
     def __init__(self, verifier: Any) -> None:
         self._verifier = verifier
@@ -117,7 +118,7 @@ def _certificate(manager: Any, context: object, certificate_id: str) -> x509.Cer
     try:
         found = manager.get(context, certificate_id)
     except (CastellanException, ClientException) as error:
-        # the user is told which, and the operator why: the reason may name hosts
+        # the user sees which certificate, and only the operator sees the reason, which may contain host names
         LOG.warning("The key manager did not return the certificate %s: %s", certificate_id, error)
         sentence = f"The certificate {certificate_id} cannot be read from the key manager."
         raise (Unavailable(sentence) if _unreachable(error) else Invalid(sentence)) from error
@@ -127,5 +128,5 @@ def _certificate(manager: Any, context: object, certificate_id: str) -> x509.Cer
 
 
 def _unreachable(error: BaseException) -> bool:
-    """Whether the key manager or its Keystone did not answer; castellan puts an error of its own around some."""
+    """Tell whether the key manager or its Keystone did not answer; castellan wraps some errors in its own."""
     return isinstance(error, NoConnection) or isinstance(error.__context__, NoConnection)

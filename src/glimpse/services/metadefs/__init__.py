@@ -1,1 +1,1 @@
-"""Metadata definitions: who may see and do what with namespaces and what is in them (metadefs)."""
+"""Use cases of metadata definitions (metadefs)."""

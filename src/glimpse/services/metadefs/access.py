@@ -1,4 +1,4 @@
-"""The two gates of every use case: what the database shows the caller, and what policy says (metadefs 4)."""
+"""The two checks of every use case: visibility in the database, and policy (metadefs 4)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SEEING = "get_metadef_namespace"
 
 
 def seen_namespace(deps: Deps, context: Context, name: str, *rules: str) -> Namespace:
-    """A namespace that the caller sees, and with which ``rules`` let the caller do something.
+    """Return a namespace that the caller may see and for which ``rules`` allow the caller.
 
-    :raises NotFound: unknown or invisible namespace, or policy ``get_metadef_namespace`` fails too.
-    :raises Forbidden: one of ``rules`` fails.
+    :raises NotFound: unknown or invisible namespace, or policy ``get_metadef_namespace`` refuses too.
+    :raises Forbidden: one of ``rules`` refuses.
     """
     namespace = deps.metadefs.get_namespace(name, viewer_of(context))
     for rule in rules:
@@ -23,10 +23,11 @@ def seen_namespace(deps: Deps, context: Context, name: str, *rules: str) -> Name
 
 
 def require(deps: Deps, context: Context, rule: str, namespace: Namespace | None = None) -> None:
-    """Refuse with what the caller may know; without a namespace the target is the caller's own project.
+    """Require ``rule``; the error reveals only what the caller may know. Without a namespace the target is the caller's
+    own project.
 
-    :raises NotFound: ``rule`` fails and ``get_metadef_namespace`` too.
-    :raises Forbidden: ``rule`` fails, and the caller may see the namespace.
+    :raises NotFound: ``rule`` and ``get_metadef_namespace`` both refuse.
+    :raises Forbidden: ``rule`` refuses, and the caller may see the namespace.
     """
     if allows(deps, context, rule, namespace):
         return
@@ -40,7 +41,7 @@ def require(deps: Deps, context: Context, rule: str, namespace: Namespace | None
 
 
 def allows(deps: Deps, context: Context, rule: str, namespace: Namespace | None = None) -> bool:
-    """Whether ``rule`` holds; the target as of :func:`require`."""
+    """Tell whether ``rule`` allows the caller; the target is as in :func:`require`."""
     return deps.policy.allows(context, rule, _target(context, namespace))
 
 

@@ -1,4 +1,4 @@
-"""What is told of changes of metadata definitions (metadefs 11). Called when the change is in the database."""
+"""Events about changes of metadata definitions (metadefs 11). Call these after the change is committed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _GROUPS: dict[type[Item], str] = {
 def namespace_changed(
     notifier: Notifier, change: str, namespace: Namespace, *, old: str | None = None, deleted_at: datetime | None = None
 ) -> None:
-    """``metadef_namespace.`` and ``change``; ``old`` is the name before."""
+    """Send ``metadef_namespace.`` with ``change``; ``old`` is the name before."""
     event = f"metadef_namespace.{change}"
     if notifier.enabled(event):
         created_at, updated_at = _times(namespace)
@@ -50,7 +50,7 @@ def namespace_changed(
 
 
 def content_created(notifier: Notifier, content: NamespaceContent) -> None:
-    """A namespace and everything that was created with it, in the order of creation."""
+    """Send events for a namespace and everything created with it, in the order of creation."""
     name = content.namespace.namespace
     namespace_changed(notifier, "create", content.namespace)
     for association in content.associations:
@@ -60,20 +60,20 @@ def content_created(notifier: Notifier, content: NamespaceContent) -> None:
 
 
 def items_created(notifier: Notifier, namespace: str, items: Sequence[Item]) -> None:
-    """One event for each new item."""
+    """Send one event for each new item."""
     for item in items:
         item_changed(notifier, "create", namespace, item)
 
 
 def item_changed(notifier: Notifier, change: str, namespace: str, item: Item, *, old: str | None = None) -> None:
-    """``create``, ``update`` or ``delete`` of a property, an object or a tag; ``old`` is the name before."""
+    """Send ``create``, ``update`` or ``delete`` of a property, an object or a tag; ``old`` is the name before."""
     event = f"{_GROUPS[type(item)]}.{change}"
     if notifier.enabled(event):
         notifier.emit(event, _payload(namespace, item, old, now() if change == "delete" else None))
 
 
 def association_changed(notifier: Notifier, change: str, namespace: str, association: ResourceTypeAssociation) -> None:
-    """``create`` or ``delete`` of an association."""
+    """Send ``create`` or ``delete`` of an association."""
     event = f"metadef_resource_type.{change}"
     if notifier.enabled(event):
         created_at, updated_at = _times(association)
@@ -100,6 +100,6 @@ def _payload(namespace: str, item: Item, old: str | None, deleted_at: datetime |
 
 
 def _times(record: Namespace | ResourceTypeAssociation | Item) -> tuple[datetime, datetime]:
-    """Rows of Glance's loader have no ``updated_at``."""
+    """Return the times; rows of Glance's loader have no ``updated_at``."""
     created_at = record.created_at or now()
     return created_at, record.updated_at or created_at

@@ -1,4 +1,4 @@
-"""What is common to properties, objects and tags of a namespace (metadefs 5.2 to 5.4)."""
+"""Common use cases of properties, objects and tags of a namespace (metadefs 5.2 to 5.4)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glimpse.services.metadefs.access import seen_namespace
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The policy rules of one kind, and the event of its removal as a whole."""
+    """The policy rules of one kind of item, and the event for removing all of them."""
 
     list: str
     show: str
@@ -43,7 +43,7 @@ RULES: Mapping[type[Item], Rules] = {
 
 
 def show_item(deps: Deps, context: Context, namespace: str, kind: type[ItemT], name: str) -> ItemT:
-    """One of a namespace.
+    """Return one item of a namespace.
 
     :raises NotFound: unknown or invisible namespace, or it has none of this name.
     :raises Forbidden: policy.
@@ -53,11 +53,11 @@ def show_item(deps: Deps, context: Context, namespace: str, kind: type[ItemT], n
 
 
 def add_item(deps: Deps, context: Context, namespace: str, item: ItemT) -> ItemT:
-    """Store a new one.
+    """Create an item.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy.
-    :raises Duplicate: the name is taken.
+    :raises Duplicate: the name is in use.
     """
     found = seen_namespace(deps, context, namespace, RULES[type(item)].add)
     added = deps.metadefs.add_item(found.namespace, item)
@@ -67,11 +67,11 @@ def add_item(deps: Deps, context: Context, namespace: str, item: ItemT) -> ItemT
 
 
 def replace_item(deps: Deps, context: Context, namespace: str, name: str, item: ItemT) -> tuple[ItemT, ItemT]:
-    """Give one all fields of ``item``, its name too; returns it before and after.
+    """Replace all fields of an item, including its name; return it before and after.
 
     :raises NotFound: unknown or invisible namespace, or it has none of this name.
     :raises Forbidden: policy.
-    :raises Duplicate: the new name is taken.
+    :raises Duplicate: the new name is in use.
     """
     found = seen_namespace(deps, context, namespace, RULES[type(item)].change)
     before, after = deps.metadefs.replace_item(found.namespace, name, item)
@@ -81,7 +81,7 @@ def replace_item(deps: Deps, context: Context, namespace: str, name: str, item: 
 
 
 def remove_item(deps: Deps, context: Context, namespace: str, kind: type[ItemT], name: str) -> None:
-    """Remove one.
+    """Remove an item.
 
     :raises NotFound: unknown or invisible namespace, or it has none of this name.
     :raises Forbidden: policy, or the namespace is protected.
@@ -93,7 +93,7 @@ def remove_item(deps: Deps, context: Context, namespace: str, kind: type[ItemT],
 
 
 def clear_items(deps: Deps, context: Context, namespace: str, kind: type[Item]) -> None:
-    """Remove all of one kind; that there are none is fine.
+    """Remove all items of one kind, even if there are none.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy, or the namespace is protected.

@@ -1,4 +1,4 @@
-"""Lists of what a namespace has, and properties by the name that a resource type gives them (metadefs 6.2 to 8)."""
+"""Lists of a namespace's content, and properties by their prefixed name (metadefs 6.2 to 8)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glimpse.services.metadefs.items import show_item
 
 
 def list_properties(deps: Deps, context: Context, namespace: str) -> list[MetadefProperty]:
-    """All properties.
+    """Return all properties.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy ``get_metadef_properties``.
@@ -21,22 +21,22 @@ def list_properties(deps: Deps, context: Context, namespace: str) -> list[Metade
 
 
 def list_objects(deps: Deps, context: Context, namespace: str) -> list[MetadefObject]:
-    """All objects.
+    """Return all objects.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy ``get_metadef_objects``.
     """
     found = seen_namespace(deps, context, namespace, "get_metadef_objects")
-    # the rule for a single one has the same target for every one of them
+    # the rule for a single object has the same target for all of them
     if not allows(deps, context, "get_metadef_object", found):
         return []
     return deps.metadefs.list_items(found.namespace, MetadefObject)
 
 
 def list_tags(deps: Deps, context: Context, namespace: str, query: TagQuery) -> list[MetadefTag]:
-    """One page of tags.
+    """Return one page of tags.
 
-    :raises NotFound: unknown or invisible namespace, or the marker names no tag of it.
+    :raises NotFound: unknown or invisible namespace, or the marker does not refer to one of its tags.
     :raises Forbidden: policy ``get_metadef_tags``.
     """
     found = seen_namespace(deps, context, namespace, "get_metadef_tags")
@@ -44,7 +44,7 @@ def list_tags(deps: Deps, context: Context, namespace: str, query: TagQuery) -> 
 
 
 def show_property(deps: Deps, context: Context, namespace: str, name: str, resource_type: str) -> MetadefProperty:
-    """The property that is called ``name`` on a resource type; with an empty type, ``name`` is its own name.
+    """Return the property with the name ``name`` on a resource type; with an empty type, ``name`` has no prefix.
 
     :raises NotFound: unknown or invisible namespace, none of this name, or the type is not associated with a prefix
         that ``name`` begins with.

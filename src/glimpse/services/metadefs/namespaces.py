@@ -1,4 +1,4 @@
-"""Namespaces: listed, shown, created, changed and removed (metadefs 5.1, 6.1 and 7)."""
+"""Use cases of namespaces: list, show, create, change, remove (metadefs 5.1, 6.1 and 7)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from glimpse.services.metadefs.access import allows, require, seen_namespace
 
 
 def list_namespaces(deps: Deps, context: Context, query: NamespaceQuery) -> tuple[list[NamespaceContent], str | None]:
-    """One page of namespaces with their associations, and the name of the last one when another page may follow.
+    """Return one page of namespaces with their associations, and the name of the last one if another page may follow.
 
-    :raises NotFound: the marker names no namespace, or the caller may not even see the own project's ones.
-    :raises Forbidden: policy, or the marker names a namespace that the caller does not see.
+    :raises NotFound: the marker does not refer to a namespace, or the caller may not even see those of the own project.
+    :raises Forbidden: policy, or the marker refers to a namespace that the caller may not see.
     """
     require(deps, context, "get_metadef_namespaces")
     found = deps.metadefs.list_namespaces(query, viewer_of(context))
@@ -34,10 +34,10 @@ def list_namespaces(deps: Deps, context: Context, query: NamespaceQuery) -> tupl
 
 
 def show_namespace(deps: Deps, context: Context, name: str) -> NamespaceContent:
-    """A namespace with all that is in it.
+    """Return a namespace with its content.
 
     :raises NotFound: unknown or invisible namespace.
-    :raises Forbidden: policy for one of the parts.
+    :raises Forbidden: policy for one kind of content.
     """
     namespace = seen_namespace(
         deps, context, name, "get_metadef_namespace", "list_metadef_resource_types", "get_metadef_objects",
@@ -47,11 +47,11 @@ def show_namespace(deps: Deps, context: Context, name: str) -> NamespaceContent:
 
 
 def create_namespace(deps: Deps, context: Context, content: NamespaceContent) -> NamespaceContent:
-    """Store a namespace with all its content, or nothing of it.
+    """Create a namespace with all its content, or nothing.
 
     :raises NotFound: policy, for a caller who may see no namespace at all.
     :raises Forbidden: policy for the namespace, or for one of the kinds of content.
-    :raises Duplicate: the name is taken, or two parts of one kind have the same name.
+    :raises Duplicate: the name is in use, or two items of one kind have the same name.
     """
     require(deps, context, "add_metadef_namespace")
     for rule, parts in (
@@ -69,11 +69,11 @@ def create_namespace(deps: Deps, context: Context, content: NamespaceContent) ->
 
 
 def update_namespace(deps: Deps, context: Context, name: str, namespace: Namespace) -> tuple[Namespace, Namespace]:
-    """Give a namespace all fields of ``namespace``; what is in it stays. Returns it before and after.
+    """Replace all fields of a namespace, but not its content; return it before and after.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy ``modify_metadef_namespace``.
-    :raises Duplicate: the new name is taken.
+    :raises Duplicate: the new name is in use.
     """
     before = seen_namespace(deps, context, name, "modify_metadef_namespace")
     after = deps.metadefs.update_namespace(before.namespace, namespace)
@@ -83,7 +83,7 @@ def update_namespace(deps: Deps, context: Context, name: str, namespace: Namespa
 
 
 def delete_namespace(deps: Deps, context: Context, name: str) -> None:
-    """Remove a namespace with all that is in it; resource types stay.
+    """Remove a namespace with its content; resource types stay.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy ``delete_metadef_namespace``, or it is protected.

@@ -1,4 +1,4 @@
-"""What the definitions that a caller sees say of an image (own extension)."""
+"""The report on an image against the definitions that the caller sees (an extension of Glimpse)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from glimpse.services.metadefs.access import allows
 
 
 def report_on_image(deps: Deps, context: Context, image_id: str) -> MetadefReport:
-    """Report on the custom properties of an image; namespaces that the caller may not see do not count.
+    """Check the custom properties of an image, without namespaces that the caller may not see.
 
     :raises NotFound: unknown or invisible image, or policy ``get_image``.
     """

@@ -10,7 +10,7 @@ from glimpse.services.metadefs.access import allows, require, seen_namespace
 
 
 def list_resource_types(deps: Deps, context: Context) -> list[ResourceType]:
-    """All resource types, whether anything is associated with them or not.
+    """Return all resource types, including those without associations.
 
     :raises NotFound: policy, for a caller who may see no namespace at all.
     :raises Forbidden: policy ``list_metadef_resource_types``.
@@ -20,13 +20,13 @@ def list_resource_types(deps: Deps, context: Context) -> list[ResourceType]:
 
 
 def list_associations(deps: Deps, context: Context, namespace: str) -> list[ResourceTypeAssociation]:
-    """The resource types of a namespace.
+    """Return the resource types of a namespace.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy ``list_metadef_resource_types``.
     """
     found = seen_namespace(deps, context, namespace, "list_metadef_resource_types")
-    # the rule for a single one has the same target for every one of them
+    # the rule for a single type has the same target for all of them
     if not allows(deps, context, "get_metadef_resource_type", found):
         return []
     return deps.metadefs.list_associations(found.namespace)
@@ -35,11 +35,11 @@ def list_associations(deps: Deps, context: Context, namespace: str) -> list[Reso
 def associate(
     deps: Deps, context: Context, namespace: str, association: ResourceTypeAssociation
 ) -> ResourceTypeAssociation:
-    """Say that a namespace is about a resource type, which is created where it does not exist.
+    """Associate a resource type with a namespace; the type is created if it does not exist.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy ``add_metadef_resource_type_association``.
-    :raises Duplicate: they are associated already.
+    :raises Duplicate: they are already associated.
     """
     found = seen_namespace(deps, context, namespace, "add_metadef_resource_type_association")
     added = deps.metadefs.add_association(found.namespace, association)
@@ -49,7 +49,7 @@ def associate(
 
 
 def dissociate(deps: Deps, context: Context, namespace: str, resource_type: str) -> None:
-    """Undo an association; the resource type stays.
+    """Remove an association; the resource type stays.
 
     :raises NotFound: unknown or invisible namespace, or it is not associated.
     :raises Forbidden: policy ``remove_metadef_resource_type_association``, or the namespace is protected.

@@ -1,4 +1,4 @@
-"""Creating tags, one by its URL or many at once (metadefs 5.4 and 9)."""
+"""Creation of tags, one by its URL or many at once (metadefs 5.4 and 9)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from glimpse.services.metadefs.access import require, seen_namespace
 
 
 def add_tag(deps: Deps, context: Context, namespace: str, name: str) -> MetadefTag:
-    """Create one tag. The length of its name counts before policy (metadefs 2.2).
+    """Create one tag. The length of its name is checked before policy (metadefs 2.2).
 
     :raises NotFound: unknown or invisible namespace.
     :raises Invalid: the name is too long.
     :raises Forbidden: policy ``add_metadef_tag``.
-    :raises Duplicate: there is such a tag already.
+    :raises Duplicate: the tag already exists.
     """
     found = seen_namespace(deps, context, namespace)
     if len(name) > NAME_LENGTH:
@@ -31,11 +31,11 @@ def add_tag(deps: Deps, context: Context, namespace: str, name: str) -> MetadefT
 
 
 def add_tags(deps: Deps, context: Context, namespace: str, names: Sequence[str], append: bool) -> list[MetadefTag]:
-    """Create tags, in place of all others unless ``append``. No names change nothing, in either mode.
+    """Create tags, replacing all others unless ``append``. Without names nothing changes, in either mode.
 
     :raises NotFound: unknown or invisible namespace.
     :raises Forbidden: policy ``add_metadef_tags``.
-    :raises Duplicate: a name comes twice, or is taken; nothing is changed.
+    :raises Duplicate: a name is repeated or in use; nothing is changed.
     """
     found = seen_namespace(deps, context, namespace, "add_metadef_tags")
     if not names:
