@@ -148,12 +148,12 @@ def test_uploads_of_signed_images(cloud: Cloud, store: Store, tmp_path: Path) ->
 
         missing = demo.create(unknown)
         refused = demo.upload(missing, DATA)
-        assert (refused.status_code, "cannot be had" in refused.text) == (400, True)
+        assert (refused.status_code, "cannot be read" in refused.text) == (400, True)
         assert_clean(demo, service, missing)
 
         foreign = alt.create(signed)
         refused = alt.upload(foreign, DATA)
-        assert (refused.status_code, "cannot be had" in refused.text) == (400, True)
+        assert (refused.status_code, "cannot be read" in refused.text) == (400, True)
         assert_clean(alt, service, foreign)
 
         right = demo.create(signed)
@@ -214,14 +214,14 @@ def test_a_certificate_that_the_library_cannot_read_is_refused(cloud: Cloud, sto
 def test_a_certificate_of_somebody_else_is_refused(cloud: Cloud, store: Store) -> None:
     signer = new_signer("RSA-PSS")
     properties = signer.properties(DATA, store(signer))
-    with pytest.raises(Invalid, match="cannot be had"):
+    with pytest.raises(Invalid, match="cannot be read"):
         cloud.verifiers().open(properties, cloud.caller("alt"))
 
 
 def test_a_forged_token_gets_nothing(cloud: Cloud, store: Store) -> None:
     signer = new_signer("RSA-PSS")
     properties = signer.properties(DATA, store(signer))
-    with pytest.raises(Invalid, match="cannot be had"):
+    with pytest.raises(Invalid, match="cannot be read"):
         cloud.verifiers().open(properties, KeyManagerCaller(token="forged", project_id="demo"))
 
 

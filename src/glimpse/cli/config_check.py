@@ -123,7 +123,7 @@ def _look_at_rules(settings: Settings) -> Remarks:
     warnings: list[str] = []
     for name, file in rules.without_effect():
         near = rules.guarding(name)
-        hint = "" if near is None else f"; is {near} meant?"
+        hint = "" if near is None else f"; did you mean {near}?"
         if near is not None or not by_policies:
             warnings.append(f"The rule {name} ({file}) protects nothing, and no other rule refers to it{hint}")
     return Remarks(warnings=tuple(warnings))

@@ -161,7 +161,7 @@ def _as_yaml(rule: EffectiveRule) -> str:
 
 def _no_such_rule(rules: RulesInForce, name: str) -> str:
     similar = rules.similar(name)
-    hint = f" Is {' or '.join(similar)} meant?" if similar else ""
+    hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
     return f"There is no rule {name}; the rule {rules.settings.policy_default_rule} applies instead.{hint}"
 
 

@@ -147,7 +147,7 @@ def _stop_event(link: socket.socket, drain_seconds: float) -> asyncio.Event:
 
     def parent_closed() -> None:
         loop.remove_reader(link)
-        # A worker whose parent was killed must not keep the port; the kernel kills it.
+        # A worker whose parent was killed must not keep the port: the alarm ends it in any case.
         signal.setitimer(signal.ITIMER_REAL, drain_seconds + _ALARM_SECONDS)
         stop.set()
 

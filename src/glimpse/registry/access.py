@@ -1,4 +1,4 @@
-"""The line that each call to the registry leaves in the log."""
+"""The access line of each call to the registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _LINE = "%s %s %s %s in %d out %d %.1f ms"
 
 
 def log_call(*, client: str, peer: str, method: str, outcome: str, seconds: float, received: int, sent: int) -> None:
-    """``outcome`` is ``ok``, the name of an error, ``defect``, or ``gone`` when the client left before an answer.
+    """``outcome`` is ``ok``, the name of an error, ``defect``, or ``gone`` if the client disconnected before the
+    response.
 
     ``received`` and ``sent`` are bytes of bodies.
     """

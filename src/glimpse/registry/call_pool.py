@@ -1,4 +1,4 @@
-"""Runs calls on the database: one hop to a thread each, a bounded number of them, none that nobody waits for."""
+"""Runs calls on the database in threads: a bounded number, and none that nobody is waiting for any more."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ T = TypeVar("T")
 
 
 class CallPool:
-    """``threads`` calls run at the same time, and ``queue`` more wait for their turn; all others are refused."""
+    """``threads`` calls run at the same time, and ``queue`` more wait; all others are refused."""
 
     def __init__(self, database: Database, *, threads: int, queue: int) -> None:
         self._database = database
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
         self._most = threads + queue
-        #: calls that run or wait; ``on_change`` is told whenever that changes
+        #: running and waiting calls; ``on_change`` is called when the number changes
         self.inside = 0
         self.on_change: Callable[[int], None] | None = None
 
     async def run(self, method: Method, body: bytes, deadline: float | None) -> bytes:
-        """The result of one call in msgpack. ``deadline`` is a time of ``time.monotonic``.
+        """Run one call and return its result in msgpack. ``deadline`` is a time of ``time.monotonic``.
 
-        What began goes on to its end, whoever leaves meanwhile: a write is never broken off half way.
+        A call that has started is finished even if its client disconnects: a write is never interrupted.
 
-        :raises NotProcessed: there are too many calls; nothing was done.
-        :raises DeadlinePassed: the turn of this one came too late; nothing was done.
+        :raises NotProcessed: there are too many calls; the call was not started.
+        :raises DeadlinePassed: the call waited too long; it was not started.
         :raises GlimpseError: what the method raises, or its arguments are wrong.
         """
         return await self.do(lambda: self._work(method, body, deadline))
 
     async def do(self, work: Callable[[], T]) -> T:
-        """Run something else in a thread, under the same bounds.
+        """Run something else in a thread, within the same limits.
 
         :raises NotProcessed: there are too many calls.
         """
@@ -54,7 +54,7 @@ class CallPool:
             self._count(-1)
 
     def close(self) -> None:
-        """Let what runs end; the database remains open."""
+        """Wait for running calls; the database stays open."""
         self._pool.shutdown(wait=True)
 
     def _count(self, difference: int) -> None:
@@ -75,7 +75,7 @@ def _encoded(method: Method, result: Any) -> bytes:
     try:
         answer = method.encode_result(result)
     except Invalid as error:
-        # not the caller's fault, whose call may have changed something
+        # not the caller's fault; the call may have changed something
         raise RuntimeError(f"the result of {method.name} cannot be sent") from error
     if len(answer) > MAX_BODY:
         raise LimitExceeded(f"The response to {method.name} is larger than the limit of {MAX_BODY} bytes.")

@@ -1,7 +1,7 @@
-"""A small private CA for trying the registry out: keys on P-256, certificates as TLS 1.3 wants them.
+"""A small private CA for a trial of the registry: P-256 keys, certificates for TLS 1.3.
 
-An installation with a CA of its own takes that one instead: what a client certificate needs is a common name, the
-usage "client authentication", and the URI of its role (:data:`glimpse.registry.clients.ROLE_URI`).
+An installation with its own CA uses that instead. A client certificate needs a common name, the usage "client
+authentication", and the URI of its role (:data:`glimpse.registry.clients.ROLE_URI`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from glimpse.registry.wire import Role
 
 AUTHORITY = "ca"
 SERVER = "server"
-#: Names of this machine, for a server certificate for which no other was asked.
+#: Names of this machine, for a server certificate without other names.
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
-#: Clocks of other machines may be this much behind.
+#: Tolerance for clocks of other machines that are behind.
 _BACKDATED = timedelta(minutes=5)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -36,7 +36,7 @@ Key = ec.EllipticCurvePrivateKey
 
 
 class CertificatesError(Exception):
-    """Certificates cannot be made as asked; the message is a sentence for the operator."""
+    """Certificates cannot be created; the message is a sentence for the operator."""
 
 
 class Issuer(msgspec.Struct, frozen=True):
@@ -49,13 +49,13 @@ class Issuer(msgspec.Struct, frozen=True):
 def make_certificates(
     directory: Path, *, hosts: Sequence[str] = (), clients: Mapping[str, Role] | None = None, days: int = 365
 ) -> list[Path]:
-    """Make the CA of ``directory`` where there is none, a server certificate and certificates of ``clients``.
+    """Create a CA in ``directory`` if there is none, a server certificate and certificates for ``clients``.
 
-    Where the CA is there already, it signs what is asked for: a server certificate with ``hosts``, and ``clients``.
-    The names of files are ``NAME.crt`` and ``NAME.key``, of which none is ever overwritten; keys can be read by their
-    owner only. Returns the files that were made. Certificates hold for ``days``, and never longer than their CA.
+    An existing CA signs only what is requested: a server certificate for ``hosts``, and ``clients``. The files are
+    ``NAME.crt`` and ``NAME.key`` and are never overwritten; keys are readable only by their owner. Returns the created
+    files. Certificates are valid for ``days``, and never longer than their CA.
 
-    :raises CertificatesError: a file is in the way, cannot be read or written, or a name cannot be used.
+    :raises CertificatesError: a file already exists or cannot be read or written, or a name is invalid.
     """
     clients = clients or {}
     has_authority = _file(directory, AUTHORITY, "crt").exists()
@@ -83,7 +83,7 @@ def make_certificates(
 
 
 def new_issuer(name: str, *, days: int) -> Issuer:
-    """A new CA, which holds for ``days``."""
+    """Create a CA that is valid for ``days``."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _subject(name)
     now = datetime.now(UTC)
@@ -103,7 +103,7 @@ def new_issuer(name: str, *, days: int) -> Issuer:
 
 
 def load_issuer(directory: Path) -> Issuer:
-    """The CA of a directory.
+    """Load the CA of a directory.
 
     :raises CertificatesError: its files cannot be read.
     """
@@ -123,25 +123,25 @@ def load_issuer(directory: Path) -> Issuer:
 def issue_server(
     issuer: Issuer, name: str, names: Sequence[x509.GeneralName], *, days: float, starts: timedelta = -_BACKDATED
 ) -> Issuer:
-    """A certificate for servers reached by ``names``; it ends ``days`` from now, and begins ``starts`` from now."""
+    """Issue a certificate for servers with these ``names``, valid from ``starts`` to ``days`` from now."""
     return _issue(issuer, name, names, ExtendedKeyUsageOID.SERVER_AUTH, timedelta(days=days), starts)
 
 
 def issue_client(
     issuer: Issuer, name: str, role: Role | None, *, days: float, starts: timedelta = -_BACKDATED
 ) -> Issuer:
-    """A certificate for a client of a ``role``; it ends ``days`` from now, and begins ``starts`` from now."""
+    """Issue a certificate for a client with this ``role``, valid from ``starts`` to ``days`` from now."""
     names = [] if role is None else [x509.UniformResourceIdentifier(ROLE_URI + role)]
     return _issue(issuer, name, names, ExtendedKeyUsageOID.CLIENT_AUTH, timedelta(days=days), starts)
 
 
 def certificate_pem(issued: Issuer) -> bytes:
-    """The certificate as it is written into files."""
+    """Encode the certificate for a file."""
     return issued.certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def key_pem(issued: Issuer) -> bytes:
-    """The key as it is written into files."""
+    """Encode the key for a file."""
     return issued.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -226,7 +226,7 @@ def _require_free(directory: Path, names: Sequence[str]) -> None:
 
 
 def _write(directory: Path, name: str, issued: Issuer) -> list[Path]:
-    """Write the key and then the certificate of a name; a file that appeared meanwhile is an error too."""
+    """Write the key and then the certificate of a name; a file created meanwhile is an error too."""
     contents = {"key": (key_pem(issued), 0o600), "crt": (certificate_pem(issued), 0o644)}
     for kind, (content, mode) in contents.items():
         descriptor = os.open(_file(directory, name, kind), os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

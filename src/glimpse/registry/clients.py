@@ -1,4 +1,4 @@
-"""Who is on the other end of a connection to the registry, read from the certificate that it showed."""
+"""The identity of a registry client, read from its certificate."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from cryptography.x509.oid import NameOID
 
 from glimpse.registry.wire import Role
 
-#: A URI among the subject's alternative names of a client certificate; the last word is a :class:`Role`.
+#: A URI among the subject alternative names of a client certificate; its last part is a :class:`Role`.
 ROLE_URI = "urn:glimpse:role:"
-#: The longest name that goes into a log line.
+#: Maximum length of a name in a log line.
 _LONGEST_NAME = 64
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """A client that holds the key of a certificate of an accepted CA.
+    """A client with a certificate of an accepted CA.
 
-    ``name`` is the common name of the certificate's subject, ``role`` None when nothing gives it one, ``expires`` the
-    end of the certificate in seconds since 1970, ``certificate`` the whole in DER, and ``authorities`` the PEM text of
-    the CAs that it was checked with.
+    ``name`` is the common name of the certificate's subject, ``role`` is None if it has none, ``expires`` is the end of
+    the certificate in seconds since 1970, ``certificate`` is the certificate in DER, and ``authorities`` is the PEM
+    text of the CAs that verified it.
     """
 
     name: str
@@ -33,10 +33,11 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_client(certificate: bytes, roles: Mapping[str, Role], authorities: bytes = b"") -> Client:
-    """The client of a certificate in DER, which the handshake has verified.
+    """Read the client from a DER certificate that the handshake has verified.
 
-    With ``roles`` (by name) these alone count, and whoever is not named there has none; without them the certificate
-    says it: see :data:`ROLE_URI`. A certificate that cannot be read, or has several common names, names nobody.
+    If ``roles`` (by name) is not empty, only these count, and clients that are not listed have no role; otherwise the
+    role is in the certificate, see :data:`ROLE_URI`. A certificate that cannot be read, or has several common names,
+    gives an empty client.
     """
     try:
         parsed = x509.load_der_x509_certificate(certificate)
@@ -51,7 +52,7 @@ def read_client(certificate: bytes, roles: Mapping[str, Role], authorities: byte
 
 @lru_cache(maxsize=1024)
 def is_issued_by_one_of(certificate: bytes, authorities: bytes) -> bool:
-    """Whether one of the CAs of a PEM text has itself signed a certificate in DER."""
+    """Tell whether one of the CAs in a PEM text has directly signed a DER certificate."""
     try:
         leaf = x509.load_der_x509_certificate(certificate)
         issuers = x509.load_pem_x509_certificates(authorities)
@@ -74,7 +75,7 @@ def _name(certificate: x509.Certificate) -> str:
 
 
 def _role(certificate: x509.Certificate) -> Role | None:
-    """The role that the certificate names; of several the higher one."""
+    """Return the role in the certificate; of several the higher one."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

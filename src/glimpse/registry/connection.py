@@ -1,6 +1,7 @@
-"""One keep-alive connection to a server of the registry: HTTP/1.1 as far as the registry speaks it, over mutual TLS.
+"""A keep-alive connection to a registry server: the part of HTTP/1.1 that the registry uses, over mutual TLS.
 
-Answers have a length and no trailers; anything else is refused. Why this is no general HTTP client: docs/adr/0009.
+Responses have a length and no trailers; anything else is refused. docs/adr/0009 explains why this is not a general HTTP
+client.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import NamedTuple, NoReturn
 from glimpse.registry.wire import MAX_BODY
 from glimpse.settings.database_url import Address
 
-#: Longest status line and headers of an answer, bytes.
+#: Maximum size of a response's status line and headers, in bytes.
 _HEAD = 16 * 1024
 _PART = 64 * 1024
 
 
 class Unreachable(Exception):
-    """No connection could be made; the message is a sentence. Nothing was sent."""
+    """A connection could not be made, and nothing was sent; the message is a sentence."""
 
 
 class NotTrusted(Unreachable):
@@ -32,7 +33,7 @@ class NotSent(Exception):
 
 
 class AnswerLost(Exception):
-    """The request was sent, and no answer came; whether it was carried out is not known. The message is a sentence."""
+    """The request was sent but got no response; it may have been executed. The message is a sentence."""
 
 
 class Answer(NamedTuple):
@@ -43,7 +44,7 @@ class Answer(NamedTuple):
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """The value of a header, None without it."""
+        """Return the value of a header, or None."""
         value = self.headers.get(name.lower().encode())
         return None if value is None else value.decode("latin-1")
 
@@ -54,10 +55,10 @@ class Connection:
     def __init__(self, address: Address, context: ssl.SSLContext, deadline: float) -> None:
         """Connect.
 
-        :raises Unreachable: nobody is there who may be talked to.
+        :raises Unreachable: there is no server, or it is not trusted.
         """
         self.used = time.monotonic()
-        #: whether the server takes another request on this connection
+        #: whether the server accepts another request on this connection
         self.open = True
         try:
             plain = socket.create_connection(address, timeout=_left(deadline))
@@ -74,11 +75,11 @@ class Connection:
         self._poll.register(self._socket.fileno(), select.POLLIN)
 
     def is_stale(self) -> bool:
-        """Whether the server has ended it: a server has nothing to say unless it is asked."""
+        """Tell whether the server has closed it: a server sends nothing without a request."""
         return bool(self._poll.poll(0))
 
     def exchange(self, head: bytes, body: bytes, deadline: float) -> Answer:
-        """One request, from its first line to the end of its headers in ``head``, and its answer.
+        """Send one request, with ``head`` from its first line to the end of its headers, and read the response.
 
         :raises NotSent: see there.
         :raises AnswerLost: see there.
@@ -98,7 +99,7 @@ class Connection:
         return answer
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         self.open = False
         self._socket.close()
 
@@ -139,7 +140,7 @@ class Connection:
 
 
 def _left(deadline: float) -> float:
-    """Seconds until a deadline, as a time-out: 0 would mean not to wait at all."""
+    """Return the seconds until a deadline, as a timeout greater than 0, which would mean not to wait at all."""
     return max(deadline - time.monotonic(), 0.001)
 
 
@@ -162,9 +163,9 @@ def _length(headers: dict[bytes, bytes]) -> int:
 
 
 def raise_unreachable(error: BaseException | None) -> NoReturn:
-    """Say why a connection did not come to its first answer.
+    """Raise the reason why a connection got no first response.
 
-    With TLS 1.3 a server looks at the client's certificate when the client's side of the handshake is over already.
+    In TLS 1.3 a server checks the client's certificate after the client's side of the handshake is finished.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")

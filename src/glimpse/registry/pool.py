@@ -1,4 +1,4 @@
-"""The servers of a registry, and the connections to them that are kept open."""
+"""The servers of a registry, with their idle connections."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ from glimpse.settings.model import RegistryOptions
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds that a server which could not be reached is left alone, as long as there are others.
+#: Seconds for which an unreachable server is not used, as long as there are others.
 AVOIDED = 5.0
 
 _SERVER_INFO = msgspec.msgpack.Decoder(ServerInfo)
 
 
 class WrongVersion(Unreachable):
-    """The server speaks a version of the protocol that this node does not understand."""
+    """The server uses a protocol version that this node does not support."""
 
 
 class Taken(NamedTuple):
-    """A connection for one call; ``fresh`` when it was made for it."""
+    """A connection for one call; ``fresh`` if it was made for this call."""
 
     connection: Connection
     fresh: bool
 
 
 class Server:
-    """One server: its idle connections, the last used on top, and whether to leave it alone for now.
+    """One server: its idle connections, last used first, and whether it is avoided for now.
 
-    Threads share it without a lock: the operations of a deque are atomic.
+    Thread-safe without a lock, because the operations of a deque are atomic.
     """
 
     def __init__(self, address: Address, tls: ClientTls, options: RegistryOptions) -> None:
@@ -75,13 +75,13 @@ class Server:
         )
 
     def take(self, deadline: float) -> Taken:
-        """An idle connection that is still open, or a new one.
+        """Return an idle connection that is still open, or a new one.
 
-        :raises NotProcessed: the server has too much to do.
-        :raises Unreachable: there is none, and no new one can be made.
+        :raises NotProcessed: the server is overloaded.
+        :raises Unreachable: there is no idle connection, and a new one cannot be made.
         """
         if self._process != os.getpid():
-            # a fork: the connections are those of the other process
+            # after a fork: the connections belong to the other process
             self._idle, self._process = deque(), os.getpid()
         oldest = time.monotonic() - CLIENT_KEEPS_IDLE
         while self._idle:
@@ -95,7 +95,7 @@ class Server:
         return Taken(self._connected(deadline)[0], fresh=True)
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next call, unless there are enough or it is at its end."""
+        """Keep a connection for the next call, unless there are enough or it cannot be reused."""
         if not connection.open or self._closed:
             connection.close()
             return
@@ -106,7 +106,7 @@ class Server:
     def server_info(self, deadline: float) -> ServerInfo:
         """Ask the server on a new connection.
 
-        :raises NotProcessed: the server has too much to do.
+        :raises NotProcessed: the server is overloaded.
         :raises Unreachable: no server that this node can work with.
         """
         connection, info = self._connected(deadline)
@@ -114,19 +114,19 @@ class Server:
         return info
 
     def avoid(self) -> None:
-        """Leave the server alone for some seconds."""
+        """Do not use the server for some seconds."""
         if self.avoided_until == 0.0:
             LOG.warning("The registry server %s is not used for now", self.address)
         self.avoided_until = time.monotonic() + AVOIDED
 
     def answered(self) -> None:
-        """The server is well."""
+        """Record that the server answers."""
         if self.avoided_until:
             LOG.info("The registry server %s answers again", self.address)
             self.avoided_until = 0.0
 
     def close(self) -> None:
-        """End the idle connections; those in use end when they are given back."""
+        """Close the idle connections; those in use are closed when they are given back."""
         self._closed = True
         if self._process != os.getpid():
             return
@@ -141,7 +141,7 @@ class Server:
             return
 
     def _connected(self, deadline: float) -> tuple[Connection, ServerInfo]:
-        """A new connection, and what the server said of itself on it."""
+        """Make a new connection, and return it with the server's information."""
         deadline = min(deadline, time.monotonic() + self._options.connect_timeout)
         connection = Connection(self.address, self._tls.context(), deadline)
         try:
@@ -168,9 +168,9 @@ class Server:
 
 
 def _refused(answer: Answer) -> None:
-    """Say why a server refused the first request on a connection.
+    """Raise the reason why a server refused the first request on a connection.
 
-    :raises NotProcessed: it has too much to do.
+    :raises NotProcessed: it is overloaded.
     :raises Unreachable: anything else.
     """
     try:
@@ -187,7 +187,7 @@ def _refused(answer: Answer) -> None:
 
 
 class Pool:
-    """All servers of a registry. Each process begins with one of them by chance, so that they share the load."""
+    """All servers of a registry. Each process starts with a random one, so that they share the load."""
 
     def __init__(self, addresses: Sequence[Address], tls: ClientTls, options: RegistryOptions) -> None:
         self._servers = [Server(address, tls, options) for address in addresses]
@@ -195,7 +195,7 @@ class Pool:
         self._begin = 0
 
     def in_order(self) -> list[Server]:
-        """The servers in the order in which to try them: those that are left alone come last, not never."""
+        """Return the servers in the order to try them; avoided ones come last."""
         servers = self._servers
         if len(servers) > 1:
             if self._process != os.getpid():
@@ -206,6 +206,6 @@ class Pool:
         return servers
 
     def close(self) -> None:
-        """End all idle connections."""
+        """Close all idle connections."""
         for server in self._servers:
             server.close()

@@ -1,7 +1,7 @@
-"""The registry's ASGI application: one worker's answers to calls of the database protocol.
+"""The registry's ASGI application: executes calls of the database protocol.
 
-Whose calls these are the launcher says, which did the handshake. Every refusal is an answer with a typed error that
-leaves the connection usable, unless the answer says otherwise; a defect is an answer that tells nothing but that.
+The launcher does the handshake and passes the client in the scope. Every refusal is a response with a typed error that
+leaves the connection usable, unless the response says otherwise. A defect gets a response without details.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from glimpse.telemetry.metrics import Answered, Recorder
 
 LOG = logging.getLogger(__name__)
 
-#: Where the launcher puts the client of a connection into the scope (glimpse/launcher/tls.py).
+#: Key in the scope under which the launcher puts the client (glimpse/launcher/tls.py).
 CLIENT_KEY = "glimpse.client"
 HEALTHCHECK = "/healthcheck"
-#: Of a body that is too large, this much more is dropped so that the sender sees the answer.
+#: Bytes of a too large body that are read and dropped, so that the sender gets the response.
 _DROPPED_BYTES = wire.MAX_BODY
 
 _DEADLINE = re.compile(rb"[0-9]{1,9}")
 _REQUEST_ID = re.compile(r"[!-~]{1,64}")
-#: Names of fields as ASGI has them.
+#: Header names in ASGI form.
 _VERSION_NAME = wire.VERSION_HEADER.lower().encode()
 _DEADLINE_NAME = wire.DEADLINE_HEADER.lower().encode()
 _REQUEST_ID_NAME = wire.REQUEST_ID_HEADER.lower().encode()
@@ -50,7 +50,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 class ConnectAgain(NotProcessed):
-    """The handshake of this connection does not count any more; that of a new one says who may come in."""
+    """The handshake of this connection is outdated; the client must make a new connection."""
 
 
 class ClientGone(Exception):
@@ -58,7 +58,7 @@ class ClientGone(Exception):
 
 
 class Answer(msgspec.Struct):
-    """What goes out, and what the log says about it; ``last`` closes the connection."""
+    """A response, and its outcome for the log; ``last`` closes the connection."""
 
     status: int
     body: bytes
@@ -68,7 +68,7 @@ class Answer(msgspec.Struct):
 
 
 class Call(msgspec.Struct):
-    """One request: who sent it, what it is, when it began (``time.monotonic``), and what the log is to say of it."""
+    """One request: its client, its content, its start (``time.monotonic``), and its outcome for the log."""
 
     client: Client
     verb: str
@@ -86,11 +86,11 @@ class Call(msgspec.Struct):
 
 
 class RegistryApplication:
-    """Answers questions about the server, the health check, and calls.
+    """Serves server information, the health check, and calls.
 
-    ``refusal`` says why a client may not go on although its handshake succeeded, None when it may. ``schema_problem``
-    is asked in a thread: why the database cannot be used as it is, None when it can. ``stop`` runs after the last
-    request. ``body_timeout`` is in seconds without a byte.
+    ``refusal`` returns why a client may not continue although its handshake succeeded, or None. ``schema_problem``,
+    called in a thread, returns why the database cannot be used, or None. ``stop`` runs after the last request.
+    ``body_timeout`` is in seconds without a byte.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class RegistryApplication:
             CALLER.reset(token)
 
     async def _answer(self, call: Call, receive: Receive) -> Answer | None:
-        """What goes back; None when nobody is there any more."""
+        """Return the response; None if the client has disconnected."""
         try:
             return await self._result(call, receive)
         except ClientGone:
@@ -156,7 +156,7 @@ class RegistryApplication:
         return await handle(call, receive)
 
     def _admit(self, call: Call) -> Callable[[Call, Receive], Awaitable[Answer]]:
-        """What answers this call, if its client may make it: decided before its body is looked at."""
+        """Return the handler of this call if its client may make it; decided before its body is read."""
         reason = self._refusal(call.client)
         if reason is not None:
             raise ConnectAgain(reason)
@@ -193,11 +193,11 @@ class RegistryApplication:
         return Answer(200, b"OK" if call.verb == "GET" else b"", content_type="text/plain")
 
     async def _body(self, call: Call, receive: Receive, *, keep: bool = True) -> bytes:
-        """The whole body of a request, or nothing but its end.
+        """Read the whole body of a request.
 
         :raises LimitExceeded: it is too large.
-        :raises BodyTimeout: nothing more came for too long.
-        :raises ClientGone: the connection ended before it did.
+        :raises BodyTimeout: no data arrived for too long.
+        :raises ClientGone: the connection ended before the body.
         """
         parts: list[bytes] = []
         more = True
@@ -247,7 +247,7 @@ def _call_of(scope: Scope) -> Call:
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:
-    """The id of the API request behind this call where it is usable, else a new one."""
+    """Return the id of the API request behind this call if it is usable, else a new one."""
     offered = headers.get(_REQUEST_ID_NAME, b"").decode("latin-1")
     return offered if _REQUEST_ID.fullmatch(offered) else f"req-{uuid.uuid4()}"
 

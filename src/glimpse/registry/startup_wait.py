@@ -18,10 +18,10 @@ LOG = logging.getLogger(__name__)
 def wait_for_registry(
     client: RegistryClient, *, max_retries: int, interval: float, tell: Callable[[str], None] = LOG.warning
 ) -> ServerInfo:
-    """What the registry says of itself, once it answers.
+    """Return the registry's information, once it answers.
 
-    It is asked again ``max_retries`` times (-1: for ever), every ``interval`` seconds, unless it refuses this node.
-    ``tell`` is given a line before each wait.
+    Retries ``max_retries`` times (-1: without limit), every ``interval`` seconds, unless it refuses this node. ``tell``
+    is called with a message before each wait.
 
     :raises DatabaseUnavailable: it did not answer, or refuses this node.
     """

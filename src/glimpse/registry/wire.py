@@ -1,4 +1,4 @@
-"""What both ends of the registry's protocol agree on: paths, headers, versions, roles.
+"""The registry's protocol: paths, headers, versions, roles.
 
     GET  /v2/server_info       → :class:`ServerInfo`
     POST /v2/<method>    body: the arguments in msgpack; answer 200: the result, any other status: an error
@@ -26,16 +26,16 @@ CONTENT_TYPE = "application/vnd.msgpack"
 
 #: ``MAJOR.MINOR`` of the sender, on each request and answer.
 VERSION_HEADER = "Glimpse-Registry-Version"
-#: Milliseconds from the sending of the request to the moment at which nobody waits for its answer any more.
+#: Milliseconds from sending the request to the moment at which its client stops waiting.
 DEADLINE_HEADER = "Glimpse-Deadline-Ms"
-#: The id of the API request that the call works for; for log lines.
+#: The id of the API request behind the call; for log lines.
 REQUEST_ID_HEADER = "X-Openstack-Request-Id"
 
-#: Largest body of a request or an answer, bytes.
+#: Maximum size of a request or response body, in bytes.
 MAX_BODY = 64 << 20
 
-#: Seconds that a server keeps an idle connection at least, and that a client uses one at most: the client ends it
-#: first, so that no call is sent into a connection that the server is closing.
+#: Minimum time in seconds that a server keeps an idle connection, and maximum time that a client reuses one: the client
+#: closes it first, so that no call is sent on a connection that the server is closing.
 SERVER_KEEPS_IDLE = 75.0
 CLIENT_KEEPS_IDLE = 45.0
 
@@ -52,7 +52,7 @@ class Version(NamedTuple):
         return f"{self.major}.{self.minor}"
 
     def understands(self, other: Version) -> bool:
-        """Whether two ends of these versions can work together."""
+        """Tell whether these two versions can work together."""
         return self.major == other.major and abs(self.minor - other.minor) <= 1
 
 
@@ -61,13 +61,13 @@ VERSION = Version(2, 0)
 
 
 def parse_version(text: str | None) -> Version | None:
-    """The version of a header; None where it has none."""
+    """Parse the version in a header; None if it is invalid."""
     match = _VERSION.fullmatch(text) if text is not None else None
     return None if match is None else Version(int(match[1]), int(match[2]))
 
 
 def version_refusal(client: Version | None, server: Version | None) -> str:
-    """The sentence with which either end refuses the other, and what to do about it."""
+    """Return the message with which one side refuses the other, including what to do."""
     behind = client is None or (server is not None and client < server)
     advice = "Upgrade this node." if behind else "Upgrade the registries first, then the nodes."
     return (
@@ -77,21 +77,21 @@ def version_refusal(client: Version | None, server: Version | None) -> str:
 
 
 class Role(StrEnum):
-    """What a client may call; its certificate says which role it has. An admin may call everything."""
+    """The role of a client, which decides what it may call. An admin may call everything."""
 
     API = "api"
     ADMIN = "admin"
 
     def may_act_as(self, needed: Role) -> bool:
-        """Whether a client of this role may call methods that need ``needed``."""
+        """Tell whether a client with this role may call methods that need ``needed``."""
         return self is Role.ADMIN or self is needed
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to the first request on each connection.
 
-    ``version`` is the server's, ``role`` that of the client's certificate. ``ready`` is false when the schema of the
-    registry's database is not the one that its code needs; ``state`` is the sentence about that.
+    ``version`` is the server's, ``role`` that of the client's certificate. ``ready`` is false if the schema of the
+    registry's database is not the one that its code needs; ``state`` is a sentence about this.
     """
 
     version: str

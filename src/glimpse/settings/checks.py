@@ -114,7 +114,7 @@ def storage_quota(value: object) -> str | None:
     """Bytes, or a number with a unit (configuration 3)."""
     if _STORAGE_QUOTA.fullmatch(str(value)):
         return None
-    return "must be a number of bytes, or a number directly followed by B, KB, MB, GB or TB"
+    return "must be a number of bytes, or a number directly followed by B, KB, MB, GB or TB in upper case"
 
 
 def log_levels(value: object) -> str | None:

@@ -71,7 +71,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 def question(section: str, name: str, more: Mapping[str, Collection[str]]) -> str:
     """Return the suggestion at the end of a message about an unknown option; empty if there is none."""
     found = meant(section, name, more)
-    return "" if found is None else f"; is [{found[0]}] {found[1]} meant?"
+    return "" if found is None else f"; did you mean [{found[0]}] {found[1]}?"
 
 
 #: Options that are read and checked, in display order.

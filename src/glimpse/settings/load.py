@@ -260,7 +260,7 @@ def _check_own_section(files: Files) -> None:
         with faults.collecting():
             if found.section == SECTION and found.name not in known:
                 close = closest(found.name, known)
-                hint = "" if close is None else f"; is {close} meant?"
+                hint = "" if close is None else f"; did you mean {close}?"
                 raise SettingsError.of_option(SECTION, found.name, f"no such option{hint}", origin=found.file)
     faults.raise_any()
 
@@ -270,6 +270,6 @@ def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
     strange = sorted(name for name in environ if name.startswith("GLIMPSE_") and name not in known)
     hints = {name: closest(name, known) for name in strange}
     return [
-        f"Environment variable {name} is unknown and has no effect{f'; is {hint} meant?' if hint else ''}"
+        f"Environment variable {name} is unknown and has no effect{f'; did you mean {hint}?' if hint else ''}"
         for name, hint in hints.items()
     ]

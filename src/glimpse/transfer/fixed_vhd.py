@@ -1,6 +1,6 @@
-"""Fixed VHD images: a raw disk and behind it one sector, the footer (Microsoft, Virtual Hard Disk Image Format).
+"""Fixed VHD images: a raw disk followed by one sector, the footer (Microsoft, Virtual Hard Disk Image Format).
 
-Nothing at the front tells them from raw disks, and QEMU's probe takes them for such. Integers are big endian.
+They begin like raw disks, and QEMU's probe treats them as such. Integers are big endian.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _CHECKSUM_AT: Final = 64
 
 
 def disk_bytes(tail: bytes, size: int) -> int | None:
-    """Bytes of the disk in a fixed VHD of ``size`` bytes that ends with ``tail``; None where it is not one.
+    """Return the size of the disk in a fixed VHD of ``size`` bytes that ends with ``tail``; None if it is not one.
 
-    The footer must be whole, of the type fixed, and tell the size that the data have.
+    The footer must be valid, of type fixed, and contain the size of the data.
     """
     footer = tail[-FOOTER_BYTES:]
     if len(footer) < FOOTER_BYTES:

@@ -1,7 +1,6 @@
-"""Content inspection: is the content what the image says it is, is it safe, and how large is the disk inside?
+"""Content inspection: checks the format and safety of the content, and finds the size of the disk inside.
 
-All inspectors of oslo.utils look at the stream while it passes; :class:`Inspection` decides at its end (images-api
-4.5).
+All inspectors of oslo.utils read the stream as it passes; :class:`Inspection` decides at its end (images-api 4.5).
 """
 
 from __future__ import annotations
@@ -25,55 +24,55 @@ if TYPE_CHECKING:
     from glimpse.transfer.containers.inspection import ContainerInspection
     from glimpse.transfer.strict.examiner import Examiner
 
-#: The front of the stream, gathered before anything is decided, so that what is found never depends on how the
-#: sender cut its bytes. A VMDK text descriptor is parsed in one go, and QEMU reads no more than this of one.
+#: The front of the stream, collected before any decision, so that the result never depends on how the client splits its
+#: data. A VMDK text descriptor is parsed at once, and QEMU reads no more than this of one.
 HEAD_BYTES: Final = 1 << 20
-#: An inspector finds at most one new structure in a piece; a VHDX chains three of them.
+#: An inspector finds at most one new structure per piece; a VHDX has a chain of three.
 _PIECE_BYTES: Final = 64 << 10
-#: Largest number that the column ``virtual_size`` holds.
+#: Largest number that fits into the column ``virtual_size``.
 _MAX_VIRTUAL_SIZE: Final = (1 << 63) - 1
-#: Formats whose virtual size follows from the length of the stream; the others state it in a header.
+#: Formats whose virtual size is the length of the stream; the others have it in a header.
 _SIZED_BY_STREAM: Final = frozenset({"gpt", "luks"})
-#: The front of all that glimpse.transfer.strict reads, which raw data do not pass through: what QEMU's probe knows,
-#: and texts that may be descriptors.
+#: Matches the front of all formats that glimpse.transfer.strict reads: those that QEMU's probe knows, and text that may
+#: be a descriptor. Raw data skip the strict checks.
 READ_STRICTLY: Final = re.compile(
     rb"KDMV|COWD|QFI\xfb|QED\0|OOOM|MOOO|conectix|vhdxfile|LUKS\xba\xbe|WithoutFreeSpace|WithouFreSpacExt"
     rb"|Bochs Virtual HD Image|(?s:.{64})\x7f\x10\xda\xbe|\s*+(?:\xef\xbb\xbf\s*+)?(?:#|(?i:version))"
 )
-#: Checks of the library that the strict reading takes the place of: the library wants descriptors in ASCII, and knows
-#: no extended L2 entries.
+#: Checks of the library that the strict parsers replace: the library requires ASCII descriptors, and does not know
+#: extended L2 entries.
 _READ_BETTER: Final = {"vmdk": ("descriptor",), "qcow2": ("unknown_features",)}
-#: The end of the stream, in which a VHD has its footer.
+#: The end of the stream, which contains the footer of a VHD.
 _FOOTER_BYTES: Final = 1024
 
 
 @cache
 def inspectors() -> dict[str, type[FileInspector]]:
-    """The inspectors of oslo.utils by name, ``raw`` included; imported on first use, which takes 0.1 s."""
+    """Return the inspectors of oslo.utils by name, including ``raw``; imported on first use, which takes 0.1 s."""
     from oslo_utils.imageutils import format_inspector  # noqa: PLC0415 - see the docstring
 
-    # The library logs lines of what it inspects, up to a MiB each; here the reason goes to the user instead.
+    # The library logs parts of the inspected data, up to a MiB each; here the user gets the reason instead.
     logging.getLogger(format_inspector.__name__).setLevel(logging.CRITICAL)
     return format_inspector.ALL_FORMATS
 
 
 class Match:
-    """One format on one stream: its inspector, fed as far as it wants to see."""
+    """One format's inspector on one stream, fed as long as it needs data."""
 
     __slots__ = ("_broken", "_inspector", "_rest", "live", "name", "suits")
 
     def __init__(self, name: str, inspector: FileInspector) -> None:
         self.name = name
-        #: whether more of the stream could change what the inspector finds
+        #: whether more of the stream could change the inspector's result
         self.live = True
-        #: whether the inspector has taken what it saw without an objection
+        #: whether the inspector has accepted the data so far
         self.suits = False
         self._inspector = inspector
         self._broken: Exception | None = None
         self._rest = b""
 
     def read_head(self, head: bytes) -> None:
-        """Look at the front of the stream, ``HEAD_BYTES`` long unless the stream is shorter."""
+        """Feed the front of the stream, ``HEAD_BYTES`` long unless the stream is shorter."""
         if self.name == "vmdk":
             if _may_be_vmdk(head):
                 self._eat(head)
@@ -83,17 +82,17 @@ class Match:
             self._eat_pieces(head)
 
     def read_on(self, batch: bytes) -> None:
-        """Look at what follows."""
+        """Feed further data."""
         if self.name != "vmdk":
             self._eat_pieces(batch)
         elif self._inspector.has_region("footer") and self._inspector.region("descriptor").complete:
-            # What is left to see is the end of the stream, wherever that is: only tails can be part of it.
+            # Only the end of the stream still matters, wherever it is: only tails can be part of it.
             self._eat(batch[-_PIECE_BYTES:])
         else:
             self._eat(batch)
 
     def found(self) -> bool:
-        """Whether the stream, which has ended, is of this format.
+        """Tell whether the complete stream has this format.
 
         :raises UnsupportedContent: the inspector cannot tell.
         """
@@ -111,7 +110,7 @@ class Match:
     def check_safety(self, tolerated: frozenset[str]) -> Mapping[str, object]:
         """Evaluate the safety conditions; return the reasons of those violated that are ``tolerated``.
 
-        :raises UnsupportedContent: another one is violated, or one cannot be evaluated.
+        :raises UnsupportedContent: another condition is violated, or one cannot be evaluated.
         """
         failures = self._violations()
         for check in _READ_BETTER.get(self.name, ()):
@@ -123,9 +122,9 @@ class Match:
         return failures
 
     def virtual_size(self, size: int) -> int:
-        """Bytes of the disk inside a stream of ``size`` bytes; 0 where the format does not tell.
+        """Return the size of the disk inside a stream of ``size`` bytes; 0 if the format does not contain it.
 
-        :raises UnsupportedContent: the format tells a size that cannot be.
+        :raises UnsupportedContent: the format contains an impossible size.
         """
         try:
             virtual_size = self._inspector.virtual_size
@@ -152,7 +151,7 @@ class Match:
         return UnsupportedContent(f"The content could not be parsed as {self.name}: it is damaged or truncated.")
 
     def _eat_pieces(self, batch: bytes) -> None:
-        """Feed what has come so far in pieces that begin at multiples of their size."""
+        """Feed the data so far in pieces that begin at multiples of their size."""
         start = 0
         if self._rest:
             start = _PIECE_BYTES - len(self._rest)
@@ -178,15 +177,15 @@ class Match:
 
 
 def _may_be_vmdk(head: bytes) -> bool:
-    """A VMDK is a sparse file with a header, or a text that names its createType.
+    """Tell whether the data may be a VMDK: a sparse file with a header, or text that contains a createType.
 
-    Other texts are kept from the inspector because it cannot decide about those that are not ASCII throughout.
+    The inspector gets no other text, because it cannot decide about text that is not pure ASCII.
     """
     return head.startswith(b"KDMV") or (head[:512].isascii() and b'createtype="' in head.lower())
 
 
 class Luks2Match(Match):
-    """A LUKS container of version 2, which the library does not read."""
+    """A LUKS container of version 2, which the library does not support."""
 
     def __init__(self, front: bytes) -> None:
         """``front`` is the front of the stream, which begins like such a container."""
@@ -200,7 +199,7 @@ class Luks2Match(Match):
             self._error = str(exc)
 
     def found(self) -> bool:
-        """It is one, or a damaged one."""
+        """Always true: it is a LUKS2 container, even if damaged."""
         return True
 
     def check_safety(self, tolerated: frozenset[str]) -> Mapping[str, object]:  # noqa: ARG002 - no check is tolerated
@@ -220,21 +219,21 @@ class Luks2Match(Match):
 
 
 class FormatDetector:
-    """All inspectors on one stream. After its front, most streams cost one comparison a batch."""
+    """All inspectors on one stream. After its front, most streams cost one comparison per batch."""
 
     def __init__(self) -> None:
         self._matches = [Match(name, make()) for name, make in inspectors().items() if name != "raw"]
         self._live = self._matches
         self._head: list[bytes] | None = []
         self._head_bytes = 0
-        #: the last KiB of what came so far
+        #: the last KiB of the data so far
         self.tail = b""
         self._examiner: Examiner | None = None
-        #: whether a program that is told that the stream is a VMDK would read it as a descriptor
+        #: whether a program that opens the stream as a VMDK would read it as a descriptor
         self._describes = False
 
     def feed(self, batch: bytes) -> None:
-        """Look at the next bytes of the stream. Never raises."""
+        """Feed the next bytes of the stream. Never raises."""
         self.tail = batch[-_FOOTER_BYTES:] if len(batch) >= _FOOTER_BYTES else (self.tail + batch)[-_FOOTER_BYTES:]
         if self._head is None:
             if self._live:
@@ -248,19 +247,19 @@ class FormatDetector:
             self._read_head()
 
     def finish(self) -> dict[str, Match]:
-        """End the stream and return the formats that it matches, by name; none for raw data.
+        """End the stream and return the matching formats by name; none for raw data.
 
-        :raises UnsupportedContent: this cannot be told.
+        :raises UnsupportedContent: the format cannot be determined.
         """
         self._read_head()
         return {match.name: match for match in self._matches if match.found()}
 
     def examine(self, told: str | None = None) -> None:
-        """Apply the checks of ``glimpse.transfer.strict`` to the stream, which has ended.
+        """Apply the checks of ``glimpse.transfer.strict`` to the complete stream.
 
-        ``told`` is the format that readers are told, where it is not what the stream looks like.
+        ``told`` is the format with which programs will open the stream, if it differs from its appearance.
 
-        :raises UnsupportedContent: the stream is what no image may be, whatever its ``disk_format`` is.
+        :raises UnsupportedContent: the stream is refused under every ``disk_format``.
         """
         if self._examiner is not None:
             self._examiner.finish()
@@ -275,7 +274,7 @@ class FormatDetector:
 
     @property
     def virtual_size(self) -> int | None:
-        """Bytes of the disk inside, where the strict reading knows better than the library."""
+        """Return the size of the disk inside, if the strict parser is more exact than the library."""
         return self._examiner.virtual_size if self._examiner is not None else None
 
     def _read_head(self) -> None:
@@ -286,7 +285,7 @@ class FormatDetector:
         if front.startswith(LUKS2_FRONT):
             others = [match for match in self._matches if match.name != "luks"]
             self._matches = [*others, Luks2Match(front[:HEAD_BYTES])]
-        # QEMU takes such a text up to its first NUL, and wants nothing but this word in it.
+        # QEMU reads such text up to its first NUL, and requires only this word in it.
         self._describes = b"createtype" in front[:HEAD_BYTES].partition(b"\0")[0].lower()
         for match in self._matches:
             match.read_head(front[:HEAD_BYTES])
@@ -307,7 +306,7 @@ class FormatDetector:
 class Inspection:
     """The inspection of one stream, for every path that brings data in (images-api 4.5).
 
-    In containers other than ``bare`` only what is unsafe is looked for, and nothing in ``uninspected_containers``.
+    In containers other than ``bare`` it only looks for unsafe content; ``uninspected_containers`` are not inspected.
     """
 
     def __init__(
@@ -317,7 +316,7 @@ class Inspection:
         formats: Formats,
         image_id: str | None = None,
     ) -> None:
-        """``image_id`` is for the warnings about what is let in although a check fails."""
+        """``image_id`` is for the warnings about images accepted despite a failed check."""
         self._disk_format = disk_format
         self._image_id = image_id
         self._disk_formats = formats.disk_formats
@@ -327,17 +326,17 @@ class Inspection:
         self._gpt_nonfatal = frozenset(formats.gpt_safety_checks_nonfatal)
 
     def feed(self, batch: bytes) -> None:
-        """Look at the next bytes. Never raises: what they mean shows at the end."""
+        """Feed the next bytes. Never raises; the result is determined at the end."""
         if self._detector is not None:
             self._detector.feed(batch)
         elif self._container is not None:
             self._container.feed(batch)
 
     def finish(self, size: int) -> int | None:
-        """End the stream of ``size`` bytes; return ``virtual_size`` in bytes, None where it is unknown or 0.
+        """End the stream of ``size`` bytes; return ``virtual_size`` in bytes, None if it is unknown or 0.
 
-        :raises UnsupportedContent: the content is not of the image's ``disk_format``, or not safe, or cannot be
-            parsed.
+        :raises UnsupportedContent: the content does not have the image's ``disk_format``, is unsafe, or cannot be
+        parsed.
         """
         if self._detector is None:
             if self._container is not None:
@@ -349,7 +348,7 @@ class Inspection:
             if disk is not None:
                 return self._of_fixed_vhd(matches, disk, self._detector)
         if self._disk_format in {"iso", "raw"} and matches.keys() == {"iso", "gpt"}:
-            del matches["gpt"]  # a disc that also boots from a stick
+            del matches["gpt"]  # a hybrid ISO image
         if len(matches) > 1:
             return self._mismatch(sorted(matches), self._detector)
         for match in matches.values():
@@ -366,7 +365,7 @@ class Inspection:
         return detector.virtual_size or match.virtual_size(size) or None
 
     def _of_fixed_vhd(self, matches: dict[str, Match], disk: int, detector: FormatDetector) -> int | None:
-        """``matches`` are what the disk inside looks like, which begins where the file does."""
+        """``matches`` are the formats of the disk inside, which begins at the start of the file."""
         detector.examine()
         if matches.keys() == {"gpt"}:
             self._check_safety(matches["gpt"])

@@ -1,7 +1,7 @@
 """LUKS containers of version 2 (LUKS2 On-Disk Format Specification 1.1): a binary header and metadata in JSON.
 
-Checked is what a reader needs to find its data in this file alone, and to open it within the memory and time that
-cryptsetup itself allows. Integers of the binary header are big endian.
+The checks ensure that all data are in this file, and that opening it stays within cryptsetup's own limits on memory and
+time. Integers of the binary header are big endian.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any, Final
 import msgspec
 
 _MAGIC: Final = b"LUKS\xba\xbe"
-#: What a container of version 2 begins with.
+#: The first bytes of a version 2 container.
 LUKS2_FRONT: Final = _MAGIC + b"\0\2"
 _HEADER: Final = struct.Struct(">6sHQ8x48x32s64x40x48xQ184x64s")
 _BINARY_BYTES: Final = 4096
 _CHECKSUM_AT: Final = 448
 _CHECKSUM_BYTES: Final = 64
 _SECOND_MAGIC: Final = b"SKUL\xba\xbe"
-#: Sizes of header and metadata; the specification has larger ones, two of which do not fit into the front of a stream.
+#: Sizes of header and metadata; the specification has larger ones, two of which do not fit into the front.
 _SIZES: Final = frozenset(1 << bits for bits in range(14, 20))
 _MOST_KEYSLOTS: Final = 32
-#: What cryptsetup allows at most: 4 GiB of memory for Argon2, in KiB, and 4 threads.
+#: cryptsetup's limits: 4 GiB of memory for Argon2, in KiB, and 4 threads.
 _MOST_MEMORY: Final = 4 << 20
 _MOST_THREADS: Final = 4
 _MOST_PASSES: Final = 1_000
@@ -31,7 +31,7 @@ _MOST_ITERATIONS: Final = 100_000_000
 
 
 class Luks2Error(ValueError):
-    """A check fails; the text says which and why."""
+    """A check failed; the text names the check and the reason."""
 
 
 class _Segment(msgspec.Struct):
@@ -79,16 +79,16 @@ class _Metadata(msgspec.Struct):
 
 
 class Luks2:
-    """A container whose header is sound."""
+    """A container with a valid header."""
 
     def __init__(self, front: bytes) -> None:
         """``front`` is the first MiB of the stream, or all of it.
 
-        :raises Luks2Error: the header is damaged, or says what no reader should follow.
+        :raises Luks2Error: the header is damaged or unsafe.
         """
         header_bytes = _checked_header(front, _MAGIC, 0)
         area = front[_BINARY_BYTES:header_bytes]
-        # cryptsetup reads both copies, and takes the newer one
+        # cryptsetup reads both copies, and uses the newer one
         second = front[header_bytes:]
         if _checked_header(second, _SECOND_MAGIC, header_bytes) != header_bytes:
             raise Luks2Error("check header: its copies have different sizes")
@@ -111,9 +111,9 @@ class Luks2:
             _check_keyslot(name, slot, 2 * header_bytes, self._offset)
 
     def payload_bytes(self, size: int) -> int:
-        """Bytes of the disk inside a stream of ``size`` bytes.
+        """Return the size of the disk inside a stream of ``size`` bytes.
 
-        :raises Luks2Error: the data are not within the stream.
+        :raises Luks2Error: the data are outside the stream.
         """
         length = size - self._offset if self._length is None else self._length
         if length < 0 or self._offset + length > size:
@@ -122,7 +122,9 @@ class Luks2:
 
 
 def _checked_header(front: bytes, expected: bytes, place: int) -> int:
-    """Size in bytes of the header at the beginning of ``front``, whose ``place`` in the file it must know."""
+    """Check the header at the start of ``front``, which must contain its ``place`` in the file; return its size in
+    bytes.
+    """
     if len(front) < _BINARY_BYTES:
         raise Luks2Error("check header: it is truncated")
     magic, version, size, algorithm, offset, checksum = _HEADER.unpack_from(front)
@@ -155,7 +157,7 @@ def _number(text: str, what: str) -> int:
 
 
 def _segment(name: str, segment: _Segment) -> tuple[int, int | None]:
-    """Offset and length in bytes; None for all that follows."""
+    """Return offset and length in bytes; length None means up to the end."""
     if segment.type != "crypt":
         raise Luks2Error(f"check segments: the segment {name[:20]!r} is not encrypted data")
     length = None if segment.size == "dynamic" else _number(segment.size, "size of a segment")

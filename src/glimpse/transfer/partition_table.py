@@ -1,6 +1,6 @@
-"""Is the first sector of a disk a partition table, or a boot sector that only ends with the same signature?
+"""Tells partition tables from boot sectors that only have the same signature.
 
-``55 AA`` at its end is that of every sector that a PC boots: floppies, FAT, NTFS and exFAT volumes, memtest, kernels.
+All PC boot sectors end with ``55 AA``: floppies, FAT, NTFS and exFAT volumes, memtest, kernels.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ _FLAGS: Final = frozenset({0x00, 0x80})
 
 
 def has_partition_table(sector: bytes) -> bool:
-    """Whether a boot ``sector`` of 512 bytes, whose signature was checked, holds what some reader takes for a table.
+    """Tell whether some program would read a partition table from a boot ``sector`` of 512 bytes with a valid
+    signature.
 
     A table has the flags ``00`` or ``80`` in all four entries and at least one partition. Firmware and Linux follow a
-    protective entry for sector 1 to a GPT whatever the other entries say.
+    protective entry for sector 1 to a GPT regardless of the other entries.
     """
     if len(sector) < _SECTOR:
         return False

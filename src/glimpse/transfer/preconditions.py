@@ -12,7 +12,7 @@ _LIST: Final = re.compile(r'(?:[ \t,]*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(?
 
 
 class Verdict(enum.Enum):
-    """What becomes of the request."""
+    """The result of the preconditions."""
 
     GO_ON = enum.auto()
     FAILED = enum.auto()
@@ -20,9 +20,10 @@ class Verdict(enum.Enum):
 
 
 def precondition(if_match: Sequence[str], if_none_match: Sequence[str], etag: str | None) -> Verdict:
-    """What the lines of the two headers say about data whose strong entity tag is ``etag``, None without a digest.
+    """Evaluate the two headers for data with the strong entity tag ``etag``; None if there is no digest.
 
-    ``If-Match`` compares strongly, ``If-None-Match`` weakly. A header that is no list of entity tags names none.
+    ``If-Match`` compares strongly, ``If-None-Match`` weakly. A header that is not a list of entity tags matches
+    nothing.
     """
     if if_match and not _names(", ".join(if_match), etag, weakly=False):
         return Verdict.FAILED

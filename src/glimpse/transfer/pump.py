@@ -1,8 +1,8 @@
-"""The way of an upload: from body parts on the event loop to a writer, by way of threads that are never waited in.
+"""The path of an upload: from body parts on the event loop to a writer, through threads that never wait for the client.
 
 :class:`BodyPump` gathers batches on the event loop and resumes the steps of an upload with each; :func:`receive_into`
-are those steps that move the stream, every byte inspected before anything else touches it, then hashed and written
-side by side (images-api 4.2; ARCHITECTURE.md, Threads, Data safety; docs/adr/0012).
+are the steps that move the stream: every byte is first inspected, then hashed and written in parallel (images-api 4.2;
+ARCHITECTURE.md, Threads, Data safety; docs/adr/0012).
 """
 
 from __future__ import annotations
@@ -30,47 +30,49 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 T = TypeVar("T")
 
 BATCH_BYTES: Final = 1 << 20
-#: This many parts are joined on arrival: a body that comes in crumbs must not cost many times its size.
+#: This many parts are joined on arrival: a body in tiny parts must not take many times its size in memory.
 _MAX_LOOSE_PARTS: Final = 512
-#: Batches that one upload may work on before it queues for a thread again.
+#: Batches that one upload may process before it queues for a thread again.
 _STRETCH: Final = 16
-#: Below this many bytes, handing the work to other threads costs more than it saves.
+#: Below this many bytes, passing the work to other threads costs more than it saves.
 _SIDE_BY_SIDE_BYTES: Final = 128 << 10
 
 
 class Pace:
-    """Whether the sender of a body is fast enough. All times are seconds of one clock, which the caller reads.
+    """Checks that the client sends a body fast enough. All times are seconds of one clock, which the caller reads.
 
-    Only the time in which the service reads counts: a sender that waits for a slow store is not late.
+    Only the time in which the service reads counts: a client that waits for a slow store is not too slow.
     """
 
     __slots__ = ("_bytes_before", "_least_rate", "_reading_since", "_silence", "_spent", "_window", "heard")
 
     def __init__(self, *, silence: float, least_rate: float, window: float) -> None:
-        """A byte must come within ``silence``, and ``least_rate`` bytes a second (0: any) on average of ``window``."""
+        """A byte must arrive within ``silence``, and ``least_rate`` bytes per second (0: any) on average over
+        ``window``.
+        """
         self._silence = silence
         self._least_rate = least_rate
         self._window = window
         self._reading_since: float | None = None
         self._spent = 0.0
         self._bytes_before = 0
-        #: when the last part came
+        #: when the last part arrived
         self.heard = 0.0
 
     def read(self, now: float) -> None:
-        """Reading starts or goes on."""
+        """Record that reading starts or continues."""
         self._reading_since = self.heard = now
 
     def pause(self, now: float) -> None:
-        """Nothing is read for a while."""
+        """Record that nothing is read for now."""
         if self._reading_since is not None:
             self._spent += now - self._reading_since
             self._reading_since = None
 
     def check(self, now: float, received: int) -> None:
-        """Look at the sender of ``received`` bytes so far.
+        """Check the rate after ``received`` bytes.
 
-        :raises BodyTimeout: it is silent, or too slow.
+        :raises BodyTimeout: the client sends nothing, or too slowly.
         """
         if self._reading_since is None:
             return
@@ -95,20 +97,20 @@ class Pace:
 
 
 class _Given(msgspec.Struct, frozen=True, gc=False):
-    """What the steps are resumed with: a batch in parts, the end of the body, or its fault."""
+    """The value with which the steps are resumed: a batch in parts, the end of the body, or its error."""
 
     parts: list[bytes]
     ended: bool = False
     failed: bool = False
 
 
-#: The first steps, up to their first question; and what went wrong with the body.
+#: Start of the steps, up to their first yield; and errors of the body.
 _BEGIN: Final = _Given([])
 _FAILED: Final = _Given([], failed=True)
 
 
 class BodyPump(Generic[T]):
-    """The body of one request, and the steps that store it, which are resumed in a thread with every batch.
+    """The body of one request, and the steps that store it, which are resumed in a thread for every batch.
 
     Every batch but the last has at least ``batch_bytes`` bytes; a part that is larger passes as it is. While a thread
     works on a batch, the loop gathers the next one and no further. At most four batches are in memory: one whose MD5 is
@@ -118,7 +120,7 @@ class BodyPump(Generic[T]):
     """
 
     def __init__(self, receive: Receive, threads: Executor, pace: Pace, *, batch_bytes: int = BATCH_BYTES) -> None:
-        """To be made on the event loop, like every call of a public method."""
+        """Create it on the event loop, and call all public methods there."""
         #: bytes that arrived so far
         self.received = 0
         self._receive = receive
@@ -136,15 +138,15 @@ class BodyPump(Generic[T]):
         self._over = self._complete = False
         self._dropping = False
         self._fault: BaseException | None = None
-        # under the lock: what comes next for the steps, and whether no thread has them
+        # under the lock: the next value for the steps, and whether no thread is running them
         self._next: _Given | None = None
         self._parked = True
 
     async def feed(self, steps: Steps[T]) -> T:
-        """Run ``steps`` to their end, and return or raise what they do.
+        """Run ``steps`` to their end, and return or raise their result.
 
-        They get :class:`BodyIncomplete` when the sender goes away before the end or this call is cancelled, and
-        :class:`BodyTimeout` when it is too slow.
+        They get :class:`BodyIncomplete` if the client disconnects before the end or this call is cancelled, and
+        :class:`BodyTimeout` if it is too slow.
         """
         outcome: asyncio.Future[T] = self._loop.create_future()
         self._steps, self._outcome = steps, outcome
@@ -162,10 +164,10 @@ class BodyPump(Generic[T]):
             del outcome
 
     async def drain(self, max_bytes: int, seconds: float, pause: float) -> bool:
-        """Read and drop what still comes, so that an early refusal reaches a client that is still sending.
+        """Read and drop the rest, so that a client that is still sending gets an early refusal.
 
-        Gives up after ``max_bytes`` bytes or ``seconds`` seconds, or when the sender goes away, or pauses for
-        ``pause`` seconds: then it waits for the answer. Returns True when the end of the body was reached.
+        Stops after ``max_bytes`` bytes or ``seconds`` seconds, or if the client disconnects, or pauses for ``pause``
+        seconds, because then it is waiting for the response. Returns True if the end of the body was reached.
         """
         self._dropping = True
         self._parts = []
@@ -182,7 +184,7 @@ class BodyPump(Generic[T]):
         return self._complete
 
     def close(self) -> None:
-        """Stop reading; the rest of the body is not wanted. Safe to call twice, and after the end."""
+        """Stop reading; the rest of the body is not needed. Safe to call twice, and after the end."""
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
@@ -192,7 +194,7 @@ class BodyPump(Generic[T]):
             task.cancel()
 
     def _read_on(self) -> None:
-        """Gather the next batch, unless that is under way or there is none."""
+        """Collect the next batch, unless this is in progress or there is none."""
         if self._task is None and not self._over:
             self._pace.read(monotonic())
             self._task = self._loop.create_task(self._gather())
@@ -244,7 +246,7 @@ class BodyPump(Generic[T]):
             self._timer = self._loop.call_later(max(0.001, self._pace.next_check(now)), self._watch)
 
     def _interrupt(self, fault: BaseException) -> None:
-        """End the steps with ``fault``, unless something did before."""
+        """End the steps with ``fault``, unless they have ended."""
         if self._fault is None and self._steps is not None:
             self._fault = fault
             self._give(_FAILED)
@@ -267,13 +269,16 @@ class BodyPump(Generic[T]):
         else:
             outcome.set_result(value)  # pyright: ignore[reportArgumentType] - without an error it is a T
 
-    # Below: in a thread of the pool, in one at a time.
+    # Below: runs in a thread of the pool, one at a time.
 
     def _work(self, steps: Steps[T]) -> None:
-        """Resume the steps as long as there is something for them, and for a limited while: others want threads too."""
+        """Resume the steps as long as there are data, for a limited number of batches, because others need threads
+        too.
+        """
         for _ in range(_STRETCH):
             given = self._take()
-            # One thread at a time may enter the context, which tells log lines the caller: it is left before parking.
+            # Only one thread at a time may enter the context, which has the caller for log lines; it is left before
+            # parking.
             if given is None or self._context.run(self._resume, steps, given):
                 return
         self._threads.submit(self._work, steps)
@@ -289,15 +294,15 @@ class BodyPump(Generic[T]):
         return given
 
     def _resume(self, steps: Steps[T], given: _Given) -> bool:
-        """Whether the steps have ended."""
+        """Resume the steps once; return whether they have ended."""
         parts = given.parts
         try:
             if given.failed:
-                # no name refers to it here, see feed()
+                # no local name refers to it, see feed()
                 steps.throw(self._fault or BodyIncomplete(self.received))
             elif parts:
                 batch = parts[0] if len(parts) == 1 else b"".join(parts)
-                # Only the batch stays in memory while the steps work on it.
+                # Only the batch stays in memory while the steps process it.
                 parts.clear()
                 steps.send(batch)
                 del batch
@@ -320,7 +325,7 @@ class BodyPump(Generic[T]):
         return False
 
     def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
-        """Run ``callback`` on the loop soon; not at all when the loop is closed, and with it the connection."""
+        """Run ``callback`` on the loop soon; do nothing if the loop, and so the connection, is closed."""
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:
@@ -329,7 +334,7 @@ class BodyPump(Generic[T]):
 
 
 def is_supported(algorithm: str) -> bool:
-    """Whether ``algorithm`` can be the ``hashing_algorithm``: a hashlib name with a digest of a fixed length."""
+    """Tell whether ``algorithm`` can be the ``hashing_algorithm``: a hashlib name with a digest of fixed length."""
     try:
         return hashlib.new(algorithm, usedforsecurity=False).digest_size > 0
     except ValueError:
@@ -358,7 +363,7 @@ class Digests:
         self._running: Future[None] | None = None
 
     def update(self, batch: Bytes) -> None:
-        """Hash ``batch``, after the one before it; its MD5 may still be going on when this returns."""
+        """Hash ``batch`` after the previous one; its MD5 may still be running when this returns."""
         self.wait()
         if len(batch) < _SIDE_BY_SIDE_BYTES:
             self._md5.update(batch)
@@ -367,7 +372,7 @@ class Digests:
         self._multihash.update(batch)
 
     def wait(self) -> None:
-        """Return when the last batch is hashed."""
+        """Wait until the last batch is hashed."""
         if self._running is not None:
             self._running.result()
             self._running = None
@@ -386,7 +391,7 @@ class Digests:
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """What a complete stream turned out to be: bytes, digests in hex, and the size of the disk inside."""
+    """Facts about a complete stream: size in bytes, digests in hex, and the size of the disk inside."""
 
     size: int
     checksum: str
@@ -406,7 +411,7 @@ def receive_into(
     progress: Callable[[int], None] | None = None,
     signature: SignatureVerifier | None = None,
 ) -> Steps[Received]:
-    """Move a whole stream into ``writer``, which the caller then commits, or aborts when this raises.
+    """Move a whole stream into ``writer``, which the caller then commits, or aborts if this raises.
 
     :param declared_size: bytes that the sender announced; None or 0: unknown; a negative number matches nothing
         (images-api 4.2).
@@ -437,7 +442,7 @@ def receive_into(
         writer.write(batch)
         if progress is not None:
             progress(size)
-        del batch  # not kept while the next one is put together
+        del batch  # not kept while the next one is collected
     if declared_size is not None and size != declared_size:
         raise SizeMismatch(declared_size, size)
     if signature is not None:

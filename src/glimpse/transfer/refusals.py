@@ -1,4 +1,4 @@
-"""What inspection says of content that it refuses, or lets in with a warning: the check, and what would let it pass."""
+"""Messages of inspection about content that is refused, or accepted with a warning: the check, and the remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOG = logging.getLogger(__name__)
 _MATCH_OPTION: Final = "[image_format] require_image_format_match = false"
 _NONFATAL_OPTION: Final = "[image_format] gpt_safety_checks_nonfatal"
 
-#: What a user can do about an unsafe image of a format, after "…: ".
+#: Remedies for unsafe images, by format, for the end of the message.
 _REMEDIES: Final[Mapping[str, str]] = {
     "qcow2": "qemu-img convert -O qcow2 writes a single file with only known features",
     "qed": "qemu-img convert -O qcow2 converts it to a qcow2 image",
@@ -23,7 +23,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
 
 
 def unsafe(name: str, failures: Mapping[str, object]) -> UnsupportedContent:
-    """The refusal of content of the format ``name``; ``failures`` are reasons by check."""
+    """Build the refusal of content of the format ``name``; ``failures`` has the reasons by check."""
     reasons = "; ".join(f"{name} check {check}: {failures[check]}" for check in sorted(failures))
     if name == "gpt":
         remedy = f"The operator can allow it with {_NONFATAL_OPTION} = {','.join(sorted(failures))}."
@@ -33,14 +33,14 @@ def unsafe(name: str, failures: Mapping[str, object]) -> UnsupportedContent:
 
 
 def luks2_refusal(reason: str) -> UnsupportedContent:
-    """The refusal of a LUKS container of version 2; ``reason`` begins with the name of the check."""
+    """Build the refusal of a LUKS container of version 2; ``reason`` begins with the name of the check."""
     return UnsupportedContent(
         f"The content is refused as unsafe: luks {reason}. No option allows it; {_REMEDIES['luks']}."
     )
 
 
 def mismatch(names: list[str], disk_format: str | None, disk_formats: tuple[str, ...]) -> UnsupportedContent:
-    """The refusal of content that is of the formats ``names``; ``disk_formats`` are those that images may have."""
+    """Build the refusal of content with the formats ``names``; ``disk_formats`` are those that images may have."""
     hybrid_disc = names == ["gpt", "iso"]
     candidates = (*reversed(names), "raw") if len(names) == 1 or hybrid_disc else ()
     fitting = next((name for name in candidates if name in disk_formats), None)
@@ -52,13 +52,13 @@ def mismatch(names: list[str], disk_format: str | None, disk_formats: tuple[str,
 
 
 def warn_of_tolerated(image_id: str | None, name: str, failures: Mapping[str, object]) -> None:
-    """Log that an image was let in although checks of the format ``name`` failed."""
+    """Log that an image was accepted although checks of the format ``name`` failed."""
     reasons = "; ".join(f"{name} check {check}: {failures[check]}" for check in sorted(failures))
     LOG.warning("Image %s is accepted although it is unsafe, because of %s: %s.", image_id, _NONFATAL_OPTION, reasons)
 
 
 def warn_of_mismatch(image_id: str | None, names: list[str], disk_format: str | None) -> None:
-    """Log that an image was let in, and not checked any further, although it is not of its ``disk_format``."""
+    """Log that an image was accepted without further checks although it does not have its ``disk_format``."""
     LOG.warning(
         "Image %s is accepted without safety checks, because of %s: check disk_format: it is %s, but disk_format is "
         "%s.",

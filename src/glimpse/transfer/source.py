@@ -1,8 +1,8 @@
-"""Where the bytes of an image come from, and the steps that take them.
+"""The source of an image's bytes, and the steps that process them.
 
-A use case that takes data is a generator, so that it stays one function in order and holds no thread while it waits.
-Each ``yield`` asks for the next batch. It is sent a batch that is not empty, or None at the end of the data, and after
-that ends. What goes wrong with the source is thrown in. Whoever starts the steps also sees them to their end.
+A use case that receives data is a generator, so that it is one function in order and occupies no thread while it waits.
+Each ``yield`` asks for the next batch. It gets a non-empty batch, or None at the end of the data, and then ends. Errors
+of the source are thrown into it. Code that starts the steps must run them to their end.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ Steps = Generator[None, bytes | None, T]
 
 
 class ByteSource(Protocol):
-    """The content of one image, read from its start to its end by one thread: of jobs, which may wait."""
+    """The content of one image, read from start to end by one thread of a job, which may wait."""
 
     def next_batch(self) -> bytes | None:
-        """Wait for the next bytes; None once the end was signalled, and on every call after that.
+        """Wait for the next bytes; None after the end, and on every later call.
 
         A batch is never empty. None is the only sign of complete data (ARCHITECTURE.md, Data safety, rule 2).
 
-        :raises BodyIncomplete: the sender went away before the end.
-        :raises BodyTimeout: nothing arrived for as long as the source waits.
+        :raises BodyIncomplete: the client disconnected before the end.
+        :raises BodyTimeout: no data arrived in time.
         """
         ...
 
 
 def drive(steps: Steps[T], source: ByteSource) -> T:
-    """Run ``steps`` on ``source`` in this thread to their end, and return or raise what they do."""
+    """Run ``steps`` on ``source`` in this thread to their end, and return or raise their result."""
     try:
         next(steps)
         while True:

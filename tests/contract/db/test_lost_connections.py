@@ -135,9 +135,9 @@ def test_a_server_that_is_gone_is_told_at_once_and_used_again_when_it_is_back(ba
     assert database.get_image(stored.id, OWNER).name == "old"
     gate.down()
     for _ in range(2):
-        with pytest.raises(DatabaseUnavailable, match="does not answer"):
+        with pytest.raises(DatabaseUnavailable, match="is not responding"):
             database.get_image(stored.id, OWNER)
-        with pytest.raises(DatabaseUnavailable, match="does not answer"):
+        with pytest.raises(DatabaseUnavailable, match="is not responding"):
             database.update_image(stored.id, ImageChange(columns={"name": "new"}))
     gate.up()
     database.update_image(stored.id, ImageChange(columns={"name": "new"}))
@@ -289,7 +289,7 @@ def test_a_user_without_rights_is_no_defect(backend: Backend, limited: Callable[
     engine = limited()
     if backend.kind == "mysql":
         backend.database.create_image(image())
-    with pytest.raises(DatabaseUnavailable, match="does not let"):
+    with pytest.raises(DatabaseUnavailable, match="lacks the permission"):
         write(engine, lambda connection: connection.execute(sa.update(images).values(name="new")))
     engine.dispose()
 

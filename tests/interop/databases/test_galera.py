@@ -77,9 +77,9 @@ def test_a_node_that_left_the_cluster_is_told_and_used_again_when_it_is_back(
                 return connection.exec_driver_sql("SHOW STATUS LIKE 'wsrep_ready'").fetchone()[-1] == "OFF"
 
             assert eventually(left, 30)
-            with pytest.raises(DatabaseUnavailable, match="does not answer"):
+            with pytest.raises(DatabaseUnavailable, match="is not responding"):
                 database.get_image(stored.id, OWNER)
-            with pytest.raises(DatabaseUnavailable, match="does not answer"):
+            with pytest.raises(DatabaseUnavailable, match="is not responding"):
                 database.update_image(stored.id, ImageChange(columns={"name": "new"}))
         finally:
             connection.exec_driver_sql(f"SET GLOBAL wsrep_cluster_address = '{ALONE}'")

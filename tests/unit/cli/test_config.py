@@ -140,9 +140,9 @@ class TestCheck:
         for text in ("/nowhere/htpasswd", f"{tmp_path}/file is no directory", "no such address", "127.0.0.1:1"):
             assert [line for line in errors if text in line and line.startswith("Error: ")], text
         assert [line.partition(":")[0] for line in result.stdout.splitlines()] == ["Warning", "Warning", "Note"]
-        assert "is [DEFAULT] bind_port meant?" in result.stdout
+        assert "did you mean [DEFAULT] bind_port?" in result.stdout
         assert "The rule get_imges" in result.stdout
-        assert "is get_images meant?" in result.stdout
+        assert "did you mean get_images?" in result.stdout
         assert "DBPASS" not in result.output
 
     def test_several_wrong_values(self, glimpse: Glimpse, conf: Conf) -> None:
@@ -162,7 +162,7 @@ class TestCheck:
         for command in ("serve", "worker"):
             result = glimpse(command, "--strict", "--config-file", file)
             assert result.exit_code == 1
-            assert "is [DEFAULT] bind_port meant?" in result.stderr
+            assert "did you mean [DEFAULT] bind_port?" in result.stderr
 
     def test_a_database_that_serve_would_refuse(self, glimpse: Glimpse, conf: Conf, tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "other.sqlite") as other:

@@ -138,10 +138,10 @@ def test_what_is_younger_stays(glimpse: Glimpse, count: Count, age: str) -> None
         (("--age-in-days", "-1"), "the minimum is 0"),
         (("--age-in-days", "99999999999999999999"), "before 1970"),
         (("--max-rows", "many"), "not a whole number"),
-        (("--max-rows", "-2"), "the least is -1"),
-        (("--max-rows", "2147483648"), "out of range"),
+        (("--max-rows", "-2"), "the minimum is -1"),
+        (("--max-rows", "2147483648"), "the maximum is 2147483647"),
         (("--batch-size", "0"), "the minimum is 1"),
-        (("--batch-size", "10001"), "out of range"),
+        (("--batch-size", "10001"), "the maximum is 10000"),
     ],
 )
 @pytest.mark.parametrize("command", ["purge", "purge_images_table"])

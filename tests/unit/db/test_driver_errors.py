@@ -32,13 +32,13 @@ def of_postgresql(sqlstate: str) -> DBAPIError:
 @pytest.mark.parametrize("number", [1213, 1020, 1467, 3101])
 def test_collisions_on_mysql(number: int) -> None:
     assert collided(of_mysql(number))
-    assert "at the same time" in str(translate(of_mysql(number)))
+    assert "concurrent changes" in str(translate(of_mysql(number)))
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
 def test_collisions_on_postgresql(sqlstate: str) -> None:
     assert collided(of_postgresql(sqlstate))
-    assert "at the same time" in str(translate(of_postgresql(sqlstate)))
+    assert "concurrent changes" in str(translate(of_postgresql(sqlstate)))
 
 
 @pytest.mark.parametrize("number", [1290, 1792, 1836, 3100])
@@ -73,8 +73,8 @@ def test_postgresql_is_unavailable(sqlstate: str) -> None:
     ("number", "words"),
     [
         (1040, "no more connections"), (1203, "no more connections"), (1226, "no more connections"),
-        (1021, "no room"), (1114, "no room"), (1205, "busy"), (1142, "does not let"), (1030, "does not answer"),
-        (3024, "does not answer"),
+        (1021, "is full"), (1114, "is full"), (1205, "busy"), (1142, "lacks the permission"), (1030, "is not responding"),
+        (3024, "is not responding"),
     ],
 )  # fmt: skip
 def test_sentences_on_mysql(number: int, words: str) -> None:
@@ -86,7 +86,7 @@ def test_sentences_on_mysql(number: int, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("sqlstate", "words"),
-    [("53300", "no more connections"), ("53100", "no room"), ("55P03", "busy"), ("42501", "does not let")],
+    [("53300", "no more connections"), ("53100", "is full"), ("55P03", "busy"), ("42501", "lacks the permission")],
 )
 def test_sentences_on_postgresql(sqlstate: str, words: str) -> None:
     failure = translate(of_postgresql(sqlstate))

@@ -57,7 +57,7 @@ def test_a_disk_without_room(path: Path, stored: Image) -> None:
     database = SqlDatabase(engine)
     change = ImageChange(columns={"name": "new"}, set_properties={"long": "x" * 60_000})
     for _ in range(2):
-        with pytest.raises(DatabaseUnavailable, match="no room"):
+        with pytest.raises(DatabaseUnavailable, match="is full"):
             database.update_image(stored.id, change)
         found = database.get_image(stored.id, ADMIN)
         assert (found.name, found.properties) == ("old", stored.properties)

@@ -606,4 +606,4 @@ def test_without_the_database_it_waits(database: SqlDatabase, caplog: pytest.Log
         wait_for(lambda: ended(database, job_id))
     finally:
         engine.stop()
-    assert "does not answer" in caplog.text
+    assert "is not responding" in caplog.text

@@ -136,7 +136,7 @@ class TestRoles:
         with caplog.at_level(logging.WARNING):
             protections = protect("[a]\ncreate = @\nread = @\nupdate = @\n")
         assert allowed(protections, ADMIN, "a") == "cru"
-        assert "[a]: has no line delete" in caplog.text
+        assert "[a]: line delete is missing" in caplog.text
 
     def test_percent_signs_mean_nothing(self, protect: Protect) -> None:
         assert allowed(protect(f"[a%b]\n{four(read='%(role)s')}"), MEMBER, "a%b") == "cud"

@@ -107,7 +107,7 @@ def test_nothing_is_overwritten_and_nothing_is_done_by_halves(
     before = files_of(tmp_path)
     result = certs(tmp_path, *arguments)
     assert result.exit_code == 1
-    assert f"{tmp_path / in_the_way} exists" in result.output
+    assert f"{tmp_path / in_the_way} already exists" in result.output
     assert files_of(tmp_path) == before
 
 
@@ -115,7 +115,7 @@ def test_a_key_without_its_certificate_is_not_overwritten_either(tmp_path: Path)
     (tmp_path / "ca.key").write_text("precious")
     result = certs(tmp_path)
     assert result.exit_code == 1
-    assert "ca.key exists" in result.output
+    assert "ca.key already exists" in result.output
     assert files_of(tmp_path) == {"ca.key": b"precious"}
 
 

@@ -49,7 +49,7 @@ WRONG = [
     ("[glimpse]\nauth = ldap\n", "[glimpse] auth = ldap", "none, basic, headers, keystone"),
     ("[glimpse]\nauth = basic\n", "[glimpse] htpasswd_file", "must be set for auth basic"),
     ("[glimpse]\nauth = headers\ntrusted_proxies =\n", "[glimpse] trusted_proxies", "must list at least one network"),
-    ("[glimpse]\ntrusted_proxies = 10.0.0.1/8\n", "trusted_proxies = 10.0.0.1/8", "IP networks"),
+    ("[glimpse]\ntrusted_proxies = 10.0.0.1/8\n", "trusted_proxies = 10.0.0.1/8", "IP addresses or networks"),
     ("[glimpse]\nserver = gunicorn\n", "server = gunicorn", "granian, uvicorn"),
     ("[glimpse]\ndrain_time = -1\n", "drain_time = -1", "of at least 0"),
     ("[glimpse]\nbody_timeout = 0\n", "body_timeout = 0", "more than 0"),
@@ -58,7 +58,7 @@ WRONG = [
     ("[glimpse]\nlease_time = 4\n", "lease_heartbeat = 5", "half of lease_time"),
     ("[glimpse]\nmetrics_port = 9292\n", "metrics_port = 9292", "must not be bind_port"),
     ("[glimpse]\ndata_dir = /srv/what?\n", "data_dir = /srv/what?", "question mark"),
-    ("[glimpse]\natuh = basic\n", "[glimpse] atuh", "is auth meant?"),
+    ("[glimpse]\natuh = basic\n", "[glimpse] atuh", "did you mean auth?"),
     ("[DEFAULT]\nenabled_backends = a\n", "enabled_backends = a", "name:value"),
     ("[DEFAULT]\nenabled_backends = os_glance_x:file\n", "os_glance_x:file", "reserved"),
     ("[DEFAULT]\nenabled_backends = database:file\n", "database:file", "reserved"),
@@ -68,7 +68,7 @@ WRONG = [
     (
         "[DEFAULT]\nenabled_backends = a:rbd\n[glance_store]\ndefault_backend = a\n",
         "default_backend = a",
-        "kind rbd are not available",
+        "no stores of kind rbd",
     ),
     (NAMED + "[glance_store]\ndefault_backend = a\n[a]\nweight = heavy\n", "[a] weight = heavy", "a whole number"),
     (
@@ -83,7 +83,7 @@ WRONG = [
     ),
     ("[glance_store]\nstores =\n", '[glance_store] stores = ""', "must not be empty"),
     ("[glance_store]\ndefault_store = rbd\n", "default_store = rbd", "file, http"),
-    ("[glance_store]\nstores = rbd\ndefault_store = rbd\n", "default_store = rbd", "kind rbd are not available"),
+    ("[glance_store]\nstores = rbd\ndefault_store = rbd\n", "default_store = rbd", "no stores of kind rbd"),
 ]
 
 

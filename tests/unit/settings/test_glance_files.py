@@ -101,9 +101,9 @@ class TestSingleStore:
         assert any("registry_host" in line and "was removed" in line for line in remarks)
         assert any("[keystone_authtoken] admin_user" in line and "was removed" in line for line in remarks)
         assert "[keystone_authtoken] password" not in text
-        assert any("stores of kind http are not available" in line for line in remarks)
+        assert any("http is skipped: this version has no stores of this kind" in line for line in remarks)
         assert any("disk_formats" in line and "has moved to [image_format]" in line for line in remarks)
-        assert "is not known" not in text
+        assert "is unknown" not in text
 
     def test_remarks_show_no_value(self, sample: Sample) -> None:
         text = "\n".join(load_file(sample("single-store.conf")).remarks)
@@ -121,11 +121,11 @@ class TestNamedStores:
 
     def test_and_reported(self, sample: Sample) -> None:
         text = "\n".join(load_file(sample("named-stores.conf")).remarks)
-        assert "Store ceph: stores of kind rbd are not available in this version" in text
-        assert "Store ext: stores of kind http are not available in this version" in text
+        assert "Store ceph is skipped: this version has no stores of kind rbd" in text
+        assert "Store ext is skipped: this version has no stores of kind http" in text
         assert "[ceph] rbd_store_pool" in text
         assert "[os_glance_staging_store] filesystem_store_datadir" in text
-        assert "is not known" not in text
+        assert "is unknown" not in text
 
     def test_description_and_weight(self, named: Settings) -> None:
         fast, cheap = self.by_id(named).values()

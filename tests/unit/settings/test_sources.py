@@ -91,7 +91,7 @@ class TestPrecedence:
 
     def test_an_unknown_variable_is_reported(self, loaded: Loader) -> None:
         assert loaded(environ={"GLIMPSE_ATUH": "basic"}).remarks == (
-            "Environment variable GLIMPSE_ATUH is unknown and has no effect; is GLIMPSE_AUTH meant?",
+            "Environment variable GLIMPSE_ATUH is unknown and has no effect; did you mean GLIMPSE_AUTH?",
         )
 
     def test_dashes_are_underscores(self, loaded: Loader) -> None:

@@ -32,8 +32,8 @@ from tests.unit.settings.conftest import Loader
     ],
 )
 def test_a_misspelt_option_is_a_warning_that_names_what_may_be_meant(loaded: Loader, text: str, meant: str) -> None:
-    [warning] = [line for line in loaded(text).warnings if "not known" in line]
-    assert warning.endswith(f"is unknown and has no effect; is {meant} meant?")
+    [warning] = [line for line in loaded(text).warnings if "is unknown" in line]
+    assert warning.endswith(f"is unknown and has no effect; did you mean {meant}?")
 
 
 def test_a_name_like_nothing_is_a_warning_without_a_guess(loaded: Loader) -> None:
@@ -52,7 +52,7 @@ def test_a_name_like_nothing_is_a_warning_without_a_guess(loaded: Loader) -> Non
 def test_a_misspelt_variable_is_a_warning_too(loaded: Loader, variable: str, meant: str) -> None:
     [warning] = loaded(environ={variable: "x"}).warnings
     assert variable in warning
-    assert warning.endswith(f"is unknown and has no effect; is {meant} meant?")
+    assert warning.endswith(f"is unknown and has no effect; did you mean {meant}?")
 
 
 def test_variables_of_clients_and_of_known_options_are_no_warnings(loaded: Loader) -> None:

@@ -69,7 +69,7 @@ def test_a_signature_by_another_key_does_not_match(verifiers: MakeVerifiers, kee
         ("img_signature_key_type", "RSA", "key type"),
         ("img_signature_key_type", None, "key type"),
         ("img_signature_key_type", "ECC_SECP384R1", "is not of type"),
-        ("img_signature_certificate_uuid", "another", "cannot be had"),
+        ("img_signature_certificate_uuid", "another", "cannot be read"),
     ],
 )
 def test_unusable_properties_are_refused_before_data(
@@ -102,7 +102,7 @@ def test_the_key_manager_is_asked_with_the_token_of_the_caller(
     keep("cert", signer)
     properties = signer.properties(DATA, "cert")
     verifiers(token="of-alice").open(properties, CALLER)
-    with pytest.raises(Invalid, match="cannot be had"):
+    with pytest.raises(Invalid, match="cannot be read"):
         verifiers(token="of-bob").open(properties, CALLER)
 
 
@@ -114,7 +114,7 @@ def test_without_a_token_the_account_of_the_configuration_asks(
     account = {"auth_type": "token", "token": "of-the-service"}
     made = verifiers(token="of-the-service", key_manager=account)
     made.open(properties, KeyManagerCaller(project_id="physics"))
-    with pytest.raises(Invalid, match="cannot be had"):
+    with pytest.raises(Invalid, match="cannot be read"):
         made.open(properties, CALLER)
 
 
@@ -146,7 +146,7 @@ class TestTrustedCertificates:
         self, verifiers: MakeVerifiers, keep: Keep, signer: Signer
     ) -> None:
         keep("cert", signer)
-        with pytest.raises(Invalid, match="root cannot be had"):
+        with pytest.raises(Invalid, match="root cannot be read"):
             verifiers(trusted=("root",)).open(signer.properties(DATA, "cert"), CALLER)
 
 

@@ -24,7 +24,7 @@ async def stores(exchange: Exchange) -> Reply:
 
 
 async def detail(exchange: Exchange) -> Reply:
-    """GET: 200 with the named stores and their configuration, 404 if there are none."""
+    """GET: 200 with the configuration of the named stores; 404 if there are none."""
     found = await exchange.blocking(stores_detail, exchange.deps, exchange.context)
     return json_reply(msgspec.json.encode({"stores": found}))
 

@@ -1,5 +1,6 @@
-"""Content of images whose container format is not ``bare``: what a reader would take for a disk in it.
+"""Inspection of images whose container format is not ``bare``: finds the disks in them.
 
-The stream itself, the members of a tar archive and what is compressed are read as ``glimpse.transfer.strict`` reads a
-bare image. Nothing is unpacked to a file; memory and work are bounded. A bare upload imports none of this.
+The stream itself, the members of tar archives and compressed content are inspected as ``glimpse.transfer.strict``
+inspects a bare image. Nothing is unpacked to a file; memory and work are bounded. A bare upload does not import this
+package.
 """

@@ -1,7 +1,6 @@
 """Tar archives, header by header (POSIX.1-2017, pax; the extensions of GNU tar are refused where readers differ).
 
-What one reader takes for the content of a member must not be something else to another one, so that an archive which
-can be read in two ways is refused.
+Archives that two programs may read differently are refused.
 """
 
 from __future__ import annotations
@@ -14,35 +13,37 @@ from glimpse.errors import UnsupportedContent
 
 BLOCK: Final = 512
 _ZERO: Final = bytes(BLOCK)
-#: Longest extended header, bytes.
+#: Maximum size of an extended header, in bytes.
 _LONGEST_META: Final = 1 << 20
 _CHECKSUM: Final = slice(148, 156)
 _META: Final = b"xgLK"
-#: Links, devices, directories: they have no content.
+#: Links, devices and directories, which have no content.
 _WITHOUT_CONTENT: Final = b"123456"
 _PAX_RECORD: Final = re.compile(rb"(\d{1,10}) ([^=\n]{1,1000})=")
 _SHOWN_NAME: Final = 80
 
 
 class Member(Protocol):
-    """What takes the content of one member."""
+    """Consumer of a member's content."""
 
     def feed(self, data: bytes) -> None:
-        """The next bytes of it."""
+        """Feed the next bytes."""
         ...
 
     def end(self) -> None:
-        """The end of it."""
+        """End the member."""
         ...
 
 
 def is_archive(head: bytes) -> bool:
-    """Whether the first block of a stream, ``BLOCK`` bytes, is the header of a member."""
+    """Tell whether the first block of a stream, of ``BLOCK`` bytes, is the header of a member."""
     return len(head) >= BLOCK and head[0] != 0 and _is_header(head[:BLOCK])
 
 
 class Archive:
-    """Follows one archive; the content of each member goes to what ``open_member`` makes of its name."""
+    """Reads one archive; passes the content of each member to the consumer that ``open_member`` creates for its
+    name.
+    """
 
     def __init__(self, open_member: Callable[[str], Member]) -> None:
         self._open_member = open_member
@@ -50,15 +51,15 @@ class Archive:
         self._member: Member | None = None
         self._meta: bytearray | None = None
         self._meta_kind = b""
-        #: bytes of content, and of padding behind it, that are still to come
+        #: remaining bytes of content, and of the padding after it
         self._left = self._padding = 0
         self._size: int | None = None
         self._ended = False
 
     def feed(self, data: bytes) -> None:
-        """Look at the next bytes.
+        """Feed the next bytes.
 
-        :raises UnsupportedContent: the archive is damaged, or readers differ about it; and what members raise.
+        :raises UnsupportedContent: the archive is damaged or ambiguous; members may raise it too.
         """
         position = 0
         while position < len(data):
@@ -81,7 +82,7 @@ class Archive:
                     self._header(block)
 
     def end(self) -> None:
-        """End the archive, which may be cut short; raises what the last member does."""
+        """End the archive, which may be truncated; raises what the last member raises."""
         if self._member is not None:
             self._member.end()
 
@@ -133,7 +134,7 @@ class Archive:
         self._member = self._open_member(name.decode("utf-8", "replace")[:_SHOWN_NAME])
 
     def _read_meta(self, meta: bytes) -> None:
-        """The records of an extended header: only the size of the next member matters here."""
+        """Read an extended header, of which only the size of the next member matters."""
         if self._meta_kind in {b"L", b"K"}:
             return
         position = 0
@@ -161,7 +162,7 @@ def _is_header(block: bytes) -> bool:
 
 
 def _number(field: bytes) -> int:
-    """The size in a header: octal digits, or base 256 where the first bit is set.
+    """Parse the size in a header: octal digits, or base 256 if the first bit is set.
 
     :raises UnsupportedContent: it is neither.
     """

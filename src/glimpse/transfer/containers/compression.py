@@ -1,6 +1,6 @@
-"""Compressed streams: gzip, bzip2 and xz, piece by piece.
+"""Decompression of gzip, bzip2 and xz streams, piece by piece.
 
-Python's library has no zstd, and no reader of images is known that unpacks it: such streams are not looked into.
+Python's library has no zstd, and no known program unpacks images in zstd, so such streams are not inspected.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from typing import Final, Protocol
 
 from glimpse.errors import UnsupportedContent
 
-#: Bytes that one step unpacks at most.
+#: Maximum number of bytes that one step unpacks.
 PIECE_BYTES: Final = 256 << 10
 _TAKEN_BYTES: Final = 16 << 10
 #: ``xz -9`` needs 65 MiB.
 _XZ_MEMORY: Final = 80 << 20
-#: What is unpacked may be this large whatever the compressed stream is, and then so many times as large as that.
+#: Unpacked data may always have this size, and beyond it this many times the size of the compressed stream.
 _FREE_BYTES: Final = 256 << 20
 _MOST_TIMES: Final = 200
-#: What the start of one compressed stream counts for: a stream of thousands of empty ones costs work, too.
+#: Bytes that the start of each compressed stream counts as, because thousands of empty streams cost work too.
 _START_COSTS: Final = 64 << 10
-#: Bytes that tell whether another compressed stream follows the one that ended.
+#: Bytes needed to detect another compressed stream after the end of one.
 _MAGIC_BYTES: Final = 6
 
 
 class Decompressor(Protocol):
-    """What the decompressors of the library have in common."""
+    """The common interface of the library's decompressors."""
 
     @property
     def eof(self) -> bool:
-        """Whether the end of the compressed stream was reached."""
+        """Whether the end of the compressed stream has been reached."""
         ...
 
     @property
     def unused_data(self) -> bytes:
-        """What came after that end."""
+        """The data after the end."""
         ...
 
     def step(self, data: bytes) -> bytes:
-        """Take ``data`` and give at most :data:`PIECE_BYTES`; with no data, what is left of the data before."""
+        """Decompress ``data`` and return at most :data:`PIECE_BYTES`; without data, continue with the previous data."""
         ...
 
 
@@ -88,24 +88,24 @@ _KINDS: tuple[tuple[bytes, Callable[[], Decompressor]], ...] = (
 
 
 def decompressor_of(head: bytes) -> Callable[[], Decompressor] | None:
-    """What unpacks a stream that begins with ``head``; None where nothing here does."""
+    """Return a decompressor for a stream that begins with ``head``, or None."""
     return next((make for magic, make in _KINDS if head.startswith(magic)), None)
 
 
 class Allowance:
-    """How much may be unpacked from one upload: bombs end, whatever they are nested in."""
+    """The limit on data unpacked from one upload, which stops decompression bombs at any nesting depth."""
 
     def __init__(self) -> None:
         self._left = _FREE_BYTES
 
     def grow(self, received: int) -> None:
-        """So many bytes of the upload have come."""
+        """Record received bytes of the upload."""
         self._left += received * _MOST_TIMES
 
     def take(self, unpacked: int) -> None:
-        """So many bytes were unpacked.
+        """Record unpacked bytes.
 
-        :raises UnsupportedContent: that is too much.
+        :raises UnsupportedContent: there are too many.
         """
         self._left -= unpacked
         if self._left < 0:
@@ -115,12 +115,12 @@ class Allowance:
 
 
 class Unpacking:
-    """Unpacks one compressed stream, with those of the same kind that follow it, into a consumer."""
+    """Unpacks one compressed stream, and following ones of the same kind, into a consumer."""
 
     def __init__(
         self, make: Callable[[], Decompressor], consumer: Callable[[bytes], bool], allowance: Allowance
     ) -> None:
-        """``consumer`` takes the next unpacked bytes, and returns False when it wants no more."""
+        """``consumer`` gets the next unpacked bytes, and returns False if it needs no more."""
         self._make = make
         self._consumer = consumer
         self._allowance = allowance
@@ -132,11 +132,11 @@ class Unpacking:
     def feed(self, data: bytes) -> None:
         """Unpack the next bytes.
 
-        :raises UnsupportedContent: there is too much in them, or it takes too much memory to unpack.
+        :raises UnsupportedContent: the unpacked data are too large, or unpacking takes too much memory.
 
-        Whatever ``consumer`` raises is raised, too. Damaged streams end without an error where they are damaged.
+        Errors of ``consumer`` are raised too. Damaged streams end at the damage, without an error.
         """
-        # in short pieces: what a stream of few bytes leaves over is copied
+        # in short pieces, because the unused rest after a short stream is copied
         for start in range(0, len(data), _TAKEN_BYTES):
             piece = data[start : start + _TAKEN_BYTES]
             while piece and not self._over:
@@ -161,7 +161,7 @@ class Unpacking:
         return data
 
     def _unpack(self, decompressor: Decompressor, data: bytes) -> bytes:
-        """Unpack all of ``data``, or up to the end of the stream; returns what is behind that."""
+        """Unpack ``data`` up to its end or the end of the stream; return the rest."""
         try:
             while True:
                 made = decompressor.step(data)

@@ -1,4 +1,4 @@
-"""The strict reading of a stream that may or may not be a disk."""
+"""Strict inspection of a stream that may be a disk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _WORDS: Final = re.compile(rb"createtype|parentfilenamehint", re.IGNORECASE)
 
 
 class DiskProbe:
-    """Refuses a stream that names another file, or makes a reader allocate or loop beyond reason.
+    """Refuses a stream that refers to another file, or makes a program allocate or loop excessively.
 
-    A stream that is no disk costs one comparison a piece, once its first MiB has passed.
+    A stream that is not a disk costs one comparison per piece after its first MiB.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,11 @@ class DiskProbe:
 
     @property
     def wants_more(self) -> bool:
-        """Whether what follows can matter, the last bytes of the stream apart."""
+        """Whether further data matter, apart from the last bytes of the stream."""
         return self._head is not None or self._examiner is not None
 
     def feed(self, data: bytes) -> None:
-        """Look at the next bytes. Never raises."""
+        """Feed the next bytes. Never raises."""
         self._tail = data[-_FOOTER_BYTES:] if len(data) >= _FOOTER_BYTES else (self._tail + data)[-_FOOTER_BYTES:]
         if self._examiner is not None:
             self._examiner.feed(data)
@@ -41,7 +41,7 @@ class DiskProbe:
     def end(self) -> None:
         """End the stream.
 
-        :raises UnsupportedContent: it is a disk that no image may be.
+        :raises UnsupportedContent: it is an unsafe disk.
         """
         self._read_head()
         if self._examiner is not None:

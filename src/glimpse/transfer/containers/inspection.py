@@ -10,15 +10,15 @@ from glimpse.transfer.containers.archive import BLOCK, Archive, is_archive
 from glimpse.transfer.containers.compression import Allowance, Unpacking, decompressor_of
 from glimpse.transfer.containers.disk_probe import DiskProbe
 
-#: Layers of compression that are looked into, one in another.
+#: Maximum depth of nested compression that is inspected.
 _MOST_LAYERS: Final = 3
 
 
 class Content:
-    """One stream: the upload itself, what is compressed in it, or a member of an archive."""
+    """One stream: the upload itself, compressed content, or a member of an archive."""
 
     def __init__(self, allowance: Allowance, *, layers: int = _MOST_LAYERS, archives: bool = True) -> None:
-        """``layers`` of compression may be in it, and with ``archives`` an archive."""
+        """It may contain ``layers`` of compression, and an archive if ``archives`` is true."""
         self._allowance = allowance
         self._layers = layers
         self._archives = archives
@@ -30,7 +30,7 @@ class Content:
 
     @property
     def wants_more(self) -> bool:
-        """Whether what follows can matter."""
+        """Whether further data matter."""
         return self._head is not None or self._probe.wants_more or self._inner_wants_more()
 
     def feed(self, data: bytes) -> None:
@@ -78,7 +78,9 @@ class Content:
 
 
 class ContainerInspection:
-    """Refuses what holds a disk that names another file: such an image is unpacked, and its disk opened, elsewhere."""
+    """Refuses content with a disk that refers to another file: other programs unpack such an image and open its
+    disk.
+    """
 
     def __init__(self, container_format: str) -> None:
         self._container_format = container_format
@@ -87,7 +89,7 @@ class ContainerInspection:
         self._refusal: UnsupportedContent | None = None
 
     def feed(self, batch: bytes) -> None:
-        """Look at the next bytes. Never raises: what they mean shows at the end."""
+        """Feed the next bytes. Never raises; the result is determined at the end."""
         if self._content is None:
             return
         self._allowance.grow(len(batch))
@@ -99,7 +101,7 @@ class ContainerInspection:
     def finish(self) -> None:
         """End the stream.
 
-        :raises UnsupportedContent: something in it is refused; the text names the check and the option.
+        :raises UnsupportedContent: some content is refused; the text names the check and the option.
         """
         if self._content is not None:
             try:
@@ -113,6 +115,6 @@ class ContainerInspection:
             ) from self._refusal
 
     def _refuse(self, error: UnsupportedContent) -> None:
-        # without its traceback, whose frames would keep what they have read in memory
+        # without its traceback, whose frames would keep the data in memory
         self._refusal = error.with_traceback(None)
         self._content = None

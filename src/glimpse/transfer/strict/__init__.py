@@ -1,5 +1,5 @@
-"""A strict reading of image formats, beside the library's: what names another file, or makes a reader allocate or loop
-beyond reason, is refused whatever the image's ``disk_format`` is.
+"""Strict parsers of image formats, in addition to the library's: content that refers to another file, or makes a
+program allocate or loop excessively, is refused under every ``disk_format``.
 
-Each module reads one format as its most permissive reader does. An upload of raw data imports none of them.
+Each module reads one format like its most permissive reader. An upload of raw data imports none of them.
 """

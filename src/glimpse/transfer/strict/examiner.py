@@ -1,4 +1,4 @@
-"""The strict reading of one stream: the format is told by its front, and violations become refusals."""
+"""Strict inspection of one stream: detects the format by its front, and turns violations into refusals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from glimpse.transfer.strict.vmdk_descriptor import refuse_descriptor
 
 
 class Examiner:
-    """Follows a stream from its front on. Nothing but the end is kept of it, and one region where a format asks."""
+    """Inspects a stream from its front. It keeps only the end of the stream, and one region if a format needs it."""
 
     def __init__(self, front: bytes) -> None:
         """``front`` is all of the stream, or at least its first MiB."""
@@ -25,16 +25,16 @@ class Examiner:
             self._readings = _read(front)
         except Violation as exc:
             self._readings = []
-            self._violation = exc.with_traceback(None)  # whose frames would keep the front in memory
+            self._violation = exc.with_traceback(None)  # its frames would keep the front in memory
         self.feed(front)
 
     @property
     def virtual_size(self) -> int | None:
-        """Bytes of the disk inside, where the strict reading knows better than the library."""
+        """Return the size of the disk inside, if the strict parser is more exact than the library."""
         return next((reading.virtual_size for reading in self._readings if reading.virtual_size is not None), None)
 
     def feed(self, batch: bytes) -> None:
-        """Look at the next bytes. Never raises."""
+        """Feed the next bytes. Never raises."""
         for reading in self._readings:
             if reading.wanted is not None:
                 start = max(0, reading.wanted[0] + len(self._region) - self._position)
@@ -46,7 +46,7 @@ class Examiner:
     def finish(self) -> None:
         """End the stream.
 
-        :raises UnsupportedContent: a check fails; the text names it and says what to do.
+        :raises UnsupportedContent: a check failed; the text names it and says what to do.
         """
         try:
             if self._violation is not None:
@@ -61,9 +61,9 @@ class Examiner:
 
 
 def check_last_footer(tail: bytes) -> None:
-    """Check data of no format with a front, whose end holds the cookie of a VHD.
+    """Check data without a known front whose end has the cookie of a VHD.
 
-    :raises UnsupportedContent: it is a disk that needs another one.
+    :raises UnsupportedContent: it is a disk that depends on another one.
     """
     try:
         vhd.check_last_footer(tail)
@@ -72,7 +72,7 @@ def check_last_footer(tail: bytes) -> None:
 
 
 def refuse_told_descriptor() -> None:
-    """Refuse a text that readers take for a descriptor once they are told that it is a VMDK.
+    """Refuse text that programs read as a descriptor if they open it as a VMDK.
 
     :raises UnsupportedContent: always.
     """
