@@ -137,7 +137,7 @@ class TestCheck:
         assert result.exit_code == 1
         errors = result.stderr.splitlines()
         assert len(errors) == 4, errors
-        for text in ("/nowhere/htpasswd", f"{tmp_path}/file is no directory", "no such address", "127.0.0.1:1"):
+        for text in ("/nowhere/htpasswd", f"{tmp_path}/file is not a directory", "no such address", "127.0.0.1:1"):
             assert [line for line in errors if text in line and line.startswith("Error: ")], text
         assert [line.partition(":")[0] for line in result.stdout.splitlines()] == ["Warning", "Warning", "Note"]
         assert "did you mean [DEFAULT] bind_port?" in result.stdout

@@ -149,7 +149,9 @@ class TestShow:
     def test_a_rule_that_does_not_exist(self, glimpse: Glimpse) -> None:
         result = glimpse("policy", "show", "modify_imag")
         assert result.exit_code == 1
-        assert "There is no rule modify_imag; the rule default applies instead. Is modify_image" in result.stderr
+        assert (
+            "There is no rule modify_imag; the rule default applies instead. Did you mean modify_image" in result.stderr
+        )
 
 
 def asked(glimpse: Glimpse, rule: str, *arguments: object) -> tuple[int, str]:
@@ -247,7 +249,7 @@ The rule holds because of: role:member (rule modify_image), project_id:%(project
         result = glimpse("policy", "explain", "get_imges", *READER)
         assert result.exit_code == 1
         assert result.stdout == ""
-        assert "There is no rule get_imges; the rule default applies instead. Is get_images" in result.stderr
+        assert "There is no rule get_imges; the rule default applies instead. Did you mean get_images" in result.stderr
 
     def test_scopes(self, glimpse: Glimpse) -> None:
         _, output = asked(glimpse, "get_image", "--role", "admin", "--system")

@@ -73,8 +73,8 @@ def test_postgresql_is_unavailable(sqlstate: str) -> None:
     ("number", "words"),
     [
         (1040, "no more connections"), (1203, "no more connections"), (1226, "no more connections"),
-        (1021, "is full"), (1114, "is full"), (1205, "busy"), (1142, "lacks the permission"), (1030, "is not responding"),
-        (3024, "is not responding"),
+        (1021, "is full"), (1114, "is full"), (1205, "busy"), (1142, "lacks the permission"),
+        (1030, "is not responding"), (3024, "is not responding"),
     ],
 )  # fmt: skip
 def test_sentences_on_mysql(number: int, words: str) -> None:

@@ -69,7 +69,7 @@ def test_drivers_of_the_file_get_what_it_says(tmp_path: Path) -> None:
     [
         ("{", "not a valid routing file"),
         ("a: [b]", "not a valid routing file"),
-        ("a: {log: {accepted_events: 5}}", "no file"),
+        ("a: {log: {accepted_events: 5}}", "not a valid routing file"),
     ],
 )
 def test_what_is_no_file_of_routes(tmp_path: Path, text: str, reason: str) -> None:

@@ -167,7 +167,7 @@ class TestPolicies:
         assert allowed(protect(text, "policies", "default: '!'"), MEMBER, "x") == ""
 
     def test_one_rule_for_each_line(self, protect: Protect) -> None:
-        with pytest.raises(PropertyProtectionError, match=r"\[x\] read: names 2 policy rules"):
+        with pytest.raises(PropertyProtectionError, match=r"\[x\] read: lists 2 policy rules"):
             protect(f"[x]\n{four(read='billing, default')}", "policies", RULES)
 
     def test_policy_files_are_read_again(self, protect: Protect, tmp_path: Path) -> None:

@@ -414,7 +414,7 @@ def test_a_certificate_without_a_role(registry: Registry, tmp_path: Path) -> Non
     shutil.copytree(registry.directory, own)
     with (
         of(with_pair(client_options(registry.directory), without_role(own)), registry.address) as client,
-        pytest.raises(DatabaseUnavailable, match=r"^The certificate of this node has no role in the registry\.$"),
+        pytest.raises(DatabaseUnavailable, match=r"^This node's certificate has no role in the registry\.$"),
     ):
         client.count_jobs()
 

@@ -83,7 +83,7 @@ def test_unusable_properties_are_refused_before_data(
 
 def test_an_object_that_is_no_certificate_is_refused(verifiers: MakeVerifiers, signer: Signer, tmp_path: Path) -> None:
     (tmp_path / "key.bin").write_bytes(b"secret of another kind")
-    with pytest.raises(Invalid, match=r"no X\.509 certificate"):
+    with pytest.raises(Invalid, match=r"not an X\.509 certificate"):
         verifiers().open(signer.properties(DATA, "key"), CALLER)
 
 
