@@ -1,4 +1,4 @@
-"""The composition root: settings in, a wired service out. It knows all parts; ``background.py`` joins those of jobs."""
+"""The composition root: builds a service from settings. It knows all parts; ``background.py`` builds those of jobs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ from glimpse.transfer.turn_budget import TurnBudget
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One worker's service: the ASGI application, the parts that tests look into, and how to end it unstarted."""
+    """One worker's service: the ASGI application, the parts that tests inspect, and how to close it if it was not
+    started.
+    """
 
     application: ASGIApp
     deps: Deps
@@ -55,20 +57,20 @@ class Service:
 
 
 def build_asgi(settings: Settings) -> ASGIApp:
-    """The ASGI application of one worker process.
+    """Build the ASGI application of one worker process.
 
     :raises StoreMisconfigured: a store cannot work as configured.
-    :raises PolicyError: the policy files cannot be used.
-    :raises PropertyProtectionError: the file of property protections cannot be used.
-    :raises CustomSchemaError: schema-image.json cannot be used.
-    :raises AuthSettingsError: the files of auth ``basic`` cannot be used.
-    :raises SettingsError: the options of Keystone's limits cannot be used.
+    :raises PolicyError: the policy files are invalid.
+    :raises PropertyProtectionError: the property protection file is invalid.
+    :raises CustomSchemaError: schema-image.json is invalid.
+    :raises AuthSettingsError: the files of auth ``basic`` are invalid.
+    :raises SettingsError: the options for Keystone's limits are invalid.
     """
     return build_service(settings).application
 
 
 def build_service(settings: Settings, database: Database | None = None) -> Service:
-    """As :func:`build_asgi`; with a ``database`` that one is used in place of a connection of its own."""
+    """Like :func:`build_asgi`; uses ``database``, if given, instead of a new connection."""
     recorder = ProcessMetrics() if settings.metrics.port is not None else None
     schemas = build_schemas(
         container_formats=settings.formats.container_formats,
@@ -142,7 +144,7 @@ def _deps(settings: Settings, database: Database, schemas: SchemaCatalog, notifi
 
 
 def _app_state(settings: Settings, deps: Deps, schemas: SchemaCatalog, recorder: Recorder | None) -> AppState:
-    """What the handlers of requests share."""
+    """Build the state that request handlers share."""
     reading = for_reading(settings, deps.database)
     listen = settings.listen
     return AppState(
@@ -166,7 +168,7 @@ def _app_state(settings: Settings, deps: Deps, schemas: SchemaCatalog, recorder:
 
 
 def _end_threads(state: AppState) -> None:
-    # what waits there closes the readers of downloads that ended: it must still run
+    # waiting tasks close the readers of finished downloads, so they must still run
     for fair in (state.reading_threads, state.store_threads, state.identity_threads, state.returning_threads):
         fair.shutdown()
     for pool in (state.threads, state.transfer_threads, state.deps.digest_threads):
@@ -178,7 +180,7 @@ def _threads(name: str, count: int) -> ThreadPoolExecutor:
 
 
 def _identity_threads(settings: Settings) -> int:
-    """Deriving a hash takes a processor for itself, asking Keystone takes none."""
+    """Deriving a hash occupies a CPU, asking Keystone does not."""
     return min(os.cpu_count() or 1, 4) if settings.auth.kind == "basic" else settings.listen.request_threads
 
 
@@ -194,7 +196,7 @@ def _image_view(settings: Settings, schemas: SchemaCatalog, stores: StoreSet) ->
 
 
 def _openapi(settings: Settings, schemas: SchemaCatalog) -> Callable[[], bytes]:
-    """The document of the API, made when it is asked for the first time."""
+    """Return the OpenAPI document, built at the first request."""
 
     @cache
     def document() -> bytes:

@@ -1,6 +1,6 @@
 """The work that no request waits for: jobs, also those that dead processes left. Joined here, by process.
 
-`glimpse serve` has it beside its requests, `glimpse worker` has nothing else.
+`glimpse serve` does this besides serving requests, `glimpse worker` does only this.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from glimpse.settings.startup import pool_of_jobs
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import Recorder
 
-#: Seconds that waiting notifications get to leave when the process stops.
+#: Seconds to send waiting notifications when the process stops.
 NOTIFY_SECONDS = 5.0
 
 

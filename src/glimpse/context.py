@@ -1,4 +1,4 @@
-"""Who asks: the identity that a request acts under."""
+"""The caller of a request."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from glimpse.settings.model import Secret
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller of one request, as an authenticator established it (images-api 5.1).
+    """The caller of one request, from the authenticator (images-api 5.1).
 
-    Role names are lower case. ``is_admin`` is the outcome of the rule ``context_is_admin``. ``token`` is the Keystone
-    token that the caller showed, for calls to other services in the caller's name.
+    Role names are lower case. ``is_admin`` is the result of the rule ``context_is_admin``. ``token`` is the caller's
+    Keystone token, for calls to other services on the caller's behalf.
     """
 
     request_id: str
@@ -27,10 +27,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def project_scoped(self) -> bool:
-        """False for system- and domain-scoped identities, which no image rule accepts (images-api 8.1)."""
+        """False for system- and domain-scoped identities, which every image rule refuses (images-api 8.1)."""
         return self.system_scope is None and self.domain_id is None
 
     @property
     def sees_credentials(self) -> bool:
-        """Whether URLs of locations are shown with the credentials in them: to administrators and services."""
+        """Whether location URLs are shown with credentials: only to administrators and services."""
         return self.is_admin or "service" in self.roles or "service" in self.service_roles

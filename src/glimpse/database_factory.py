@@ -1,4 +1,4 @@
-"""The database of the settings: SQL, or a registry that has it. What is not used is not imported."""
+"""Opens the configured database: SQL, or a registry. Only the one that is used is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The typed errors of everything below ``api/``.
+"""The typed errors of all layers below ``api/``.
 
     GlimpseError
     ├── Invalid                 the request can never succeed as it is
@@ -41,11 +41,11 @@ built from fields, and never carries a secret or a path of the host.
 
 
 class GlimpseError(Exception):
-    """Base of all errors that a caller of the service may see; ``str(error)`` is the sentence for the user."""
+    """Base of all errors that users may see; ``str(error)`` is the sentence for the user."""
 
 
 class Invalid(GlimpseError):
-    """The request is wrong in itself (wire: 400)."""
+    """The request is invalid (HTTP 400)."""
 
 
 class SizeMismatch(Invalid):
@@ -59,7 +59,7 @@ class SizeMismatch(Invalid):
 
 
 class BodyIncomplete(Invalid):
-    """The sender of a body went away before its end."""
+    """The client disconnected before the end of the body."""
 
     def __init__(self, received: int) -> None:
         """``received`` in bytes."""
@@ -68,15 +68,15 @@ class BodyIncomplete(Invalid):
 
 
 class MarkerUnknown(Invalid):
-    """The paging marker names no image."""
+    """The paging marker does not refer to an image."""
 
 
 class Unauthenticated(GlimpseError):
-    """No identity could be established from the request (wire: 401)."""
+    """The request has no valid credentials (HTTP 401)."""
 
 
 class TooManyAttempts(GlimpseError):
-    """Too many failed logins: this one was not looked at (wire: 429 with Retry-After)."""
+    """Too many failed logins: this attempt was not checked (HTTP 429 with Retry-After)."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         """``retry_after`` in seconds."""
@@ -85,15 +85,15 @@ class TooManyAttempts(GlimpseError):
 
 
 class Forbidden(GlimpseError):
-    """The caller is known and may not do this (wire: 403)."""
+    """The caller is known and may not do this (HTTP 403)."""
 
 
 class NotFound(GlimpseError):
-    """The resource does not exist, or must look so to this caller (wire: 404)."""
+    """The resource does not exist, or must look so to this caller (HTTP 404)."""
 
 
 def no_such_image(image_id: str) -> NotFound:
-    """The one error for an image that is not there, and for one that is hidden from the caller."""
+    """Build the error for an image that does not exist, or is hidden from the caller; both are the same."""
     return NotFound(f"No image found with ID {image_id}")
 
 
@@ -102,23 +102,23 @@ class DataNotFound(NotFound):
 
 
 class Conflict(GlimpseError):
-    """The state of the resource does not allow the operation (wire: 409)."""
+    """The state of the resource does not allow the operation (HTTP 409)."""
 
 
 class Duplicate(Conflict):
-    """A resource of the same identity exists already."""
+    """A resource with the same identity already exists."""
 
 
 class Gone(GlimpseError):
-    """The image was deleted while its data were moving, or the store takes no data at all (wire: 410)."""
+    """The image was deleted while its data were moving, or the store takes no data at all (HTTP 410)."""
 
 
 class LeaseLost(Gone):
-    """Another process took the operation over, because this one had not renewed its lease in time."""
+    """Another process took over the operation, because this one did not renew its lease in time."""
 
 
 class Refused(GlimpseError):
-    """A store refuses an operation, and would refuse it again (wire: 503 unless the error is also of another class)."""
+    """A store refuses an operation, and would refuse it again (HTTP 503 unless the error is also of another class)."""
 
 
 class AccessDenied(Refused):
@@ -142,7 +142,7 @@ class StoreReadOnly(Gone, Refused):
 
 
 class LimitExceeded(GlimpseError):
-    """A quota or a size limit is reached (wire: 413)."""
+    """A quota or a size limit is reached (HTTP 413)."""
 
 
 class StoreFull(LimitExceeded):
@@ -150,31 +150,31 @@ class StoreFull(LimitExceeded):
 
 
 class UnsupportedContent(GlimpseError):
-    """A media type that is not taken here, or data that content inspection refuses (wire: 415)."""
+    """The media type is not accepted, or inspection refused the data (HTTP 415)."""
 
 
 class RangeNotSatisfiable(GlimpseError):
-    """The byte range lies outside the data, or is malformed (wire: 416)."""
+    """The byte range is outside the data, or is malformed (HTTP 416)."""
 
     def __init__(self, message: str, size: int | None = None) -> None:
-        """``size`` is the size of the whole data in bytes, where known."""
+        """``size`` is the size of the whole data in bytes, if known."""
         super().__init__(message)
         self.size = size
 
 
 class BodyTimeout(GlimpseError):
-    """No byte of the body arrived for longer than the service waits (wire: 408)."""
+    """The body did not arrive in time (HTTP 408)."""
 
 
 class Unavailable(GlimpseError):
-    """A part that the request needs does not answer now (wire: 503)."""
+    """A service that the request needs is not available (HTTP 503)."""
 
 
 class Busy(Unavailable):
-    """Too much of the kind is running already, or waits (wire: 503 with ``Retry-After``)."""
+    """Too many operations of this kind are running or waiting (HTTP 503 with ``Retry-After``)."""
 
     def __init__(self, message: str, retry_seconds: int) -> None:
-        """``retry_seconds``: after so many it makes sense to try again."""
+        """``retry_seconds``: time to wait before trying again."""
         super().__init__(message)
         self.retry_seconds = retry_seconds
 
@@ -184,7 +184,7 @@ class StoreUnavailable(Unavailable):
 
 
 class DataIncomplete(StoreUnavailable):
-    """Reading data from a store failed when a part of them had been sent."""
+    """Reading data from a store failed after part of them had been sent."""
 
     def __init__(self, reason: str, sent: int) -> None:
         """``sent`` in bytes."""

@@ -1,4 +1,4 @@
-"""What Glimpse added to a database, and removing it: a plain Glance database stays (database 1)."""
+"""Finds and removes Glimpse's additions to a database; a plain Glance database remains (database 1)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NAMED = 5
 
 
 class Extensions(msgspec.Struct, frozen=True):
-    """Names of tables, names and tables of indexes, and what would be lost with them in sentences.
+    """Names of tables, names and tables of indexes, and messages about what would be lost with them.
 
-    ``unfinished`` is work that nobody would bring to its end any more, ``records`` what is only history.
+    ``unfinished`` is work that would never be finished, ``records`` is only history.
     """
 
     tables: tuple[str, ...]
@@ -39,7 +39,7 @@ class Extensions(msgspec.Struct, frozen=True):
 
 
 def extensions(engine: Engine) -> Extensions:
-    """What a database has of them.
+    """Find the extensions in a database.
 
     :raises DatabaseUnavailable: it cannot be reached.
     """
@@ -47,22 +47,22 @@ def extensions(engine: Engine) -> Extensions:
 
 
 def drop_extensions(engine: Engine, *, force: bool = False) -> Extensions:
-    """Drop them, and return what there was. Interrupted, it is to be called again.
+    """Drop the extensions, and return what was there. Call it again if it was interrupted.
 
-    Glance reads and writes its tables meanwhile; nothing of Glimpse may run.
+    Glance may use its tables meanwhile; no process of Glimpse may run.
 
-    :raises Conflict: something is unfinished, and not ``force``; nothing is changed.
+    :raises Conflict: there is unfinished work, and not ``force``; nothing is changed.
     :raises DatabaseUnavailable: the database cannot be reached, or its tables are in use for too long.
-    :raises Forbidden: its user has not the rights.
+    :raises Forbidden: the database user lacks the permissions.
     """
     with alone(engine) as connection:
         found = _extensions(connection)
         if found.unfinished and not force:
             raise Conflict(" ".join(found.unfinished))
-        # MySQL commits each statement. Without its version table an extended database is one to extend again.
+        # MySQL commits each statement. Without the version table, `glimpse db sync` creates the extensions again.
         for table in sorted(found.tables, key=lambda name: name != glimpse_version.name):
             sa.Table(table, sa.MetaData()).drop(connection)
-        # the last, because PostgreSQL commits before it
+        # last, because PostgreSQL commits before it
         for index, table in found.indexes:
             drop_index_online(connection, index, table)
     return found

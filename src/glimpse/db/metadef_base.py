@@ -1,11 +1,11 @@
-"""The database of metadata definitions as the services see it.
+"""The database interface for metadata definitions.
 
 Implementations pass ``tests/contract/db/test_metadef*``. Every method may raise ``DatabaseUnavailable``; texts that do
 not fit their columns are refused with ``Invalid``. A method that changes several rows does so in one transaction, and
 writers in one namespace wait for each other.
 
-Who may see or do what is asked before: methods take the names of namespaces that the caller was shown. A namespace
-that went away meanwhile is ``NotFound``. Names compare as the database compares texts (database 2).
+Services check permissions first: methods take names of namespaces that the caller may see. A namespace removed
+meanwhile is ``NotFound``. Names are compared as the database compares strings (database 2).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class MetadefFiles(Protocol):
     def load_namespace(self, content: NamespaceContent, mode: LoadMode) -> str:
         """Store a namespace with all its content as ``mode`` says, in one transaction.
 
-        Resource types that do not exist are created protected. Returns what was done: ``created``, ``skipped``,
-        ``merged`` or ``overwritten``.
+        Missing resource types are created as protected. Returns ``created``, ``skipped``, ``merged`` or
+        ``overwritten``.
         """
         ...
 
     def export_namespaces(self, names: Sequence[str] = ()) -> list[NamespaceContent]:
-        """All namespaces (or those named) with their content, ordered by name; content ordered by name too."""
+        """Return all namespaces (or the given ones) with their content, both ordered by name."""
         ...
 
     def unload_namespaces(self) -> int:
@@ -49,43 +49,43 @@ class MetadefFiles(Protocol):
 
 
 class NamespaceDatabase(Protocol):
-    """Namespaces as a whole, and the resource types that they are about."""
+    """Namespaces with their content, and their resource types."""
 
     def list_namespaces(self, query: NamespaceQuery, viewer: Viewer) -> list[NamespaceContent]:
-        """One page of the namespaces that the viewer sees, with their associations, in at most three statements.
+        """Return one page of namespaces that the viewer may see, with their associations, in at most three statements.
 
-        NULL sorts as the smallest value in every database, and paging over it neither loses nor repeats rows.
+        NULL sorts as the smallest value in every database, and paging neither omits nor repeats rows.
 
-        :raises NotFound: the marker names no namespace.
-        :raises Forbidden: the marker names a namespace that the viewer does not see.
+        :raises NotFound: the marker does not refer to a namespace.
+        :raises Forbidden: the marker refers to a namespace that the viewer may not see.
         """
         ...
 
     def get_namespace(self, name: str, viewer: Viewer) -> Namespace:
-        """A namespace without its content.
+        """Return a namespace without its content.
 
-        :raises NotFound: no such namespace, or one that the viewer does not see.
+        :raises NotFound: no such namespace, or the viewer may not see it.
         """
         ...
 
     def get_content(self, name: str) -> NamespaceContent:
-        """A namespace with all that is in it, in the order of creation; tags the newest first.
+        """Return a namespace with its content in the order of creation; tags newest first.
 
         :raises NotFound: no such namespace.
         """
         ...
 
     def create_namespace(self, content: NamespaceContent) -> NamespaceContent:
-        """Store a namespace with all its content or nothing of it; returns it with its times.
+        """Create a namespace with its content, or nothing; return it with its times.
 
-        Resource types that do not exist are created, not protected.
+        Missing resource types are created, unprotected.
 
-        :raises Duplicate: the name is taken, by whomever; or two parts of one kind have the same name.
+        :raises Duplicate: the name is in use by any project, or two items of one kind have the same name.
         """
         ...
 
     def update_namespace(self, name: str, namespace: Namespace) -> Namespace:
-        """Give a namespace all fields of ``namespace``, its name too; times apart. Returns it as it is then.
+        """Replace all fields of a namespace, including its name, except times; return the result.
 
         :raises NotFound: no such namespace.
         :raises Duplicate: the new name is taken.
@@ -93,7 +93,7 @@ class NamespaceDatabase(Protocol):
         ...
 
     def delete_namespace(self, name: str) -> None:
-        """Remove a namespace with all that is in it; resource types stay.
+        """Remove a namespace with its content; resource types stay.
 
         :raises NotFound: no such namespace.
         :raises Forbidden: it is protected.
@@ -112,15 +112,15 @@ class NamespaceDatabase(Protocol):
         ...
 
     def add_association(self, namespace: str, association: ResourceTypeAssociation) -> ResourceTypeAssociation:
-        """Associate a resource type, which is created where it does not exist. Returns it with its times.
+        """Associate a resource type, which is created if it does not exist; return the association with its times.
 
         :raises NotFound: no such namespace.
-        :raises Duplicate: it is associated already.
+        :raises Duplicate: it is already associated.
         """
         ...
 
     def remove_association(self, namespace: str, resource_type: str) -> ResourceTypeAssociation:
-        """Undo an association and return it. The name is compared exactly, whatever the database.
+        """Remove an association and return it. The name is compared exactly in every database.
 
         :raises NotFound: no such namespace, or it is not associated.
         :raises Forbidden: it is, and the namespace is protected.
@@ -129,7 +129,7 @@ class NamespaceDatabase(Protocol):
 
 
 class ItemDatabase(Protocol):
-    """Properties, objects and tags, which are handled alike: ``kind`` is the class of the records."""
+    """Properties, objects and tags, which are handled in the same way; ``kind`` is the class of the records."""
 
     def list_items(self, namespace: str, kind: type[ItemT]) -> list[ItemT]:
         """All of one kind, in the order of creation.
@@ -141,7 +141,7 @@ class ItemDatabase(Protocol):
     def list_tags(self, namespace: str, query: TagQuery) -> list[MetadefTag]:
         """One page of tags.
 
-        :raises NotFound: no such namespace, or the marker names no tag of it.
+        :raises NotFound: no such namespace, or the marker does not refer to one of its tags.
         """
         ...
 
@@ -150,7 +150,7 @@ class ItemDatabase(Protocol):
         ...
 
     def add_item(self, namespace: str, item: ItemT) -> ItemT:
-        """Store a new one and return it with its times.
+        """Create an item and return it with its times.
 
         :raises NotFound: no such namespace.
         :raises Duplicate: the name is taken.
@@ -158,15 +158,15 @@ class ItemDatabase(Protocol):
         ...
 
     def add_tags(self, namespace: str, names: Sequence[str], *, append: bool) -> list[MetadefTag]:
-        """Store new tags, in place of all others unless ``append``. Returns them with their times.
+        """Create tags, replacing all others unless ``append``; return them with their times.
 
         :raises NotFound: no such namespace.
-        :raises Duplicate: a name comes twice, or is taken; nothing is changed.
+        :raises Duplicate: a name is repeated or in use; nothing is changed.
         """
         ...
 
     def replace_item(self, namespace: str, name: str, item: ItemT) -> tuple[ItemT, ItemT]:
-        """Give the one of this name all fields of ``item``, its name too; times apart. Returns it before and after.
+        """Replace all fields of the item with this name, including its name, except times; return it before and after.
 
         :raises NotFound: no such namespace, or nothing of this kind and name in it.
         :raises Duplicate: the new name is taken.
@@ -174,7 +174,7 @@ class ItemDatabase(Protocol):
         ...
 
     def remove_item(self, namespace: str, kind: type[ItemT], name: str) -> ItemT:
-        """Remove one and return it.
+        """Remove an item and return it.
 
         :raises NotFound: no such namespace, or nothing of this kind and name in it.
         :raises Forbidden: it is there, and the namespace is protected.
@@ -182,7 +182,7 @@ class ItemDatabase(Protocol):
         ...
 
     def clear_items(self, namespace: str, kind: type[Item]) -> None:
-        """Remove all of one kind; none is fine.
+        """Remove all items of one kind, even if there are none.
 
         :raises NotFound: no such namespace.
         :raises Forbidden: the namespace is protected.
@@ -191,4 +191,4 @@ class ItemDatabase(Protocol):
 
 
 class MetadefDatabase(MetadefFiles, NamespaceDatabase, ItemDatabase, Protocol):
-    """All that is kept of metadata definitions."""
+    """The complete interface for metadata definitions."""

@@ -1,7 +1,7 @@
-"""The state of a database's schema, and bringing it up to date.
+"""Checks and upgrades the schema of a database.
 
-Glance's part is as its last migration leaves it, and is never migrated here; Glimpse's own part has revisions
-of its own (database 1 and 5). alembic is imported only when there is something to create.
+Glance's tables are as after its last migration, and are never migrated here; Glimpse's own tables have their own
+revisions (database 1 and 5). alembic is imported only if there is something to create.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from sqlalchemy import Connection, Engine
 
 from glimpse.db.schema_lock import alone
 
-# from here, so that all tables are in it
+# imported from this module, so that it contains all tables
 from glimpse.db.sql.metadef_tables import peer_metadata
 from glimpse.db.sql.own_tables import glimpse_version
 from glimpse.db.sql.tables import alembic_version
 from glimpse.db.sql.transaction import read
 from glimpse.errors import Conflict
 
-#: What ``alembic_version`` must contain; no release of Glance after 2024.1 added a revision.
+#: Required content of ``alembic_version``; no Glance release after 2024.1 added a revision.
 PEER_REVISION = "2024_1_contract01"
 #: The revisions in ``migrations/versions``, the oldest first.
 OWN_REVISIONS = (
@@ -49,7 +49,7 @@ _PEER_FORMER_VERSION = "migrate_version"
 
 
 class SchemaState(Enum):
-    """What a database is to Glimpse; the value is a sentence for the operator (database 5.2)."""
+    """The state of a database for Glimpse; the value is a sentence for the operator (database 5.2)."""
 
     MISSING = "The database has no tables yet."
     EMPTY = "The database has tables but no version: its creation was interrupted, or it is not an image database."
@@ -80,7 +80,7 @@ class SchemaReport(msgspec.Struct, frozen=True):
 
 
 def version(engine: Engine) -> SchemaVersion:
-    """The versions that the database says it has.
+    """Return the versions recorded in the database.
 
     :raises DatabaseUnavailable: it cannot be reached.
     """
@@ -88,7 +88,7 @@ def version(engine: Engine) -> SchemaVersion:
 
 
 def check(engine: Engine) -> SchemaState:
-    """What the database is to Glimpse, without changing it.
+    """Return the state of the database, without changing it.
 
     :raises DatabaseUnavailable: it cannot be reached.
     """
@@ -96,7 +96,7 @@ def check(engine: Engine) -> SchemaState:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the service can start on the database as it is.
+    """Tell whether the service can start with the database.
 
     :raises DatabaseUnavailable: it cannot be reached.
     """
@@ -104,11 +104,11 @@ def is_current(engine: Engine) -> bool:
 
 
 def sync(engine: Engine) -> SchemaReport:
-    """Create what is missing, up to the revision of this version; several processes may do so at once.
+    """Upgrade the schema to this version's revision; several processes may do this concurrently.
 
-    :raises Conflict: the database is none that Glimpse may change; the text is the sentence of its state.
+    :raises Conflict: Glimpse must not change the database; the text is the sentence of its state.
     :raises DatabaseUnavailable: it cannot be reached, or its tables are in use for too long.
-    :raises Forbidden: its user has not the rights.
+    :raises Forbidden: the database user lacks the permissions.
     """
     before = check(engine)
     if before is SchemaState.CURRENT:
@@ -117,7 +117,7 @@ def sync(engine: Engine) -> SchemaReport:
 
 
 def made_by_newer_version(connection: Connection) -> bool:
-    """Whether Glimpse's own part has a revision that this version does not know."""
+    """Tell whether Glimpse's own tables have a revision that this version does not know."""
     return _version(connection).own not in {None, *OWN_REVISIONS}
 
 
@@ -170,7 +170,7 @@ def _state_of_peer(revisions: tuple[str, ...]) -> SchemaState:
 
 
 def _require_nothing_to_lose(connection: Connection) -> None:
-    """Let only tables be there that an interrupted creation may have left: ours, and without a row."""
+    """Allow only tables that an interrupted creation may have left: our own, without rows."""
     inspector = sa.inspect(connection)
     found = inspector.get_table_names()
     if _PEER_FORMER_VERSION in found:
@@ -185,7 +185,7 @@ def _require_nothing_to_lose(connection: Connection) -> None:
 
 
 def _create_peer_tables(connection: Connection) -> None:
-    # MySQL commits each statement: the version comes last, so that an interrupted creation is taken up again.
+    # MySQL commits each statement: the version is written last, so that an interrupted creation is resumed.
     begun = set(sa.inspect(connection).get_table_names())
     peer_metadata.create_all(connection)
     for table in peer_metadata.sorted_tables:

@@ -1,4 +1,4 @@
-"""One process at a time changes the schema; the others wait for it."""
+"""Lock with which only one process at a time changes the schema; the others wait."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from glimpse.db.sql.driver_errors import lacks_rights
 from glimpse.db.sql.transaction import Transaction
 from glimpse.errors import DatabaseUnavailable, Forbidden
 
-#: Seconds that a process waits for another one, which may be building indexes of large tables.
+#: Seconds to wait for another process, which may be building indexes on large tables.
 RETRIES = 900
 
-#: The sentence for the operator.
+#: Message for the operator.
 NO_RIGHTS = "The database user may not create or drop tables and indexes; on PostgreSQL it must own them."
 
 # seconds between two attempts
 _PAUSE = 0.2
 
-# a number of our own for PostgreSQL's advisory locks, and a name for MySQL's
+# an arbitrary number for PostgreSQL's advisory lock, and a name for MySQL's
 _NUMBER = 0x676C696D70736501
 _NAME = "glimpse_schema"
 
-# To take the lock if it is free, and to give it back. It is asked for again and again: on PostgreSQL a process that
-# waits inside a statement keeps a snapshot, and an index that the owner builds CONCURRENTLY waits for every snapshot.
+# Statements that take the lock if it is free, and release it. Waiting processes poll: on PostgreSQL a process that
+# waits in a statement keeps a snapshot, and building an index CONCURRENTLY waits for every snapshot.
 _POSTGRESQL = sa.select(sa.func.pg_try_advisory_lock(_NUMBER)), sa.select(sa.func.pg_advisory_unlock(_NUMBER))
 _MYSQL = sa.select(sa.func.get_lock(_NAME, 0)), sa.select(sa.func.release_lock(_NAME))
 
 
 @contextmanager
 def alone(engine: Engine) -> Generator[Connection]:
-    """A connection that no other process changes the schema next to; in a transaction where the database has them.
+    """Provide a connection while no other process changes the schema; in a transaction if the database supports it.
 
-    The server keeps the lock for as long as it works for this connection, so a statement that outlives a killed
-    process is waited for, too.
+    The server keeps the lock as long as it works for this connection, so others also wait for a statement that outlives
+    a killed process.
 
     :raises DatabaseUnavailable: another process has the lock for longer than :data:`RETRIES`.
     :raises Forbidden: the user of the database may not do what the block does.
@@ -60,7 +60,7 @@ def _connected(engine: Engine) -> Generator[Connection]:
             with engine.connect() as connection, _holding(connection, *_POSTGRESQL), _transaction(connection):
                 yield connection
         case "mysql":
-            # each DDL statement commits by itself
+            # each DDL statement commits implicitly
             with engine.connect() as connection, _holding(connection, *_MYSQL):
                 yield connection
         case _:

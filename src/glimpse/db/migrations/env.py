@@ -1,4 +1,4 @@
-"""Run by alembic: revisions go through the connection that ``db/schema.py`` hands over, in its transaction."""
+"""Run by alembic: revisions use the connection from ``db/schema.py``, in its transaction."""
 
 from alembic import context
 

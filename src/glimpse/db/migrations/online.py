@@ -1,9 +1,9 @@
-"""Indexes on tables that are in use: made and dropped while Glance and Glimpse go on reading and writing.
+"""Creates and drops indexes on tables in use, while Glance and Glimpse continue reading and writing.
 
-PostgreSQL builds them CONCURRENTLY, which no transaction may contain: one that is open is committed first and
-another is begun afterwards, so a revision does this before or after its other changes, never between two that
-belong together. MySQL and MariaDB build them in place without a lock, and wait for running transactions only for
-moments, because every later statement waits behind them. SQLite has one writer; it builds within the transaction.
+PostgreSQL builds them CONCURRENTLY, which is not allowed in a transaction: an open transaction is committed first and
+another is begun afterwards, so a revision must do this before or after its other changes, never between two that belong
+together. MySQL and MariaDB build them in place without a lock, and wait for running transactions only briefly, because
+all later statements wait behind this one. SQLite has one writer and builds them in the transaction.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sqlalchemy.exc import OperationalError
 
 from glimpse.errors import DatabaseUnavailable
 
-#: What every index begins with that Glimpse adds to a table of Glance; ``glimpse db drop-extensions`` goes by it.
+#: Prefix of all indexes that Glimpse adds to Glance's tables; ``glimpse db drop-extensions`` relies on it.
 PREFIX = "glimpse_"
 
-# Seconds that MySQL and MariaDB may wait for transactions that use the table, seconds that those who queued behind
-# have before the next attempt, and how many there are.
+# For MySQL and MariaDB: seconds to wait for transactions that use the table, seconds between attempts, in which queued
+# statements can run, and number of attempts.
 _MYSQL_WAIT = 2
 _MYSQL_PAUSE = 1
 _MYSQL_ATTEMPTS = 100
@@ -32,16 +32,16 @@ _MYSQL_LOCK_WAIT_TIMEOUT = 1205
 
 
 class IndexState(Enum):
-    """What a database has under the name of an index."""
+    """The state of an index in a database."""
 
     MISSING = "missing"
-    #: What an interrupted concurrent build leaves on PostgreSQL: it costs every write and serves no query.
+    #: Left by an interrupted concurrent build on PostgreSQL: it slows down writes and is not used by queries.
     INVALID = "invalid"
     VALID = "valid"
 
 
 def index_state(connection: Connection, name: str, table: str) -> IndexState:
-    """Look an index up by its name."""
+    """Look up an index by its name."""
     match connection.dialect.name:
         case "postgresql":
             valid = connection.scalar(_POSTGRESQL_STATE, {"name": name, "table": table})
@@ -62,14 +62,14 @@ def create_index_online(
     where: str | None = None,
     mysql_length: Mapping[str, int] | None = None,
 ) -> None:
-    """Create an index unless it is there; the leftover of an interrupted build is replaced.
+    """Create an index unless it exists; replaces the rest of an interrupted build.
 
-    Call it with ``op.get_bind()``. The caller holds the lock on the schema, so an invalid index is nobody's work in
-    progress.
+    Call it with ``op.get_bind()``. The caller holds the lock on the schema, so an invalid index is not still being
+    built.
 
     :param name: begins with ``glimpse_`` on tables of Glance.
-    :param columns: names, with ``DESC`` behind them if so wished, or SQL expressions in parentheses.
-    :param where: condition of a partial index; left out on MySQL and MariaDB, which have none.
+    :param columns: names, optionally followed by ``DESC``, or SQL expressions in parentheses.
+    :param where: condition of a partial index; ignored on MySQL and MariaDB, which have no partial indexes.
     :param mysql_length: characters of a column that MySQL and MariaDB index, by column.
     :raises DatabaseUnavailable: transactions keep the table in use on MySQL or MariaDB.
     """
@@ -94,7 +94,7 @@ def create_index_online(
 
 
 def drop_index_online(connection: Connection, name: str, table: str) -> None:
-    """Drop an index if it is there, whatever its state.
+    """Drop an index if it exists, in any state.
 
     :raises DatabaseUnavailable: as for :func:`create_index_online`.
     """
@@ -111,7 +111,7 @@ def drop_index_online(connection: Connection, name: str, table: str) -> None:
 
 
 def own_indexes(connection: Connection) -> list[tuple[str, str]]:
-    """Name and table of each index that Glimpse added to a table of Glance, invalid ones included."""
+    """Return name and table of each index that Glimpse added to Glance's tables, including invalid ones."""
     found = connection.execute(_ALL_INDEXES[connection.dialect.name])
     return sorted((name, table) for name, table in found if name.startswith(PREFIX) and not table.startswith(PREFIX))
 
@@ -149,7 +149,7 @@ def _outside_transaction(connection: Connection, statement: str) -> None:
     inside = bool(driver.pgconn.transaction_status)
     if inside:
         driver.commit()
-    # a build that is cut off would leave an invalid index
+    # an interrupted build would leave an invalid index
     timeout = driver.execute("SHOW statement_timeout").fetchone()
     driver.execute("SET statement_timeout = 0")
     try:

@@ -25,7 +25,7 @@ from glimpse.db.sql.transaction import stamp
 from glimpse.domain.metadef import Item, LoadMode, MetadefObject, MetadefTag, NamespaceContent
 from glimpse.errors import NotFound
 
-#: Whom a namespace belongs to when its file does not say it.
+#: Default owner of a namespace from a file.
 _LOADER = "admin"
 
 _COLUMNS = metadef_namespaces.c
@@ -73,7 +73,7 @@ def unload_namespaces(connection: Connection) -> int:
 
 
 def _new(moment: datetime) -> Row:
-    # without updated_at, as Glance's loader leaves it
+    # without updated_at, like Glance's loader
     return {"created_at": moment, "updated_at": None}
 
 
@@ -121,7 +121,7 @@ def _merge_items(
     fresh: list[Item] = []
     for item in items:
         table = TABLES[type(item)]
-        # one by one, because the database decides which names are the same
+        # one by one, because the database decides which names are equal
         found = connection.execute(
             sa.select(table.c.id).where(table.c.namespace_id == number, table.c.name == item.name)
         ).scalar()
@@ -138,7 +138,7 @@ def _newer(item: Item, moment: datetime) -> dict[str, Any]:
     row = item_row(item)
     del row["name"]
     if isinstance(item, MetadefObject):
-        # files do not say what is required (metadefs 12.3)
+        # files have no list of required properties (metadefs 12.3)
         del row["required"]
     return {**row, "updated_at": moment}
 

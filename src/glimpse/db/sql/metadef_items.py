@@ -1,4 +1,4 @@
-"""Properties, objects and tags of namespaces: three tables that are handled alike."""
+"""Properties, objects and tags of namespaces: three tables that are handled in the same way."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def insert_items(
     """Insert new items of one kind; ``loaded`` from a file, they have no ``updated_at``.
 
     :raises Invalid: a text does not fit its column.
-    :raises Duplicate: a name comes twice or is taken.
+    :raises Duplicate: a name is repeated or in use.
     """
     if not items:
         return
@@ -109,10 +109,10 @@ def replace_item(connection: Connection, namespace: str, name: str, item: ItemT)
 
 
 def write_item(connection: Connection, row_id: int, item: Item, moment: datetime) -> None:
-    """Write all columns of one row anew.
+    """Update all columns of one row.
 
     :raises Invalid: a text does not fit its column.
-    :raises Duplicate: the name is taken.
+    :raises Duplicate: the name is in use.
     """
     values: Mapping[str, Any] = {**item_row(item), "updated_at": moment}
     parameters = {f"new_{column}": value for column, value in values.items()}
@@ -139,7 +139,7 @@ def clear_items(connection: Connection, namespace: str, kind: type[Item]) -> Non
 
 
 def drop_items(connection: Connection, number: int, kind: type[Item]) -> None:
-    """Remove all items of one kind, whether the namespace is protected or not."""
+    """Remove all items of one kind, even from a protected namespace."""
     connection.execute(_statements(kind).clear, {"of_namespace": number})
 
 
@@ -172,7 +172,7 @@ def list_tags(connection: Connection, namespace: str, query: TagQuery) -> list[M
 
 
 def after_row(row: Any, order: Sequence[SortKey], table: sa.Table) -> tuple[sa.ColumnElement[bool], dict[str, Any]]:
-    """The condition for rows behind this one, and its parameters."""
+    """Return the condition for rows after this one, and its parameters."""
     values = [getattr(row, key.column) for key in order]
     parameters = {marker_name(position): value for position, value in enumerate(values) if value is not None}
     return after_marker(order, [value is None for value in values], table), parameters

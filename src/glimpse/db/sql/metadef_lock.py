@@ -1,4 +1,4 @@
-"""The row of a namespace, which everybody who writes in the namespace locks first."""
+"""Locking of a namespace's row, which every writer in the namespace locks first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOCK = _ROW.with_for_update()
 
 
 def no_such_namespace(name: str) -> NotFound:
-    """What is said of a namespace that is not there, or must look so."""
+    """Build the error for a namespace that does not exist or must look so."""
     return NotFound(f"There is no metadata namespace {name}.")
 
 
@@ -31,7 +31,7 @@ def namespace_id(connection: Connection, name: str) -> int:
 
 
 def locked(connection: Connection, name: str) -> tuple[int, bool]:
-    """The id of a namespace and whether it is protected, both fixed until the transaction ends.
+    """Lock a namespace; return its id and whether it is protected, both fixed until the transaction ends.
 
     :raises NotFound: no such namespace.
     """

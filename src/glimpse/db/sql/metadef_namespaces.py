@@ -1,4 +1,4 @@
-"""Namespaces: found, read with what is in them, created, changed and removed as a whole."""
+"""Statements on namespaces with their content: find, read, create, change, remove."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _DELETE_ASSOCIATIONS = sa.delete(metadef_namespace_resource_types).where(
 
 
 def find_row(connection: Connection, name: str) -> Any:
-    """The row of a namespace, with its id.
+    """Return the row of a namespace, with its id.
 
     :raises NotFound: no such namespace.
     """
@@ -79,7 +79,7 @@ def get_content(connection: Connection, name: str) -> NamespaceContent:
 
 
 def content_of(connection: Connection, row: Any) -> NamespaceContent:
-    """A namespace, whose row this is, with all that is in it."""
+    """Return the namespace of this row with its content."""
     return NamespaceContent(
         namespace=namespace_of(row),
         associations=tuple(associations_of(connection, [row.id])[row.id]),
@@ -97,7 +97,7 @@ def list_namespaces(connection: Connection, query: NamespaceQuery, viewer: Viewe
         condition, values = after_row(marker, query.order, metadef_namespaces)
         conditions.append(condition)
         parameters |= values
-    # a text that no row can hold matches none
+    # a text that cannot be stored matches nothing
     unknown = not storable("".join([query.visibility or "", *(query.resource_types or ())]))
     if unknown or query.limit <= 0 or query.resource_types == ():
         return []
@@ -155,10 +155,10 @@ def create_namespace(connection: Connection, content: NamespaceContent) -> Names
 
 
 def insert_content(connection: Connection, content: NamespaceContent, stamps: Row, *, loaded: bool = False) -> None:
-    """Insert a namespace with all its content; ``stamps`` are its times, ``loaded`` says that a file is loaded.
+    """Insert a namespace with its content; ``stamps`` are its times, ``loaded`` is true for a file.
 
     :raises Invalid: a text does not fit its column.
-    :raises Duplicate: the name is taken; or two parts of one kind have the same name.
+    :raises Duplicate: the name is in use, or two items of one kind have the same name.
     """
     moment = stamps["created_at"]
     try:
@@ -191,7 +191,7 @@ def delete_namespace(connection: Connection, name: str) -> None:
 
 
 def drop_namespace(connection: Connection, number: int) -> None:
-    """Remove a namespace with all that is in it, whether it is protected or not."""
+    """Remove a namespace with its content, even if it is protected."""
     for kind in TABLES:
         drop_items(connection, number, kind)
     connection.execute(_DELETE_ASSOCIATIONS, {"of_namespace": number})

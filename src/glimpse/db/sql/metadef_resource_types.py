@@ -22,7 +22,7 @@ _ASSOCIATED = metadef_namespace_resource_types.c
 _ALL = sa.select(_TYPES.name, _TYPES.protected, _TYPES.created_at, _TYPES.updated_at).order_by(_TYPES.id)
 _IDS = sa.select(_TYPES.id, _TYPES.name).where(_TYPES.name.in_(sa.bindparam("names", expanding=True)))
 
-#: Of two transactions that create one type the second finds it there.
+#: If two transactions create the same type, the second one finds it.
 _CREATE: dict[str, Any] = {
     "sqlite": sqlite.insert(metadef_resource_types).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(metadef_resource_types).on_conflict_do_nothing(),
@@ -51,7 +51,7 @@ def resource_types(connection: Connection) -> list[ResourceType]:
 
 
 def associations_of(connection: Connection, namespace_ids: Sequence[int]) -> dict[int, list[ResourceTypeAssociation]]:
-    """The associations of some namespaces by the id of each."""
+    """Return the associations of some namespaces by their ids."""
     found: dict[int, list[ResourceTypeAssociation]] = {number: [] for number in namespace_ids}
     if namespace_ids:
         for row in connection.execute(_OF_NAMESPACES, {"namespaces": namespace_ids}):
@@ -62,7 +62,7 @@ def associations_of(connection: Connection, namespace_ids: Sequence[int]) -> dic
 def find_association(
     connection: Connection, namespace_id: int, name: str
 ) -> tuple[int, ResourceTypeAssociation] | None:
-    """The association of one type with its id. Compared here, because MySQL takes ``A`` for ``a``."""
+    """Return the association of one type with its id. Compared here, because MySQL treats ``A`` and ``a`` as equal."""
     for row in connection.execute(_OF_NAMESPACES, {"namespaces": [namespace_id]}):
         if row.name == name:
             return row.resource_type_id, association_of(row)
@@ -82,10 +82,10 @@ def insert_associations(
     *,
     loaded: bool = False,
 ) -> None:
-    """Associate types, creating those that do not exist; ``loaded`` from a file, they are protected.
+    """Associate types, creating missing ones; if ``loaded`` from a file, they are protected.
 
     :raises Invalid: a text does not fit its column.
-    :raises Duplicate: one comes twice or is associated already.
+    :raises Duplicate: a type is repeated or already associated.
     """
     if not associations:
         return
@@ -105,8 +105,8 @@ def insert_associations(
 def require_types(
     connection: Connection, names: Iterable[str], moment: datetime, *, loaded: bool = False
 ) -> Mapping[str, int]:
-    """The ids of resource types by name; what does not exist is created."""
-    wanted = sorted(set(names))  # in one order everywhere, so that two transactions do not wait for each other
+    """Return the ids of resource types by name; missing ones are created."""
+    wanted = sorted(set(names))  # always in the same order, so that two transactions do not wait for each other
     ids = _ids(connection, wanted) if wanted else {}
     missing = [name for name in wanted if name not in ids]
     if missing:
@@ -120,6 +120,6 @@ def require_types(
 def _ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     if connection.dialect.name != "mysql":
         return {row.name: row.id for row in connection.execute(_IDS, {"names": names})}
-    # one by one: MySQL may know a type in another spelling, and alone knows which spellings are the same to it
+    # one by one: MySQL may have a type in another spelling, and only MySQL knows which spellings are equal
     found = {name: connection.execute(_IDS, {"names": [name]}).scalar() for name in names}
     return {name: number for name, number in found.items() if number is not None}

@@ -1,7 +1,7 @@
-"""Rows of the metadata definition tables and the records that they stand for (metadefs 15; database 7.7).
+"""Conversion between rows of the metadata definition tables and records (metadefs 15; database 7.7).
 
-Values are written so that Glance can read them: JSON in ASCII with blanks behind ``,`` and ``:``, names joined by
-commas or NULL. Reading takes what old rows hold: NULL and the JSON text ``null``.
+Values are written so that Glance can read them: JSON in ASCII with blanks after ``,`` and ``:``, names joined by commas
+or NULL. Reading also accepts the values of old rows: NULL and the JSON text ``null``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TABLES: Mapping[type[Item], sa.Table] = {
     MetadefTag: metadef_tags,
 }
 
-#: What each kind is called in sentences.
+#: Name of each kind in messages.
 NOUNS: Mapping[type[Item], str] = {MetadefProperty: "property", MetadefObject: "object", MetadefTag: "tag"}
 
 _N = metadef_namespaces.c
@@ -67,7 +67,7 @@ def namespace_of(row: Any) -> Namespace:
 
 
 def namespace_row(namespace: Namespace) -> Row:
-    """The columns of a namespace, times apart.
+    """Return the columns of a namespace, without times.
 
     :raises Invalid: a text does not fit its column.
     """
@@ -97,9 +97,9 @@ def association_of(row: Any) -> ResourceTypeAssociation:
 
 
 def association_row(association: ResourceTypeAssociation) -> Row:
-    """The columns of an association, ids and times apart.
+    """Return the columns of an association, without ids and times.
 
-    :raises Invalid: a text does not fit its column, the name of the resource type included.
+    :raises Invalid: a text, including the name of the resource type, does not fit its column.
     """
     require_storable((association.name, association.prefix, association.properties_target))
     require_short(association.name, NAME_LENGTH, "The name of the resource type")
@@ -109,7 +109,7 @@ def association_row(association: ResourceTypeAssociation) -> Row:
 
 
 def item_row(item: Item) -> Row:
-    """The columns of an item, ids and times apart.
+    """Return the columns of an item, without ids and times.
 
     :raises Invalid: a text does not fit its column.
     """

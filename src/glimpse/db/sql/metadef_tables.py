@@ -1,4 +1,4 @@
-"""Glance's tables for metadata definitions (database 3.9). Rows here are really deleted."""
+"""Glance's tables for metadata definitions (database 3.9). Deleted rows are removed, not marked."""
 
 from __future__ import annotations
 

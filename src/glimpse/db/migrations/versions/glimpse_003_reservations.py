@@ -1,4 +1,4 @@
-"""What running uploads have reserved of the quota of their project."""
+"""The quota that running uploads have reserved."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The table of locations that clients added and whose data nobody has checked yet."""
+"""The table of locations that clients added and whose data are not checked yet."""
 
 import sqlalchemy as sa
 from alembic import op
