@@ -1,4 +1,4 @@
-"""What holds for every run, and what it says at its end."""
+"""Configuration of every test run, and the summary at its end."""
 
 from __future__ import annotations
 

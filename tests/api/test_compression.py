@@ -1,4 +1,4 @@
-"""gzip of long answers to clients that ask for it (images-api 5.4)."""
+"""gzip compression of long responses for clients that accept it (images-api 5.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What browsers are told (images-api 5.6)."""
+"""CORS headers for browsers (images-api 5.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An operator's schema-image.json beside the configuration file, from start to answer (images-api 2.3)."""
+"""An operator's schema-image.json beside the configuration file, from start to response (images-api 2.3)."""
 
 from __future__ import annotations
 

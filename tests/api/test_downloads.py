@@ -1,4 +1,4 @@
-"""Downloads over the wire: HEAD, conditions, what a store has lost, and stores that do not answer."""
+"""Downloads through the API: HEAD, conditions, lost data, and stores that do not answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats that data are inspected for are those that the image keeps (images-api 9.3)."""
+"""An image keeps the formats for which its data were inspected (images-api 9.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose identity is known does not wait for others: wrong passwords, a Keystone that does not answer."""
+"""Callers with a known identity do not wait for others: wrong passwords, a Keystone that does not answer."""
 
 from __future__ import annotations
 

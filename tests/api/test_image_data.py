@@ -1,4 +1,4 @@
-"""Bytes in and out over the wire (images-api 4)."""
+"""Upload and download through the API (images-api 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image records over the wire (images-api 3.2 to 3.8)."""
+"""Image records through the API (images-api 3.2 to 3.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of images over the wire (images-api 3.4)."""
+"""Lists of images through the API (images-api 3.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data at locations that clients added are read, inspected and compared before anybody gets them (docs/adr/0013)."""
+"""Data at locations that clients added are read, inspected and compared before they are served (docs/adr/0013)."""
 
 from __future__ import annotations
 

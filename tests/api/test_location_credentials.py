@@ -1,4 +1,4 @@
-"""Credentials in URLs of locations: masked for all but administrators and services."""
+"""Credentials in location URLs: masked for all but administrators and services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long bodies in JSON keep the event loop free, and are read only for who may use them."""
+"""Long JSON bodies do not block the event loop, and are parsed only for callers who may use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharing over the wire (images-api 3.9 and 3.11)."""
+"""Sharing through the API (images-api 3.9 and 3.11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several stores on the wire (imports-and-stores 1 and 4; images-api 4.4)."""
+"""Several stores through the API (imports-and-stores 1 and 4; images-api 4.4)."""
 
 from __future__ import annotations
 

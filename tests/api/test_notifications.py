@@ -1,4 +1,4 @@
-"""What a service tells of each request, and in which order, with the driver ``log`` (configuration 11)."""
+"""The notifications of each request, in order, with the driver ``log`` (configuration 11)."""
 
 from __future__ import annotations
 

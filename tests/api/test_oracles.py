@@ -1,4 +1,4 @@
-"""What is hidden from a caller is not told from what is not there, on any path of the API, byte for byte."""
+"""Callers cannot tell hidden from missing resources on any path of the API, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Property protections over the wire (images-api 8.4)."""
+"""Property protections through the API (images-api 8.4)."""
 
 from __future__ import annotations
 

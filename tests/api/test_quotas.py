@@ -1,4 +1,4 @@
-"""Quotas of projects on the wire (images-api 4.2 and 6.2; imports-and-stores 7 and 15)."""
+"""Project quotas through the API (images-api 4.2 and 6.2; imports-and-stores 7 and 15)."""
 
 from __future__ import annotations
 

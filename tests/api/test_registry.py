@@ -1,4 +1,4 @@
-"""The API on a registry: the same answers, few calls, and nothing of a database in the process."""
+"""The API with a registry: the same responses, few calls, and no database code in the process."""
 
 from __future__ import annotations
 

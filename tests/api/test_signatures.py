@@ -1,4 +1,4 @@
-"""Uploads of signed images, verified on the way into the store (images-api 4.2; imports-and-stores 8.1)."""
+"""Uploads of signed images, verified during the upload (images-api 4.2; imports-and-stores 8.1)."""
 
 from __future__ import annotations
 

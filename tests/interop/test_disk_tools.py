@@ -1,4 +1,4 @@
-"""What the usual tools make of disks is let in, and what QEMU finds in it is what the service says."""
+"""Images written by the usual tools are accepted, and the service reports the same properties as QEMU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The ``openstack`` command with users of a real Keystone, against ``glimpse serve`` on a file of Glance's form."""
+"""The ``openstack`` command with users of a real Keystone, against ``glimpse serve`` with a Glance configuration
+file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of 200,000 images on each database: what they read is checked, how long they take is told.
+"""Lists of 200,000 images on each database: checks what they read, and reports how long they take.
 
 A stage of dev/services of its own: the catalogues are loaded at once, which takes minutes.
 """

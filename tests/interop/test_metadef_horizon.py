@@ -1,4 +1,4 @@
-"""What Horizon asks for, request by request (metadefs 13.1), without Horizon: plain HTTP on a real service."""
+"""Horizon's requests (metadefs 13.1) without Horizon: plain HTTP to a real service."""
 
 from __future__ import annotations
 

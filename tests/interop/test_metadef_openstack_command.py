@@ -1,4 +1,4 @@
-"""``openstack image metadef``, one test for each command; what is stored is looked at over HTTP."""
+"""``openstack image metadef``, one test for each command; results are checked over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real images, in and out through the ``openstack`` command."""
+"""Upload and download of real images with the ``openstack`` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets that do not depend on the machine: Python calls, SQL statements, own files on the way of a request."""
+"""Machine-independent budgets: Python calls, SQL statements, and own files executed for a request."""
 
 from __future__ import annotations
 

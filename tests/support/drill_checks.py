@@ -1,4 +1,4 @@
-"""Whether everything is as the operations of a drill must have left it, once the database is back."""
+"""Checks after a drill, once the database is back: everything is as the operations must have left it."""
 
 from __future__ import annotations
 

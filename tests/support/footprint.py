@@ -1,4 +1,4 @@
-"""What a service has on disk for its images: files in the store, rows in the embedded database."""
+"""A service's data on disk: files in the store, rows in the embedded database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel says about running processes: who descends from whom, and how much memory they hold."""
+"""Facts about running processes from the kernel: their descendants and memory."""
 
 from __future__ import annotations
 

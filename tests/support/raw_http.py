@@ -1,4 +1,4 @@
-"""The Images API as bytes on a connection: no client library smooths anything over."""
+"""The Images API as raw bytes on a connection, without a client library."""
 
 from __future__ import annotations
 

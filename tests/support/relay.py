@@ -1,4 +1,4 @@
-"""A TCP relay in front of a server, for a server that is gone for a while: refused connections, or silence."""
+"""A TCP relay in front of a server, to simulate an unavailable server: refused connections, or no answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real web server on loopback for what is read from URLs: good and bad manners over one set of files."""
+"""A real web server on loopback for tests that read URLs: correct and faulty behaviour over one set of files."""
 
 from __future__ import annotations
 

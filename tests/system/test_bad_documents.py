@@ -1,4 +1,4 @@
-"""Requests about image records that must fail: the status of images-api, and nothing changed."""
+"""Invalid requests for image records: they get the status of images-api and change nothing."""
 
 from __future__ import annotations
 

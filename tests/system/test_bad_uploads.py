@@ -1,4 +1,4 @@
-"""Uploads that must fail: the status of images-api 4.2, and nothing left anywhere."""
+"""Invalid uploads: they get the status of images-api 4.2 and leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP as clients speak it: expectations, connections that stay, early answers, ranges, several things at once."""
+"""HTTP behaviour of clients: expectations, keep-alive, early responses, ranges, concurrent requests."""
 
 from __future__ import annotations
 

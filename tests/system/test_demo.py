@@ -1,4 +1,4 @@
-"""``make demo`` does what it says and leaves nothing, however it ends."""
+"""``make demo`` does what it says and cleans up, however it ends."""
 
 from __future__ import annotations
 

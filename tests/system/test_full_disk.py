@@ -1,4 +1,4 @@
-"""A disk that database and images share: it never fills up so far that nothing can be deleted any more."""
+"""A disk shared by database and images never gets so full that images cannot be deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Idle connections never keep others out: a worker that is nearly full closes the longest idle ones."""
+"""Idle connections do not block others: a worker that is nearly full closes the longest idle ones."""
 
 from __future__ import annotations
 

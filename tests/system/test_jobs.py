@@ -1,4 +1,4 @@
-"""Jobs survive ``kill -9`` of the process that runs them, and run in processes of their own where that is wanted."""
+"""Jobs survive ``kill -9`` of the process that runs them, and can run in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transfer costs little memory, however large the image and however slow the other side."""
+"""A transfer needs little memory, however large the image and however slow the client or store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory of a worker stays flat over many mixed requests, while the data grow."""
+"""A worker's memory does not grow over many mixed requests, although the data do."""
 
 from __future__ import annotations
 

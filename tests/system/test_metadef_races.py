@@ -1,4 +1,4 @@
-"""Metadata definitions that several requests make at the same moment: one of them does, the others are told so."""
+"""Concurrent creation of the same metadata definitions: one request succeeds, the others get an error."""
 
 from __future__ import annotations
 

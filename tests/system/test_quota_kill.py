@@ -1,4 +1,6 @@
-"""``kill -9`` gives back what the uploads of the dead process had reserved (ARCHITECTURE.md, Data safety, rule 4)."""
+"""After ``kill -9``, the reservations of the dead process's uploads are released (ARCHITECTURE.md, Data safety, rule
+4).
+"""
 
 from __future__ import annotations
 

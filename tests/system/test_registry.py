@@ -1,4 +1,6 @@
-"""A real ``glimpse registry`` behind real handshakes: refusals, reload, drain, and clients that go away or talk rot."""
+"""A real ``glimpse registry`` with real handshakes: refusals, reload, drain, and clients that disconnect or send
+garbage.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real API nodes whose database is a real registry: uploads, lists, downloads, and registries that die."""
+"""Real API nodes with a real registry: uploads, lists, downloads, and registries that are killed."""
 
 from __future__ import annotations
 

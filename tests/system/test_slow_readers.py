@@ -1,4 +1,4 @@
-"""Readers that take nothing: what they cost, and that they do not stay."""
+"""Clients that stop reading: their memory, and that they are disconnected."""
 
 from __future__ import annotations
 

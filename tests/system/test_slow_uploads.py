@@ -1,4 +1,4 @@
-"""Senders that are slow, and many: nobody else waits for them, and they end."""
+"""Many slow uploads: others do not wait for them, and they are aborted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store whose directory is not the one with its images: nothing goes into it, and nothing is called missing."""
+"""A store whose directory is not mounted: nothing is written to it, and no image is reported missing."""
 
 from __future__ import annotations
 

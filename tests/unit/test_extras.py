@@ -1,4 +1,4 @@
-"""What is not installed is named in one sentence, with the command that installs it: ours, and nobody else's."""
+"""Missing packages are reported in one sentence, with the command that installs the right distribution."""
 
 from __future__ import annotations
 

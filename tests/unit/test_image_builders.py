@@ -1,4 +1,4 @@
-"""The image builders make what they say: the inspector, qemu-img and a virtual PC agree."""
+"""The image builders work: the inspector, qemu-img and a virtual PC agree."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Which Python `make` builds with: python3.11, or a python3 that is newer, or the one that PYTHON names."""
+"""The Python that `make` uses: python3.11, or a newer python3, or the one in PYTHON."""
 
 from __future__ import annotations
 

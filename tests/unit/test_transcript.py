@@ -1,4 +1,4 @@
-"""The reader of documents finds their examples, and finds out a document that is not true."""
+"""The document reader finds the examples, and detects wrong ones."""
 
 from __future__ import annotations
 

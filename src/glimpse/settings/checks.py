@@ -137,7 +137,7 @@ def registry_roles(value: object) -> str | None:
     """Names of client certificates with their roles."""
     for name, role in cast("dict[str, str]", value).items():
         if not name or role not in REGISTRY_ROLES:
-            return f"must be pairs name:role with the roles {' and '.join(REGISTRY_ROLES)}, and {name}:{role} is none"
+            return f"must be pairs name:role with the roles {' and '.join(REGISTRY_ROLES)}, not {name}:{role}"
     return None
 
 

@@ -39,7 +39,7 @@ class _Task:
             return
         try:
             result = self.work(*self.arguments)
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the result
+        except BaseException as error:  # noqa: BLE001 - passed on to the caller that waits for the result
             self.future.set_exception(error)
         else:
             self.future.set_result(result)

@@ -1,4 +1,4 @@
-"""A service of its own for each test, asked by an administrator, with one namespace to work in."""
+"""A separate service for each test, with an administrator as caller and one namespace."""
 
 from __future__ import annotations
 

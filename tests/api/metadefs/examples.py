@@ -1,4 +1,4 @@
-"""What the tests of metadata definitions ask, and with which documents."""
+"""Requests and documents for the tests of metadata definitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets what with the default policy, and with rules of an operator (metadefs 4)."""
+"""Access with the default policy, and with an operator's rules (metadefs 4)."""
 
 from __future__ import annotations
 

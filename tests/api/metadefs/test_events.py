@@ -1,4 +1,4 @@
-"""Which notifications each use case sends (metadefs 11)."""
+"""The notifications of each use case (metadefs 11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Namespaces, alone and with what is in them (metadefs 3.1, 5.1, 6.1 and 7)."""
+"""Namespaces, with and without content (metadefs 3.1, 5.1, 6.1 and 7)."""
 
 from __future__ import annotations
 

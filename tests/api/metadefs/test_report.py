@@ -1,4 +1,4 @@
-"""The report on an image's properties (own extension)."""
+"""The report on an image's properties (an extension of Glimpse)."""
 
 from __future__ import annotations
 

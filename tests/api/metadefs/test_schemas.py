@@ -1,4 +1,4 @@
-"""The schema documents, which clients check answers with (metadefs 10)."""
+"""The schema documents, with which clients validate responses (metadefs 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The databases that the contract is checked on: SQLite always, the others where an environment variable names them.
+"""The databases for the contract tests: always SQLite, the others if an environment variable is set.
 
 With GLIMPSE_TEST_THROUGH_REGISTRY=1 each is checked once more with a registry in between.
 """

@@ -1,4 +1,4 @@
-"""Says once which servers the contract is not checked on, instead of at every test."""
+"""Reports once which servers are not tested, instead of at every test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many statements an operation takes, and how many Python calls on SQLite."""
+"""The number of statements of each operation, and of Python calls on SQLite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Races: between threads and between processes, one wins, and nothing is half done."""
+"""Races between threads and between processes: one wins, and nothing is left half done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of ``[database]`` about the pool, the start, and looking for faults, seen at work."""
+"""The effect of ``[database]`` options for the pool, the start and debugging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections: what was not committed is rolled back, what was lost is made again."""
+"""Connections: uncommitted changes are rolled back, lost connections are reopened."""
 
 from __future__ import annotations
 

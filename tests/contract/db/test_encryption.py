@@ -1,4 +1,4 @@
-"""``metadata_encryption_key``: URLs of locations in rows, as Glance writes them (database 7.4)."""
+"""``metadata_encryption_key``: location URLs in rows, as Glance writes them (database 7.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dropping what Glimpse added leaves the tables of Glance, and nothing that was unfinished is lost unasked."""
+"""Dropping Glimpse's extensions leaves Glance's tables, and loses no unfinished work without ``--force``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database that Glimpse creates is the one that Glance's last migration leaves, and its own tables."""
+"""A database created by Glimpse equals the result of Glance's last migration, plus Glimpse's own tables."""
 
 from __future__ import annotations
 

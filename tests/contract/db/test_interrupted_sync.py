@@ -1,4 +1,4 @@
-"""A process that dies while it creates the schema leaves nothing that the next one cannot finish."""
+"""If a process dies while it creates the schema, the next one can finish it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists that come from several places (own, public, shared) are one list: every order, page after page, once each."""
+"""Lists combined from several index ranges (own, public, shared) are complete and ordered over all pages."""
 
 from __future__ import annotations
 

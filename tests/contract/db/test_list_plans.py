@@ -1,4 +1,4 @@
-"""Lists of 20,000 images are read through their indexes, and a page far behind costs what the first one costs.
+"""Lists of 20,000 images are read through their indexes, and a deep page costs as much as the first one.
 
 Counted in rows and index entries, never timed. ``tests/interop/test_lists.py`` does the same with 200,000 images.
 """

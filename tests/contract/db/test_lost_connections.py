@@ -1,4 +1,4 @@
-"""A connection that breaks: work that cannot be stored yet is done again, a COMMIT is not."""
+"""Broken connections: uncommitted work is repeated, a COMMIT is not."""
 
 from __future__ import annotations
 

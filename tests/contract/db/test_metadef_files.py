@@ -1,4 +1,4 @@
-"""Loading whole namespaces, with each way of meeting one that exists, and exporting them (metadefs 12)."""
+"""Loading whole namespaces, with each mode for existing ones, and exporting them (metadefs 12)."""
 
 from __future__ import annotations
 

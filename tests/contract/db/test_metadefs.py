@@ -1,4 +1,4 @@
-"""Metadata definitions as rows: written so that Glance reads them, read however Glance wrote them (metadefs 15)."""
+"""Rows of metadata definitions: Glance can read Glimpse's, and Glimpse can read Glance's (metadefs 15)."""
 
 from __future__ import annotations
 

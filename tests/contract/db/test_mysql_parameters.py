@@ -1,4 +1,4 @@
-"""What the query of an operator's MySQL or MariaDB URL says reaches the server, or PyMySQL."""
+"""Query parameters of MySQL and MariaDB URLs reach the server, or PyMySQL."""
 
 from __future__ import annotations
 

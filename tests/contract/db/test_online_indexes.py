@@ -1,4 +1,4 @@
-"""Indexes on tables that are in use: nobody waits for them, and what an interrupted build leaves is replaced."""
+"""Indexes on tables in use: building them blocks nobody, and the rest of an interrupted build is replaced."""
 
 from __future__ import annotations
 

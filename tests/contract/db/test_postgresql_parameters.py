@@ -1,4 +1,4 @@
-"""What the query of an operator's PostgreSQL URL says reaches the server, or libpq."""
+"""Query parameters of PostgreSQL URLs reach the server, or libpq."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing rows for good that were marked as deleted (database 11)."""
+"""Permanent removal of rows that were marked as deleted (database 11)."""
 
 from __future__ import annotations
 

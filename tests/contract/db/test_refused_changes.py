@@ -1,4 +1,6 @@
-"""Databases that take no changes, or collide: reads go on, the sentence says why, and nothing is half done."""
+"""Databases that refuse changes, and collisions: reads go on, the message gives the reason, and nothing is half
+done.
+"""
 
 from __future__ import annotations
 

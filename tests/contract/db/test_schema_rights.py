@@ -1,4 +1,4 @@
-"""A database user without the rights is told so; what Glance has is as it was."""
+"""A database user without permissions gets an error, and Glance's tables are unchanged."""
 
 from __future__ import annotations
 

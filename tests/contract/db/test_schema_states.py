@@ -1,4 +1,4 @@
-"""What a database may be when the service finds it (database 5.2), and what is done about it."""
+"""The states of a database at start (database 5.2), and their handling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no row can hold is refused before anything is written (database 1.7; images-api 0.5)."""
+"""Text that cannot be stored is refused before anything is written (database 1.7; images-api 0.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""update_image: only what the change names."""
+"""update_image writes only the fields of the change."""
 
 from __future__ import annotations
 

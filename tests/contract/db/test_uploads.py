@@ -1,4 +1,4 @@
-"""begin_upload, finish_upload, cancel_upload: one holder at a time, and fenced when it was taken over."""
+"""begin_upload, finish_upload, cancel_upload: one holder at a time, fenced after a takeover."""
 
 from __future__ import annotations
 

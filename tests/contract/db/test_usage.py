@@ -1,4 +1,4 @@
-"""What projects use (database 12), and reservations that hold however many want one at the same time."""
+"""Usage of projects (database 12), and reservations under concurrency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who reads and lists what, every combination against a plain model of images-api 3.11."""
+"""Who may read and list which images: every combination, compared with a simple model of images-api 3.11."""
 
 from __future__ import annotations
 

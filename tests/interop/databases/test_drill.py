@@ -1,4 +1,6 @@
-"""The database dies again and again under load: nothing acknowledged is lost, nothing is half done, nobody helps."""
+"""The database is killed repeatedly under load: no acknowledged change is lost, nothing is half done, and recovery is
+automatic.
+"""
 
 from __future__ import annotations
 

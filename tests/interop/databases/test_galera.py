@@ -1,4 +1,4 @@
-"""MariaDB with Galera: a node outside the primary component, and transactions that replication throws out."""
+"""MariaDB with Galera: a node outside the primary component, and transactions rolled back by replication."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running service whose database is restarted or refuses changes: it says so, and goes on by itself."""
+"""A running service whose database is restarted or refuses changes: it reports this, and recovers by itself."""
 
 from __future__ import annotations
 

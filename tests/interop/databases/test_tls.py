@@ -1,4 +1,4 @@
-"""TLS to the database as parameters of the URL ask for it: by the server's word, not by ours."""
+"""TLS to the database with the parameters of the URL, as seen by the server."""
 
 from __future__ import annotations
 

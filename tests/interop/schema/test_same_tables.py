@@ -1,4 +1,4 @@
-"""The tables that Glimpse makes are those that the migrations of a real Glance make, down to collations and names."""
+"""Glimpse creates the same tables as the migrations of a real Glance, down to collations and names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Glance and Glimpse take turns on one database and one set of stores; each finds what the other left."""
+"""A real Glance and Glimpse take turns on one database and one set of stores; each can use the other's data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema documents and the operator's part in them (images-api 2)."""
+"""The schema documents, including the operator's properties (images-api 2)."""
 
 from __future__ import annotations
 

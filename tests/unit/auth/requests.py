@@ -1,4 +1,4 @@
-"""Requests as authenticators see them."""
+"""Requests for authenticators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Auth ``headers``: what a proxy says is believed, what others say is not."""
+"""Auth ``headers``: identity headers are accepted from a trusted proxy, and from nobody else."""
 
 from __future__ import annotations
 

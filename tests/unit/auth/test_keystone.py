@@ -1,4 +1,4 @@
-"""Auth ``keystone`` without a Keystone that works: headers, memory, broken answers, wrong options."""
+"""Auth ``keystone`` without a working Keystone: headers, cache, broken responses, invalid options."""
 
 from __future__ import annotations
 

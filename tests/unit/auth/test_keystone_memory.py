@@ -1,4 +1,4 @@
-"""What is remembered of tokens, and how long; and work that is done once for many."""
+"""The token cache, and work that is done once for many callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failed logins: who has to wait, and who never does."""
+"""Failed logins: who must wait, and who never does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the tests of the command line run it."""
+"""Running the command line in tests."""
 
 from __future__ import annotations
 

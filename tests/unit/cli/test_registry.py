@@ -1,4 +1,4 @@
-"""``glimpse registry``: what keeps it from starting is one line on standard error and exit code 1."""
+"""``glimpse registry``: errors at start are one line on standard error and exit code 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``glimpse serve``: what keeps it from starting, and that it does start."""
+"""``glimpse serve``: errors at start, and a successful start."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What codes of drivers come to. The contract's tests provoke most of them on real servers; the others are MySQL 8's,
-a cluster's, or a full disk's, as the manuals of the databases have them."""
+"""Translation of driver error codes. The contract's tests provoke most of them on real servers; the others are MySQL
+8's, a cluster's, or a full disk's, as the manuals of the databases have them.
+"""
 
 from __future__ import annotations
 

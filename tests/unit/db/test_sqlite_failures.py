@@ -1,4 +1,4 @@
-"""A file that SQLite cannot use is told in a sentence, and what it had is there again when it can."""
+"""If SQLite cannot use its file, the error is one sentence, and the data are there again when it can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fits into an allowance (imports-and-stores 7.2)."""
+"""Allowances (imports-and-stores 7.2)."""
 
 from __future__ import annotations
 

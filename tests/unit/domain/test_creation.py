@@ -1,4 +1,4 @@
-"""Creation of images: every check of images-api 3.2 but those of policies."""
+"""Creation of images: every check of images-api 3.2 except policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a PATCH before anything is looked up (images-api 3.5 to 3.5.2)."""
+"""Parsing a PATCH before the image is read (images-api 3.5 to 3.5.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching under the rules, from a real server on loopback; resolvers stand for what attackers do to DNS."""
+"""Fetching according to the rules, from a real server on loopback; resolvers simulate attacks on DNS."""
 
 from __future__ import annotations
 

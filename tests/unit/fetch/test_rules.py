@@ -1,4 +1,4 @@
-"""Which URLs of users are fetched (imports-and-stores 2.10)."""
+"""Rules for URLs from users (imports-and-stores 2.10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine on a real database, with small kinds of jobs that do what real ones must bear."""
+"""The job runner on a real database, with small jobs that behave like real ones."""
 
 from __future__ import annotations
 

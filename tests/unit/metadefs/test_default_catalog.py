@@ -1,4 +1,4 @@
-"""The catalog that comes with the service: complete, helpful, and the same again after a trip through the database."""
+"""The default catalog: complete, documented, and unchanged after a round trip through the database."""
 
 from __future__ import annotations
 

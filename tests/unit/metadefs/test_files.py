@@ -1,4 +1,4 @@
-"""Definition files: the format, and what is said of files that are not of it."""
+"""Definition files: the format, and messages about invalid files."""
 
 from __future__ import annotations
 

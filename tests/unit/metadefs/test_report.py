@@ -1,4 +1,4 @@
-"""Images held against definitions."""
+"""Checking images against definitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drivers and notifiers to look into: small, and real implementations of the protocols."""
+"""Small, real implementations of the protocols, which tests can inspect."""
 
 from __future__ import annotations
 

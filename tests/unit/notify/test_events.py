@@ -1,4 +1,4 @@
-"""The events of each use case, their order and what they say (images-api 3.10; configuration 11.2)."""
+"""The events of each use case, their order and content (images-api 3.10; configuration 11.2)."""
 
 from __future__ import annotations
 

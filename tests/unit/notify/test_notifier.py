@@ -1,4 +1,4 @@
-"""The message, what is disabled, and who gets what (configuration 11.1 and 11.4)."""
+"""Messages, disabled events, and the filters of drivers (configuration 11.1 and 11.4)."""
 
 from __future__ import annotations
 

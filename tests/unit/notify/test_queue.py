@@ -1,4 +1,4 @@
-"""A request never waits for a driver, and what cannot be delivered is counted."""
+"""A request never waits for a driver, and undelivered messages are counted."""
 
 from __future__ import annotations
 

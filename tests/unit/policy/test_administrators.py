@@ -1,4 +1,6 @@
-"""Who is an administrator: ``context_is_admin`` sees all of the caller, and verdicts do not outlive their rules."""
+"""Who is an administrator: ``context_is_admin`` sees all attributes of the caller, and decisions do not outlive their
+rules.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check costs, in calls of Python functions (ARCHITECTURE.md, Identity)."""
+"""The cost of a policy check, in Python calls (ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 

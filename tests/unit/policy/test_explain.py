@@ -1,4 +1,4 @@
-"""What ``glimpse policy`` tells is what the service does."""
+"""``glimpse policy`` shows what the service does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that ask a remote service, or a plug-in of oslo.policy."""
+"""Rules that call a remote service, or a plug-in of oslo.policy."""
 
 from __future__ import annotations
 

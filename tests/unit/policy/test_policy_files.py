@@ -1,4 +1,4 @@
-"""Operators' files: where they are found, how they add up, when they count (configuration 8)."""
+"""Policy files: where they are found, how they are combined, when they take effect (configuration 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of property protections, and what it decides (images-api 8.4; configuration 9)."""
+"""The property protection file, and its decisions (images-api 8.4; configuration 9)."""
 
 from __future__ import annotations
 

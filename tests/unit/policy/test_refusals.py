@@ -1,4 +1,4 @@
-"""What a caller is told (images-api 8.1)."""
+"""Messages of refusals (images-api 8.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of a list is decided by kinds of images, not by images (ARCHITECTURE.md, Identity)."""
+"""The images of a page are decided in groups, not one by one (ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 

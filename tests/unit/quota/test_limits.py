@@ -1,4 +1,4 @@
-"""Units of the limits, and what becomes of a Keystone that cannot be asked. Enforcement: tests/interop."""
+"""Units of the limits, and an unavailable Keystone. Enforcement: tests/interop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that no service makes are refused before the database sees them, and nothing of them is a defect."""
+"""Invalid calls are refused before they reach the database, and never cause a defect."""
 
 from __future__ import annotations
 

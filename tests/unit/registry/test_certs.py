@@ -1,4 +1,4 @@
-"""``glimpse registry certs``: what it makes, what it refuses, and that all of it works together."""
+"""``glimpse registry certs``: what it creates, what it refuses, and that the certificates work together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client of a registry, with real servers on this machine: what it survives, and what it says when it does not."""
+"""The registry client, with real servers on this machine: failures that it survives, and its error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the service cross the wire as they are."""
+"""Errors arrive unchanged at the client of the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry's application: who may call what, and what comes back when a call is wrong, late, large or unlucky."""
+"""The registry's application: who may call what, and the responses to invalid, late, large and failed calls."""
 
 from __future__ import annotations
 

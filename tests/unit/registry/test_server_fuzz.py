@@ -1,4 +1,4 @@
-"""Whatever the body of a call is, the answer is a typed error or a result, and the next call works."""
+"""For any body of a call, the response is a typed error or a result, and the next call works."""
 
 from __future__ import annotations
 

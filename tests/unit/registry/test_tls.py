@@ -1,4 +1,4 @@
-"""Who gets through the handshake with a registry, and what becomes of it when the files change."""
+"""Handshakes with a registry, and the effect of changed files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions and roles: what both ends agree on."""
+"""Versions and roles of the registry protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the tests of settings give configuration files and environment."""
+"""Configuration files and environment variables for the tests of settings."""
 
 from __future__ import annotations
 

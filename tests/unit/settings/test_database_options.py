@@ -1,4 +1,4 @@
-"""``[database]``: every option of the field's service, under the names of all releases (configuration 5.1)."""
+"""``[database]``: every option of Glance, under the names of all releases (configuration 5.1)."""
 
 from __future__ import annotations
 

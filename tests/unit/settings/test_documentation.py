@@ -1,4 +1,4 @@
-"""docs/operator/configuration.md has every option that works, with the default that it has."""
+"""docs/operator/configuration.md lists every option that takes effect, with its default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way in which a configuration can be wrong is one line that says where and what is allowed."""
+"""Every configuration error is one line that names the place and the allowed values."""
 
 from __future__ import annotations
 

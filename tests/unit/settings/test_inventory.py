@@ -1,4 +1,4 @@
-"""A drop-in accepts every option of the field's files, and says of each what becomes of it (configuration 3-7)."""
+"""Every option of Glance's files is accepted, and its handling is reported (configuration 3-7)."""
 
 from __future__ import annotations
 

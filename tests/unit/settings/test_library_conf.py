@@ -1,4 +1,4 @@
-"""Options reach other libraries as the files have them."""
+"""Options reach other libraries unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No secret is ever shown, whatever it is made of."""
+"""Secrets are never shown, whatever characters they contain."""
 
 from __future__ import annotations
 

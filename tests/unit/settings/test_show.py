@@ -1,4 +1,4 @@
-"""``glimpse config show`` prints a configuration file that leads to the same settings again."""
+"""``glimpse config show`` prints a configuration file that gives the same settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not be served (ARCHITECTURE.md, Identity)."""
+"""Settings with which the service must not start (ARCHITECTURE.md, Identity)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``user_storage_quota``: what its text means, and that a wrong one is found at start (images-api 6.2)."""
+"""``user_storage_quota``: its format, and detection of invalid values at start (images-api 6.2)."""
 
 from __future__ import annotations
 

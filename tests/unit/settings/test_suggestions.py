@@ -1,4 +1,4 @@
-"""Names that are not known are told as warnings, with what they may have meant; everything wrong is told at once."""
+"""Unknown names are reported as warnings with suggestions; all errors are reported at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logging as it was before, after each test."""
+"""Restores the logging set-up after each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines: their two forms, whose they are, and what they never contain (configuration 12)."""
+"""Log lines: their two formats, their caller, and what they never contain (configuration 12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: cheap to record, and added up over processes."""
+"""Metrics: cheap to record, and summed over processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of an ASGI server, played from a script: body parts, pauses, the end, or a broken connection."""
+"""A scripted client of an ASGI server: body parts, pauses, the end, or a broken connection."""
 
 from __future__ import annotations
 

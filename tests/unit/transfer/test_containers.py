@@ -1,4 +1,4 @@
-"""Images in containers: what holds a disk that names another file is refused, everything honest passes."""
+"""Images in containers: content with a disk that refers to another file is refused, legitimate content is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares of threads: by order of events, never by time."""
+"""Shares of threads, tested by the order of events, not by time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What honest users upload passes, its hostile neighbours do not, and operators read what was let in or refused."""
+"""Legitimate uploads are accepted, similar hostile ones are refused, and operators can read both in the log."""
 
 from __future__ import annotations
 

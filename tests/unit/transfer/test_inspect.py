@@ -1,4 +1,4 @@
-"""What content inspection decides (images-api 4.5)."""
+"""Decisions of content inspection (images-api 4.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inspection under fire: whatever comes, it accepts or refuses, and how the bytes were cut changes nothing."""
+"""Inspection of hostile data: it accepts or refuses any input, however the bytes are split."""
 
 from __future__ import annotations
 

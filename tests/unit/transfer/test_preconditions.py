@@ -1,4 +1,4 @@
-"""If-Match and If-None-Match as RFC 9110, section 13 has them."""
+"""If-Match and If-None-Match according to RFC 9110, section 13."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our own reading of formats: no image names another file, or makes a reader allocate or loop beyond reason."""
+"""The strict parsers: no accepted image refers to another file, or makes a program allocate or loop excessively."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of a turn of the event loop."""
+"""The byte budget of an event loop turn."""
 
 from __future__ import annotations
 
