@@ -1,4 +1,4 @@
-"""One HTTP request as the handlers see it, and the answer that they give back."""
+"""The request and response objects of handlers."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ Send = Callable[[Message], Awaitable[None]]
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")
 
-#: Bodies of up to this many bytes are decoded and checked on the event loop, which takes less than a millisecond or
-#: two; longer ones in a thread, so that other requests are answered meanwhile.
+#: Bodies up to this many bytes are decoded and validated on the event loop, which takes at most a millisecond or two;
+#: longer ones in a thread, so that other requests are not delayed.
 LOOP_BYTES = 64 << 10
 
 JSON = (b"content-type", b"application/json")
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A complete answer. Its length is added where it is sent."""
+    """A complete response. Its length is added when it is sent."""
 
     status: int
     body: bytes = b""
     headers: RawHeaders = ()
 
 
-#: The answer of a handler that did what it was asked to and has nothing to say.
+#: Success without a body.
 NO_CONTENT = Reply(204)
 
 
 def json_reply(body: bytes, status: int = 200, *headers: tuple[bytes, bytes]) -> Reply:
-    """An answer whose body is encoded JSON."""
+    """Build a response with an encoded JSON body."""
     return Reply(status, body, (JSON, *headers))
 
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """What all handlers share.
+    """State shared by all handlers.
 
     ``reading_deps`` serve requests that only read. ``identity_threads`` verify who asks, of which no address takes more
     than its share; ``returning_threads`` do so for credentials that were right before. ``threads`` run metadata use
@@ -92,7 +92,7 @@ class AppState:
 
 @dataclass(slots=True)
 class Exchange:
-    """A request on its way through one handler; ``origin`` is ``scheme://host`` as the client sees it."""
+    """A request in a handler; ``origin`` is ``scheme://host`` as the client sees it."""
 
     scope: Scope
     receive: Receive
@@ -105,12 +105,12 @@ class Exchange:
 
     @property
     def params(self) -> dict[str, str]:
-        """Variable parts of the path."""
+        """The variable parts of the path."""
         return self.scope["path_params"]
 
     @property
     def party(self) -> str:
-        """Whose share of the service the request takes: the caller's project, else its user."""
+        """The project, or else the user, to whose share of the service the request counts."""
         return self.context.project_id or self.context.user_id or ""
 
     @property
@@ -119,17 +119,19 @@ class Exchange:
         return self.app_state.settings
 
     async def blocking(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run a use case in a worker thread: the one hop of a metadata request. Its log lines bear the caller."""
+        """Run a use case in a worker thread, once per metadata request. Its log lines contain the caller."""
         work = partial(copy_context().run, function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self.app_state.threads, work)
 
     async def storing(self, function: Callable[..., T], *arguments: Any) -> T:
-        """As :meth:`blocking`, for a use case that waits for stores: it holds up no other request."""
+        """Like :meth:`blocking`, for a use case that waits for stores, in separate threads so that other requests do
+        not wait.
+        """
         lane = self.app_state.store_threads.lane(project=self.party)
         return await asyncio.wrap_future(lane.submit(copy_context().run, function, *arguments))
 
     async def body(self) -> bytes:
-        """The whole body of a metadata request.
+        """Read the whole body of a metadata request.
 
         :raises Refusal: 413 when it is larger than ``max_json_body``.
         :raises BodyIncomplete: the client went away.
@@ -143,14 +145,14 @@ class Exchange:
             raise BodyTimeout(f"The body did not arrive within {patience:g} seconds.") from None
 
     async def read(self, decode: Callable[[bytes], T]) -> T:
-        """What ``decode`` makes of the whole body: decoded, checked and converted, on the loop only when it is short.
+        """Read the whole body and convert it with ``decode``, on the event loop only if it is short.
 
         Errors as of :meth:`body`, and what ``decode`` raises.
         """
         return await self.decoded(await self.body(), decode)
 
     async def decoded(self, body: bytes, decode: Callable[[bytes], T]) -> T:
-        """As :meth:`read`, of a body that was received already."""
+        """Like :meth:`read`, for a body that was already received."""
         return decode(body) if len(body) <= LOOP_BYTES else await self.blocking(decode, body)
 
     async def _read_body(self) -> bytes:
