@@ -298,7 +298,7 @@ def test_new_certificates_are_followed_and_a_removed_ca_is_out(tmp_path: Path) -
             assert open_before.sock is None
         replace(registry.ca / "ca.crt", first_ca)
         assert registry.call("count_jobs", old) == {}
-        assert "The files of TLS have changed, and are in force" in registry.log
+        assert "The TLS files have changed; the new ones are in force" in registry.log
 
 
 def pem_of(issuer: Issuer, place: Path) -> bytes:

@@ -87,7 +87,9 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
             if _give_up(deps, image, run, error):
                 raise
             # the process that took the upload over swept what the writer missed, or it went with the image
-            raise LeaseLost(f"The upload to image {image.id} was given up meanwhile, or the image deleted.") from error
+            raise LeaseLost(
+                f"The upload to image {image.id} was aborted meanwhile, or the image was deleted."
+            ) from error
         except BaseException as error:
             _give_up(deps, image, run, error)
             raise

@@ -174,7 +174,7 @@ def test_a_claim_reserves(backend: Backend) -> None:
 def test_a_claim_without_room_leaves_the_image_queued(backend: Backend) -> None:
     claimed(backend.database, allowance(10), 6)
     created = stored(backend.database)
-    with pytest.raises(LimitExceeded, match="limited to 10 bytes together: 6 are used or being uploaded, and 5 or"):
+    with pytest.raises(LimitExceeded, match=r"at most 10 bytes in total: 6 bytes are used .* needs 5 bytes or"):
         backend.database.begin_upload(upload_job(created.id), LIFETIME, allowance=allowance(10), reserve=5)
     assert backend.database.get_image(created.id, ADMIN).status is Status.QUEUED
     assert len(reserved(backend)) == 1

@@ -60,7 +60,7 @@ def test_unfinished_work_has_to_be_given_up_by_name(glimpse: Glimpse, made: Path
     refused = glimpse("db", "drop-extensions", "--yes")
     assert refused.exit_code == 1
     assert "To be lost: 1 job of the kind upload not ended: an-upload." in refused.output
-    assert "Work is unfinished." in refused.stderr
+    assert "There is unfinished work." in refused.stderr
     assert rows(made, OWN)
     assert glimpse("db", "drop-extensions", "--yes", "--force").exit_code == 0
     assert rows(made, OWN) == []
