@@ -16,7 +16,7 @@ import pytest
 from bench.lists import Lists, measure, report
 from bench.load import SIZE
 from tests.contract.db.backends import SERVERS, Server
-from tests.support.list_plans import violations
+from tests.support.list_plans import is_gathered, violations
 from tests.support.needs import unavailable
 
 KINDS = ("sqlite", *SERVERS)
@@ -66,8 +66,13 @@ def test_lists_of_200_000_images(
     try:
         measured = list(measure(lists))
         record_property("report", "\n".join([f"Lists of {SIZE} images, {kind}, milliseconds", *report(measured)]))
-        pages = [(case, first.reading, deep.reading) for case, first, deep in measured if deep]
-        assert len(pages) >= 54
+        pages = [
+            (case, first.reading, deep.reading if deep else None)
+            for case, first, deep in measured
+            if deep or is_gathered(case)
+        ]
+        assert len([deep for _, _, deep in pages if deep]) >= 30
+        assert len([deep for _, _, deep in pages if not deep]) >= 20
         assert list(violations(lists, pages)) == []
     finally:
         lists.close()

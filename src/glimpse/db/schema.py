@@ -33,6 +33,7 @@ OWN_REVISIONS = (
     "glimpse_005",
     "glimpse_006",
     "glimpse_007",
+    "glimpse_008",
 )
 #: The revision that this version of Glimpse needs.
 OWN_REVISION = OWN_REVISIONS[-1]

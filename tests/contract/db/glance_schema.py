@@ -133,27 +133,31 @@ INDEXES = {
     "glimpse_unverified_locations": {"ix_glimpse_unverified_locations_image_id": ["image_id"]},
 }
 
-#: What revisions glimpse_004 and glimpse_005 add for lists of images (database 10.3); :func:`list_indexes` has them by
-#: kind of database.
+#: What the revisions add for lists of images (database 10.3); :func:`list_indexes` has them by kind of database.
 _LIST_INDEXES = {
     "images": {
+        "glimpse_images_owner_created_at": [
+            *("owner", "created_at", "id", "visibility", "os_hidden", "status", "disk_format", "container_format"),
+        ],
+        "glimpse_images_owner_updated_at": [
+            *("owner", "updated_at", "created_at", "id", "visibility", "os_hidden", "status"),
+        ],
         **{
-            f"glimpse_images_owner_{key}": ["owner", key, "created_at", "id", "visibility", "os_hidden", "status"]
-            for key in ("updated_at", "name", "size", "disk_format", "container_format")
+            f"glimpse_images_owner_{key}": ["owner", key, "created_at", "id", "visibility", "os_hidden"]
+            for key in ("name", "size")
         },
-        "glimpse_images_owner_created_at": ["owner", "created_at", "id", "visibility", "os_hidden", "status"],
-        "glimpse_images_owner_id": ["owner", "id", "created_at", "visibility", "os_hidden", "status"],
-        "glimpse_images_owner_status": ["owner", "status", "created_at", "id", "visibility", "os_hidden"],
+        "glimpse_images_created_at": [
+            *("created_at", "id", "visibility", "os_hidden", "status", "owner", "disk_format", "container_format"),
+        ],
+        "glimpse_images_updated_at": ["updated_at", "created_at", "id", "visibility", "os_hidden", "status", "owner"],
+        **{
+            f"glimpse_images_{key}": [key, "created_at", "id", "visibility", "os_hidden", "owner"]
+            for key in ("name", "size")
+        },
         "glimpse_images_visibility": [
             *("visibility", "created_at", "id", "os_hidden", "status", "name", "size", "updated_at"),
             *("disk_format", "container_format"),
         ],
-        **{
-            f"glimpse_images_{key}": [key, "created_at", "id", "visibility", "os_hidden", "status", "owner"]
-            for key in ("updated_at", "name", "size", "disk_format", "container_format")
-        },
-        "glimpse_images_created_at": ["created_at", "id", "visibility", "os_hidden", "status", "owner"],
-        "glimpse_images_status": ["status", "created_at", "id", "visibility", "os_hidden", "owner"],
     },
     "image_members": {"glimpse_image_members_member": ["member", "status", "image_id"]},
     "image_tags": {"glimpse_image_tags_value": ["value", "image_id"]},

@@ -204,7 +204,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     """Every way to find images with a tag or a property, whatever their number."""
     use = WAYS[request.param]
 
-    def chosen(asked: Sequence[Mark], *_: object) -> Use:
+    def chosen(asked: Sequence[Mark], *_: object, **_named: object) -> Use:
         first = next((mark for mark in asked if mark.is_indexed), None)
         return Use(few=use.few and first, many=use.many and first)
 

@@ -19,6 +19,7 @@ from glimpse.db.migrations.online import (
     drop_index_online,
     index_state,
     own_indexes,
+    replace_index_online,
 )
 from glimpse.db.schema_lock import alone
 from glimpse.db.sql.tables import images
@@ -43,6 +44,11 @@ def backend(backend: Backend) -> Iterator[Backend]:
 def create(backend: Backend, *columns: str, **options: Any) -> None:
     with alone(backend.engine) as connection:
         create_index_online(connection, NAME, "images", columns or ("name",), **options)
+
+
+def replace(backend: Backend, *columns: str, **options: Any) -> None:
+    with alone(backend.engine) as connection:
+        replace_index_online(connection, NAME, "images", columns, **options)
 
 
 def state(backend: Backend) -> IndexState:
@@ -73,7 +79,8 @@ def building(backend: Backend) -> list[int]:
     statement = {
         "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
         " AND query LIKE 'CREATE INDEX CONCURRENTLY%' AND state = 'active'",
-        "mysql": "SELECT id FROM information_schema.processlist WHERE db = database() AND info LIKE 'CREATE INDEX %'",
+        "mysql": "SELECT id FROM information_schema.processlist WHERE db = database()"
+        " AND (info LIKE 'CREATE INDEX %' OR info LIKE 'ALTER TABLE images DROP INDEX %')",
     }[backend.kind]
     with backend.engine.connect() as connection:
         return list(connection.scalars(sa.text(statement)))
@@ -131,6 +138,22 @@ def test_columns_orders_lengths_and_conditions(backend: Backend) -> None:
     )
 
 
+def test_replaced_any_number_of_times(backend: Backend) -> None:
+    """The first time it is missing."""
+    for column in ("name", "size", "size"):
+        replace(backend, column, where="size > 0")
+        assert (
+            definition(backend)
+            == {
+                "sqlite": f"CREATE INDEX {NAME} ON images ({column}) WHERE size > 0",
+                "postgresql": f"CREATE INDEX {NAME} ON public.images USING btree ({column}) WHERE (size > 0)",
+                "mysql": f"KEY `{NAME}` (`{column}`)",
+            }[backend.kind]
+        )
+        with backend.engine.connect() as connection:
+            assert [name for name, _ in own_indexes(connection) if name.startswith(NAME)] == [NAME]
+
+
 def test_expressions(backend: Backend) -> None:
     if backend.kind == "mysql":
         pytest.skip("MariaDB has no indexes on expressions")
@@ -161,6 +184,33 @@ def test_others_write_while_it_is_built(on_a_server: Backend) -> None:
             assert state(on_a_server) is not IndexState.VALID
         built.result(RETRIES)
     assert state(on_a_server) is IndexState.VALID
+
+
+def test_the_old_one_serves_until_its_successor_is_there(on_a_server: Backend) -> None:
+    create(on_a_server, "name")
+    old = definition(on_a_server)
+    with ThreadPoolExecutor(1) as pool:
+        with unfinished_write(on_a_server):
+            replaced = pool.submit(replace, on_a_server, "size")
+            until(lambda: building(on_a_server))
+            on_a_server.database.create_image(image(name="written meanwhile"))
+            assert (state(on_a_server), definition(on_a_server)) == (IndexState.VALID, old)
+        replaced.result(RETRIES)
+    assert "size" in definition(on_a_server)
+
+
+@pytest.mark.parametrize("old_is_dropped", [False, True])
+def test_an_interrupted_replacement_is_finished_by_another(postgresql: Backend, old_is_dropped: bool) -> None:
+    """The successor is built, and the old one is still there, or no more."""
+    create(postgresql, "name")
+    with alone(postgresql.engine) as connection:
+        create_index_online(connection, f"{NAME}_next", "images", ["size"])
+        if old_is_dropped:
+            drop_index_online(connection, NAME, "images")
+    replace(postgresql, "size")
+    assert "(size)" in definition(postgresql)
+    with postgresql.engine.connect() as connection:
+        assert f"{NAME}_next" not in dict(own_indexes(connection))
 
 
 def test_the_leftover_of_an_interrupted_build_is_replaced(postgresql: Backend) -> None:

@@ -30,6 +30,9 @@ _MYSQL_PAUSE = 1
 _MYSQL_ATTEMPTS = 100
 _MYSQL_LOCK_WAIT_TIMEOUT = 1205
 
+# the end of the name that the successor of an index has on PostgreSQL while both are there
+_NEXT = "_next"
+
 
 class IndexState(Enum):
     """The state of an index in a database."""
@@ -79,10 +82,8 @@ def create_index_online(
     if state is IndexState.INVALID:
         drop_index_online(connection, name, table)
     dialect = connection.dialect.name
-    lengths = (mysql_length or {}) if dialect == "mysql" else dict[str, int]()
     quote = connection.dialect.identifier_preparer.quote
-    inside = ", ".join(_element(column, lengths, quote) for column in columns)
-    target = f"{quote(name)} ON {quote(table)} ({inside})"
+    target = f"{quote(name)} ON {quote(table)} ({_elements(connection, columns, mysql_length)})"
     condition = f" WHERE {where}" if where and dialect != "mysql" else ""
     match dialect:
         case "postgresql":
@@ -91,6 +92,31 @@ def create_index_online(
             _in_place(connection, f"CREATE INDEX {target} ALGORITHM=INPLACE LOCK=NONE")
         case _:
             connection.exec_driver_sql(f"CREATE INDEX {target}{condition}")
+
+
+def replace_index_online(
+    connection: Connection, name: str, table: str, columns: Sequence[str], *, where: str | None = None
+) -> None:
+    """Give an index other columns, or another condition; the old one serves queries until the new one is built.
+
+    Interrupted, it is called again, and builds the index once more if it had been replaced already. An index that is
+    missing is created.
+
+    :raises DatabaseUnavailable: as for :func:`create_index_online`.
+    """
+    quote = connection.dialect.identifier_preparer.quote
+    if connection.dialect.name == "postgresql":
+        following = f"{name}{_NEXT}"
+        create_index_online(connection, following, table, columns, where=where)
+        drop_index_online(connection, name, table)
+        connection.exec_driver_sql(f"ALTER INDEX {quote(following)} RENAME TO {quote(name)}")
+    elif connection.dialect.name == "mysql" and index_state(connection, name, table) is IndexState.VALID:
+        added = f"ADD INDEX {quote(name)} ({_elements(connection, columns)})"
+        dropped = f"DROP INDEX {quote(name)}"
+        _in_place(connection, f"ALTER TABLE {quote(table)} {dropped}, {added}, ALGORITHM=INPLACE, LOCK=NONE")
+    else:
+        drop_index_online(connection, name, table)
+        create_index_online(connection, name, table, columns, where=where)
 
 
 def drop_index_online(connection: Connection, name: str, table: str) -> None:
@@ -133,6 +159,12 @@ _MYSQL_COLUMNS = sa.text(
 _SQLITE_INDEXES = sa.text(
     "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = :name AND tbl_name = :table"
 )
+
+
+def _elements(connection: Connection, columns: Sequence[str], mysql_length: Mapping[str, int] | None = None) -> str:
+    lengths = (mysql_length or {}) if connection.dialect.name == "mysql" else dict[str, int]()
+    quote = connection.dialect.identifier_preparer.quote
+    return ", ".join(_element(column, lengths, quote) for column in columns)
 
 
 def _element(column: str, lengths: Mapping[str, int], quote: Any) -> str:

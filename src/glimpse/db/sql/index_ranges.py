@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from glimpse.db.sql.index_hints import advise, use_index
+from glimpse.db.sql.index_hints import order as order_index
+from glimpse.db.sql.index_hints import use_index
 from glimpse.db.sql.keyset import marker_name, order_by
 from glimpse.db.sql.tables import images
 from glimpse.domain.listing import SortKey
@@ -132,18 +133,17 @@ def heads(
     ``index`` is the one to use on MySQL and SQLite, which otherwise choose.
     """
 
-    def rows(*more: Condition, columns: Sequence[sa.Column[Any]], hint: bool = True) -> sa.Select[Any]:
+    def rows(*more: Condition, columns: Sequence[sa.Column[Any]], has_order: bool = True) -> sa.Select[Any]:
         found = sa.select(*columns).where(*conditions, *part.equal, *more)
-        if not index or not hint:
+        if not index:
             return found
-        # of two indexes MySQL takes the better one; SQLite would do so by its statistics
-        return advise(found, images, index) if "," in index else use_index(found, images, index)
+        # where this index lacks keys of the order MySQL may know a better one, SQLite does not
+        return use_index(found, images, index) if has_order else order_index(found, images, index)
 
     keys = [images.c[key.column] for key in order]
     first = part.order[0]
     if not part.follows and not part.departs:
-        # another index may have more of this order
-        return [rows(*part.beyond, columns=keys, hint=False).order_by(*_terms(part, dialect)).limit(LIMIT)]
+        return [rows(*part.beyond, columns=keys, has_order=False).order_by(*_terms(part, dialect)).limit(LIMIT)]
     # PostgreSQL does not see that a key that is NULL orders nothing, the others do
     known = [part.null] if part.null and dialect == "postgresql" else []
     straight = [_term(column, first.descending) for column in (*known, *part.index)]
@@ -152,8 +152,7 @@ def heads(
         return [head]
     column = images.c[first.column]
     last = rows(*part.beyond, columns=[column]).order_by(*straight).limit(1).offset(LAST).scalar_subquery()
-    # which of them is best for keys that this index does not have, the database knows better
-    group = rows(column == last, columns=keys, hint=len(part.order) == len(part.index))
+    group = rows(column == last, columns=keys, has_order=len(part.order) == len(part.index))
     return [head, group.order_by(*_after_first(part.order, dialect)).limit(LIMIT)]
 
 

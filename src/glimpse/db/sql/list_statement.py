@@ -19,7 +19,7 @@ from glimpse.db.sql.reading import IMAGE_COLUMNS
 from glimpse.db.sql.row_state import is_hidden, is_live, is_shown
 from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.tag_property_filters import NO_LIMIT, Mark, Use
-from glimpse.db.sql.visibility import Lane, ListScope
+from glimpse.db.sql.visibility import INDEXED_KEYS, Lane, ListScope
 from glimpse.domain.listing import SortKey
 from glimpse.domain.status import UNLISTED
 
@@ -140,7 +140,7 @@ def _index(lane: Lane, shape: Shape) -> str | None:
     Without being told MySQL takes a range of more than half the table for all that has the same owner.
     """
     key = shape.order[0].column
-    if not shape.comparisons and not shape.one_of:
+    if (_filtered(shape) - {key}).isdisjoint(INDEXED_KEYS):
         return lane.indexes[key]
     if key == "created_at" and not shape.one_of:
         # an index by owner and another column has the images with one value of that in the order of their time
@@ -152,12 +152,16 @@ def _index(lane: Lane, shape: Shape) -> str | None:
     return None
 
 
+def _filtered(shape: Shape) -> set[str]:
+    return {column for column, _ in shape.comparisons} | set(shape.one_of)
+
+
 def _gathered(
     lane: Lane, conditions: Sequence[Condition], shape: Shape, dialect: str, *, hints: bool
 ) -> sa.Select[*tuple[Any, ...]]:
     """The keys of the first images of a lane that is looked through."""
     by_name = _has_index_by_name(shape) and "name" in lane.indexes
-    index = _index_to_gather(lane, by_name=by_name) if hints else None
+    index = _index_to_gather(lane, shape, by_name=by_name) if hints else None
     rows = sa.select(*[images.c[column] for column in key_columns(shape.order)])
     if shape.marks and by_name and dialect == "mysql":
         # it would read each image from the table before it asks for marks, while the index has all else that is asked
@@ -172,7 +176,7 @@ def _gathered(
         rows = rows.where(after_marker(shape.order, shape.marker_nulls))
     rows = rows.where(*conditions)
     if index:
-        rows = use_index(rows, images, index) if by_name else order(rows, images, index)
+        rows = order(rows, images, index) if index == PRIMARY else use_index(rows, images, index)
     if hints and lane.source is not images and shape.use.few is None:
         rows = order(rows, image_members, "glimpse_image_members_member")
     if dialect == "sqlite" and (by_name or shape.order[0].column not in lane.indexes):
@@ -180,13 +184,16 @@ def _gathered(
     return rows.order_by(*order_by(shape.order, state_nulls=dialect == "postgresql")).limit(LIMIT)
 
 
-def _index_to_gather(lane: Lane, *, by_name: bool) -> str | None:
+def _index_to_gather(lane: Lane, shape: Shape, *, by_name: bool) -> str | None:
     """The index that has all images of a lane, unless the database may know a better one."""
     if by_name:
         return lane.indexes["name"]
-    if lane.is_of_visibility:
-        return lane.indexes["created_at"]
-    return None if lane.source is images else PRIMARY
+    if lane.source is not images:
+        return PRIMARY
+    if lane.is_of_visibility or (_filtered(shape) - {"created_at"}).isdisjoint(INDEXED_KEYS):
+        # it has every key that no index is in the order of
+        return lane.indexes.get("created_at")
+    return None
 
 
 def _as_expressions(order: Sequence[SortKey]) -> list[sa.ColumnElement[Any]]:

@@ -26,7 +26,7 @@ from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.tag_property_filters import Mark, estimate, marks_of, sample_of_all, use_of
 from glimpse.db.sql.texts import storable
-from glimpse.db.sql.visibility import PROJECT, ListScope
+from glimpse.db.sql.visibility import INDEXED_KEYS, PROJECT, ListScope
 from glimpse.domain.image import Image
 from glimpse.domain.listing import SORT_KEYS, ListQuery, SortKey
 from glimpse.domain.status import Visibility
@@ -77,13 +77,14 @@ def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> lis
     if 0 in numbers:
         return []
     order = _up_to_id(query.order)
+    asks_all = order[0].column not in INDEXED_KEYS and not query.comparisons and not query.one_of
     shape = Shape(
         scope=scope,
         os_hidden=query.os_hidden,
         comparisons=tuple([(comparison.column, comparison.op) for comparison in query.comparisons]),
         one_of=tuple([one_of.column for one_of in query.one_of]),
         marks=marks,
-        use=use_of(marks, numbers, images_in_all, connection.dialect.name),
+        use=use_of(marks, numbers, images_in_all, connection.dialect.name, asks_all=asks_all),
         order=order,
         marker_nulls=None if marker is None else tuple([marker[key.column] is None for key in order]),
     )

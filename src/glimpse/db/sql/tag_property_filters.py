@@ -139,8 +139,14 @@ class Use(msgspec.Struct, frozen=True):
     many: Mark | None = None
 
 
-def use_of(marks: Sequence[Mark], numbers: Sequence[float], images_in_all: float, dialect: str) -> Use:
-    """``numbers`` are the estimates for the indexed marks."""
+def use_of(
+    marks: Sequence[Mark], numbers: Sequence[float], images_in_all: float, dialect: str, *, asks_all: bool
+) -> Use:
+    """``numbers`` are the estimates for the indexed marks.
+
+    ``asks_all``: no index has the order of the list and no other filter narrows it, so that every image would be asked,
+    not only those up to the end of the page.
+    """
     fewest, mark = min(
         zip(numbers, [mark for mark in marks if mark.is_indexed], strict=True),
         key=lambda pair: pair[0],
@@ -148,4 +154,4 @@ def use_of(marks: Sequence[Mark], numbers: Sequence[float], images_in_all: float
     )
     if fewest < _SAMPLE or fewest**2 < _FEW[dialect] * images_in_all:
         return Use(few=mark)
-    return Use(many=mark) if fewest**2 < _SET[dialect] * images_in_all else Use()
+    return Use(many=mark) if asks_all or fewest**2 < _SET[dialect] * images_in_all else Use()

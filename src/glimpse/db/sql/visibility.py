@@ -11,7 +11,6 @@ from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.row_state import is_live, is_of, literal_visibility
 from glimpse.db.sql.tables import image_members, images
-from glimpse.domain.listing import SORT_KEYS
 from glimpse.domain.status import MemberStatus, Visibility
 
 #: The viewer's project in every statement.
@@ -25,20 +24,21 @@ _VISIBILITIES = frozenset(visibility.value for visibility in Visibility)
 _MEMBER_STATUSES = frozenset(status.value for status in MemberStatus)
 
 
-# The indexes (migrations glimpse_004, glimpse_005) that have the live images of an owner, all of them, and those of one
-# visibility in the order of a key. The order of ids is that of the table.
-_OF_OWNER = {key: f"glimpse_images_owner_{key}" for key in SORT_KEYS}
-_OF_ALL = {key: f"glimpse_images_{key}" for key in SORT_KEYS} | {"id": "PRIMARY"}
+# The indexes (migrations glimpse_004, glimpse_005, glimpse_008) that have the live images of an owner, and all of them,
+# in the order of a key, and those of the visibility public or community by time. The order of ids is that of the table.
+
+#: Sort keys with indexes of their own.
+INDEXED_KEYS = ("created_at", "updated_at", "name", "size")
+_OF_OWNER = {key: f"glimpse_images_owner_{key}" for key in INDEXED_KEYS}
+_OF_ALL = {key: f"glimpse_images_{key}" for key in INDEXED_KEYS} | {"id": "PRIMARY"}
 _OF_VISIBILITY = {"created_at": "glimpse_images_visibility"}
-# of a visibility that most images may have, or next to none: two indexes, between which the database chooses
-_OF_ANY_VISIBILITY = {key: f"{index}, glimpse_images_visibility" for key, index in _OF_ALL.items()} | _OF_VISIBILITY
 
 
 class Lane(msgspec.Struct, frozen=True):
     """A part of the listed images that is found in one way. Lanes of a list may have images in common.
 
-    ``indexes``: by the first key of an order, the index that has the images of the lane in it, or two of which one is
-    best. In the order of any other key they are gathered.
+    ``indexes``: by the first key of an order, the index that has the images of the lane in it. In the order of any
+    other key they are gathered.
     """
 
     conditions: tuple[sa.ColumnElement[bool], ...]
@@ -106,7 +106,7 @@ class ListScope(msgspec.Struct, frozen=True):
             case None | "all":
                 return Lane((self.condition(),), _OF_ALL)
             case "private" | "shared":
-                return Lane((_is(self.visibility),), _OF_ANY_VISIBILITY)
+                return Lane((_is(self.visibility),), _OF_ALL)
             case visibility:
                 return _lane_of(visibility)
 
