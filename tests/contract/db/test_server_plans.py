@@ -38,13 +38,18 @@ STATISTICS = {"postgresql": ("loaded", "nearly empty"), "mysql": ("loaded", "nev
 FEW = 10
 #: Entries that a statement with a limit reads of an index from its beginning (``db/sql/tag_property_filters.py``).
 SAMPLE = 256
-#: What PostgreSQL reads whole after looking at three images and one job that was due: the images, for the sums of a
-#: project that has very many of them, and the jobs, until it looks again. It takes no hints.
+#: A list of one status, which no index begins with (docs/adr/0010).
+_OF_ONE_STATUS = ("all of images is read", "SELECT images.id", "(images.status = ")
+#: What PostgreSQL reads whole, by words of the statement: all images for an administrator's list of one status. After
+#: looking at three images and one job that was due also all images for such a list, and for the sums, of a project that
+#: has very many of them, and the jobs, until it looks again. It takes no hints.
 EXCUSED = {
+    ("postgresql", "loaded"): ((*_OF_ONE_STATUS, "images.visibility != 'community'"),),
     ("postgresql", "nearly empty"): (
+        _OF_ONE_STATUS,
         ("all of images is read", "SELECT sum(images.size"),
         ("all of glimpse_jobs is read", "SELECT glimpse_jobs.id"),
-    )
+    ),
 }
 IMAGES = 6000
 JOBS = 3000
@@ -235,6 +240,6 @@ def test_common_operations_use_indexes_whatever_was_analysed(
         f"{fault}\n{statement}"
         for statement, parameters in sent.items()
         for fault in _faults(loaded, statement, parameters)
-        if not any(fault == known and statement.startswith(start) for known, start in excused)
+        if not any(fault == known and all(word in statement for word in words) for known, *words in excused)
     ]
     assert found == []

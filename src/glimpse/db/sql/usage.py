@@ -15,7 +15,7 @@ from sqlalchemy.dialects import mysql, postgresql
 
 from glimpse.db.base_usage import UsageFigures
 from glimpse.db.sql.exact_comparison import differs, equals
-from glimpse.db.sql.index_hints import SelectT, order
+from glimpse.db.sql.index_hints import SelectT, force_index
 from glimpse.db.sql.own_tables import jobs, projects
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.db.sql.transaction import read
@@ -43,8 +43,8 @@ _IS_COPIED = sa.exists().where(
 
 
 def _of_owner(select: SelectT) -> SelectT:
-    # SQLite would read all images where there were few when it looked
-    return order(select, images, "owner_image_idx")
+    # SQLite would read all images where there were few when it looked, MariaDB where many are the project's
+    return force_index(select, images, "owner_image_idx")
 
 
 def _figures(owned: sa.ColumnElement[bool]) -> Any:
