@@ -38,7 +38,7 @@ from glimpse.settings.model import DatabaseSettings, Secret
 
 NONE = "none"
 #: The last revision before most of the indexes were dropped.
-BEFORE = "glimpse_006"
+BEFORE = "glimpse_007"
 #: Writes of one kind that one database gets before the next one has its turn.
 BLOCK = 25
 ROUNDS = 12

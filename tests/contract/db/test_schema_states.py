@@ -192,7 +192,7 @@ def test_a_creation_that_fails_leaves_nothing(bare: Backend) -> None:
 _KEYS_OF_004 = ("created_at", "updated_at", "name", "size", "status", "disk_format", "container_format")
 #: What a database of an older version of Glimpse has on ``images``, by revision.
 _OLD_INDEXES = {
-    "glimpse_006": {f"owner_{key}" for key in (*_KEYS_OF_004, "id")} | {*_KEYS_OF_004, "visibility"},
+    "glimpse_007": {f"owner_{key}" for key in (*_KEYS_OF_004, "id")} | {*_KEYS_OF_004, "visibility"},
     "glimpse_004": {f"owner_{key}" for key in _KEYS_OF_004} | {"name", "updated_at", "visibility"},
     "glimpse_003": set[str](),
 }
@@ -225,6 +225,6 @@ def test_the_revisions_of_list_indexes_go_down_and_up_again(bare: Backend) -> No
     assert indexes() == new
     with bare.engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, "glimpse_006")
+        command.downgrade(config, "glimpse_007")
     schema.sync(bare.engine)
     assert indexes() == new
