@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 
 from glimpse.db.sql.encrypting import EncryptingDatabase
@@ -13,12 +16,13 @@ from glimpse.db.sql.location_cipher import LocationCipher
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import image_locations
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
-from glimpse.domain.job import JobChange, JobQuery
+from glimpse.domain.job import JobChange, JobQuery, JobStatus
+from glimpse.domain.job_kinds import KINDS, JobKind, SecretText
 from glimpse.domain.listing import ListQuery
 from glimpse.domain.status import Status
 from glimpse.settings.model import DatabaseSettings, Secret
 from tests.contract.db.backends import Backend
-from tests.contract.db.examples import ADMIN, LIFETIME, STORED, image, removal_job, upload_job
+from tests.contract.db.examples import ADMIN, LIFETIME, STORED, deletion_job, image, removal_job, upload_job
 from tests.contract.db.test_jobs import draft
 
 KEY = "0123456789abcdef"
@@ -140,3 +144,79 @@ def test_the_option_chooses(tmp_path: Path, key: Secret | None) -> None:
     opened = open_database(settings)
     assert isinstance(opened, EncryptingDatabase) is bool(key)
     opened.close()
+
+
+SECRET = "secret-of-a-user"
+
+
+def example_of(hint: Any, text: str) -> Any:
+    """A value of a type of an input, with ``text`` wherever it may be a text."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return example_of(parts[0], text)
+    if origin in (Union, UnionType):
+        return example_of(parts[0], text)
+    if origin in (list, tuple):
+        return [example_of(parts[0], text)]
+    if origin is dict:
+        return {"key": example_of(parts[1], text)}
+    return {str: text, int: 1, bool: True, float: 1.0}[hint]
+
+
+def is_marked(hint: Any) -> bool:
+    own = any(isinstance(one, msgspec.Meta) and one.extra for one in getattr(hint, "__metadata__", ()))
+    return own or any(is_marked(part) for part in get_args(hint))
+
+
+def input_with_secrets(kind: str) -> dict[str, Any]:
+    hints = get_type_hints(KINDS[kind].input, include_extras=True)
+    return {name: example_of(hint, SECRET if is_marked(hint) else "plain") for name, hint in hints.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_secret_of_any_kind_of_job_reaches_a_row(backend: Backend, database: EncryptingDatabase, kind: str) -> None:
+    given = input_with_secrets(kind)
+    job = draft(type=kind, input=given)
+    database.add_job(job)
+    assert SECRET not in str(backend.rows(jobs))
+    assert database.get_job(job.id).input == given
+    claim = database.claim_job(database.get_job(job.id), "w", LIFETIME)
+    assert claim is not None
+    database.save_job(claim, JobChange(status=JobStatus.FAILED, message="m"))
+    assert SECRET not in str(backend.rows(jobs))
+
+
+class Fetch(msgspec.Struct, frozen=True):
+    headers: dict[str, SecretText]
+    urls: tuple[SecretText, ...]
+    maybe: SecretText | None = None
+    note: str = ""
+
+
+def test_secrets_are_found_wherever_a_type_has_them(
+    backend: Backend, database: EncryptingDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next kind may have headers, or several URLs."""
+
+    monkeypatch.setitem(KINDS, "fetch", JobKind(input=Fetch))
+    given = {"headers": {"X": SECRET}, "urls": [SECRET], "maybe": SECRET, "note": "plain"}
+    job = draft(type="fetch", input=given)
+    database.add_job(job)
+    (row,) = backend.rows(jobs)
+    assert SECRET not in row["input"]
+    assert "plain" in row["input"]
+    assert database.get_job(job.id).input == given
+
+
+def test_urls_of_copies_that_wait_and_of_removals(backend: Backend, database: EncryptingDatabase) -> None:
+    """Every statement that inserts a job encrypts: also those that do it beside something else."""
+    made = active(database, "web://secret-a", "web://secret-b")
+    location = made.locations[0]
+    database.begin_location_removal(removal_job(made.id, location.url, location.id), LIFETIME, location.id or 0)
+    deletion = deletion_job(made.id)
+    found = database.begin_deletion(deletion, LIFETIME, from_status=Status.ACTIVE)
+    assert [one.url for one in found] == ["web://secret-b"]
+    database.finish_deletion(deletion, [removal_job(made.id, "web://secret-c", status=JobStatus.PENDING)])
+    assert "secret" not in str(backend.rows(jobs))
+    urls = sorted(job.input["url"] for job in database.list_jobs(JobQuery(types=("copy_removal",))))
+    assert urls == ["web://secret-a", "web://secret-c"]

@@ -20,8 +20,8 @@ from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.job import Job, JobChange, JobQuery, JobStatus
 from glimpse.domain.job_kinds import KINDS, JobKind
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, StoreUnavailable
-from glimpse.jobs.base import LONGEST_PAUSE, Handlers, Outcome, Run, TryAgain, pause_after
+from glimpse.errors import Conflict, LeaseLost, StoreUnavailable
+from glimpse.jobs.base import LONGEST_PAUSE, Handlers, Outcome, Run, TryAgain, WaitForStores, pause_after
 from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.periodic import Periodic
 from glimpse.jobs.queue import JobQueue
@@ -86,6 +86,7 @@ class Process:
         jobs: Jobs,
         leases: Leases,
         wakeup: threading.Event | None = None,
+        stores: tuple[str, ...] = (),
         on_outcome: Callable[[str, str], None] = lambda _kind, _outcome: None,
     ) -> None:
         self.heartbeat = Heartbeat(database, leases, owner)
@@ -95,6 +96,7 @@ class Process:
             heartbeat=self.heartbeat,
             wakeup=wakeup or threading.Event(),
             jobs=jobs,
+            stores=stores,
             on_outcome=on_outcome,
         )
         self._renewal = Periodic("renewal", leases.heartbeat, self.heartbeat.renew)
@@ -502,6 +504,87 @@ class TestStopping:
         finally:
             engine.stop()
         assert database.get_job(job_id).claimed_by == "worker-2"
+
+    def test_a_process_that_claims_its_own_job_again_runs_it_once(
+        self, database: SqlDatabase, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """After an outage longer than the lease two threads ran it, and the end of the first was a ``KeyError``."""
+        began: list[int] = []
+        ends: dict[int, str] = {}
+        go_on = threading.Event()
+
+        def work(run: Run) -> Outcome:
+            generation = run.job.generation
+            began.append(generation)
+            if generation == 2:
+                go_on.wait(SECONDS)
+                return DONE
+            while True:
+                try:
+                    run.check()
+                except LeaseLost:
+                    ends[generation] = "lost"
+                    raise
+                time.sleep(0.01)
+
+        job_id = added(database)
+        engine = runner(database, Kind(work), threads=4)
+        engine.runner.start()
+        try:
+            wait_for(lambda: began == [1])
+            be_due(database, job_id)
+            wait_for(lambda: began == [1, 2])
+            wait_for(lambda: ends == {1: "lost"})
+            go_on.set()
+            wait_for(lambda: ended(database, job_id))
+        finally:
+            engine.runner.stop()
+        job = database.get_job(job_id)
+        assert (job.status, job.generation) == (JobStatus.SUCCEEDED, 2)
+        assert "KeyError" not in caplog.text
+
+    def test_a_lease_that_was_not_renewed_forbids_what_cannot_be_undone(self, database: SqlDatabase) -> None:
+        """Before another process has taken the job: a stalled removal must not run after a new upload."""
+        seen: list[str] = []
+
+        def work(run: Run) -> Outcome:
+            run.require_lease()
+            time.sleep(0.3)
+            run.check()
+            try:
+                run.require_lease()
+            except LeaseLost:
+                seen.append("lost")
+            return DONE
+
+        added(database)
+        runner(database, Kind(work), lifetime=0.2).run_due()
+        assert seen == ["lost"]
+
+    def test_light_kinds_run_without_job_threads(self, database: SqlDatabase) -> None:
+        """A node that runs no jobs recovers what dead processes left all the same."""
+        job_id = added(database)
+        heavy, light = Kind(lambda _: DONE), Kind(lambda _: DONE)
+        light.at_once = 1
+        assert runner(database, heavy, threads=0).run_due() == 0
+        assert runner(database, light, threads=0).run_due() == 1
+        assert ended(database, job_id)
+
+    def test_a_job_that_waits_for_a_store_is_not_given_up(self, database: SqlDatabase) -> None:
+        def work(_: Run) -> Outcome:
+            raise WaitForStores("The store is down.", ("ceph2",))
+
+        job_id = added(database)
+        kind = Kind(work, attempts=1)
+        engine = Process(database, {"test": kind}, "w", jobs=Jobs(), leases=Leases(), stores=("ceph2",))
+        for waits in (1, 2, 3):
+            assert engine.run_due() == 1
+            job = database.get_job(job_id)
+            assert (job.status, job.attempt, job.steps) == (JobStatus.PENDING, 0, {"waits": waits})
+            assert (job.message, job.stores) == ("The store is down.", ("ceph2",))
+            be_due(database, job_id)
+            assert runner(database, kind).run_due() == 0, "this process has not the store"
+        assert kind.given_up == []
 
 
 class TestEnds:
