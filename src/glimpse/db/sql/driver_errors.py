@@ -1,4 +1,4 @@
-"""What the errors of drivers mean: the one place that knows their codes.
+"""Translation of driver errors: the only module that knows their codes.
 
 PostgreSQL's are SQLSTATEs; MySQL's and MariaDB's are their error numbers, which tell more than their SQLSTATEs;
 SQLite's are its primary result codes. Those of MySQL 8 that MariaDB does not have are taken from its manual.
@@ -71,9 +71,9 @@ _NO_USE_WAITING_TEXTS = ("authentication failed", "does not exist", "no pg_hba.c
 
 
 def translate(error: SQLAlchemyError) -> GlimpseError | None:
-    """The domain error for a failure of the database; None for what only a defect of Glimpse can cause.
+    """Return the domain error for a database failure; None if only a defect in Glimpse can cause it.
 
-    The text of the driver is left out: it may name hosts, files and values.
+    The driver's text is omitted, because it may contain hosts, files and values.
     """
     match error:
         case PoolTimeoutError():
@@ -97,17 +97,17 @@ def translate(error: SQLAlchemyError) -> GlimpseError | None:
 
 
 def connection_lost(error: SQLAlchemyError) -> bool:
-    """Whether the connection is of no use any more, so that the same work on a new one may succeed."""
+    """Tell whether the connection is lost, so that the same work on a new one may succeed."""
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def collided(error: SQLAlchemyError) -> bool:
-    """Whether the database rolled the transaction back because of another one."""
+    """Tell whether the database rolled back the transaction because of another one."""
     return isinstance(error, DBAPIError) and code_of(error.orig) in _COLLISIONS
 
 
 def misses_index(error: SQLAlchemyError) -> bool:
-    """Whether a statement was refused because an index that it names is missing or does not fit it."""
+    """Tell whether a statement was refused because an index that it names is missing or not usable."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.Error):
@@ -116,22 +116,22 @@ def misses_index(error: SQLAlchemyError) -> bool:
 
 
 def lacks_rights(error: SQLAlchemyError) -> bool:
-    """Whether the database does not let its user do that."""
+    """Tell whether the database user lacks the permission."""
     return isinstance(error, DBAPIError) and code_of(error.orig) in _NO_RIGHTS
 
 
 def refuses_changes(error: BaseException | None) -> bool:
-    """Whether a driver's error says that the server only answers reads."""
+    """Tell whether the error means that the server is read-only."""
     return code_of(error) in _REFUSES_CHANGES
 
 
 def ends_connection(error: BaseException | None) -> bool:
-    """Whether a driver's error makes another connection worth a try, though this one may still be open."""
+    """Tell whether another connection may succeed, although this one may still be open."""
     return code_of(error) in _SERVER_LEAVES or refuses_changes(error)
 
 
 def may_come_back(error: SQLAlchemyError) -> bool:
-    """Whether the server could not be reached, for a reason that may pass by itself."""
+    """Tell whether the server could not be reached for a temporary reason."""
     if not isinstance(error, DBAPIError):
         return False
     if error.connection_invalidated:
@@ -144,14 +144,14 @@ def may_come_back(error: SQLAlchemyError) -> bool:
 
 
 def code_of(error: BaseException | None) -> Code:
-    """What a driver's error is identified by; None where it has no code."""
+    """Return the code of a driver's error; None if it has no code."""
     first = error.args[0] if error is not None and error.args else None
     # PyMySQL's errors may have both
     return first if isinstance(first, int) else getattr(error, "sqlstate", None)
 
 
 def cause(error: SQLAlchemyError) -> str:
-    """The driver's own words in one line, for the log."""
+    """Return the driver's message in one line, for the log."""
     return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
 
 

@@ -26,15 +26,15 @@ from glimpse.db.sql.urls import engine_url, for_driver
 from glimpse.errors import Invalid
 from glimpse.settings.model import DatabaseSettings
 
-# of what has no threads, a command of an operator
+# for a process without worker threads, such as an operator's command
 _POOL = 5
 
-#: Seconds that a writer waits for another one before SQLite says that the database is locked.
+#: Seconds that a writer waits for another one before SQLite reports that the database is locked.
 SQLITE_BUSY_TIMEOUT = 30
 
 
 def connect(settings: DatabaseSettings, connection: str | None = None) -> sa.Engine:
-    """Make the engine of the main database, or of the URL ``connection`` with the same options.
+    """Create the engine of the main database, or of the URL ``connection`` with the same options, without connecting.
 
     Nothing is connected yet.
 
@@ -93,7 +93,7 @@ def _own_arguments(url: sa.URL, settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def _leave_server(context: ExceptionContext) -> None:
-    """Give up connections to a server that says it cannot go on, though it keeps them open."""
+    """Drop connections to a server that reports that it cannot continue, although it keeps them open."""
     if ends_connection(context.original_exception):
         context.is_disconnect = True
 
@@ -112,7 +112,7 @@ def _set_up_sqlite(engine: sa.Engine, *, full: bool) -> None:
 
 
 def _notice_pooler(connection: Any, _record: ConnectionPoolEntry) -> None:
-    """Prepare no statements where a pooler is in between, which gives each transaction another session.
+    """Disable prepared statements behind a connection pooler, which gives each transaction another session.
 
     Names of prepared statements are a session's: there they would be unknown, or another client's.
     """

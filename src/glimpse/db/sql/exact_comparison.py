@@ -1,4 +1,4 @@
-"""Texts compared character by character, on every database.
+"""Exact comparison of strings on every database.
 
 The collations of Glance's tables on MySQL and MariaDB take texts for equal that differ in case, in accents or in blanks
 at the end (database 2), so there a plain ``=`` gives the project ``lab`` what belongs to ``Lab``. The bytes are

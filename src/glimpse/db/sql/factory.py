@@ -1,4 +1,4 @@
-"""The database of an installation, as its options describe it."""
+"""Opens the SQL database of an installation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from glimpse.settings.model import DatabaseSettings
 
 
 def open_database(settings: DatabaseSettings, on_connect: Callable[[], None] | None = None) -> SqlDatabase:
-    """Make the object; nothing is connected yet. ``on_connect`` is called for each connection that is made.
+    """Create the database object without connecting. ``on_connect`` is called for each new connection.
 
     :raises Invalid: the URL cannot be read.
     """
@@ -34,7 +34,7 @@ def open_database(settings: DatabaseSettings, on_connect: Callable[[], None] | N
 
 
 def sqlite_directory(settings: DatabaseSettings) -> str | None:
-    """Directory of the database file; None with a server, and in memory.
+    """Return the directory of the database file; None for a server or an in-memory database.
 
     :raises Invalid: the URL cannot be read.
     """
@@ -57,7 +57,7 @@ def _tell_of_connections(engine: Engine, on_connect: Callable[[], None]) -> None
 
 
 def for_reading(database: Database) -> Database:
-    """The same database as GET requests see it: what they read comes from a replica, where one is used."""
+    """Return the database for GET requests, which reads from a replica if one is configured."""
     return database.for_reading() if isinstance(database, SqlDatabase) else database
 
 

@@ -30,16 +30,16 @@ _INSERT = sa.insert(images)
 _STATUS = sa.select(images.c.status, images.c.protected).where(_LIVE)
 
 
-#: Columns of a new row that are its attributes as they are.
+#: Columns of a new row that equal its attributes.
 _PLAIN = tuple(column.name for column in IMAGE_COLUMNS if column.name not in {"owner", "created_at", "updated_at"})
-#: Columns that a change may name.
+#: Columns that a change may contain.
 _CHANGEABLE = frozenset(column.name for column in IMAGE_COLUMNS) - {"id", "created_at", "updated_at"}
 
 
 def status_and_protection(connection: Connection, image_id: str) -> tuple[Status, bool]:
     """Why a conditional statement found no row.
 
-    :raises NotFound: the image is not there, or deleted.
+    :raises NotFound: the image does not exist or is deleted.
     """
     row = connection.execute(_STATUS, {"image_id": image_id}).fetchone()
     if row is None:

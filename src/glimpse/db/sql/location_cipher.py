@@ -1,4 +1,4 @@
-"""URLs of locations in the form that ``metadata_encryption_key`` gives them (database 7.4)."""
+"""Encryption of location URLs with ``metadata_encryption_key`` (database 7.4)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _BLOCK = 16
 
 
 class LocationCipher:
-    """Encrypts always, and reads rows of both kinds: one database may hold both."""
+    """Always encrypts when writing, but reads both encrypted and plain rows, because a database may contain both."""
 
     def __init__(self, key: str) -> None:
         """``key`` has 16, 24 or 32 bytes in UTF-8."""
         self._algorithm = AES(key.encode())
 
     def encrypt(self, text: str) -> str:
-        """A new form of ``text`` each time, in ASCII."""
+        """Encrypt ``text`` to ASCII; the result is different each time."""
         vector = os.urandom(_BLOCK)
         plain = text.encode() + b"\0"
         # no zero among the padding, whose front is sought from behind
@@ -30,7 +30,7 @@ class LocationCipher:
         return urlsafe_b64encode(vector + encryptor.update(plain) + encryptor.finalize()).decode()
 
     def decrypt(self, stored: str) -> str:
-        """The text of what :meth:`encrypt` or Glance made; anything else is returned as it is."""
+        """Decrypt a result of :meth:`encrypt` or of Glance; anything else is returned unchanged."""
         if "://" in stored:
             return stored
         try:
@@ -45,5 +45,5 @@ class LocationCipher:
         try:
             return text.decode() if separator else stored
         except UnicodeDecodeError:
-            # of another key: nothing can be made of it
+            # encrypted with another key: cannot be decrypted
             return stored

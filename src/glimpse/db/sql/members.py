@@ -54,7 +54,7 @@ def drop_member(connection: Connection, image_id: str, member_id: str, moment: d
 def _drop(
     connection: Connection, found: sa.Select[int, int, bool], parameters: dict[str, Any], moment: datetime
 ) -> None:
-    """Mark the rows that ``found`` selects.
+    """Mark the rows selected by ``found`` as deleted.
 
     A second live row for one project (database 15.6) is removed: with the same ``deleted_at`` as the first
     it would break the unique constraint, and the image could never be deleted. So would a live row where another

@@ -1,4 +1,4 @@
-"""TLS to a MySQL or MariaDB server, as URLs for any of its Python drivers ask for it, in PyMySQL's terms."""
+"""TLS options for MySQL and MariaDB: converts the URL parameters of any Python driver to PyMySQL's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FILES = {"ssl_ca": "ca", "ssl_capath": "capath", "ssl_cert": "cert", "ssl_key":
 _TEXTS = {"ssl_cipher": "cipher", "ssl_key_password": "password"}
 _FLAGS = ("ssl_disabled", "ssl_verify_cert", "ssl_check_hostname", "ssl_verify_identity")
 
-#: Parameters of URLs that :func:`tls_arguments` reads.
+#: URL parameters that :func:`tls_arguments` reads.
 TLS = frozenset({*_FILES, *_TEXTS, *_FLAGS, "ssl_mode"})
 
 #: Value of ``ssl_mode`` → whether the certificate is verified, and whether it must name the host; None: with a CA.
@@ -73,7 +73,7 @@ def truth(name: str, text: str) -> bool:
 
 
 def unusable(name: str) -> Invalid:
-    """The error for the value of a parameter, which may be a secret and is not repeated."""
+    """Build the error for an invalid parameter value, which may be secret and is not repeated."""
     return Invalid(f"The parameter {name} of the database connection has an invalid value.")
 
 

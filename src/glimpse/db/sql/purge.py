@@ -1,4 +1,4 @@
-"""Removing rows for good that were only marked as deleted; see ``db/base_purge.py``.
+"""Permanent removal of rows that are marked as deleted; see ``db/base_purge.py``.
 
 A batch is found by the primary key, so that a run over a table reads it once, however many batches it takes. The
 DELETE asks the rows again, as somebody may have revived one since it was found. It does not ask other tables again:

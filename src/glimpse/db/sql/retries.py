@@ -1,4 +1,4 @@
-"""How often work is repeated that the database did not take, for each engine."""
+"""Retries of failed database work, per engine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LONGEST_COLLISION_PAUSE = 0.25
 
 
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers of repetitions (-1: without end) and pauses in seconds.
+    """Numbers of retries (-1: no limit) and pauses in seconds.
 
-    ``collisions`` are after deadlocks and serialization failures, ``reconnects`` while the server cannot be reached.
-    A lost connection is made again once at no cost, whatever these say.
+    ``collisions`` are after deadlocks and serialization failures, ``reconnects`` while the server cannot be reached. In
+    addition, a lost connection is always reopened once.
     """
 
     collisions: int = 20
@@ -31,13 +31,13 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
     longest_pause: float = 10.0
 
     def after_collision(self, number: int) -> float | None:
-        """Seconds to wait after collision ``number``, counted from 1; None to give up."""
+        """Return the seconds to wait after collision ``number``, counted from 1; None to give up."""
         if 0 <= self.collisions < number:
             return None
         return min(number * _COLLISION_PAUSE, _LONGEST_COLLISION_PAUSE) * random.uniform(0.5, 1.5)
 
     def after_failed_connect(self, number: int) -> float | None:
-        """Seconds to wait after failure ``number`` to connect, counted from 1; None to give up."""
+        """Return the seconds to wait after failed connect ``number``, counted from 1; None to give up."""
         if 0 <= self.reconnects < number:
             return None
         # beyond 2 ** 30 it is the longest pause anyhow
@@ -45,7 +45,7 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempts:
-    """What became of the runs of one piece of work so far."""
+    """The failures of one piece of work so far."""
 
     __slots__ = ("_collisions", "_fresh", "_reconnects", "_retries")
 
@@ -69,7 +69,7 @@ class Attempts:
 
 
 def retries_of(settings: DatabaseSettings) -> Retries:
-    """What the operator wants (``db_max_retries`` and the options beside it)."""
+    """Return the configured retries (``db_max_retries`` and related options)."""
     return Retries(
         collisions=settings.db_max_retries,
         reconnects=settings.db_max_retries if settings.use_db_reconnect else 0,

@@ -17,13 +17,13 @@ LOG = logging.getLogger(__name__)
 
 
 def wait_for_database(settings: DatabaseSettings, tell: Callable[[str], None] = LOG.warning) -> None:
-    """Return once the server of the main database lets the service in.
+    """Wait until the main database accepts a connection.
 
-    After a failure that may pass by itself, and only then, it is tried again: ``max_retries`` times (-1: for ever),
-    every ``retry_interval`` seconds. ``tell`` is given a line before each wait.
+    Retries only after temporary failures: ``max_retries`` times (-1: no limit), every ``retry_interval`` seconds.
+    ``tell`` is called with a message before each wait.
 
     :raises Invalid: the URL cannot be read.
-    :raises DatabaseUnavailable: it did not let it in.
+    :raises DatabaseUnavailable: it did not accept a connection.
     """
     engine = connect(settings)
     try:

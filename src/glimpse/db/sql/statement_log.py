@@ -1,4 +1,4 @@
-"""Statements for those who look for a fault: in the log, and with the place in the code that sent them.
+"""Statement logging for debugging, with the function that sent each statement.
 
 Values of parameters are never logged: the engine hides them.
 """

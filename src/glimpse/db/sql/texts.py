@@ -1,4 +1,4 @@
-"""Which values the tables take: checked before any statement, the same for every database.
+"""Checks of values before any statement, the same for every database.
 
 Characters outside the BMP are refused everywhere, because the tables may have a 3-byte charset (database
 1.7); NUL, because PostgreSQL has no room for it; and lengths, because SQLite does not check them.
@@ -16,7 +16,7 @@ from glimpse.errors import Invalid
 #: Longest text column, in bytes (TXT of the type key).
 TEXT_BYTES = 65535
 
-#: Characters that no row can hold.
+#: Characters that cannot be stored.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff\U00010000-\U0010ffff]")
 
 # Characters that fit the text columns of ``images``.
@@ -34,12 +34,12 @@ _INTEGERS = {"size": 2**63 - 1, "virtual_size": 2**63 - 1, "min_disk": 2**31 - 1
 
 
 def storable(text: str) -> bool:
-    """Whether a row can hold this text, regardless of its length."""
+    """Tell whether this text can be stored, regardless of its length."""
     return UNSTORABLE.search(text) is None
 
 
 def require_storable(texts: Iterable[str | None]) -> None:
-    """Refuse texts that no row can hold.
+    """Refuse texts that cannot be stored.
 
     :raises Invalid: one has a character outside the BMP, a NUL or half of a surrogate pair.
     """

@@ -1,4 +1,4 @@
-"""How statements are run: reads in autocommit, writes in a transaction that is begun explicitly.
+"""Execution of statements: reads in autocommit, writes in an explicit transaction.
 
 Both give the work another connection when theirs turns out to be lost, and turn the errors of drivers into
 the domain's. SQLite takes its write lock at once (``BEGIN IMMEDIATE``), so that two writers wait for each other
@@ -132,7 +132,7 @@ def _run(
 
 
 def stamp(connection: Connection) -> datetime:
-    """The present, as exactly as the database keeps it: what is answered now is what is read back later."""
+    """Return the current time in the precision of the database, so that it equals the value read back later."""
     return storable_time(connection, datetime.now(UTC).replace(tzinfo=None))
 
 

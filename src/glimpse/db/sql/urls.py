@@ -1,4 +1,4 @@
-"""Operators' database URLs, for the drivers that Glimpse uses: psycopg, PyMySQL and Python's own for SQLite.
+"""Conversion of operators' database URLs for the drivers that Glimpse uses: psycopg, PyMySQL and Python's sqlite3.
 
 A URL may name another driver (psycopg2, mysqlclient, …), whose parameters are understood: libpq's are the same for
 every driver of PostgreSQL, those of MySQL's drivers have different names for the same things.
@@ -40,14 +40,14 @@ _MYSQL_NUMBERS = ("connect_timeout", "read_timeout", "write_timeout", "max_allow
 
 
 def engine_url(connection: str) -> sa.URL:
-    """Read an operator's database URL, and name the driver that Glimpse uses; query parameters are kept.
+    """Parse an operator's database URL and set Glimpse's driver; query parameters are kept.
 
     :raises Invalid: the URL cannot be read, or names a database that Glimpse does not know.
     """
     try:
         url = sa.make_url(connection)
     except (ArgumentError, ValueError):
-        # the text of the error may repeat the URL, which holds a password
+        # the error's text may contain the URL, which has a password
         raise Invalid("The database connection is not a URL.") from None
     backend = url.get_backend_name()
     if backend not in _DRIVERS:
