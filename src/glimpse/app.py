@@ -33,10 +33,12 @@ from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_admission, build_limits
 from glimpse.services.deps import Deps
+from glimpse.services.image_source import ImageSource, StoredData
 from glimpse.services.store_markers import check_markers
 from glimpse.settings.model import Settings
 from glimpse.signature.all import LazyVerifiers
 from glimpse.stores.multi import StoreSet
+from glimpse.stores.wrap import StoreMetrics
 from glimpse.telemetry.metrics import ProcessMetrics, Recorder
 from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
@@ -80,7 +82,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     notifier = build_notifier(settings.notifications, None if recorder is None else recorder.notification)
     if database is None:
         database = open_database(settings, on_connect=None if recorder is None else recorder.database_connected)
-    deps = _deps(settings, database, schemas, notifier)
+    deps = _deps(settings, database, schemas, notifier, recorder)
     state = _app_state(settings, deps, schemas, recorder)
     background = build_background(
         settings, deps.database, deps.stores, deps.heartbeat,
@@ -99,6 +101,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         _end_threads(state)
         if notifier is not None:
             notifier.close(NOTIFY_SECONDS)
+        deps.stores.close()
         deps.database.close()
         if recorder is not None:
             recorder.close()
@@ -117,14 +120,21 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     return Service(application, deps, background.runner, close)
 
 
-def _deps(settings: Settings, database: Database, schemas: SchemaCatalog, notifier: Notifier | None) -> Deps:
+def _deps(
+    settings: Settings,
+    database: Database,
+    schemas: SchemaCatalog,
+    notifier: Notifier | None,
+    metrics: StoreMetrics | None,
+) -> Deps:
     """The collaborators of the use cases."""
-    stores = StoreSet(settings.stores)
+    stores = StoreSet(settings.stores, metrics)
     policy = OsloPolicy(settings.policy)
     limits = build_limits(settings.quotas, database.usage)
     return Deps(
         database=database,
         stores=stores,
+        source=_image_source(stores),
         policy=policy,
         heartbeat=Heartbeat(database, settings.leases),
         checker=schemas.checker,
@@ -141,6 +151,11 @@ def _deps(settings: Settings, database: Database, schemas: SchemaCatalog, notifi
         project_limits=limits,
         notifier=notifier,
     )
+
+
+def _image_source(stores: StoreSet) -> ImageSource:
+    """Where downloads read from. A cache goes here, in front of the stores."""
+    return StoredData(stores)
 
 
 def _app_state(settings: Settings, deps: Deps, schemas: SchemaCatalog, recorder: Recorder | None) -> AppState:

@@ -114,6 +114,7 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
         digest_threads.shutdown(wait=True, cancel_futures=True)
         if notifier is not None:
             notifier.close(NOTIFY_SECONDS)
+        stores.close()
         database.close()
 
     return Worker(heartbeat.owner, start, stop)

@@ -28,6 +28,7 @@
     └── Unavailable             a part that is needed does not answer now
         ├── Busy                  too much is running already; it may be tried again soon
         ├── StoreUnavailable
+        │   ├── StoreBusy           (also Busy) as many streams are open as the store may have
         │   └── DataIncomplete      reading failed when a part of the data had been sent
         └── DatabaseUnavailable
 
@@ -181,6 +182,10 @@ class Busy(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The store cannot be read or written now; it may work later."""
+
+
+class StoreBusy(Busy, StoreUnavailable):
+    """The store has as many streams open as it may."""
 
 
 class DataIncomplete(StoreUnavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ from typing import Any
 import pytest
 
 from glimpse.db.sql.tables import images
+from glimpse.errors import DataNotFound
+from glimpse.services.image_source import DataFound, ImageSource, StoredData
 from glimpse.settings.model import DataSources, Listen
+from glimpse.stores.base import Reader, Writer
+from glimpse.stores.memory import MemoryOptions, MemoryStore
+from glimpse.stores.multi import StoreSet
 from tests.support.located import DATA, Located, located
 from tests.support.wire import ADMIN, OTHER, READER, Answer, Wire, settings_in, wired
 
@@ -295,6 +301,36 @@ class TestSilentStores:
             answers = wire.loop.run_until_complete(main())
             assert [answer.status for answer in answers] == [200, 200, 201, 204, 204, 204, 204]
 
+    def test_uploads_that_wait_for_a_store_hold_up_no_metadata(self, tmp_path: Path) -> None:
+        with wired(settings_in(tmp_path, listen=Listen(request_threads=2, transfer_threads=4))) as wire:
+            image_ids = [str(wire.create()["id"]) for _ in range(4)]
+            store = wire.service.deps.stores.default
+            begun, goes_on = threading.Semaphore(0), threading.Event()
+            writer = store.writer
+
+            def waiting(image_id: str, size: int | None, attempt: str) -> Writer:
+                begun.release()
+                goes_on.wait(60)
+                return writer(image_id, size, attempt)
+
+            store.writer = waiting  # type: ignore[method-assign]
+            octets = {"Content-Type": "application/octet-stream"}
+
+            async def main() -> list[Answer]:
+                uploads = [
+                    asyncio.ensure_future(wire.ask("PUT", f"/v2/images/{one}/file", DATA, octets)) for one in image_ids
+                ]
+                for _ in uploads:
+                    while not begun.acquire(blocking=False):
+                        await asyncio.sleep(0.01)
+                answers = await metadata(wire, image_ids[0])
+                assert not any(upload.done() for upload in uploads)
+                goes_on.set()
+                return [*answers, *await asyncio.gather(*uploads)]
+
+            answers = wire.loop.run_until_complete(main())
+            assert [answer.status for answer in answers] == [200, 200, 201, 204, 204, 204, 204]
+
     def test_a_store_that_does_not_open_in_time_is_503(self, tmp_path: Path) -> None:
         with located(tmp_path, data_sources=DataSources(open_timeout=0.2)) as at:
             (image_id,) = silent(at, "silent", 1)
@@ -378,3 +414,52 @@ class TestReaders:
         wire.loop.run_until_complete(main())
         assert sent[-1] == failing
         assert open_files() == []
+
+
+class KeptData:
+    """What a cache will be: it keeps whole images and has them read from itself; the rest goes to the stores."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self._source = source
+        self._kept = MemoryStore("kept", MemoryOptions())
+        self.asked: list[tuple[str, int, int | None]] = []
+
+    def size(self, found: DataFound) -> int | None:
+        return self._source.size(found)
+
+    def open(self, found: DataFound, offset: int, length: int | None) -> Reader:
+        try:
+            return self._kept.reader(f"memory://kept/{found.image.id}", offset, length)
+        except DataNotFound:
+            self.asked.append((found.image.id, offset, length))
+            reader = self._source.open(found, 0, None)
+        writer = self._kept.writer(found.image.id, None, "fill")
+        while part := reader.read(1 << 20):
+            writer.write(part)
+        reader.close()
+        writer.commit()
+        return self._kept.reader(f"memory://kept/{found.image.id}", offset, length)
+
+
+def test_a_cache_stands_between_downloads_and_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that reads an image for a client goes through the one source that the service was built with."""
+    caches: list[KeptData] = []
+
+    def with_cache(stores: StoreSet) -> ImageSource:
+        caches.append(KeptData(StoredData(stores)))
+        return caches[-1]
+
+    monkeypatch.setattr("glimpse.app._image_source", with_cache)
+    with located(tmp_path) as at:
+        image_id = at.with_locations(at.url)
+        at.run_jobs()
+        at.web.requests.clear()
+        ranged = at.wire("GET", f"/v2/images/{image_id}/file", headers={"Range": "bytes=5-9"})
+        assert (ranged.status, ranged.body) == (206, DATA[5:10])
+        assert len(at.web.requests) == 1
+        # from now on the web server is not needed
+        at.web.files.clear()
+        assert at.wire("GET", f"/v2/images/{image_id}/file").body == DATA
+        assert at.wire("HEAD", f"/v2/images/{image_id}/file").headers["content-length"] == str(len(DATA))
+        assert len(at.web.requests) == 1
+        assert caches[0].asked == [(image_id, 5, 5)]

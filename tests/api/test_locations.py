@@ -17,7 +17,7 @@ from glimpse.db.base_records import Viewer
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.status import Status
-from glimpse.settings.model import DataSources, Formats, Limits, Locations, UriFilter
+from glimpse.settings.model import DataSources, Formats, Limits, Locations, StoreCalls, UriFilter
 from tests.contract.db.examples import OVER, removal_job
 from tests.support.jobs import let_leases_run_out, run_due
 from tests.support.located import DATA, SERVICE, Located, located
@@ -385,10 +385,13 @@ class TestLocationsThatCannotBe:
         """DNS rebinding between the request and the job: the job asks the rules again."""
         from glimpse.fetch.rules import UrlRules
         from glimpse.stores.http import HttpOptions, HttpStore
+        from glimpse.stores.wrap import Wrapper
 
         image_id = at.wire.create()["id"]
         assert at.post(image_id, at.url).status == 202
         store = at.wire.service.deps.stores.by_id("web")
+        while isinstance(store, Wrapper):
+            store = store.inner
         assert isinstance(store, HttpStore)
         rebound = HttpStore("web", HttpOptions(), UriFilter(), rules=UrlRules(UriFilter(allowed_ports=())))
         monkeypatch.setattr(store, "_fetcher", rebound._fetcher, raising=False)
@@ -599,10 +602,10 @@ def vanish_after(at: Located, method: str, url: str) -> None:
 
 
 def hold_back(at: Located, step: str) -> None:
-    """Let the next reading of the data fail once, so that the job pauses before its hashes are saved."""
+    """Let the next reading of the data fail, and its repetition, so that the job pauses before its hashes are saved."""
     assert step == "hash"
     files = at.web.files
-    left = [1]
+    left = [1 + StoreCalls().retries]
 
     class Once(dict[str, bytes]):
         def get(self, key: str, default: Any = None) -> Any:

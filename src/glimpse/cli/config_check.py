@@ -22,7 +22,7 @@ from glimpse.settings.errors import Faults, SettingsError
 from glimpse.settings.inventory import Remarks
 from glimpse.settings.model import Settings, StoreSettings
 from glimpse.settings.startup import refusals
-from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.filesystem.directories import configured_directories
 from glimpse.stores.filesystem.options import FilesystemOptions
 

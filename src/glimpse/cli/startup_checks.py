@@ -19,7 +19,7 @@ from glimpse.settings.database_url import is_registry
 from glimpse.settings.errors import Faults, SettingsError
 from glimpse.settings.model import Settings
 from glimpse.signature.all import try_signatures
-from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.multi import StoreSet
 
 
@@ -105,11 +105,11 @@ def _nothing_used(_project_id: str | None) -> UsageFigures:
 
 
 def try_stores(settings: Settings) -> None:
-    """Open the stores, which makes the directories that they need.
+    """Build the stores, which makes the directories that they need, and close them: nothing stays open for workers.
 
     :raises SettingsError: a store cannot work as configured.
     """
     try:
-        StoreSet(settings.stores)
+        StoreSet(settings.stores).close()
     except StoreMisconfigured as error:
         raise SettingsError(f"The {error}.") from error

@@ -18,6 +18,7 @@ from glimpse.policy.base import Policy
 from glimpse.policy.property_protection import PropertyProtection
 from glimpse.quota.admission import Admission
 from glimpse.quota.base import ProjectLimits
+from glimpse.services.image_source import ImageSource
 from glimpse.settings.model import Formats, Limits
 from glimpse.signature.base import SignatureVerifiers
 from glimpse.stores.multi import StoreSet
@@ -29,6 +30,8 @@ class Deps:
 
     database: Database
     stores: StoreSet
+    #: where data are read from: the stores, or a cache in front of them
+    source: ImageSource
     policy: Policy
     #: keeps the jobs that requests do themselves
     heartbeat: Heartbeat

@@ -2,46 +2,30 @@
 
 What the database and the policy say comes first, in a thread for metadata; opening a store, which may take long, is a
 step of its own for other threads.
+
+A location that a client added names data that somebody else keeps, and can exchange. Until a job has read them to
+their end, inspected them and compared them with the digest of the image, nobody gets them from here (docs/adr/0013).
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 from glimpse.context import Context
+from glimpse.db.base_locations import LocationDatabase
 from glimpse.db.base_records import Viewer
 from glimpse.domain.image import Image, Location
 from glimpse.domain.status import Status
-from glimpse.errors import (
-    DataNotFound,
-    Forbidden,
-    GlimpseError,
-    RangeNotSatisfiable,
-    Refused,
-    StoreUnavailable,
-)
+from glimpse.errors import Forbidden, Unavailable
 from glimpse.notify import events
 from glimpse.services.deps import Deps
-from glimpse.services.readable_locations import readable_locations
-from glimpse.stores.base import Reader, Store
+from glimpse.services.image_source import DataFound, ImageSource
+from glimpse.stores.base import Reader
+from glimpse.stores.location_lookup import REFUSED_SCHEMES
 from glimpse.stores.multi import StoreSet
 from glimpse.transfer.ranges import ByteRange
-
-LOG = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class DataFound:
-    """An image that has data, and its locations in the order in which they are to be tried; at least one."""
-
-    image: Image
-    locations: Sequence[Location]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +41,8 @@ class Download:
     reader: Reader
 
 
+_WITH_DATA = (Status.ACTIVE, Status.DEACTIVATED)
+
 #: From the size in bytes to the part that is wanted, None for the whole.
 RangeOf = Callable[[int], ByteRange | None]
 
@@ -71,7 +57,7 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
         ``download_from_store``.
     :raises Invalid: a store of ``prefer`` does not exist, or there are no named stores.
     :raises Unavailable, Forbidden: the data are not checked yet, or were refused; see
-        :func:`glimpse.services.readable_locations.readable_locations`.
+        :func:`readable_locations`.
     """
     image = deps.database.get_image(image_id, Viewer(context.project_id, context.is_admin))
     if image.status is Status.DEACTIVATED and not context.is_admin:
@@ -89,8 +75,31 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
     return DataFound(image, locations) if locations else None
 
 
-def open_data(stores: StoreSet, found: DataFound, range_of: RangeOf) -> Download:
-    """Open the first location that can be opened; this waits for its store.
+def readable_locations(database: LocationDatabase, image: Image) -> Sequence[Location]:
+    """The locations of ``image`` whose data are known to be its own, in the order of the image.
+
+    Locations that Glance recorded, and those of data that the service has written itself, always are. The database is
+    not asked about locations of schemes that clients cannot add.
+
+    :raises Unavailable: the data of all its locations are still being checked.
+    :raises Forbidden: the check refused them all; the text says why.
+    """
+    if all(location.url.partition("://")[0].lower() in REFUSED_SCHEMES for location in image.locations):
+        return image.locations
+    unverified = database.unverified_locations(image.id)
+    if not unverified:
+        return image.locations
+    readable = tuple(location for location in image.locations if location.id not in unverified)
+    if readable or image.status not in _WITH_DATA:
+        return readable
+    refusals = [unverified[location.id] for location in image.locations if location.id in unverified]
+    if None in refusals:
+        raise Unavailable(f"The data of image {image.id} are still being checked; try again later.")
+    raise Forbidden(f"The data of image {image.id} were refused: {refusals[0]}")
+
+
+def open_data(source: ImageSource, found: DataFound, range_of: RangeOf) -> Download:
+    """Open the data, or the part of them that is asked for; this waits for a store.
 
     Where neither the image nor the store knows the size, no range can be, and the whole is opened.
 
@@ -98,36 +107,12 @@ def open_data(stores: StoreSet, found: DataFound, range_of: RangeOf) -> Download
     :raises RangeNotSatisfiable: the range lies outside the data.
     :raises StoreUnavailable: no location can be read now, or all have lost their data.
     """
-
-    def opened(store: Store, location: Location) -> Download:
-        size = _size(store, found.image, location)
-        if size is None:
-            return Download(found.image, None, None, store.reader(location.url))
-        wanted = range_of(size)
-        start, length = (wanted.start, wanted.length) if wanted else (0, size)
-        try:
-            reader = store.reader(location.url, start, length)
-        except RangeNotSatisfiable as error:
-            # the range lies within the recorded size, so the object is shorter than it must be
-            raise StoreUnavailable(
-                f"The data in store {store.id} are shorter than the recorded size of {size} bytes."
-            ) from error
-        return Download(found.image, size, wanted, reader)
-
-    return _first(stores, found, opened)
-
-
-def data_size(stores: StoreSet, found: DataFound) -> int | None:
-    """The size of the data in bytes; only when the image does not say it, a store is asked and waited for.
-
-    None if the store cannot tell either.
-
-    :raises StoreUnavailable: no store can tell it now, or all have lost the data.
-    """
-    known = found.image.size
-    return (
-        _first(stores, found, lambda store, location: _size(store, found.image, location)) if known is None else known
-    )
+    size = source.size(found)
+    if size is None:
+        return Download(found.image, None, None, source.open(found, 0, None))
+    wanted = range_of(size)
+    start, length = (wanted.start, wanted.length) if wanted else (0, size)
+    return Download(found.image, size, wanted, source.open(found, start, length))
 
 
 def source_of(stores: StoreSet, location: Location) -> str:
@@ -144,24 +129,3 @@ def record_download(deps: Deps, context: Context, download: Download, sent: int)
     """
     if deps.notifier is not None:
         events.download_ended(deps.notifier, context, download.image, sent=sent, expected=download.reader.length)
-
-
-def _first(stores: StoreSet, found: DataFound, use: Callable[[Store, Location], T]) -> T:
-    image = found.image
-    failure: GlimpseError = StoreUnavailable(f"The data of image {image.id} are missing from their store.")
-    for location in found.locations:
-        try:
-            return use(stores.for_location(location), location)
-        except DataNotFound as error:
-            LOG.error("Image %s has lost its data at location %s: %s", image.id, location.id, error)  # noqa: TRY400
-        except (StoreUnavailable, Refused) as error:
-            LOG.warning("Image %s cannot be read at its location %s: %s", image.id, location.id, error)
-            failure = error
-    if isinstance(failure, Refused):
-        # the location was accepted when it was added: no fault of the client who reads now
-        raise StoreUnavailable(str(failure)) from failure
-    raise failure
-
-
-def _size(store: Store, image: Image, location: Location) -> int | None:
-    return store.size(location.url) if image.size is None else image.size

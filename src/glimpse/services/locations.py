@@ -31,8 +31,8 @@ from glimpse.jobs.steps.copies import check_removable
 from glimpse.jobs.steps.copy_removal import remove_claimed
 from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
+from glimpse.stores.argument_checks import split_url
 from glimpse.stores.location_lookup import place, store_of
-from glimpse.stores.uri import split_url
 
 _WEB = frozenset({"http", "https"})
 _SERVICE = "service"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from glimpse.db.base import Database
 from glimpse.db.base_records import Viewer
@@ -11,6 +12,7 @@ from glimpse.domain.listing import Comparison, ListQuery
 from glimpse.errors import Unavailable
 from glimpse.stores.base import MarkedStore, ability
 from glimpse.stores.multi import StoreSet
+from glimpse.stores.timed_calls import START_SECONDS, within
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +32,6 @@ def check_markers(stores: StoreSet, database: Database) -> None:
         marked = ability(stores.by_id(store_id), MarkedStore)
         if marked is not None:
             try:
-                marked.check_markers(recorded)
+                within(START_SECONDS, partial(marked.check_markers, recorded), f"Store {store_id}")
             except Unavailable as error:
                 LOG.warning("Store %s: its markers could not be checked: %s", store_id, error)

@@ -141,6 +141,11 @@ def registry_roles(value: object) -> str | None:
     return None
 
 
+def zero_or_more(value: object) -> str | None:
+    """A number that is not negative."""
+    return None if cast("float", value) >= 0 else "must be 0 or more"
+
+
 def more_than_zero(value: object) -> str | None:
     """A number greater than zero."""
     return None if cast("float", value) > 0 else "must be more than 0"

@@ -49,6 +49,7 @@ from glimpse.settings.model import (
     Secret,
     Settings,
     SignatureOptions,
+    StoreCalls,
     UriFilter,
 )
 from glimpse.settings.options import from_text
@@ -186,6 +187,7 @@ def _settings(
     listen = from_text(fields["listen"], Listen)
     uri_filter = from_text(fields["uri_filter"], UriFilter)
     data_sources = from_text(fields["data_sources"], DataSources)
+    store_calls = from_text(fields["store_calls"], StoreCalls)
     settings = Settings(
         data_dir=data_dir,
         listen=msgspec.structs.replace(listen, workers=max(listen.workers, 1)),
@@ -194,7 +196,7 @@ def _settings(
         database=_database(fields["database"], values, data_dir),
         auth=_auth(values),
         policy=from_text({**fields["policy"], "config_dirs": [str(path) for path in found_in]}, PolicySettings),
-        stores=msgspec.structs.replace(stores, uri_filter=uri_filter, data_sources=data_sources),
+        stores=msgspec.structs.replace(stores, uri_filter=uri_filter, data_sources=data_sources, calls=store_calls),
         limits=limits,
         formats=from_text(fields["formats"], Formats),
         api=from_text(fields["api"], Api),
@@ -204,6 +206,7 @@ def _settings(
         locations=from_text(fields["locations"], Locations),
         uri_filter=uri_filter,
         data_sources=data_sources,
+        store_calls=store_calls,
         cors=from_text(fields["cors"], Cors),
         notifications=from_text(fields["notifications"], NotificationOptions),
         signatures=from_text(fields["signatures"], SignatureOptions),

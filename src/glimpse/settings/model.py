@@ -170,6 +170,17 @@ class DataSources(msgspec.Struct, frozen=True, kw_only=True):
     least_rate: int = 1024
 
 
+class StoreCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """How every store is called."""
+
+    #: seconds after which opening, looking at and deleting an object are given up; 0: never
+    timeout: float = 0.0
+    #: how often such a call is repeated that failed for a passing reason
+    retries: int = 1
+    #: objects of one store that are read and written at the same time; 0: any number
+    max_streams: int = 0
+
+
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """The configured stores; ``named`` is true with ``enabled_backends`` (several stores)."""
 
@@ -179,6 +190,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     #: for stores that fetch URLs supplied by users
     uri_filter: UriFilter = UriFilter()
     data_sources: DataSources = DataSources()
+    calls: StoreCalls = StoreCalls()
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -368,6 +380,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     locations: Locations = Locations()
     uri_filter: UriFilter = UriFilter()
     data_sources: DataSources = DataSources()
+    store_calls: StoreCalls = StoreCalls()
     cors: Cors = Cors()
     #: ``[cors.NAME]`` by section: other rules for other origins
     more_cors: Mapping[str, Cors] = {}

@@ -124,6 +124,23 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "location is tried; after the last one, a download is answered 503.",
     ),
     Option(
+        section=SECTION, name="store_call_timeout", kind="number", target="store_calls.timeout",
+        check=checks.zero_or_more,
+        help="Seconds after which a store is given up that does not open, look at or delete an object; 0: never. "
+        "Reading and writing an open object may take any time. `filesystem_store_timeout` of a store comes first.",
+    ),
+    Option(
+        section=SECTION, name="store_retries", kind="integer", minimum=0, maximum=10, target="store_calls.retries",
+        help="How often opening, looking at or deleting an object is repeated when the store does not work now, after "
+        "0.2 seconds at first. A call that took more than 5 seconds is not repeated, and writing never is.",
+    ),
+    Option(
+        section=SECTION, name="store_max_streams", kind="integer", minimum=0, maximum=1 << 20,
+        target="store_calls.max_streams",
+        help="Objects of one store that each worker reads and writes at the same time; 0: any number. Beyond it "
+        "the next copy is read, or the answer is 503 with `Retry-After`.",
+    ),
+    Option(
         section=SECTION, name="max_images_per_project", kind="integer", minimum=0,
         target="quotas.max_images_per_project",
         help="Maximum number of images per project, with or without data; 0: no limit. One more is refused with "

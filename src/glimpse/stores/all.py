@@ -11,18 +11,24 @@ from typing import Any
 import msgspec
 
 from glimpse.stores.base import Store
-from glimpse.stores.filesystem.details import details as file_details
+from glimpse.stores.filesystem.directories import details as file_details
 from glimpse.stores.filesystem.options import SCHEMES as FILE_SCHEMES
 from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.stores.filesystem.options import call_timeout as file_timeout
 from glimpse.stores.filesystem.store import FilesystemStore
 from glimpse.stores.http import SCHEMES as HTTP_SCHEMES
 from glimpse.stores.http import HttpOptions, HttpStore
 from glimpse.stores.memory import SCHEMES as MEMORY_SCHEMES
 from glimpse.stores.memory import MemoryOptions, MemoryStore
+from glimpse.stores.timed_calls import CallTimeout
 
 
 def _no_details(_options: msgspec.Struct) -> dict[str, object]:
     return {}
+
+
+def _no_timeout(_options: msgspec.Struct) -> CallTimeout | None:
+    return None
 
 
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +38,7 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     object of ``options``, and imports there what is heavy or optional; it raises ``StoreMisconfigured``. One that
     ``fetches`` URLs of users also takes the rules on these, and what is asked of their servers. ``details`` makes of
     the options what store discovery tells administrators (imports-and-stores 1.4): no credentials, hosts or addresses.
+    ``timeout`` is the time limit on calls that the driver's own options set; None leaves it to ``[glimpse]``.
     """
 
     kind: str
@@ -40,13 +47,19 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     build: Callable[..., Store]
     fetches: bool = False
     details: Callable[[Any], dict[str, object]] = _no_details
+    timeout: Callable[[Any], CallTimeout | None] = _no_timeout
 
 
 DRIVERS: dict[str, Driver] = {
     driver.kind: driver
     for driver in (
         Driver(
-            kind="file", schemes=FILE_SCHEMES, options=FilesystemOptions, build=FilesystemStore, details=file_details
+            kind="file",
+            schemes=FILE_SCHEMES,
+            options=FilesystemOptions,
+            build=FilesystemStore,
+            details=file_details,
+            timeout=file_timeout,
         ),
         Driver(kind="http", schemes=HTTP_SCHEMES, options=HttpOptions, build=HttpStore, fetches=True),
         Driver(kind="memory", schemes=MEMORY_SCHEMES, options=MemoryOptions, build=MemoryStore),

@@ -10,8 +10,7 @@ raise either; the docstrings say which subclasses of ``Refused`` and which other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
@@ -21,16 +20,19 @@ Bytes = bytes | bytearray | memoryview
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store can do beyond reading and writing whole objects.
-
-    ``writable``: takes new data. ``ranges``: a reader starts at any offset without reading what is before it.
-    ``local_path``: :meth:`LocalFiles.local_path` exists. ``sparse``: runs of zero bytes may take no space.
-    """
+    """``writable``: the store takes new data, and deletes them. What else stores may offer are abilities, see below."""
 
     writable: bool = True
-    ranges: bool = True
-    local_path: bool = False
-    sparse: bool = False
+
+
+class StoreMisconfigured(Exception):
+    """A store cannot work as it is configured; ``str(error)`` says which and why."""
+
+    def __init__(self, store_id: str, reason: str) -> None:
+        """``reason`` continues the sentence ``store <id>: ``."""
+        super().__init__(f"store {store_id}: {reason}")
+        self.store_id = store_id
+        self.reason = reason
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -110,7 +112,12 @@ class ReadsNow(Protocol):
 
 
 class Store(Protocol):
-    """One configured store."""
+    """One configured store.
+
+    Making the object opens nothing that a forked process must not share: no connection, no thread, no file that stays
+    open. The first call that needs a connection opens it. A store that is down does not keep the object from being
+    made; its calls raise StoreUnavailable until it works.
+    """
 
     @property
     def id(self) -> str:
@@ -188,6 +195,13 @@ class Store(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Give back connections and threads, when the service stops. Safe to call twice; never raises.
+
+        Does not wait for calls that hang.
+        """
+        ...
+
 
 T = TypeVar("T")
 
@@ -227,7 +241,7 @@ class DeletionCheck(Protocol):
 
 @runtime_checkable
 class MarkedStore(Protocol):
-    """Of stores that can tell a place of data that is not there from one that is empty."""
+    """Ability of stores that can tell a place of data that is not there from one that is empty."""
 
     def check_markers(self, recorded: Callable[[str], Sequence[str]]) -> None:
         """Look for the marker of each place, and write it at first use; to be called once, at start.
@@ -238,12 +252,41 @@ class MarkedStore(Protocol):
         ...
 
 
-class LocalFiles(Protocol):
-    """Of stores that declare ``local_path``: their objects are files that the HTTP server can send itself."""
+@runtime_checkable
+class Prefixed(Protocol):
+    """Ability of stores that know how the URIs of their own objects begin, which tells stores of one kind apart."""
 
-    def local_path(self, url: str) -> Path:
-        """The file of an object, which exists now.
+    @property
+    def url_prefixes(self) -> tuple[str, ...]:
+        """Beginnings up to and with a separator, of the scheme that the store writes."""
+        ...
 
-        :raises DataNotFound: there is no object.
+
+class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object that a store lists.
+
+    ``url`` is its location; None of unfinished data, which bear an ``attempt``. ``size`` in bytes; ``modified_at`` in
+    seconds since 1970 by the clock of the store.
+    """
+
+    image_id: str
+    size: int
+    modified_at: float
+    url: str | None = None
+    attempt: str | None = None
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """Ability of stores that can list what they hold, so that it can be compared with what the database records."""
+
+    def objects(self) -> Iterator[StoredObject]:
+        """All objects and all unfinished data of the service, in any order; things that the store keeps for itself and
+        files of others, whose names cannot be those of images, are left out.
+
+        What comes or goes meanwhile may be among them or not.
+
+        :raises AccessDenied: the store does not let the service look, at any step of the iteration.
+        :raises StoreUnavailable: the store does not work now, at any step of the iteration.
         """
         ...

@@ -23,9 +23,8 @@ from glimpse.errors import (
 )
 from glimpse.fetch.rules import UrlRules
 from glimpse.settings.model import DataSources, UriFilter
-from glimpse.stores.base import Capabilities
-from glimpse.stores.errors import StoreMisconfigured
-from glimpse.stores.uri import after_scheme
+from glimpse.stores.argument_checks import after_scheme
+from glimpse.stores.base import Capabilities, StoreMisconfigured
 
 if TYPE_CHECKING:
     from glimpse.fetch.fetcher import Fetched, Fetcher
@@ -136,6 +135,9 @@ class HttpStore:
         is_orphan: Callable[[str], bool] | None = None,  # noqa: ARG002
     ) -> bool:
         return False
+
+    def close(self) -> None:
+        """Nothing stays open between calls: each request has a connection of its own."""
 
     @cached_property
     def _fetcher(self) -> Fetcher:

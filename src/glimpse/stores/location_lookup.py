@@ -5,9 +5,9 @@ from __future__ import annotations
 from glimpse.domain.image import Location
 from glimpse.domain.locations import Placement
 from glimpse.errors import DataNotFound, Invalid, LimitExceeded, Refused, StoreUnavailable
+from glimpse.stores.argument_checks import split_url
 from glimpse.stores.base import Store
 from glimpse.stores.multi import StoreSet
-from glimpse.stores.uri import split_url
 
 #: Schemes that clients may never use: files of the host, and names of credentials in its configuration.
 REFUSED_SCHEMES = frozenset({"file", "filesystem", "swift+config"})

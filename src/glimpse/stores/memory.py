@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Annotated
 
 import msgspec
 
 from glimpse.errors import DataNotFound, Duplicate, ForeignLocation, StoreFull, StoreUnavailable
-from glimpse.stores.base import Bytes, Capabilities, Placed
-from glimpse.stores.names import check_names
-from glimpse.stores.span import span_length
-from glimpse.stores.uri import after_scheme
+from glimpse.stores.argument_checks import after_scheme, check_names, span_length
+from glimpse.stores.base import Bytes, Capabilities, Placed, StoredObject
 
 SCHEMES = ("memory",)
 
@@ -30,6 +29,7 @@ class _Object(msgspec.Struct):
 
     attempt: str
     content: bytearray
+    modified_at: float = msgspec.field(default_factory=time.time)
 
 
 class MemoryStore:
@@ -92,6 +92,20 @@ class MemoryStore:
                 self._used -= len(removed.content) if removed else 0
         return unfinished is not None or visible is not None
 
+    def objects(self) -> Iterator[StoredObject]:
+        with self._lock:
+            visible, unfinished = list(self._visible.items()), list(self._unfinished.items())
+        for image_id, found in visible:
+            size = len(found.content)
+            url = self.url_prefixes[0] + image_id
+            yield StoredObject(image_id=image_id, size=size, modified_at=found.modified_at, url=url)
+        for (image_id, attempt), found in unfinished:
+            size = len(found.content)
+            yield StoredObject(image_id=image_id, size=size, modified_at=found.modified_at, attempt=attempt)
+
+    def close(self) -> None:
+        """The data stay, as long as the object does."""
+
     def append(self, image_id: str, attempt: str, data: Bytes) -> None:
         """Of a writer: add ``data`` to its unfinished object, within the limit of the store."""
         count = len(data)
@@ -103,6 +117,7 @@ class MemoryStore:
                 raise self._full()
             self._used += count
             target.content += data
+            target.modified_at = time.time()
 
     def publish(self, image_id: str, attempt: str) -> Placed:
         """Of a writer: make its object visible."""

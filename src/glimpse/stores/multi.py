@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -11,11 +10,12 @@ from glimpse.domain.image import Location
 from glimpse.errors import ForeignLocation, Invalid, StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.all import DRIVERS
-from glimpse.stores.base import Store
-from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.argument_checks import split_url
+from glimpse.stores.base import Prefixed, Store, StoreMisconfigured, ability
 from glimpse.stores.filesystem.directories import configured_directories
 from glimpse.stores.filesystem.options import FilesystemOptions
-from glimpse.stores.uri import split_url
+from glimpse.stores.timed_calls import CallTimeout
+from glimpse.stores.wrap import StoreMetrics, wrapped
 
 #: Stores for data on their way, which no client sees or names (imports-and-stores 4.2).
 RESERVED = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
@@ -26,20 +26,10 @@ _ONLY_READ = frozenset({"http", "https"})
 _OF_DIRECTORIES = frozenset({"file", "filesystem", "memory"})
 
 
-@runtime_checkable
-class Prefixed(Protocol):
-    """Of stores that know how the URIs of their own objects begin, which tells stores of one kind apart."""
-
-    @property
-    def url_prefixes(self) -> tuple[str, ...]:
-        """Beginnings up to and with a separator, of the scheme that the store writes."""
-        ...
-
-
 class StoreSet:
     """All stores of the service, built once at start (store-formats 2 and 3)."""
 
-    def __init__(self, settings: Stores) -> None:
+    def __init__(self, settings: Stores, metrics: StoreMetrics | None = None) -> None:
         """:raises StoreMisconfigured: a store cannot work as configured."""
         self._by_id: dict[str, Store] = {}
         #: scheme → (how the rest of its URIs begins, store), longest beginning first, then in configuration order
@@ -47,7 +37,7 @@ class StoreSet:
         for entry in settings.stores:
             if entry.id in self._by_id:
                 raise StoreMisconfigured(entry.id, "is configured twice")
-            self._add(entry, _build(entry, settings))
+            self._add(entry, _build(entry, settings, metrics))
         if settings.default not in self._by_id:
             raise StoreMisconfigured(settings.default, "is the default store, but not configured")
         self.default = self._by_id[settings.default]
@@ -57,6 +47,11 @@ class StoreSet:
         self.needed = {store_id: self._name(store) for store_id, store in self._by_id.items()}
         #: how each store is configured, in that order
         self.entries = settings.stores
+
+    def close(self) -> None:
+        """Close all stores; nothing may be asked of them afterwards."""
+        for store in self._by_id.values():
+            store.close()
 
     def ids(self) -> tuple[str, ...]:
         """The ids of all stores in the order of the configuration."""
@@ -155,12 +150,14 @@ class StoreSet:
     def _name(self, store: Store) -> tuple[str, ...]:
         if self.named:
             return (store.id,)
-        prefixes = store.url_prefixes if isinstance(store, Prefixed) else ()
+        prefixed = ability(store, Prefixed)
+        prefixes = () if prefixed is None else prefixed.url_prefixes
         return (prefixes[0] if prefixes and "," not in prefixes[0] else f"{store.scheme}://",)
 
     def _add(self, entry: StoreSettings, store: Store) -> None:
         self._by_id[entry.id] = store
-        beginnings = [split_url(url)[1] for url in store.url_prefixes] if isinstance(store, Prefixed) else [""]
+        prefixed = ability(store, Prefixed)
+        beginnings = [""] if prefixed is None else [split_url(url)[1] for url in prefixed.url_prefixes]
         for scheme in DRIVERS[entry.kind].schemes:
             served = self._by_scheme.setdefault(scheme, [])
             served += [(beginning, store) for beginning in beginnings]
@@ -180,7 +177,7 @@ def offered_by(settings: Stores) -> frozenset[str]:
     return frozenset(offered)
 
 
-def _build(entry: StoreSettings, settings: Stores) -> Store:
+def _build(entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None) -> Store:
     driver = DRIVERS.get(entry.kind)
     if driver is None:
         raise StoreMisconfigured(entry.id, f"there is no driver {entry.kind!r}; known are {', '.join(DRIVERS)}")
@@ -191,4 +188,7 @@ def _build(entry: StoreSettings, settings: Stores) -> Store:
     except msgspec.ValidationError as error:
         raise StoreMisconfigured(entry.id, str(error)) from error
     arguments = (settings.uri_filter, settings.data_sources) if driver.fetches else ()
-    return driver.build(entry.id, entry.options, *arguments)
+    timeout = driver.timeout(entry.options)
+    if timeout is None and settings.calls.timeout:
+        timeout = CallTimeout(seconds=settings.calls.timeout)
+    return wrapped(driver.build(entry.id, entry.options, *arguments), settings.calls, timeout, metrics)

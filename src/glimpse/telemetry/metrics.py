@@ -66,6 +66,14 @@ class Recorder(Protocol):
         """Record the end of leased work, for instance ``upload`` with ``taken over``."""
         ...
 
+    def store_call(self, store: str, call: str, outcome: str, seconds: float) -> None:
+        """A call of a store ended."""
+        ...
+
+    def store_bytes(self, store: str, direction: str, count: int) -> None:
+        """A stream of a store ended that ``read`` or ``written`` so many bytes."""
+        ...
+
     def close(self) -> None:
         """Count the remaining records. Safe to call twice."""
         ...
@@ -98,6 +106,16 @@ class ProcessMetrics:
         self._notifications = Counter(
             "glimpse_notifications", "Notifications by outcome.", ("driver", "outcome"), registry=own
         )
+        call = ("store", "call")
+        self._store_calls = Counter(
+            "glimpse_store_calls", "Calls of stores by how they ended.", (*call, "outcome"), registry=own
+        )
+        self._store_seconds = Histogram(
+            "glimpse_store_seconds", "Time that calls of stores took.", call, registry=own, buckets=BUCKETS
+        )
+        self._store_bytes = Counter(
+            "glimpse_store_bytes", "Bytes read from stores and written to them.", ("store", "direction"), registry=own
+        )
         transfers = Gauge(
             "glimpse_transfers", "Transfers in progress.", ("direction",), registry=own, multiprocess_mode="livesum"
         )
@@ -128,6 +146,13 @@ class ProcessMetrics:
 
     def notification(self, driver: str, outcome: str) -> None:
         self._notifications.labels(driver, outcome).inc()
+
+    def store_call(self, store: str, call: str, outcome: str, seconds: float) -> None:
+        self._store_calls.labels(store, call, outcome).inc()
+        self._store_seconds.labels(store, call).observe(seconds)
+
+    def store_bytes(self, store: str, direction: str, count: int) -> None:
+        self._store_bytes.labels(store, direction).inc(count)
 
     def flush(self) -> None:
         """Count the collected records."""

@@ -1,13 +1,18 @@
 """The stores under contract. To put a driver under it, add a function to ``RIGS``."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from glimpse.settings.model import StoreCalls
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.store import FilesystemStore
 from glimpse.stores.memory import MemoryOptions, MemoryStore
+from glimpse.stores.timed_calls import CallTimeout
+from glimpse.stores.wrap import wrapped
+from glimpse.telemetry.metrics import ProcessMetrics
 from tests.contract.stores.rig import Rig, open_files_below
 from tests.support.small_disk import small_file_system
 
@@ -58,10 +63,11 @@ def filesystem_thin(base: Path) -> Rig:
     return _filesystem([directory], options)
 
 
-def filesystem_timed(base: Path) -> Rig:
-    directory = base / "images"
-    options = FilesystemOptions(filesystem_store_datadir=str(directory), filesystem_store_timeout=30)
-    return _filesystem([directory], options)
+def filesystem_in_all_wrappers(base: Path) -> Rig:
+    rig = filesystem(base)
+    metrics = ProcessMetrics()
+    calls = StoreCalls(retries=1, max_streams=100)
+    return replace(rig, store=wrapped(rig.store, calls, CallTimeout(seconds=30), metrics))
 
 
 def memory(base: Path) -> Rig:
@@ -80,7 +86,7 @@ RIGS: tuple[Callable[[Path], Rig], ...] = (
     filesystem,
     filesystem_several,
     filesystem_thin,
-    filesystem_timed,
+    filesystem_in_all_wrappers,
     memory,
 )
 
@@ -90,6 +96,8 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     """A store of each driver; at the end nothing is there but what the test says."""
     rig: Rig = request.param(tmp_path)
     yield rig
+    rig.store.close()
+    rig.store.close()
     assert sorted(rig.leftovers()) == sorted(rig.kept)
 
 

@@ -26,8 +26,7 @@ from glimpse.errors import (
     StoreUnavailable,
 )
 from glimpse.settings.model import Stores, StoreSettings, UriFilter
-from glimpse.stores.base import Store
-from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.base import Store, StoreMisconfigured
 from glimpse.stores.http import HttpOptions, HttpStore
 from glimpse.stores.multi import StoreSet
 from tests.contract.stores.rig import new_id

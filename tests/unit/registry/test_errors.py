@@ -7,6 +7,7 @@ import pytest
 
 from glimpse import errors as tree
 from glimpse.errors import (
+    AccessDenied,
     BodyIncomplete,
     BodyTimeout,
     Busy,
@@ -15,8 +16,10 @@ from glimpse.errors import (
     DataIncomplete,
     DataInUse,
     DataNotFound,
+    DeletionDenied,
     Duplicate,
     Forbidden,
+    ForeignLocation,
     GlimpseError,
     Gone,
     Invalid,
@@ -25,8 +28,11 @@ from glimpse.errors import (
     MarkerUnknown,
     NotFound,
     RangeNotSatisfiable,
+    Refused,
     SizeMismatch,
+    StoreBusy,
     StoreFull,
+    StoreReadOnly,
     StoreUnavailable,
     TooManyAttempts,
     Unauthenticated,
@@ -50,6 +56,7 @@ SPECIAL = {
     DataIncomplete: lambda: DataIncomplete("The store ended.", 512),
     TooManyAttempts: lambda: TooManyAttempts("Too many failed logins.", 2.5),
     Busy: lambda: Busy("The service is busy.", 5),
+    StoreBusy: lambda: StoreBusy("The store is busy.", 5),
 }
 OF_THE_SERVICE = [kind for kind in vars(tree).values() if isinstance(kind, type) and issubclass(kind, GlimpseError)]
 OF_THE_WIRE = [DeadlinePassed, NotProcessed, RoleRefused, UnknownMethod, VersionRefused]
@@ -94,6 +101,11 @@ PINNED = {
     DataInUse: "conflict.data_in_use",
     Gone: "gone",
     LeaseLost: "gone.lease_lost",
+    Refused: "refused",
+    AccessDenied: "refused.access_denied",
+    DeletionDenied: "forbidden.deletion_denied",
+    ForeignLocation: "invalid.foreign_location",
+    StoreReadOnly: "gone.store_read_only",
     LimitExceeded: "limit_exceeded",
     StoreFull: "limit_exceeded.store_full",
     UnsupportedContent: "unsupported_content",
@@ -102,6 +114,7 @@ PINNED = {
     Unavailable: "unavailable",
     Busy: "unavailable.busy",
     StoreUnavailable: "unavailable.store",
+    StoreBusy: "unavailable.busy.store",
     DataIncomplete: "unavailable.store.data_incomplete",
     DatabaseUnavailable: "unavailable.database",
     UnknownMethod: "unavailable.database.unknown_method",

@@ -1,22 +1,8 @@
 """Abilities of stores, asked for through wrappers."""
 
-from glimpse.stores.base import DeletionCheck, MarkedStore, Store, ability
+from glimpse.stores.base import DeletionCheck, MarkedStore, ability
 from glimpse.stores.memory import MemoryOptions, MemoryStore
-
-
-class Wrapper:
-    """Adds nothing of its own; what a test needs of the protocol is looked up in the store."""
-
-    def __init__(self, inner: Store) -> None:
-        self.inner = inner
-        self.id = inner.id
-        self.scheme = inner.scheme
-        self.capabilities = inner.capabilities
-        self.writer = inner.writer
-        self.reader = inner.reader
-        self.delete = inner.delete
-        self.size = inner.size
-        self.sweep = inner.sweep
+from glimpse.stores.wrap import Wrapper
 
 
 class CheckingWrapper(Wrapper):

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from glimpse.stores.errors import StoreMisconfigured
-from glimpse.stores.filesystem.directories import Prepared, configured_directories
-from glimpse.stores.filesystem.mountpoints import entry_above, read_mountpoints
+from glimpse.stores.base import StoreMisconfigured
+from glimpse.stores.filesystem.directories import Prepared, configured_directories, entry_above, read_mountpoints
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.store import DataDirectory, FilesystemStore, choose_directory
-from glimpse.stores.filesystem.timed import TimedCalls
 
 
 @pytest.mark.parametrize(
@@ -71,7 +69,7 @@ def test_a_file_in_place_of_the_directory(tmp_path: Path):
 
 _START = """
 import os, sys, tempfile
-from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.store import FilesystemStore
 os.setuid(65534)
@@ -101,8 +99,7 @@ class Sized(DataDirectory):
     """A directory whose free space is known."""
 
     def __init__(self, path: str, priority: int, free: int) -> None:
-        options = FilesystemOptions()
-        super().__init__("cheap", Prepared(path, priority, (0, 0), "/"), TimedCalls("cheap", options), reserve=0)
+        super().__init__("cheap", path, priority, lambda: Prepared((0, 0), "/"), reserve=0)
         self.free = free
 
     def free_bytes(self) -> int:

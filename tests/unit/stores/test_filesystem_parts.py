@@ -1,4 +1,4 @@
-"""Parts of the filesystem driver on their own: timed calls, runs of data, the two ways to publish."""
+"""Parts of the filesystem driver on their own: runs of data, the two ways to publish."""
 
 import errno
 import itertools
@@ -19,9 +19,7 @@ from glimpse.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.os_errors import delete_error, open_error, read_error, write_error
-from glimpse.stores.filesystem.timed import TimedCalls
 from glimpse.stores.filesystem.writer import (
     create_marked,
     data_runs,
@@ -29,50 +27,6 @@ from glimpse.stores.filesystem.writer import (
     publish_by_link,
     publish_by_rename,
 )
-
-TIMED = FilesystemOptions(
-    filesystem_store_timeout=1, filesystem_store_thread_pool_size=2, filesystem_store_threadpool_threshold=50
-)
-
-
-def test_calls_that_answer_give_their_result_or_their_error(tmp_path: Path):
-    for options in (TIMED, FilesystemOptions()):
-        calls = TimedCalls("cheap", options)
-        assert calls.run(os.path.basename, "/a/b") == "b"
-        with pytest.raises(FileNotFoundError):
-            calls.run(os.stat, f"{tmp_path}/absent")
-
-
-def test_calls_that_hang_are_given_up_and_do_not_pile_up(caplog: pytest.LogCaptureFixture):
-    calls = TimedCalls("cheap", TIMED)
-    answer = threading.Event()
-    made: list[str] = []
-
-    def hang(path: str) -> bool:
-        made.append(path)
-        return answer.wait(30)
-
-    outcomes: list[BaseException] = []
-
-    def attempt(path: str) -> None:
-        try:
-            calls.run(hang, path)
-        except StoreUnavailable as error:
-            outcomes.append(error)
-
-    threads = [threading.Thread(target=attempt, args=(path,)) for path in ("a", "b", "c")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(outcomes) == 3
-    assert "did not answer in 1 s" in str(outcomes[0])
-    answer.set()
-    assert calls.run(os.path.basename, "/a/b") == "b"
-    # two threads took the first two; the third was withdrawn before any thread had it
-    assert len(made) == 2
-    assert "of 2 file system threads are busy" in caplog.text
-
 
 ZEROS = bytes(8)
 

@@ -9,7 +9,7 @@ from glimpse.domain.image import Location
 from glimpse.errors import Invalid, StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.all import DRIVERS
-from glimpse.stores.errors import StoreMisconfigured
+from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions
 from glimpse.stores.multi import StoreSet

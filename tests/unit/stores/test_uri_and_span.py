@@ -3,8 +3,7 @@
 import pytest
 
 from glimpse.errors import Invalid, RangeNotSatisfiable
-from glimpse.stores.span import span_length
-from glimpse.stores.uri import after_scheme, split_url
+from glimpse.stores.argument_checks import after_scheme, span_length, split_url
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from glimpse.settings.model import Metrics
+from glimpse.errors import DataNotFound, ForeignLocation
+from glimpse.settings.model import Metrics, StoreCalls
+from glimpse.stores.memory import MemoryOptions, MemoryStore
+from glimpse.stores.wrap import wrapped
 from glimpse.telemetry.exposition import prepare
 from glimpse.telemetry.metrics import Answered, ProcessMetrics
 
@@ -87,6 +90,28 @@ def test_notifications(metrics: ProcessMetrics) -> None:
         for outcome in ("sent", "dropped", "failed")
     ]
     assert counts == [2, 1, None]
+
+
+def test_stores(metrics: ProcessMetrics) -> None:
+    """As the wrapper of a store records them."""
+    store = wrapped(MemoryStore("ram", MemoryOptions()), StoreCalls(), None, metrics)
+    writer = store.writer("image", 4, "try1")
+    writer.write(b"data")
+    reader = store.reader(writer.commit().url, 1)
+    assert reader.read(99) == b"ata"
+    reader.close()
+    with pytest.raises(DataNotFound):
+        store.size("memory://ram/missing")
+    with pytest.raises(ForeignLocation):
+        store.delete("memory://other/image")
+    text = exposed(metrics)
+    for call, outcome in (
+        ("create", "ok"), ("commit", "ok"), ("open", "ok"), ("size", "answer"), ("delete", "refused"),
+    ):  # fmt: skip
+        assert value(text, "glimpse_store_calls_total", store="ram", call=call, outcome=outcome) == 1
+        assert value(text, "glimpse_store_seconds_count", store="ram", call=call) == 1
+    assert value(text, "glimpse_store_bytes_total", store="ram", direction="written") == 4
+    assert value(text, "glimpse_store_bytes_total", store="ram", direction="read") == 3
 
 
 def test_closing_counts_what_is_left(metrics: ProcessMetrics) -> None:

@@ -15,7 +15,8 @@ from glimpse.api.errors import Refusal
 from glimpse.api.exchange import NO_CONTENT, Exchange, RawHeaders, Reply
 from glimpse.domain.image import Image
 from glimpse.errors import Busy, DataIncomplete
-from glimpse.services.download import DataFound, Download, data_size, find_data, open_data, record_download, source_of
+from glimpse.services.download import Download, find_data, open_data, record_download, source_of
+from glimpse.services.image_source import DataFound
 from glimpse.transfer.concurrency import RETRY_SECONDS
 from glimpse.transfer.fair_threads import Lane
 from glimpse.transfer.preconditions import Verdict, precondition
@@ -54,7 +55,7 @@ async def download(exchange: Exchange) -> Reply | None:
     with app_state.downloads.place(exchange.party), app_state.transfer("download"):
         lane = _lane(exchange, found)
         opened = await _from_store(
-            exchange, found, lane, partial(open_data, exchange.deps.stores, found, range_of), _close
+            exchange, found, lane, partial(open_data, exchange.deps.source, found, range_of), _close
         )
         await _send(exchange, lane, opened)
     return None
@@ -69,7 +70,7 @@ async def head(exchange: Exchange) -> Reply | None:
         return unchanged
     size = found.image.size
     if size is None:
-        asked = partial(data_size, exchange.deps.stores, found)
+        asked = partial(exchange.deps.source.size, found)
         with exchange.app_state.downloads.place(exchange.party):
             size = await _from_store(exchange, found, _lane(exchange, found), asked, lambda _: None)
     await exchange.send({"type": "http.response.start", "status": 200, "headers": _data_headers(found.image, size)})

@@ -1,27 +1,46 @@
-"""The data directories of the configuration: read, checked and prepared at start (store-formats 5.3 and 5.5)."""
+"""What a filesystem store does at start: data directories read, checked and prepared (store-formats 5.3 and 5.5).
+
+With them come the metadata file, by which locations tell services that mount the same file system (5.4), and the
+marker, a file in each directory that tells one that is not mounted from one that is empty. The marker is written when a
+service starts with the directory for the first time. A directory without it that has not one of the recorded images is
+taken for one that is not mounted, and gets none.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 
-from glimpse.stores.errors import StoreMisconfigured
+from glimpse.errors import StoreUnavailable
+from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.filesystem.options import FilesystemOptions
 
 LOG = logging.getLogger(__name__)
 
+#: Failures of a file system that is full: what is there can be read.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Failures of a file system or its server that is down, as opposed to one that is not configured rightly.
+_DOWN = frozenset(
+    {
+        errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN,
+        errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+        errno.ECONNREFUSED, errno.ECONNABORTED, errno.ECONNRESET,
+    }
+)  # fmt: skip
+
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A directory that can be used, and what it was at the start: ``identity`` is its device and inode."""
+    """A directory that can be used: ``identity`` is its device and inode."""
 
-    path: str
-    priority: int
     identity: tuple[int, int]
     mount_point: str
 
@@ -62,23 +81,35 @@ def configured_mode(store_id: str, options: FilesystemOptions) -> int:
     return mode
 
 
-def prepare(store_id: str, path: str, priority: int, mode: int) -> Prepared:
+def prepare(store_id: str, path: str, mode: int) -> Prepared:
     """Create the directory ``path``, let those pass through that may read files of ``mode``, and try to write.
 
-    :raises StoreMisconfigured: one of it is not possible. A read-only file system is taken as it is.
+    A file system that is read-only or full is taken as it is.
+
+    :raises StoreMisconfigured: the directory cannot be used.
+    :raises StoreUnavailable: its file system does not work now.
     """
     try:
         os.makedirs(path, exist_ok=True)
         _let_pass(path, mode)
+        _try_to_write(store_id, path)
+        found = os.stat(path)
+    except OSError as error:
+        if error.errno in _DOWN:
+            raise StoreUnavailable(f"A data directory of store {store_id} does not work: {error.strerror}.") from error
+        raise StoreMisconfigured(store_id, f"data directory {path} cannot be used: {error.strerror}") from error
+    return Prepared((found.st_dev, found.st_ino), _mount_point(path))
+
+
+def _try_to_write(store_id: str, path: str) -> None:
+    try:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        if error.errno == errno.EROFS and os.path.isdir(path):
-            LOG.warning("Store %s: %s is read-only: images are read there, and uploads are refused", store_id, path)
-        else:
-            raise StoreMisconfigured(store_id, f"data directory {path} cannot be used: {error.strerror}") from error
-    found = os.stat(path)
-    return Prepared(path, priority, (found.st_dev, found.st_ino), _mount_point(path))
+        if error.errno != errno.EROFS and error.errno not in _FULL:
+            raise
+        state = "read-only" if error.errno == errno.EROFS else "full"
+        LOG.warning("Store %s: %s is %s: images are read there, and uploads are refused", store_id, path, state)
 
 
 def _parse(store_id: str, line: str) -> tuple[str, int]:
@@ -106,5 +137,86 @@ def _let_pass(path: str, mode: int) -> None:
 
 
 def _mount_point(path: str) -> str:
-    resolved = Path(path).resolve()
-    return str(next(place for place in (resolved, *resolved.parents) if place.is_mount()))
+    resolved = Path(os.path.realpath(path))
+    return str(next(place for place in (resolved, *resolved.parents) if os.path.ismount(place)))
+
+
+def details(options: FilesystemOptions) -> dict[str, object]:
+    """What store discovery tells administrators (imports-and-stores 1.4).
+
+    Directory, chunk size in bytes, thin provisioning; of several directories the one of the highest priority.
+    """
+    return {
+        "data_dir": configured_directories("", options)[0][0],
+        "chunk_size": options.filesystem_store_chunk_size,
+        "thin_provisioning": options.filesystem_thin_provisioning,
+    }
+
+
+Entry = dict[str, Any]
+_FORM = Entry | list[Entry]
+
+
+def read_mountpoints(store_id: str, path: str | None) -> tuple[Entry, ...]:
+    """The entries of the metadata file at ``path``; none without a path.
+
+    :raises StoreMisconfigured: it cannot be read, or is not in the form of store-formats 5.4.
+    """
+    if not path:
+        return ()
+    try:
+        content: object = msgspec.json.decode(Path(path).read_bytes(), type=_FORM)
+    except OSError as error:
+        raise StoreMisconfigured(store_id, f"metadata file {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreMisconfigured(store_id, f"metadata file {path}: {error}") from error
+    entries = cast(list[Entry], content if isinstance(content, list) else [content])
+    for entry in entries:
+        if not (isinstance(entry.get("id"), str) and isinstance(entry.get("mountpoint"), str)):
+            raise StoreMisconfigured(store_id, f"metadata file {path}: each object needs texts id and mountpoint")
+    return tuple(entries)
+
+
+def entry_above(entries: tuple[Entry, ...], path: str) -> Entry | None:
+    """The first entry whose mount point the file ``path`` lies below, compared up to a separator."""
+    for entry in entries:
+        if path.startswith(entry["mountpoint"].rstrip("/") + "/"):
+            return entry
+    return None
+
+
+#: No location can name it.
+MARKER = ".glimpse-store"
+
+_TEXT = b"Images of a Glimpse store lie here. Without this file the store takes the directory for not mounted.\n"
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def expects_marker(store_id: str, directory: str, recorded: Iterable[str]) -> bool:
+    """Look at the marker of a directory at start, and write it where it should be.
+
+    ``recorded`` are paths of images that should be in the directory; they are asked for only without a marker.
+    Returns whether the directory is to be used with a marker only.
+    """
+    if os.path.lexists(f"{directory}/{MARKER}"):
+        return True
+    known = list(recorded)
+    if known and not any(os.path.lexists(path) for path in known):
+        LOG.error(
+            "Store %s: the directory %s has neither the file %s nor one of %d images that are recorded there, so it is "
+            "not used. Mount its file system; if it is the right directory, create that file.",
+            store_id, directory, MARKER, len(known),
+        )  # fmt: skip
+        return True
+    try:
+        with contextlib.suppress(FileExistsError):  # another worker was first
+            fd = os.open(f"{directory}/{MARKER}", _CREATE, 0o644)
+            try:
+                os.write(fd, _TEXT)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+    except OSError as error:
+        LOG.warning("Store %s: the file %s cannot be written in %s: %s", store_id, MARKER, directory, error.strerror)
+        return False
+    return True

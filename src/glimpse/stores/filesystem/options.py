@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from glimpse.stores.timed_calls import CallTimeout
+
 #: Schemes that are read; ``file`` is written.
 SCHEMES = ("file", "filesystem")
 
@@ -62,7 +64,11 @@ class FilesystemOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = 256 << 20
     filesystem_store_timeout: Annotated[
         int,
-        Meta(ge=0, description="Give up on stat, unlink and free-space calls after this time. 0 waits forever."),
+        Meta(
+            ge=0,
+            description="Give up on opening, looking at and deleting image files after this time. Reading and writing "
+            "an open file may take any time. 0: as `[glimpse] store_call_timeout` says.",
+        ),
     ] = 0
     filesystem_store_thread_pool_size: Annotated[
         int,
@@ -72,3 +78,14 @@ class FilesystemOptions(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=100, description="Warn when more than this percentage of those threads is busy."),
     ] = 75
+
+
+def call_timeout(options: FilesystemOptions) -> CallTimeout | None:
+    """The time limit on calls that ``options`` set, None without one."""
+    if not options.filesystem_store_timeout:
+        return None
+    return CallTimeout(
+        seconds=options.filesystem_store_timeout,
+        threads=options.filesystem_store_thread_pool_size,
+        warn_above=options.filesystem_store_threadpool_threshold,
+    )

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from functools import partial
 
 from glimpse.errors import DataNotFound, GlimpseError, StoreUnavailable
-from glimpse.stores.base import Capabilities
-from glimpse.stores.filesystem.directories import Prepared, configured_directories, configured_mode, prepare
-from glimpse.stores.filesystem.marker import MARKER, expects_marker
-from glimpse.stores.filesystem.mountpoints import entry_above, read_mountpoints
+from glimpse.stores.argument_checks import (
+    after_scheme,
+    check_names,
+    is_attempt_name,
+    is_object_name,
+    name_error,
+    span_length,
+)
+from glimpse.stores.base import Capabilities, StoredObject, StoreMisconfigured
+from glimpse.stores.filesystem.directories import (
+    MARKER,
+    Prepared,
+    configured_directories,
+    configured_mode,
+    entry_above,
+    expects_marker,
+    prepare,
+    read_mountpoints,
+)
 from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
 from glimpse.stores.filesystem.os_errors import delete_error, duplicate, foreign, full, open_error, write_error
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
-from glimpse.stores.filesystem.timed import TimedCalls
 from glimpse.stores.filesystem.unlinking import check_unlink
 from glimpse.stores.filesystem.writer import (
     FilesystemWriter,
@@ -26,9 +41,7 @@ from glimpse.stores.filesystem.writer import (
     is_of_attempt,
     sync_directory,
 )
-from glimpse.stores.names import check_names, is_attempt_name, is_object_name, name_error
-from glimpse.stores.span import span_length
-from glimpse.stores.uri import after_scheme
+from glimpse.stores.timed_calls import START_SECONDS, within
 
 LOG = logging.getLogger(__name__)
 
@@ -36,22 +49,32 @@ _SMALLEST_BLOCK, _LARGEST_BLOCK = 4 << 10, 1 << 20
 
 #: Path of unfinished data: directory, image id, attempt. No location can name it.
 _UNFINISHED = "{}/.{}.{}.partial"
+_UNFINISHED_NAME = re.compile(r"\.([0-9A-Za-z][0-9A-Za-z._-]{0,127})\.([0-9A-Za-z]{1,64})\.partial")
 
 
 class DataDirectory:
     """One directory of image files."""
 
-    def __init__(self, store_id: str, prepared: Prepared, calls: TimedCalls, reserve: int) -> None:
-        """``reserve``: bytes that are to stay free."""
-        self.path = prepared.path
-        self.priority = prepared.priority
+    def __init__(
+        self, store_id: str, path: str, priority: int, prepare: Callable[[], Prepared], *, reserve: int
+    ) -> None:
+        """``prepare`` makes the directory ready for use; ``reserve``: bytes that are to stay free.
+
+        A directory that does not work now is prepared when it is needed.
+
+        :raises StoreMisconfigured: it cannot be used.
+        """
+        self.path = path
+        self.priority = priority
         self._store_id = store_id
+        self._prepare = prepare
         self._reserve = reserve
-        self._identity = prepared.identity
         self._marker: str | None = None
-        self._mount_point = prepared.mount_point
-        self._stat = calls.bounded(os.stat)
-        self._statvfs = calls.bounded(os.statvfs)
+        self._prepared: Prepared | None = None
+        try:
+            self._prepared = within(START_SECONDS, prepare, f"A data directory of store {store_id}")
+        except StoreUnavailable as error:
+            LOG.error("Store %s starts without its directory %s: %s", store_id, path, error)  # noqa: TRY400
 
     def require_present(self) -> None:
         """Tell a directory that is not mounted from one without the file looked for (store-formats 14, quirk 7).
@@ -62,22 +85,31 @@ class DataDirectory:
 
         :raises StoreUnavailable: the directory is absent.
         """
+        if self._prepared is None:
+            self._prepare_late()
         try:
-            found = self._stat(self.path)
+            found = os.stat(self.path)
         except OSError as error:
             raise self._absent() from error
         identity = (found.st_dev, found.st_ino)
-        if identity != self._identity:
-            if not os.path.ismount(self._mount_point):
+        if self._prepared is not None and identity != self._prepared.identity:
+            if not os.path.ismount(self._prepared.mount_point):
                 raise self._absent()
-            self._identity = identity
+            self._prepared = Prepared(identity, self._prepared.mount_point)
         if self._marker is not None:
             try:
-                self._stat(self._marker)
+                os.stat(self._marker)
             except OSError as error:
                 raise StoreUnavailable(
                     f"A data directory of store {self._store_id} has not got its marker file; is it mounted?"
                 ) from error
+
+    def _prepare_late(self) -> None:
+        try:
+            self._prepared = self._prepare()
+        except StoreMisconfigured as error:
+            LOG.error("The %s", error)  # noqa: TRY400 - the sentence says it all
+            raise self._absent() from error
 
     def check_marker(self, recorded: Callable[[str], Sequence[str]]) -> None:
         """See :meth:`glimpse.stores.base.MarkedStore.check_markers`."""
@@ -95,7 +127,7 @@ class DataDirectory:
         :raises StoreUnavailable: the file system does not answer.
         """
         try:
-            found = self._statvfs(self.path)
+            found = os.statvfs(self.path)
         except OSError as error:
             raise self._absent() from error
         return max(0, found.f_bavail * found.f_frsize - self._reserve)
@@ -128,7 +160,7 @@ def choose_directory(
 
 
 class FilesystemStore:
-    """Implements ``stores.base.Store`` and ``LocalFiles``.
+    """Implements ``stores.base.Store``, with the abilities that its methods show.
 
     An image is the plain file ``<data directory>/<image id>``. Until its commit it is
     ``<data directory>/.<image id>.<attempt>.partial``, which no location can name.
@@ -136,26 +168,22 @@ class FilesystemStore:
 
     scheme = "file"
 
+    capabilities = Capabilities()
+
     def __init__(self, store_id: str, options: FilesystemOptions) -> None:
-        """Create and check the data directories.
+        """Create and check the data directories, as far as their file systems work.
 
         :raises StoreMisconfigured: the options contradict each other, or a directory cannot be written.
         """
         self.id = store_id
-        thin = options.filesystem_thin_provisioning
-        self.capabilities = Capabilities(local_path=True, sparse=thin)
         configured = configured_directories(store_id, options)
         self._mode = configured_mode(store_id, options)
         self._mountpoints = read_mountpoints(store_id, options.filesystem_store_metadata_file)
         self._reserve = options.filesystem_store_reserve
         block = min(max(options.filesystem_store_chunk_size, _SMALLEST_BLOCK), _LARGEST_BLOCK)
-        self._zeros = bytes(block) if thin else b""
-        calls = TimedCalls(store_id, options)
-        self._lstat = calls.bounded(os.lstat)
-        self._unlink = calls.bounded(os.unlink)
-        self._check_unlink = calls.bounded(check_unlink)
+        self._zeros = bytes(block) if options.filesystem_thin_provisioning else b""
         self._directories = tuple(
-            DataDirectory(store_id, prepare(store_id, path, priority, self._mode), calls, self._reserve)
+            DataDirectory(store_id, path, priority, partial(prepare, store_id, path, self._mode), reserve=self._reserve)
             for path, priority in configured
         )
         self._by_path = {directory.path: directory for directory in self._directories}
@@ -200,16 +228,11 @@ class FilesystemStore:
     def size(self, url: str) -> int:
         return self._look(*self._locate(url)).st_size
 
-    def local_path(self, url: str) -> Path:
-        directory, path = self._locate(url)
-        self._look(directory, path)
-        return Path(path)
-
     def delete(self, url: str) -> None:
         directory, path = self._locate(url)
         self._look(directory, path)
         try:
-            self._unlink(path)
+            os.unlink(path)
             sync_directory(directory.path)
         except OSError as error:
             raise delete_error(self.id, error) from error
@@ -218,7 +241,7 @@ class FilesystemStore:
         directory, path = self._locate(url)
         self._look(directory, path)
         try:
-            self._check_unlink(path)
+            check_unlink(path)
         except OSError as error:
             raise delete_error(self.id, error) from error
 
@@ -243,6 +266,18 @@ class FilesystemStore:
         except OSError as error:
             raise write_error(self.id, error) from error
         return bool(removed)
+
+    def objects(self) -> Iterator[StoredObject]:
+        for directory in self._directories:
+            directory.require_present()
+            try:
+                with os.scandir(directory.path) as entries:
+                    yield from filter(None, map(_listed, entries))
+            except OSError as error:
+                raise open_error(self.id, error) from error
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
 
     def _is_left(self, path: str, attempt: str, is_orphan: Callable[[str], bool] | None) -> bool:
         """Whether the final file ``path`` was left by a dead writer of ``attempt``."""
@@ -303,7 +338,7 @@ class FilesystemStore:
 
     def _look(self, directory: DataDirectory, path: str) -> os.stat_result:
         try:
-            found = self._lstat(path)
+            found = os.lstat(path)
         except OSError as error:
             raise self._not_read(directory, error) from error
         self._require_file(found)
@@ -327,3 +362,20 @@ def _unlink_if_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _listed(entry: os.DirEntry[str]) -> StoredObject | None:
+    """What an entry of a data directory is, None if it is not a file of an image."""
+    unfinished = _UNFINISHED_NAME.fullmatch(entry.name)
+    if unfinished is None and not is_object_name(entry.name):
+        return None
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    if unfinished is not None:
+        image_id, attempt = unfinished.groups()
+        return StoredObject(image_id=image_id, size=found.st_size, modified_at=found.st_mtime, attempt=attempt)
+    return StoredObject(image_id=entry.name, size=found.st_size, modified_at=found.st_mtime, url=f"file://{entry.path}")
