@@ -22,7 +22,7 @@ def stores_info(deps: Deps) -> list[dict[str, object]]:
             shown["description"] = entry.description
         if entry.id == default:
             shown["default"] = "true"
-        if not deps.stores.by_id(entry.id).capabilities.writable:
+        if not deps.stores.by_id(entry.id).writable:
             shown["read-only"] = "true"
         found.append(shown)
     return found

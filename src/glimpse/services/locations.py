@@ -64,7 +64,7 @@ def _refuse_data_of_others(deps: Deps, context: Context, image: Image, url: str)
 
     :raises Forbidden: the address names an image of somebody else. Addresses on web servers name nothing of ours.
     """
-    if context.is_admin or not store_of(deps.stores, url).capabilities.writable:
+    if context.is_admin or not store_of(deps.stores, url).writable:
         return
     for found in set(_IMAGE_ID.findall(unquote(url))):
         other = found.lower()

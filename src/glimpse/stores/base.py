@@ -19,12 +19,6 @@ import msgspec
 Bytes = bytes | bytearray | memoryview
 
 
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """``writable``: the store takes new data, and deletes them. What else stores may offer are abilities, see below."""
-
-    writable: bool = True
-
-
 class StoreMisconfigured(Exception):
     """A store cannot work as it is configured; ``str(error)`` says which and why."""
 
@@ -130,8 +124,8 @@ class Store(Protocol):
         ...
 
     @property
-    def capabilities(self) -> Capabilities:
-        """Fixed for the life of the object."""
+    def writable(self) -> bool:
+        """Whether the store takes new data, and deletes them. Fixed for the life of the object."""
         ...
 
     def writer(self, image_id: str, size: int | None, attempt: str) -> Writer:

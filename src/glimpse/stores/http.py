@@ -24,7 +24,7 @@ from glimpse.errors import (
 from glimpse.fetch.rules import UrlRules
 from glimpse.settings.model import DataSources, UriFilter
 from glimpse.stores.argument_checks import after_scheme
-from glimpse.stores.base import Capabilities, StoreMisconfigured
+from glimpse.stores.base import StoreMisconfigured
 
 if TYPE_CHECKING:
     from glimpse.fetch.fetcher import Fetched, Fetcher
@@ -65,7 +65,7 @@ class HttpStore:
 
     scheme = "http"
     # ranges are asked for; a server that knows none sends everything, and what is before the range is read and dropped
-    capabilities = Capabilities(writable=False)
+    writable = False
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import msgspec
 
 from glimpse.errors import DataNotFound, Duplicate, ForeignLocation, StoreFull, StoreUnavailable
 from glimpse.stores.argument_checks import after_scheme, check_names, span_length
-from glimpse.stores.base import Bytes, Capabilities, Placed, StoredObject
+from glimpse.stores.base import Bytes, Placed, StoredObject
 
 SCHEMES = ("memory",)
 
@@ -36,7 +36,7 @@ class MemoryStore:
     """Implements ``stores.base.Store``. One lock guards the tables and the count of bytes."""
 
     scheme = "memory"
-    capabilities = Capabilities()
+    writable = True
 
     def __init__(self, store_id: str, options: MemoryOptions) -> None:
         self.id = store_id

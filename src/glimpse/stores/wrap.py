@@ -65,7 +65,7 @@ class Wrapper:
         self.inner = inner
         self.id = inner.id
         self.scheme = inner.scheme
-        self.capabilities = inner.capabilities
+        self.writable = inner.writable
         self.writer = inner.writer
         self.reader = inner.reader
         self.delete = inner.delete

@@ -178,7 +178,7 @@ def test_nothing_there(rig: ReadRig) -> None:
 
 
 def test_nothing_is_written_or_deleted(rig: ReadRig, url: str) -> None:
-    assert not rig.store.capabilities.writable
+    assert not rig.store.writable
     with pytest.raises(StoreReadOnly):
         rig.store.writer(new_id(), None, "a1")
     with pytest.raises(DeletionDenied):

@@ -47,7 +47,7 @@ def store_to_delete_from(stores: StoreSet, location: Location) -> Store | None:
     if stores.is_read_only(location):
         return None
     store = stores.for_location(location)
-    return store if store.capabilities.writable else None
+    return store if store.writable else None
 
 
 def delete_copy(run: Attendance, store: Store, location: Location) -> None:

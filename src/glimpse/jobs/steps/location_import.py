@@ -250,7 +250,7 @@ class LocationImport:
 
     def _deletable(self, location: Location) -> bool:
         try:
-            return store_of(self._stores, location.url).capabilities.writable
+            return store_of(self._stores, location.url).writable
         except Invalid:
             return True
 

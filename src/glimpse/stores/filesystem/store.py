@@ -18,7 +18,7 @@ from glimpse.stores.argument_checks import (
     name_error,
     span_length,
 )
-from glimpse.stores.base import Capabilities, StoredObject, StoreMisconfigured
+from glimpse.stores.base import StoredObject, StoreMisconfigured
 from glimpse.stores.filesystem.directories import (
     MARKER,
     Prepared,
@@ -168,7 +168,7 @@ class FilesystemStore:
 
     scheme = "file"
 
-    capabilities = Capabilities()
+    writable = True
 
     def __init__(self, store_id: str, options: FilesystemOptions) -> None:
         """Create and check the data directories, as far as their file systems work.
