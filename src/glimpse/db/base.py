@@ -19,6 +19,7 @@ from glimpse.db.base_records import Viewer
 from glimpse.db.base_repair import RepairDatabase
 from glimpse.db.base_usage import UsageDatabase
 from glimpse.db.metadef_base import MetadefDatabase
+from glimpse.db.operations import reads, writes
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
 from glimpse.domain.job import Job, JobChange
@@ -30,6 +31,7 @@ from glimpse.domain.status import MemberStatus, Status
 class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, PurgeDatabase, MetadefDatabase, Protocol):
     """Images, jobs, what projects use, and metadata definitions."""
 
+    @writes()
     def create_image(self, image: Image, *, ceiling: ImageCeiling | None = None) -> None:
         """Insert an image with its properties, tags and locations.
 
@@ -38,6 +40,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @reads(may_lag=True)
     def get_image(self, image_id: str, viewer: Viewer) -> Image:
         """Read one live image with properties, tags, active locations and the viewer's membership.
 
@@ -45,6 +48,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @reads(may_lag=True)
     def list_images(self, query: ListQuery, viewer: Viewer) -> list[Image]:
         """Read one page, complete with properties, tags and active locations, in at most three statements.
 
@@ -55,6 +59,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def update_image(self, image_id: str, change: ImageChange) -> datetime:
         """Apply a change in one transaction and return the new ``updated_at``.
 
@@ -67,6 +72,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @reads(may_lag=True)
     def list_members(self, image_id: str, viewer: Viewer, *, member_id: str | None = None) -> list[Member]:
         """The memberships of a live image that the viewer sees, or the one of ``member_id`` among them.
 
@@ -75,6 +81,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def add_member(self, image_id: str, member_id: str, *, maximum: int) -> Member:
         """Share an image with a project; the status is ``pending``.
 
@@ -87,6 +94,8 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    # the second time writes the same status; only the time of the change may be the later one
+    @writes(idempotent=True)
     def set_member_status(self, image_id: str, member_id: str, status: MemberStatus) -> Member:
         """Record what a project made of the offer.
 
@@ -94,6 +103,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def remove_member(self, image_id: str, member_id: str) -> Member:
         """Soft-delete a membership and return it; its ``updated_at`` is the time of the removal.
 
@@ -101,6 +111,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def begin_upload(
         self,
         job: Job,
@@ -123,6 +134,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def finish_upload(
         self, job: Job, data: StoredData, *, drop_properties: tuple[str, ...] = (), drop_locations: bool = False
     ) -> datetime:
@@ -135,6 +147,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def cancel_upload(self, job: Job, change: JobChange | None = None) -> bool:
         """Return the image from ``saving`` to ``queued`` with size and digests cleared, and remove the job.
 
@@ -146,6 +159,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def begin_deletion(self, job: Job, lifetime: float, *, from_status: Status) -> list[Location]:
         """Insert the job of a deletion, claimed for ``lifetime`` seconds, and return the active locations of the image.
 
@@ -156,6 +170,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def finish_deletion(self, job: Job, removals: Sequence[Job] = (), change: JobChange | None = None) -> datetime:
         """Soft-delete the image and its children (database 6), insert the pending jobs ``removals``, and return
         ``deleted_at``.
@@ -167,6 +182,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @writes()
     def delete_without_data(self, image_id: str) -> datetime:
         """Soft-delete an image that has no locations, and its children, and return ``deleted_at``.
 
@@ -175,6 +191,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         """
         ...
 
+    @reads()
     def get_any_image(self, image_id: str) -> Image | None:
         """An image as an admin sees it, also a deleted one; without what is deleted of its children.
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from glimpse.db.operations import reads, writes
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Claim, Job, JobChange, JobQuery, Renewed
 
@@ -18,6 +19,7 @@ from glimpse.domain.job import Claim, Job, JobChange, JobQuery, Renewed
 class JobDatabase(Protocol):
     """Jobs; a part of :class:`glimpse.db.base.Database`."""
 
+    @writes()
     def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
         """Insert a pending job that is due at once, apply ``change`` to its image in the same transaction, and return
         ``updated_at``.
@@ -29,6 +31,7 @@ class JobDatabase(Protocol):
         """
         ...
 
+    @reads()
     def due_jobs(
         self,
         types: Collection[str],
@@ -46,6 +49,8 @@ class JobDatabase(Protocol):
         """
         ...
 
+    # the second time finds the generation of the first, and would say that somebody else was first
+    @writes()
     def claim_job(self, job: Job, owner: str, lifetime: float) -> Job | None:
         """Make ``owner`` the holder of a job of :meth:`due_jobs` for ``lifetime`` seconds.
 
@@ -53,6 +58,8 @@ class JobDatabase(Protocol):
         """
         ...
 
+    # what was renewed is renewed again, what was lost meanwhile is not in the answer
+    @writes(idempotent=True)
     def renew_jobs(self, owner: str, claims: Sequence[Claim], lifetime: float) -> list[Renewed]:
         """Renew the leases of those runs that ``owner`` still holds, all with one statement.
 
@@ -60,6 +67,7 @@ class JobDatabase(Protocol):
         """
         ...
 
+    @writes()
     def save_job(self, job: Job, change: JobChange, image_change: ImageChange | None = None) -> datetime:
         """Record progress, a finished step, a pause or the end of a run, and return ``updated_at``.
 
@@ -71,6 +79,7 @@ class JobDatabase(Protocol):
         """
         ...
 
+    @writes(idempotent=True)
     def cancel_job(self, job_id: str) -> Job:
         """End a pending job as cancelled, ask the holder of a running one to stop, leave an ended one alone.
 
@@ -78,10 +87,12 @@ class JobDatabase(Protocol):
         """
         ...
 
+    @reads(may_lag=True)
     def get_job(self, job_id: str) -> Job:
         """:raises NotFound: there is no such job."""
         ...
 
+    @reads(may_lag=True)
     def list_jobs(self, query: JobQuery) -> list[Job]:
         """Jobs by time of creation, the newest first, jobs of the same moment by id.
 
@@ -89,10 +100,13 @@ class JobDatabase(Protocol):
         """
         ...
 
+    @reads()
     def count_jobs(self) -> dict[str, dict[str, int]]:
         """Number of unfinished jobs by kind and status, for metrics and diagnosis."""
         ...
 
+    # the number is for a log line
+    @writes(idempotent=True)
     def forget_jobs(self, ended_before: datetime) -> int:
         """Remove jobs that ended before a moment (naive UTC); returns their number."""
         ...

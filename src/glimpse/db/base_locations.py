@@ -9,12 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from glimpse.db.operations import reads, writes
 from glimpse.domain.job import Job, JobChange
 
 
 class LocationDatabase(Protocol):
     """Removal of single locations, and which are verified; a part of :class:`glimpse.db.base.Database`."""
 
+    @writes()
     def begin_location_removal(self, job: Job, lifetime: float, location_id: int) -> datetime:
         """Take an active location from the active image of ``job``, insert the job, claimed for ``lifetime`` seconds,
         and return the new ``updated_at``.
@@ -26,6 +28,7 @@ class LocationDatabase(Protocol):
         """
         ...
 
+    @reads()
     def unverified_locations(self, image_id: str) -> dict[int, str | None]:
         """The ids of those locations of an image that no data may be served from.
 
@@ -34,6 +37,7 @@ class LocationDatabase(Protocol):
         """
         ...
 
+    @writes()
     def finish_location_removal(
         self, job: Job, location_id: int | None, change: JobChange | None = None, *, restore: bool = False
     ) -> None:

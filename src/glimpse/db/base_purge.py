@@ -13,6 +13,8 @@ from typing import Protocol
 
 import msgspec
 
+from glimpse.db.operations import reads, writes
+
 #: The row of an image keeps its id from being registered again by somebody else, who would inherit the trust in it
 #: (OSSN-0075). So this table is purged only when it is asked for by name.
 IMAGES = "images"
@@ -34,6 +36,7 @@ class PurgedBatch(msgspec.Struct, frozen=True):
 class PurgeDatabase(Protocol):
     """Removal of rows that are marked as deleted; a part of :class:`glimpse.db.base.Database`."""
 
+    @reads(for_admins=True)
     def count_purgeable(self, tables: Collection[str], deleted_before: datetime) -> dict[str, int]:
         """How many rows of each of ``tables`` a purge of all of them would remove, in the order of ``PURGEABLE``.
 
@@ -41,6 +44,7 @@ class PurgeDatabase(Protocol):
         """
         ...
 
+    @writes(for_admins=True)
     def purge_batch(
         self, table: str, deleted_before: datetime, limit: int, *, after: int | str | None = None
     ) -> PurgedBatch:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from glimpse.db.operations import writes
+
 
 class RepairDatabase(Protocol):
     """Repairs that nobody asked for; a part of :class:`glimpse.db.base.Database`."""
 
+    @writes()
     def name_location_store(self, image_id: str, location_id: int, store_id: str) -> bool:
         """Write ``store_id`` into the metadata of a live location that names no store; times stay as they are.
 

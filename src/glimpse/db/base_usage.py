@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from glimpse.db.operations import reads, writes
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.job import Job
 
@@ -26,10 +27,13 @@ class UsageFigures(msgspec.Struct, frozen=True, kw_only=True):
 class UsageDatabase(Protocol):
     """Usage and reservations; a part of :class:`glimpse.db.base.Database`."""
 
+    @reads()
     def usage(self, project_id: str | None) -> UsageFigures:
         """The figures of the images that a project owns, or of those without an owner; reservations are not in them."""
         ...
 
+    # what is granted takes the place of what was, and is counted without it
+    @writes(idempotent=True)
     def extend_reservation(self, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
         """Reserve ``needed`` bytes in all for the upload of ``job``, and up to ``wished``; returns what it has then.
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from glimpse.db.base_records import Viewer
+from glimpse.db.operations import reads, writes
 from glimpse.domain.metadef import (
     Item,
     ItemT,
@@ -31,6 +32,7 @@ from glimpse.domain.metadef import (
 class MetadefFiles(Protocol):
     """Loading and exporting whole namespaces, for the command line and the first start."""
 
+    @writes(for_admins=True)
     def load_namespace(self, content: NamespaceContent, mode: LoadMode) -> str:
         """Store a namespace with all its content as ``mode`` says, in one transaction.
 
@@ -39,10 +41,12 @@ class MetadefFiles(Protocol):
         """
         ...
 
+    @reads(may_lag=True)
     def export_namespaces(self, names: Sequence[str] = ()) -> list[NamespaceContent]:
         """Return all namespaces (or the given ones) with their content, both ordered by name."""
         ...
 
+    @writes(for_admins=True)
     def unload_namespaces(self) -> int:
         """Remove every row of the metadata definition tables; returns the number of namespaces."""
         ...
@@ -51,6 +55,7 @@ class MetadefFiles(Protocol):
 class NamespaceDatabase(Protocol):
     """Namespaces with their content, and their resource types."""
 
+    @reads(may_lag=True)
     def list_namespaces(self, query: NamespaceQuery, viewer: Viewer) -> list[NamespaceContent]:
         """Return one page of namespaces that the viewer may see, with their associations, in at most three statements.
 
@@ -61,6 +66,7 @@ class NamespaceDatabase(Protocol):
         """
         ...
 
+    @reads(may_lag=True)
     def get_namespace(self, name: str, viewer: Viewer) -> Namespace:
         """Return a namespace without its content.
 
@@ -68,6 +74,7 @@ class NamespaceDatabase(Protocol):
         """
         ...
 
+    @reads(may_lag=True)
     def get_content(self, name: str) -> NamespaceContent:
         """Return a namespace with its content in the order of creation; tags newest first.
 
@@ -75,6 +82,7 @@ class NamespaceDatabase(Protocol):
         """
         ...
 
+    @writes()
     def create_namespace(self, content: NamespaceContent) -> NamespaceContent:
         """Create a namespace with its content, or nothing; return it with its times.
 
@@ -84,6 +92,7 @@ class NamespaceDatabase(Protocol):
         """
         ...
 
+    @writes()
     def update_namespace(self, name: str, namespace: Namespace) -> Namespace:
         """Replace all fields of a namespace, including its name, except times; return the result.
 
@@ -92,6 +101,7 @@ class NamespaceDatabase(Protocol):
         """
         ...
 
+    @writes()
     def delete_namespace(self, name: str) -> None:
         """Remove a namespace with its content; resource types stay.
 
@@ -100,10 +110,12 @@ class NamespaceDatabase(Protocol):
         """
         ...
 
+    @reads(may_lag=True)
     def list_resource_types(self) -> list[ResourceType]:
         """All of them, in the order of creation."""
         ...
 
+    @reads(may_lag=True)
     def list_associations(self, namespace: str) -> list[ResourceTypeAssociation]:
         """Those of one namespace, in the order of creation.
 
@@ -111,6 +123,7 @@ class NamespaceDatabase(Protocol):
         """
         ...
 
+    @writes()
     def add_association(self, namespace: str, association: ResourceTypeAssociation) -> ResourceTypeAssociation:
         """Associate a resource type, which is created if it does not exist; return the association with its times.
 
@@ -119,6 +132,7 @@ class NamespaceDatabase(Protocol):
         """
         ...
 
+    @writes()
     def remove_association(self, namespace: str, resource_type: str) -> ResourceTypeAssociation:
         """Remove an association and return it. The name is compared exactly in every database.
 
@@ -131,6 +145,7 @@ class NamespaceDatabase(Protocol):
 class ItemDatabase(Protocol):
     """Properties, objects and tags, which are handled in the same way; ``kind`` is the class of the records."""
 
+    @reads(may_lag=True)
     def list_items(self, namespace: str, kind: type[ItemT]) -> list[ItemT]:
         """All of one kind, in the order of creation.
 
@@ -138,6 +153,7 @@ class ItemDatabase(Protocol):
         """
         ...
 
+    @reads(may_lag=True)
     def list_tags(self, namespace: str, query: TagQuery) -> list[MetadefTag]:
         """One page of tags.
 
@@ -145,10 +161,12 @@ class ItemDatabase(Protocol):
         """
         ...
 
+    @reads(may_lag=True)
     def get_item(self, namespace: str, kind: type[ItemT], name: str) -> ItemT:
         """:raises NotFound: no such namespace, or nothing of this kind and name in it."""
         ...
 
+    @writes()
     def add_item(self, namespace: str, item: ItemT) -> ItemT:
         """Create an item and return it with its times.
 
@@ -157,6 +175,7 @@ class ItemDatabase(Protocol):
         """
         ...
 
+    @writes()
     def add_tags(self, namespace: str, names: Sequence[str], *, append: bool) -> list[MetadefTag]:
         """Create tags, replacing all others unless ``append``; return them with their times.
 
@@ -165,6 +184,7 @@ class ItemDatabase(Protocol):
         """
         ...
 
+    @writes()
     def replace_item(self, namespace: str, name: str, item: ItemT) -> tuple[ItemT, ItemT]:
         """Replace all fields of the item with this name, including its name, except times; return it before and after.
 
@@ -173,6 +193,7 @@ class ItemDatabase(Protocol):
         """
         ...
 
+    @writes()
     def remove_item(self, namespace: str, kind: type[ItemT], name: str) -> ItemT:
         """Remove an item and return it.
 
@@ -181,6 +202,7 @@ class ItemDatabase(Protocol):
         """
         ...
 
+    @writes(idempotent=True)
     def clear_items(self, namespace: str, kind: type[Item]) -> None:
         """Remove all items of one kind, even if there are none.
 

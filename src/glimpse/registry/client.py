@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from glimpse.db.base import Database
+from glimpse.db.operations import Repetition
 from glimpse.errors import BodyTimeout, DatabaseUnavailable, Invalid, Unauthenticated
 from glimpse.registry import errors
 from glimpse.registry.client_tls import ClientTls
 from glimpse.registry.connection import AnswerLost, NotSent, NotTrusted, Unreachable
 from glimpse.registry.errors import NotProcessed
-from glimpse.registry.methods import METHODS, Kind, Method
+from glimpse.registry.methods import METHODS, Method
 from glimpse.registry.pool import Pool, Server, WrongVersion
 from glimpse.registry.wire import (
     CONTENT_TYPE,
@@ -127,7 +128,7 @@ class RegistryClient:
                 continue
             except AnswerLost as error:
                 connection.close()
-                if method.kind is Kind.WRITE:
+                if method.repetition is Repetition.WRITE:
                     raise DatabaseUnavailable(f"{error} Whether the change was made is not known.") from error
                 raise
             except BaseException:

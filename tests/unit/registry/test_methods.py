@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from glimpse.db.base import Database
 from glimpse.db.base_records import Viewer
-from glimpse.db.sql.database import SqlDatabase
+from glimpse.db.operations import Repetition
+from glimpse.db.sql.database import READS, SqlDatabase
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import Job, JobChange
 from glimpse.domain.listing import Comparison, ListQuery
@@ -25,7 +26,7 @@ from glimpse.domain.metadef import MetadefObject, MetadefProperty, MetadefTag
 from glimpse.domain.status import Status
 from glimpse.errors import Invalid
 from glimpse.registry.errors import UnknownMethod
-from glimpse.registry.methods import LOCAL, METHODS, RULES, Kind, Method
+from glimpse.registry.methods import LOCAL, METHODS, Method
 from glimpse.registry.wire import Role
 
 MOMENT = datetime(2026, 11, 22, 10, 6, 31, 17)  # noqa: DTZ001 - naive UTC, as everywhere in the database
@@ -112,7 +113,7 @@ def public(kind: type) -> set[str]:
 
 
 def test_every_method_of_the_protocol_is_there_and_nothing_else() -> None:
-    assert set(METHODS) == set(RULES) == public(Database) - LOCAL
+    assert set(METHODS) == public(Database) - LOCAL
     assert set(METHODS) <= public(SqlDatabase)
     assert all(name == method.name for name, method in METHODS.items())
 
@@ -122,9 +123,18 @@ def test_what_removes_for_good_is_for_admins() -> None:
     assert admin == {"load_namespace", "unload_namespaces", "count_purgeable", "purge_batch"}
 
 
+def test_a_replica_serves_only_what_answers_requests_that_change_nothing() -> None:
+    assert set(READS) == {
+        "get_image", "list_images", "list_members", "list_jobs", "get_job", "list_namespaces", "get_namespace",
+        "get_content", "list_resource_types", "list_associations", "list_items", "list_tags", "get_item",
+        "export_namespaces",
+    }  # fmt: skip
+    assert all(METHODS[name].repetition is Repetition.READ for name in READS)
+
+
 def test_compare_and_set_is_never_run_again() -> None:
     """A second claim would find the first one and say that somebody else has it."""
-    again = {name for name, method in METHODS.items() if method.kind is not Kind.WRITE}
+    again = {name for name, method in METHODS.items() if method.repetition is not Repetition.WRITE}
     assert not again & {"claim_job", "begin_upload", "begin_deletion", "add_job", "save_job"}
     assert {"get_image", "list_images", "renew_jobs"} <= again
 

@@ -12,10 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.sql.locations import change_locations, insert_locations, insertable
 from glimpse.db.sql.properties import drop_properties, insert_properties, set_properties
-from glimpse.db.sql.reading import IMAGE_COLUMNS
+from glimpse.db.sql.reading import IMAGE_COLUMNS, require_image_id
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.tags import add_tags, drop_tag, replace_tags
+from glimpse.db.sql.texts import require_change, require_image
 from glimpse.db.sql.transaction import stamp, storable_time
 from glimpse.db.sql.usage import check_ceiling, reserve
 from glimpse.domain.allowance import ImageCeiling
@@ -47,8 +48,23 @@ def status_and_protection(connection: Connection, image_id: str) -> tuple[Status
     return Status(row[0]), row[1]
 
 
-def create_image(connection: Connection, image: Image, ceiling: ImageCeiling | None = None) -> None:
-    """See :meth:`glimpse.db.base.Database.create_image`; the texts are checked by the caller."""
+def require_new_image(image: Image, **_: object) -> None:
+    """:raises Invalid: a text does not fit its column."""
+    require_image(image)
+
+
+def require_update(image_id: str, change: ImageChange) -> None:
+    """Refuse a change before the database sees it.
+
+    :raises Invalid: a text does not fit its column.
+    :raises NotFound: no image can have this id.
+    """
+    require_change(change)
+    require_image_id(image_id)
+
+
+def create_image(connection: Connection, image: Image, *, ceiling: ImageCeiling | None = None) -> None:
+    """See :meth:`glimpse.db.base.Database.create_image`; for images that passed :func:`require_new_image`."""
     if ceiling is not None:
         check_ceiling(connection, ceiling)
     created_at = storable_time(connection, image.created_at)
@@ -85,7 +101,7 @@ def _update(columns: tuple[str, ...], unchanged: tuple[str, ...], *, conditional
 
 
 def update_image(connection: Connection, image_id: str, change: ImageChange) -> datetime:
-    """See :meth:`glimpse.db.base.Database.update_image`; the texts are checked by the caller."""
+    """See :meth:`glimpse.db.base.Database.update_image`; for changes that passed :func:`require_update`."""
     moment = stamp(connection)
     _update_row(connection, image_id, change, moment)
     if change.drop_properties:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from glimpse.db.sql.locations import read_metadata, write_metadata
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations
-from glimpse.db.sql.transaction import write
 from glimpse.domain.image import Location
 
 _COLUMNS = image_locations.c
@@ -22,7 +21,7 @@ _READ = sa.select(_COLUMNS.meta_data).where(_LIVE).with_for_update()
 _WRITE = sa.update(image_locations).where(_LIVE).values(meta_data=sa.bindparam("new_metadata", type_=sa.Text()))
 
 
-def name_store(connection: Connection, image_id: str, location_id: int, store_id: str) -> bool:
+def name_location_store(connection: Connection, image_id: str, location_id: int, store_id: str) -> bool:
     """See :meth:`glimpse.db.base_repair.RepairDatabase.name_location_store`."""
     row_of = {"row_id": location_id, "of_image": image_id}
     row = connection.execute(_READ, row_of).first()
@@ -33,13 +32,3 @@ def name_store(connection: Connection, image_id: str, location_id: int, store_id
         return False
     named = msgspec.structs.replace(found, metadata={**found.metadata, "store": store_id})
     return connection.execute(_WRITE, {**row_of, "new_metadata": write_metadata(named)}).rowcount == 1
-
-
-class LocationRepair:
-    """The part of the database that completes locations."""
-
-    _engine: Engine
-
-    def name_location_store(self, image_id: str, location_id: int, store_id: str) -> bool:
-        """See the protocol: 2 statements."""
-        return write(self._engine, name_store, image_id, location_id, store_id)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
@@ -20,7 +20,7 @@ from glimpse.db.sql.reading import fits, require_image_id
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_members, images
 from glimpse.db.sql.texts import require_short, require_storable, storable
-from glimpse.db.sql.transaction import read, stamp, write
+from glimpse.db.sql.transaction import stamp
 from glimpse.domain.limits import check_count
 from glimpse.domain.member import MEMBER_LENGTH, Member
 from glimpse.domain.status import MemberStatus
@@ -70,38 +70,21 @@ _ONE = (
 )
 
 
-class Membership:
-    """The part of the database that is about members."""
+def require_new_member(image_id: str, member_id: str, **_: object) -> None:
+    """Refuse names that a new membership cannot have.
 
-    _engine: Engine
-
-    def list_members(self, image_id: str, viewer: Viewer, *, member_id: str | None = None) -> list[Member]:
-        """See the protocol: 1 statement."""
-        if not fits(image_id) or (member_id is not None and not storable(member_id)):
-            return []
-        return read(self._engine, _list_members, image_id, viewer, member_id)
-
-    def add_member(self, image_id: str, member_id: str, *, maximum: int) -> Member:
-        """See the protocol: 3 statements."""
-        require_image_id(image_id)
-        if not member_id:
-            raise Invalid("A member must have a name.")
-        require_storable((member_id,))
-        require_short(member_id, MEMBER_LENGTH, "The member")
-        return write(self._engine, _add_member, image_id, member_id, maximum)
-
-    def set_member_status(self, image_id: str, member_id: str, status: MemberStatus) -> Member:
-        """See the protocol: 2 statements."""
-        _require_names(image_id, member_id)
-        return write(self._engine, _set_status, image_id, member_id, status)
-
-    def remove_member(self, image_id: str, member_id: str) -> Member:
-        """See the protocol: 3 statements."""
-        _require_names(image_id, member_id)
-        return write(self._engine, _remove_member, image_id, member_id)
+    :raises NotFound: no image can have this id.
+    :raises Invalid: no member can have this name.
+    """
+    require_image_id(image_id)
+    if not member_id:
+        raise Invalid("A member must have a name.")
+    require_storable((member_id,))
+    require_short(member_id, MEMBER_LENGTH, "The member")
 
 
-def _require_names(image_id: str, member_id: str) -> None:
+def require_names(image_id: str, member_id: str, *_: object) -> None:
+    """:raises NotFound: no membership can have these names."""
     if not fits(image_id) or not storable(member_id):
         raise _no_such_member(image_id, member_id)
 
@@ -122,7 +105,12 @@ def _members(image_id: str, rows: Iterable[Sequence[Any]]) -> list[Member]:
     return list(found.values())
 
 
-def _list_members(connection: Connection, image_id: str, viewer: Viewer, member_id: str | None) -> list[Member]:
+def list_members(
+    connection: Connection, image_id: str, viewer: Viewer, *, member_id: str | None = None
+) -> list[Member]:
+    """See the protocol."""
+    if not fits(image_id) or (member_id is not None and not storable(member_id)):
+        return []
     statement = _ALL if viewer.is_admin else _SEEN
     parameters = {"of_image": image_id} if viewer.is_admin else {"of_image": image_id, "project": viewer.project_id}
     if member_id is not None:
@@ -131,7 +119,8 @@ def _list_members(connection: Connection, image_id: str, viewer: Viewer, member_
     return _members(image_id, connection.execute(statement, parameters))
 
 
-def _add_member(connection: Connection, image_id: str, member_id: str, maximum: int) -> Member:
+def add_member(connection: Connection, image_id: str, member_id: str, *, maximum: int) -> Member:
+    """See the protocol; for names that passed :func:`require_new_member`."""
     if connection.execute(_LOCK_IMAGE, {"of_image": image_id}).fetchone() is None:
         raise no_such_image(image_id)
     rows = connection.execute(_LIVE_OR_OWN, {"of_image": image_id, "of_member": member_id}).fetchall()
@@ -165,7 +154,8 @@ def _new_row(image_id: str, member_id: str, moment: datetime) -> dict[str, Any]:
     }
 
 
-def _set_status(connection: Connection, image_id: str, member_id: str, status: MemberStatus) -> Member:
+def set_member_status(connection: Connection, image_id: str, member_id: str, status: MemberStatus) -> Member:
+    """See the protocol; for names that passed :func:`require_names`."""
     parameters: dict[str, Any] = {"of_image": image_id, "of_member": member_id}
     change = parameters | {"new_status": status.value, "moment": stamp(connection)}
     if not connection.execute(_SET_STATUS, change).rowcount:
@@ -173,7 +163,8 @@ def _set_status(connection: Connection, image_id: str, member_id: str, status: M
     return _members(image_id, connection.execute(_ONE, parameters))[-1]
 
 
-def _remove_member(connection: Connection, image_id: str, member_id: str) -> Member:
+def remove_member(connection: Connection, image_id: str, member_id: str) -> Member:
+    """See the protocol; for names that passed :func:`require_names`."""
     # locked, so that of two removals the second finds nothing
     parameters = {"of_image": image_id, "of_member": member_id}
     found = _members(image_id, connection.execute(_ONE.with_for_update(), parameters))

@@ -54,7 +54,7 @@ def load_namespace(connection: Connection, content: NamespaceContent, mode: Load
     return "merged"
 
 
-def export_namespaces(connection: Connection, names: Sequence[str]) -> list[NamespaceContent]:
+def export_namespaces(connection: Connection, names: Sequence[str] = ()) -> list[NamespaceContent]:
     """See the protocol; 5 statements for each namespace."""
     statement = (
         _ALL.where(is_one_of(_COLUMNS.namespace, sa.bindparam("names", names, expanding=True))) if names else _ALL

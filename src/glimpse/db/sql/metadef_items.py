@@ -143,7 +143,7 @@ def drop_items(connection: Connection, number: int, kind: type[Item]) -> None:
     connection.execute(_statements(kind).clear, {"of_namespace": number})
 
 
-def add_tags(connection: Connection, namespace: str, names: Sequence[str], append: bool) -> list[MetadefTag]:
+def add_tags(connection: Connection, namespace: str, names: Sequence[str], *, append: bool) -> list[MetadefTag]:
     """See the protocol."""
     moment = stamp(connection)
     number, _ = locked(connection, namespace)

@@ -11,10 +11,12 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
+from glimpse.db.sql.metadef_lock import locked, namespace_id, require_unprotected
 from glimpse.db.sql.metadef_rows import ASSOCIATION_COLUMNS, association_of, association_row, times
 from glimpse.db.sql.metadef_tables import metadef_namespace_resource_types, metadef_resource_types
+from glimpse.db.sql.transaction import stamp
 from glimpse.domain.metadef import ResourceType, ResourceTypeAssociation
-from glimpse.errors import Duplicate
+from glimpse.errors import Duplicate, NotFound
 
 _TYPES = metadef_resource_types.c
 _ASSOCIATED = metadef_namespace_resource_types.c
@@ -42,8 +44,8 @@ _OF_NAMESPACES = (
 )
 
 
-def resource_types(connection: Connection) -> list[ResourceType]:
-    """All of them."""
+def list_resource_types(connection: Connection) -> list[ResourceType]:
+    """See the protocol."""
     return [
         ResourceType(name=row.name, protected=bool(row.protected), created_at=row.created_at, updated_at=row.updated_at)
         for row in connection.execute(_ALL)
@@ -123,3 +125,34 @@ def _ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     # one by one: MySQL may have a type in another spelling, and only MySQL knows which spellings are equal
     found = {name: connection.execute(_IDS, {"names": [name]}).scalar() for name in names}
     return {name: number for name, number in found.items() if number is not None}
+
+
+def list_associations(connection: Connection, namespace: str) -> list[ResourceTypeAssociation]:
+    """See the protocol."""
+    number = namespace_id(connection, namespace)
+    return associations_of(connection, [number])[number]
+
+
+def add_association(
+    connection: Connection, namespace: str, association: ResourceTypeAssociation
+) -> ResourceTypeAssociation:
+    """See the protocol."""
+    moment = stamp(connection)
+    number, _ = locked(connection, namespace)
+    insert_associations(connection, number, [association], moment)
+    return ResourceTypeAssociation(
+        name=association.name, prefix=association.prefix, properties_target=association.properties_target,
+        created_at=moment, updated_at=moment,
+    )  # fmt: skip
+
+
+def remove_association(connection: Connection, namespace: str, resource_type: str) -> ResourceTypeAssociation:
+    """See the protocol."""
+    number, protected = locked(connection, namespace)
+    found = find_association(connection, number, resource_type)
+    if found is None:
+        raise NotFound(f"The metadata namespace {namespace} is not associated with {resource_type}.")
+    require_unprotected(namespace, protected=protected)
+    resource_type_id, association = found
+    drop_association(connection, number, resource_type_id)
+    return association

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE, PurgedBatch
@@ -27,7 +27,6 @@ from glimpse.db.sql.tables import (
     task_info,
     tasks,
 )
-from glimpse.db.sql.transaction import read, write
 from glimpse.db.sql.unverified_locations import forget
 from glimpse.domain.job_kinds import IMAGE_DELETION, UPLOAD
 from glimpse.errors import Conflict, Invalid
@@ -75,60 +74,53 @@ _CONDITIONS = {
 _REMOVE_TASK_INFO = sa.delete(task_info).where(task_info.c.task_id.in_(_IDS))
 
 
-def _require_table(name: str) -> sa.Table:
+def require_tables(names: Collection[str], _deleted_before: datetime) -> None:
+    """:raises Invalid: rows of one are never removed."""
+    for name in names:
+        _require_table(name)
+
+
+def require_batch(table: str, _deleted_before: datetime, limit: int, **_: object) -> None:
+    """:raises Invalid: there is no such batch."""
+    if not 1 <= limit <= LARGEST_BATCH:
+        raise Invalid(f"A batch must have 1 to {LARGEST_BATCH} rows.")
+    _require_table(table)
+
+
+def _require_table(name: str) -> None:
     if name not in _TABLES:
         raise Invalid(f"There is no table {name} to purge; the tables are {', '.join(PURGEABLE)}.")
-    return _TABLES[name]
 
 
-def count_purgeable(connection: Connection, tables: Collection[str], before: datetime) -> dict[str, int]:
+def count_purgeable(connection: Connection, tables: Collection[str], deleted_before: datetime) -> dict[str, int]:
     """See :meth:`glimpse.db.base_purge.PurgeDatabase.count_purgeable`."""
     conditions = {**_CONDITIONS, IMAGES: _of_image(tables)}
     counts: dict[str, int] = {}
     for name in PURGEABLE:
         if name in tables:
             statement = sa.select(sa.func.count()).select_from(_TABLES[name]).where(conditions[name])
-            counts[name] = connection.execute(statement, {"before": before}).scalar_one()
+            counts[name] = connection.execute(statement, {"before": deleted_before}).scalar_one()
     return counts
 
 
 def purge_batch(
-    connection: Connection, table: sa.Table, before: datetime, limit: int, after: int | str | None
+    connection: Connection, table: str, deleted_before: datetime, limit: int, *, after: int | str | None = None
 ) -> PurgedBatch:
     """See :meth:`glimpse.db.base_purge.PurgeDatabase.purge_batch`."""
-    found = sa.select(table.c.id).where(_CONDITIONS[table.name]).order_by(table.c.id).limit(limit)
+    rows = _TABLES[table]
+    found = sa.select(rows.c.id).where(_CONDITIONS[table]).order_by(rows.c.id).limit(limit)
     if after is not None:
-        found = found.where(table.c.id > after)
-    ids = cast("list[Any]", connection.execute(found, {"before": before}).scalars().all())
+        found = found.where(rows.c.id > after)
+    ids = cast("list[Any]", connection.execute(found, {"before": deleted_before}).scalars().all())
     if not ids:
         return PurgedBatch(0, None)
-    if table is tasks:
+    if rows is tasks:
         connection.execute(_REMOVE_TASK_INFO, {"ids": ids})
-    if table is image_locations:
+    if rows is image_locations:
         forget(connection, ids)
-    remove = sa.delete(table).where(table.c.id.in_(_IDS), _own(table))
+    remove = sa.delete(rows).where(rows.c.id.in_(_IDS), _own(rows))
     try:
-        removed = connection.execute(remove, {"ids": ids, "before": before}).rowcount
+        removed = connection.execute(remove, {"ids": ids, "before": deleted_before}).rowcount
     except IntegrityError as error:
-        raise Conflict(f"Other tables refer to rows of {table.name} now.") from error
+        raise Conflict(f"Other tables refer to rows of {table} now.") from error
     return PurgedBatch(removed, ids[-1] if len(ids) == limit else None)
-
-
-class Purge:
-    """The part of the database that purges."""
-
-    _engine: Engine
-
-    def count_purgeable(self, tables: Collection[str], deleted_before: datetime) -> dict[str, int]:
-        """See the protocol: 1 statement for each table."""
-        for name in tables:
-            _require_table(name)
-        return read(self._engine, count_purgeable, tables, deleted_before)
-
-    def purge_batch(
-        self, table: str, deleted_before: datetime, limit: int, *, after: int | str | None = None
-    ) -> PurgedBatch:
-        """See the protocol: 2 statements, 3 for tasks and for locations."""
-        if not 1 <= limit <= LARGEST_BATCH:
-            raise Invalid(f"A batch must have 1 to {LARGEST_BATCH} rows.")
-        return write(self._engine, purge_batch, _require_table(table), deleted_before, limit, after)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals
@@ -16,7 +16,6 @@ from glimpse.db.sql.locations import read_metadata
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations, image_members, image_properties, image_tags, images
 from glimpse.db.sql.texts import UNSTORABLE
-from glimpse.db.sql.transaction import read
 from glimpse.db.sql.visibility import PROJECT
 from glimpse.domain.image import Image, Location
 from glimpse.domain.status import Status, Visibility
@@ -178,7 +177,7 @@ def fits(image_id: str) -> bool:
     return len(image_id) <= 36 and UNSTORABLE.search(image_id) is None
 
 
-def require_image_id(image_id: str) -> None:
+def require_image_id(image_id: str, *_: object) -> None:
     """Refuse ids that no image can have.
 
     :raises NotFound: see :func:`fits`.
@@ -198,7 +197,7 @@ def _fetch(connection: Connection, statement: Any, image_id: str, project: str |
 
 
 def get_image(connection: Connection, image_id: str, viewer: Viewer) -> Image:
-    """See :meth:`glimpse.db.base.Database.get_image`."""
+    """See :meth:`glimpse.db.base.Database.get_image`; for ids that passed :func:`require_image_id`."""
     image = _fetch(connection, _GET_LIVE, image_id, viewer.project_id)
     if image is None or not sees(viewer, image.visibility, image.owner, image.membership):
         raise no_such_image(image_id)
@@ -207,19 +206,4 @@ def get_image(connection: Connection, image_id: str, viewer: Viewer) -> Image:
 
 def get_any_image(connection: Connection, image_id: str) -> Image | None:
     """See :meth:`glimpse.db.base.Database.get_any_image`."""
-    return _fetch(connection, _GET_ANY, image_id, None)
-
-
-class ImageReading:
-    """The part of the database that reads single images."""
-
-    _engine: Engine
-
-    def get_image(self, image_id: str, viewer: Viewer) -> Image:
-        """See the protocol: 1 statement."""
-        require_image_id(image_id)
-        return read(self._engine, get_image, image_id, viewer)
-
-    def get_any_image(self, image_id: str) -> Image | None:
-        """See the protocol: 1 statement."""
-        return read(self._engine, get_any_image, image_id) if fits(image_id) else None
+    return _fetch(connection, _GET_ANY, image_id, None) if fits(image_id) else None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -129,6 +129,32 @@ def _run(
             time.sleep(pause)
     # a replica: what it does not answer now, the main database does
     return read(main, work, *args, **kwargs)
+
+
+def reading(
+    work: Callable[Concatenate[Connection, P], T], check: Callable[..., object] | None = None
+) -> Callable[Concatenate[Any, P], T]:
+    """The method of the database that runs ``work`` as :func:`read`; ``check`` first refuses its arguments."""
+    return _operation(read, work, check)
+
+
+def writing(
+    work: Callable[Concatenate[Connection, P], T], check: Callable[..., object] | None = None
+) -> Callable[Concatenate[Any, P], T]:
+    """The method of the database that runs ``work`` as :func:`write`; ``check`` first refuses its arguments."""
+    return _operation(write, work, check)
+
+
+def _operation(
+    run: Callable[..., Any], work: Callable[Concatenate[Connection, P], T], check: Callable[..., object] | None
+) -> Callable[Concatenate[Any, P], T]:
+    @wraps(work)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        if check is not None:
+            check(*args, **kwargs)
+        return run(self._engine, work, *args, **kwargs)
+
+    return method
 
 
 def stamp(connection: Connection) -> datetime:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, postgresql
 
 from glimpse.db.base_usage import UsageFigures
@@ -18,7 +18,6 @@ from glimpse.db.sql.exact_comparison import differs, equals
 from glimpse.db.sql.index_hints import SelectT, force_index
 from glimpse.db.sql.own_tables import jobs, projects
 from glimpse.db.sql.tables import image_locations, image_properties, images
-from glimpse.db.sql.transaction import read
 from glimpse.domain.allowance import Allowance, ImageCeiling
 
 #: The internal property that is not empty while copies are being made.
@@ -132,13 +131,3 @@ def usage(connection: Connection, project_id: str | None) -> UsageFigures:
         count_total=count,
         count_uploading=int(uploading or 0),
     )
-
-
-class ProjectUsage:
-    """The part of the database that counts what projects use."""
-
-    _engine: Engine
-
-    def usage(self, project_id: str | None) -> UsageFigures:
-        """See the protocol: 1 statement."""
-        return read(self._engine, usage, project_id)
