@@ -12,13 +12,14 @@ from functools import cache, partial
 import msgspec
 
 from glimpse.api.app import Application, counted_transfer
-from glimpse.api.cors import ASGIApp, CorsAnswers
+from glimpse.api.cors import CorsAnswers
 from glimpse.api.documents import Documents
 from glimpse.api.exchange import AppState
 from glimpse.api.openapi.document import openapi_document
 from glimpse.api.routes import TABLE, build_router
 from glimpse.api.v2.schemas.catalog import SchemaCatalog, build_schemas
 from glimpse.api.v2.views import ImageView
+from glimpse.asgi import ASGIApp
 from glimpse.auth.all import build as build_authenticator
 from glimpse.background import NOTIFY_SECONDS, build_background
 from glimpse.database_factory import embedded_directory, for_reading, open_database

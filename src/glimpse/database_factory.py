@@ -11,6 +11,7 @@ from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import Settings
 from glimpse.settings.startup import pool_of_service, with_pool
 from glimpse.telemetry.formatters import CALLER
+from glimpse.tls_files import TlsFileError
 
 if TYPE_CHECKING:
     from glimpse.registry.client import RegistryDatabase
@@ -59,7 +60,6 @@ def open_registry(settings: Settings) -> RegistryDatabase:
     :raises SettingsError: the URL, a certificate or a key cannot be used.
     """
     from glimpse.registry.client import RegistryDatabase  # noqa: PLC0415
-    from glimpse.registry.client_tls import ClientTlsError  # noqa: PLC0415
 
     try:
         servers = addresses(settings.database.connection)
@@ -68,7 +68,7 @@ def open_registry(settings: Settings) -> RegistryDatabase:
     except ValueError as error:
         message = "[database] connection: must be registry+https://HOST:PORT for a registry"
         raise SettingsError(message) from error
-    except ClientTlsError as error:
+    except TlsFileError as error:
         raise SettingsError(str(error)) from error
 
 

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from glimpse.asgi import CLIENT_KEY
 from glimpse.db.base import Database
 from glimpse.errors import GlimpseError
 from glimpse.registry import errors, wire
 from glimpse.registry.call_pool import CallPool
 from glimpse.registry.clients import Client
 from glimpse.registry.methods import METHODS
-from glimpse.registry.server import CLIENT_KEY, RegistryApplication
+from glimpse.registry.server import RegistryApplication
 from glimpse.registry.wire import Role
 from glimpse.telemetry.metrics import Recorder
 

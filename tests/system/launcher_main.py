@@ -14,7 +14,8 @@ import signal
 import sys
 from typing import Any
 
-from glimpse.launcher import ASGIApp, LaunchError, ServeOptions, serve
+from glimpse.asgi import ASGIApp
+from glimpse.launcher import LaunchError, ServeOptions, serve
 
 PART = b"p" * (1 << 20)
 

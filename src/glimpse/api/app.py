@@ -24,11 +24,12 @@ from starlette.routing import Router
 from glimpse.api.compression import WORTH_BYTES, compressed
 from glimpse.api.error_response import FailureReply
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import AppState, Exchange, Message, Receive, Reply, Scope, Send
+from glimpse.api.exchange import AppState, Exchange, Reply
 from glimpse.api.healthcheck import health, is_healthcheck
 from glimpse.api.origin import base_url, forwarded_for, host_url, path_of
 from glimpse.api.unread_body import DRAIN_BYTES, drop
 from glimpse.api.versions import negotiate, versions_document
+from glimpse.asgi import Message, Receive, Scope, Send
 from glimpse.auth.base import Authenticator, Credentials, Identity
 from glimpse.context import Context
 from glimpse.errors import BodyTimeout, GlimpseError, Unavailable

@@ -5,15 +5,14 @@ Wraps the application only if an origin is configured.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import msgspec
 
-from glimpse.api.exchange import Message, RawHeaders, Receive, Scope, Send
+from glimpse.api.exchange import RawHeaders
+from glimpse.asgi import ASGIApp, Message, Receive, Scope, Send
 from glimpse.settings.model import Cors
-
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ANY = b"*"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from contextvars import copy_context
@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 
 from glimpse.api.documents import Documents
 from glimpse.api.errors import Refusal
+from glimpse.asgi import Receive, Scope, Send
 from glimpse.context import Context
 from glimpse.errors import BodyIncomplete, BodyTimeout
 from glimpse.services.deps import Deps
@@ -26,10 +27,6 @@ from glimpse.transfer.fair_threads import FairThreads
 from glimpse.transfer.part_sizes import PartMemory
 from glimpse.transfer.turn_budget import TurnBudget
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")
 

@@ -7,7 +7,6 @@ from typing import NoReturn
 from starlette.routing import Route, Router
 
 from glimpse.api.app import Handler, Resource, not_found
-from glimpse.api.exchange import Receive, Scope, Send
 from glimpse.api.openapi import view as openapi
 from glimpse.api.v2 import (
     actions,
@@ -24,6 +23,7 @@ from glimpse.api.v2 import (
 )
 from glimpse.api.v2.metadefs import report as metadefs_report
 from glimpse.api.v2.metadefs.routes import METADEFS
+from glimpse.asgi import Receive, Scope, Send
 
 _NONE = frozenset[str]()
 _NO_BODY = frozenset({"POST", "PUT"})

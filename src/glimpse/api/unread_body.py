@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from glimpse.api.exchange import Receive
+from glimpse.asgi import Receive
 
 DRAIN_BYTES = 64 << 20
 DRAIN_SECONDS = 10.0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from glimpse.asgi import ASGIApp
 from glimpse.cli.addresses import try_listening
 from glimpse.cli.config_options import (
     config_options,
@@ -23,12 +24,12 @@ from glimpse.cli.registry_certs import certs
 from glimpse.cli.schema_setup import require_tables, schema_state
 from glimpse.db.schema import SchemaState
 from glimpse.db.sql.factory import open_database
-from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
+from glimpse.launcher import LaunchError, ServeOptions
 from glimpse.launcher import serve as launch
 from glimpse.launcher.handshake import make_server_context
 from glimpse.registry.call_pool import CallPool
 from glimpse.registry.server import RegistryApplication
-from glimpse.registry.tls import ServerTls, TlsError, TlsFiles
+from glimpse.registry.tls import ServerTls, TlsFiles
 from glimpse.registry.wire import SERVER_KEEPS_IDLE, Role
 from glimpse.settings.database_url import is_registry
 from glimpse.settings.errors import SettingsError
@@ -37,6 +38,7 @@ from glimpse.settings.model import RegistryServer, Settings
 from glimpse.settings.startup import with_pool
 from glimpse.telemetry import exposition, log
 from glimpse.telemetry.registry_metrics import RegistryMetrics
+from glimpse.tls_files import TlsFileError
 
 #: Seconds for which the state of the schema is cached.
 _SCHEMA_SECONDS = 10.0
@@ -103,7 +105,7 @@ def _get_ready(loaded: Loaded) -> ServerTls:
         roles = {name: Role(role) for name, role in settings.registry_server.roles.items()}
         tls = ServerTls(files, roles, make_context=make_server_context)
         try_listening(_serve_options(settings, tls), settings)
-    except (TlsError, SettingsError) as error:
+    except (TlsFileError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
     with failing_in_one_line(settings):
         require_tables(settings)

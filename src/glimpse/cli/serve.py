@@ -9,6 +9,7 @@ from typing import Literal, cast
 import click
 
 from glimpse.app import build_asgi
+from glimpse.asgi import ASGIApp
 from glimpse.cli.addresses import try_listening
 from glimpse.cli.config_options import (
     as_errors,
@@ -22,7 +23,7 @@ from glimpse.cli.config_options import (
 from glimpse.cli.data_directory import make_data_directory
 from glimpse.cli.database import failing_in_one_line, require_database
 from glimpse.cli.startup_checks import try_files, try_stores
-from glimpse.launcher import ASGIApp, LaunchError, ServeOptions
+from glimpse.launcher import LaunchError, ServeOptions
 from glimpse.launcher import serve as launch
 from glimpse.settings.database_url import masked_url
 from glimpse.settings.errors import Faults

@@ -10,14 +10,18 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 
+from glimpse.asgi import ASGIApp
 from glimpse.extras import needs
 from glimpse.launcher.descriptors import affordable_connections
 from glimpse.launcher.listeners import describe, open_listeners, require_address
-from glimpse.launcher.options import ASGIApp, LaunchError, ServeOptions
+from glimpse.launcher.options import LaunchError, ServeOptions
 from glimpse.launcher.supervisor import Supervisor
 from glimpse.launcher.worker import ServerFactory, run_worker
 
-__all__ = ["ASGIApp", "LaunchError", "ServeOptions", "require_address", "require_server", "serve"]
+__all__ = ["LaunchError", "ServeOptions", "require_address", "require_server", "serve"]
+
+#: The series of uvicorn that the registry's server, which uses its internals, was tested with; pinned in pyproject.toml.
+TESTED_UVICORN = "0.54"
 
 
 def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
@@ -64,6 +68,7 @@ def _import_server(options: ServeOptions) -> ServerFactory:
     """Import the server library, once in the parent for all workers."""
     try:
         if options.tls is not None:
+            _require_tested_uvicorn()
             from glimpse.launcher.mutual_tls_server import MutualTlsServer  # noqa: PLC0415 - an extra
 
             return MutualTlsServer
@@ -79,3 +84,17 @@ def _import_server(options: ServeOptions) -> ServerFactory:
             raise LaunchError(f"[glimpse] server = uvicorn {needs(error, 'uvicorn')}.") from error
         raise LaunchError(f"The HTTP server granian cannot be imported: {error}.") from error
     return GranianServer
+
+
+def _require_tested_uvicorn() -> None:
+    """Let no version serve whose internals `mutual_tls_server.py` was not tested with.
+
+    :raises LaunchError: the installed version is another one.
+    """
+    import uvicorn  # noqa: PLC0415 - an extra
+
+    if not uvicorn.__version__.startswith(f"{TESTED_UVICORN}."):
+        raise LaunchError(
+            f"The registry runs with uvicorn {TESTED_UVICORN}, and version {uvicorn.__version__} is installed: "
+            f"run `pip install 'uvicorn=={TESTED_UVICORN}.*'`."
+        )

@@ -12,7 +12,8 @@ from granian.log import LogLevels
 from granian.net import SocketHolder  # pyright: ignore[reportPrivateImportUsage] - it has no public name
 from granian.server.embed import Server
 
-from glimpse.launcher.options import ASGIApp, ServeOptions
+from glimpse.asgi import ASGIApp
+from glimpse.launcher.options import ServeOptions
 
 # The read buffer of a connection: the largest part that receive() returns, and the limit of the header block. Parts of
 # 1 MiB halve the number of receive() calls of an upload against granian's own 408 KiB; larger ones gain nothing more.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from glimpse.launcher.options import ASGIApp, Message
+from glimpse.asgi import ASGIApp, Message
 
 
 class LifespanFailed(Exception):

@@ -17,11 +17,11 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from glimpse.asgi import CLIENT_KEY, ASGIApp
 from glimpse.launcher.handshake import CONNECTION
 from glimpse.launcher.joined_writes import JoinedWrites
 from glimpse.launcher.listeners import describe
-from glimpse.launcher.options import ASGIApp, ServeOptions
-from glimpse.launcher.tls import CLIENT_KEY, TlsPolicy
+from glimpse.launcher.options import ServeOptions, TlsPolicy
 from glimpse.launcher.uvicorn_server import DrainingServer
 
 #: Seconds for a handshake, and for the client to close its side of the connection.

@@ -1,21 +1,33 @@
-"""The launcher's options, and the error that it raises."""
+"""The launcher's options, and the error that it raises. Nothing here imports a server library."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
-
-from glimpse.launcher.tls import TlsPolicy
-
-Message: TypeAlias = MutableMapping[str, Any]
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+from typing import Literal, Protocol, TypeAlias, get_args
 
 ServerName: TypeAlias = Literal["granian", "uvicorn"]
+
+
+class TlsPolicy(Protocol):
+    """Who may connect, and how. Called by the event loop of a worker: nothing here may wait."""
+
+    def context(self) -> ssl.SSLContext:
+        """The context for the handshake of one new connection; it must ask for the client's certificate.
+
+        Of :func:`glimpse.launcher.handshake.make_server_context`, a client that is refused hears why.
+        """
+        ...
+
+    def client(self, connection: ssl.SSLObject) -> object:
+        """Who the other side is, asked once when the handshake succeeded; its requests carry the answer."""
+        ...
+
+    def refused(self, address: str, reason: str) -> None:
+        """A connection ended before it was private; ``address`` is host:port of the other side."""
+        ...
 
 
 class LaunchError(Exception):

@@ -10,7 +10,8 @@ from collections.abc import Generator
 
 import uvicorn
 
-from glimpse.launcher.options import ASGIApp, ServeOptions
+from glimpse.asgi import ASGIApp
+from glimpse.launcher.options import ServeOptions
 from glimpse.launcher.strict_lines import StrictH11Protocol
 
 # h11's own limit for the request line and all headers, 16 KiB, is less than the token in one header may need.

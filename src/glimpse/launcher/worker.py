@@ -14,9 +14,10 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
+from glimpse.asgi import ASGIApp, Receive, Scope, Send
 from glimpse.launcher.eviction import IdleEviction
 from glimpse.launcher.lifespan import Lifespan, LifespanFailed, one_line
-from glimpse.launcher.options import ASGIApp, Receive, Scope, Send, ServeOptions
+from glimpse.launcher.options import ServeOptions
 
 READY = b"ready"
 MESSAGE_BYTES = 2048

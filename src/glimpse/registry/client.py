@@ -10,7 +10,7 @@ from glimpse.db.base import Database
 from glimpse.db.operations import Repetition
 from glimpse.errors import BodyTimeout, DatabaseUnavailable, Invalid, Unauthenticated
 from glimpse.registry import errors
-from glimpse.registry.client_tls import ClientTls
+from glimpse.registry.client_tls import client_tls
 from glimpse.registry.connection import AnswerLost, NotSent, NotTrusted, Unreachable
 from glimpse.registry.errors import NotProcessed
 from glimpse.registry.methods import METHODS, Method
@@ -47,11 +47,11 @@ class RegistryClient:
     ) -> None:
         """Connects to nothing yet. ``request_id`` names the API request that the running call works for.
 
-        :raises ClientTlsError: a certificate or key is missing or cannot be used.
+        :raises TlsFileError: a certificate or key is missing or cannot be used.
         """
         self._options = options
         self._request_id = request_id
-        self._pool = Pool(addresses, ClientTls(options), options)
+        self._pool = Pool(addresses, client_tls(options), options)
 
     def server_info(self) -> ServerInfo:
         """What the first server that answers says of itself and of this node.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import ssl
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ import msgspec
 
 from glimpse.errors import Unauthenticated
 from glimpse.registry import errors
-from glimpse.registry.client_tls import ClientTls
 from glimpse.registry.connection import (
     Answer,
     AnswerLost,
@@ -36,6 +36,7 @@ from glimpse.registry.wire import (
 )
 from glimpse.settings.database_url import Address
 from glimpse.settings.model import RegistryOptions
+from glimpse.tls_files import FollowedFiles
 
 LOG = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Server:
     Thread-safe without a lock, because the operations of a deque are atomic.
     """
 
-    def __init__(self, address: Address, tls: ClientTls, options: RegistryOptions) -> None:
+    def __init__(self, address: Address, tls: FollowedFiles[ssl.SSLContext], options: RegistryOptions) -> None:
         self.address = address
         self.avoided_until = 0.0
         self._tls = tls
@@ -143,7 +144,7 @@ class Server:
     def _connected(self, deadline: float) -> tuple[Connection, ServerInfo]:
         """Make a new connection, and return it with the server's information."""
         deadline = min(deadline, time.monotonic() + self._options.connect_timeout)
-        connection = Connection(self.address, self._tls.context(), deadline)
+        connection = Connection(self.address, self._tls.current(), deadline)
         try:
             return connection, self._server_info(connection, deadline)
         except BaseException as error:
@@ -189,7 +190,9 @@ def _refused(answer: Answer) -> None:
 class Pool:
     """All servers of a registry. Each process starts with a random one, so that they share the load."""
 
-    def __init__(self, addresses: Sequence[Address], tls: ClientTls, options: RegistryOptions) -> None:
+    def __init__(
+        self, addresses: Sequence[Address], tls: FollowedFiles[ssl.SSLContext], options: RegistryOptions
+    ) -> None:
         self._servers = [Server(address, tls, options) for address in addresses]
         self._process = 0
         self._begin = 0

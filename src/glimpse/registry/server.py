@@ -11,11 +11,11 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
+from glimpse.asgi import CLIENT_KEY, Message, Receive, Scope, Send
 from glimpse.context import Context
 from glimpse.errors import BodyTimeout, GlimpseError, Invalid, LimitExceeded
 from glimpse.registry import errors, wire
@@ -29,8 +29,6 @@ from glimpse.telemetry.metrics import Answered, Recorder
 
 LOG = logging.getLogger(__name__)
 
-#: Key in the scope under which the launcher puts the client (glimpse/launcher/tls.py).
-CLIENT_KEY = "glimpse.client"
 HEALTHCHECK = "/healthcheck"
 #: Bytes of a too large body that are read and dropped, so that the sender gets the response.
 _DROPPED_BYTES = wire.MAX_BODY
@@ -42,11 +40,6 @@ _VERSION_NAME = wire.VERSION_HEADER.lower().encode()
 _DEADLINE_NAME = wire.DEADLINE_HEADER.lower().encode()
 _REQUEST_ID_NAME = wire.REQUEST_ID_HEADER.lower().encode()
 _VERSION_FIELD = (_VERSION_NAME, str(wire.VERSION).encode())
-
-Message: TypeAlias = MutableMapping[str, Any]
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
 class ConnectAgain(NotProcessed):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from time import monotonic
@@ -18,14 +18,12 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from glimpse.asgi import Receive
 from glimpse.errors import BodyIncomplete, BodyTimeout, LimitExceeded, SizeMismatch
 from glimpse.signature.base import SignatureVerifier
 from glimpse.stores.base import Bytes, Writer
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.source import Steps
-
-#: The ``receive`` callable of ASGI.
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 T = TypeVar("T")
 

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from concurrent.futures import Future, wait
 from typing import Any, Final
 
+from glimpse.asgi import Receive, Send
 from glimpse.errors import DataIncomplete, StoreUnavailable
 from glimpse.stores.base import Reader, ReadsNow
 from glimpse.transfer.fair_threads import Submits
 from glimpse.transfer.part_sizes import LARGE_PART, PART_NOW, PartMemory, PartSizes
-from glimpse.transfer.pump import Receive
 from glimpse.transfer.turn_budget import TurnBudget
-
-#: The ``send`` callable of ASGI.
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 #: Seconds after which a part goes as it is: a source that drips is passed on as it drips, and holds no thread for long.
 _FILL_SECONDS: Final = 1.0

@@ -24,11 +24,11 @@ from glimpse.domain.listing import ListQuery
 from glimpse.errors import DatabaseUnavailable, Duplicate, NotFound
 from glimpse.registry import pool
 from glimpse.registry.client import RegistryDatabase
-from glimpse.registry.client_tls import ClientTlsError
 from glimpse.registry.errors import RegistryDefect, RoleRefused
 from glimpse.registry.wire import VERSION, Role, ServerInfo
 from glimpse.settings.database_url import Address
 from glimpse.settings.model import DatabaseSettings, RegistryOptions, Secret
+from glimpse.tls_files import TlsFileError
 from tests.contract.db.examples import OWNER, image
 from tests.support.private_ca import Pair, authority, unwanted, without_role
 from tests.support.registry import HOST, Registry, certificates, client_options
@@ -505,13 +505,13 @@ def test_files_that_cannot_be_used_are_named(place: Path, tmp_path: Path) -> Non
     half.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")
     for changes, words in (
         ({"ca_file": None, "key_file": None}, "needs [glimpse] registry_ca_file, registry_key_file."),
-        ({"ca_file": tmp_path / "none"}, f"The CA file {tmp_path / 'none'} for the registry cannot be read"),
+        ({"ca_file": tmp_path / "none"}, f"The registry's CA file {tmp_path / 'none'} cannot be read"),
         ({"ca_file": half}, f"The registry's CA file {half} contains no PEM certificate"),
         ({"cert_file": half}, f"The certificate {half} and the key"),
         ({"key_file": place / "node.key"}, "does not belong to the certificate"),
-        ({"key_file": tmp_path}, f"The key {tmp_path} for the registry cannot be read"),
+        ({"key_file": tmp_path}, f"The key for the registry {tmp_path} cannot be read"),
     ):
-        with pytest.raises(ClientTlsError) as raised:
+        with pytest.raises(TlsFileError) as raised:
             RegistryDatabase((Address(HOST, 1),), msgspec.structs.replace(good, **changes))
         assert words in str(raised.value)
 

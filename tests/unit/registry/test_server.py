@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.errors import BodyTimeout, Duplicate, Invalid, LimitExceeded, NotFound
-from glimpse.launcher.tls import CLIENT_KEY as LAUNCHERS_KEY
 from glimpse.registry import wire
 from glimpse.registry.errors import (
     DeadlinePassed,
@@ -29,7 +28,6 @@ from glimpse.registry.errors import (
     VersionRefused,
 )
 from glimpse.registry.methods import METHODS
-from glimpse.registry.server import CLIENT_KEY
 from glimpse.registry.wire import Role
 from glimpse.settings.model import DatabaseSettings, Secret
 from glimpse.telemetry.metrics import ProcessMetrics
@@ -332,7 +330,3 @@ def test_calls_count_as_requests(database: SqlDatabase) -> None:
             assert recorder.registry.get_sample_value("glimpse_requests_total", labels) == 1.0, labels
     finally:
         recorder.close()
-
-
-def test_the_launcher_puts_the_client_where_it_is_looked_for() -> None:
-    assert CLIENT_KEY == LAUNCHERS_KEY

@@ -16,8 +16,9 @@ from glimpse.launcher.handshake import make_server_context
 from glimpse.registry import tls as tls_module
 from glimpse.registry.certs import issue_client, issue_server, load_issuer, make_certificates, new_issuer
 from glimpse.registry.clients import Client, read_client
-from glimpse.registry.tls import ServerTls, TlsError
+from glimpse.registry.tls import ServerTls
 from glimpse.registry.wire import Role
+from glimpse.tls_files import TlsFileError
 from tests.support.private_ca import (
     UNWANTED,
     Pair,
@@ -196,7 +197,7 @@ def test_each_file_that_cannot_be_used_is_named_in_a_sentence(tmp_path: Path) ->
         ({"client_authorities": files.key}, f"The clients' CA file {files.key} contains no PEM certificate."),
     ]
     for changed, sentence in cases:
-        with pytest.raises(TlsError) as caught:
+        with pytest.raises(TlsFileError) as caught:
             ServerTls(tls_module.msgspec.structs.replace(files, **changed), {})
         assert str(caught.value).startswith(sentence), caught.value
 

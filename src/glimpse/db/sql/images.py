@@ -48,7 +48,7 @@ def status_and_protection(connection: Connection, image_id: str) -> tuple[Status
     return Status(row[0]), row[1]
 
 
-def require_new_image(image: Image, **_: object) -> None:
+def require_new_image(image: Image, *_: object, **__: object) -> None:
     """:raises Invalid: a text does not fit its column."""
     require_image(image)
 

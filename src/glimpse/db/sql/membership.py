@@ -70,7 +70,7 @@ _ONE = (
 )
 
 
-def require_new_member(image_id: str, member_id: str, **_: object) -> None:
+def require_new_member(image_id: str, member_id: str, *_: object, **__: object) -> None:
     """Refuse names that a new membership cannot have.
 
     :raises NotFound: no image can have this id.
@@ -83,7 +83,7 @@ def require_new_member(image_id: str, member_id: str, **_: object) -> None:
     require_short(member_id, MEMBER_LENGTH, "The member")
 
 
-def require_names(image_id: str, member_id: str, *_: object) -> None:
+def require_names(image_id: str, member_id: str, *_: object, **__: object) -> None:
     """:raises NotFound: no membership can have these names."""
     if not fits(image_id) or not storable(member_id):
         raise _no_such_member(image_id, member_id)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glimpse.errors import Invalid
+from glimpse.tls_files import Fingerprint, fingerprint
 
 _FILES = {"ssl_ca": "ca", "ssl_capath": "capath", "ssl_cert": "cert", "ssl_key": "key"}
 _TEXTS = {"ssl_cipher": "cipher", "ssl_key_password": "password"}
@@ -82,11 +83,11 @@ def with_one_context(connection: Any) -> Any:
 
     A new context reads the certificates of all authorities of the system, which takes longer than the connection.
     """
-    made: dict[tuple[int, ...], Any] = {}
+    made: dict[Fingerprint, Any] = {}
 
     def context_of(of: Any, parts: dict[str, Any]) -> Any:
         files = [Path(parts[key]) for key in _FILES.values() if parts.get(key)]
-        read_at = tuple([file.stat().st_mtime_ns for file in files])
+        read_at = fingerprint(files)
         if read_at not in made:
             context = connection._create_ssl_ctx(of, parts)  # noqa: SLF001 - there is no other place
             made.clear()

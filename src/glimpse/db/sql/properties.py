@@ -14,10 +14,8 @@ from glimpse.db.sql.exact_comparison import equals, is_one_of
 from glimpse.db.sql.row_state import is_live, is_marked
 from glimpse.db.sql.tables import image_properties
 from glimpse.db.sql.texts import storable
+from glimpse.domain.properties import IMPORT_LOCK
 from glimpse.errors import Conflict
-
-#: The lock of an import, the only property whose row is removed (database 6).
-IMPORT_LOCK = "os_glance_import_task"
 
 _COLUMNS = image_properties.c
 _OF_IMAGE = sa.and_(_COLUMNS.image_id == sa.bindparam("of_image"), is_live(image_properties))
@@ -32,6 +30,7 @@ _MARK_DELETED: dict[str, Any] = {
 }
 _DROP = sa.update(image_properties).where(_NAMED).values(_MARK_DELETED)
 _DROP_ALL = sa.update(image_properties).where(_OF_IMAGE).values(_MARK_DELETED)
+# the only property whose row is removed (database 6)
 _REMOVE_IMPORT_LOCK = sa.delete(image_properties).where(_OF_IMAGE, equals(_COLUMNS.name, IMPORT_LOCK))
 # by the collation, as the unique key of the table
 _SPELLINGS = sa.select(_COLUMNS.name).where(_OF_IMAGE, _COLUMNS.name.in_(_NAMES))

@@ -74,19 +74,6 @@ _CONDITIONS = {
 _REMOVE_TASK_INFO = sa.delete(task_info).where(task_info.c.task_id.in_(_IDS))
 
 
-def require_tables(names: Collection[str], _deleted_before: datetime) -> None:
-    """:raises Invalid: rows of one are never removed."""
-    for name in names:
-        _require_table(name)
-
-
-def require_batch(table: str, _deleted_before: datetime, limit: int, **_: object) -> None:
-    """:raises Invalid: there is no such batch."""
-    if not 1 <= limit <= LARGEST_BATCH:
-        raise Invalid(f"A batch must have 1 to {LARGEST_BATCH} rows.")
-    _require_table(table)
-
-
 def _require_table(name: str) -> None:
     if name not in _TABLES:
         raise Invalid(f"There is no table {name} to purge; the tables are {', '.join(PURGEABLE)}.")
@@ -94,6 +81,8 @@ def _require_table(name: str) -> None:
 
 def count_purgeable(connection: Connection, tables: Collection[str], deleted_before: datetime) -> dict[str, int]:
     """See :meth:`glimpse.db.base_purge.PurgeDatabase.count_purgeable`."""
+    for name in tables:
+        _require_table(name)
     conditions = {**_CONDITIONS, IMAGES: _of_image(tables)}
     counts: dict[str, int] = {}
     for name in PURGEABLE:
@@ -107,6 +96,9 @@ def purge_batch(
     connection: Connection, table: str, deleted_before: datetime, limit: int, *, after: int | str | None = None
 ) -> PurgedBatch:
     """See :meth:`glimpse.db.base_purge.PurgeDatabase.purge_batch`."""
+    if not 1 <= limit <= LARGEST_BATCH:
+        raise Invalid(f"A batch has 1 to {LARGEST_BATCH} rows.")
+    _require_table(table)
     rows = _TABLES[table]
     found = sa.select(rows.c.id).where(_CONDITIONS[table]).order_by(rows.c.id).limit(limit)
     if after is not None:

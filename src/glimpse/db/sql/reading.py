@@ -177,7 +177,7 @@ def fits(image_id: str) -> bool:
     return len(image_id) <= 36 and UNSTORABLE.search(image_id) is None
 
 
-def require_image_id(image_id: str, *_: object) -> None:
+def require_image_id(image_id: str, *_: object, **__: object) -> None:
     """Refuse ids that no image can have.
 
     :raises NotFound: see :func:`fits`.

@@ -132,21 +132,21 @@ def _run(
 
 
 def reading(
-    work: Callable[Concatenate[Connection, P], T], check: Callable[..., object] | None = None
+    work: Callable[Concatenate[Connection, P], T], check: Callable[P, object] | None = None
 ) -> Callable[Concatenate[Any, P], T]:
     """The method of the database that runs ``work`` as :func:`read`; ``check`` first refuses its arguments."""
     return _operation(read, work, check)
 
 
 def writing(
-    work: Callable[Concatenate[Connection, P], T], check: Callable[..., object] | None = None
+    work: Callable[Concatenate[Connection, P], T], check: Callable[P, object] | None = None
 ) -> Callable[Concatenate[Any, P], T]:
     """The method of the database that runs ``work`` as :func:`write`; ``check`` first refuses its arguments."""
     return _operation(write, work, check)
 
 
 def _operation(
-    run: Callable[..., Any], work: Callable[Concatenate[Connection, P], T], check: Callable[..., object] | None
+    run: Callable[..., Any], work: Callable[Concatenate[Connection, P], T], check: Callable[P, object] | None
 ) -> Callable[Concatenate[Any, P], T]:
     @wraps(work)
     def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
