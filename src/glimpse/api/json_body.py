@@ -35,14 +35,6 @@ def json_object(body: bytes, *, max_bytes: int) -> dict[str, Any]:
     return value  # pyright: ignore[reportUnknownVariableType]  # keys are always text in JSON
 
 
-def json_array(body: bytes, *, max_bytes: int) -> list[Any]:
-    """Decode a body that must be a JSON array; raises as :func:`json_object`."""
-    value = json_value(body, max_bytes=max_bytes)
-    if not isinstance(value, list):
-        raise Invalid("The request body must be a JSON array.")
-    return value  # pyright: ignore[reportUnknownVariableType]  # its items are of any type
-
-
 def json_value(body: bytes, *, max_bytes: int) -> object:
     """Decode a body that may be any JSON value.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from glimpse.auth.errors import AuthSettingsError, AuthUnavailable
 from glimpse.extras import needs
@@ -10,9 +10,6 @@ from glimpse.settings.errors import SettingsError
 from glimpse.settings.library_sections import AUTHTOKEN, give_credentials
 from glimpse.settings.model import Sections
 from glimpse.settings.oslo import give, library_configuration
-
-if TYPE_CHECKING:
-    from keystoneauth1.session import Session
 
 #: Default timeout in seconds for an answer of Keystone; the library's own default is to wait forever.
 TIMEOUT = "30"
@@ -47,28 +44,3 @@ class Authtoken:
         """Keystone URL for clients."""
         login = self.conf[self.credentials]
         return self.own.www_authenticate_uri or (login.auth_url if "auth_url" in login else None)
-
-
-def service_session(sections: Sections) -> Session:
-    """Create a session with the service's own credentials; Keystone is contacted at its first use.
-
-    :raises AuthUnavailable: keystoneauth is not installed.
-    :raises AuthSettingsError: the credentials are incomplete.
-    """
-    options = Authtoken(sections)
-    from keystoneauth1 import exceptions, loading  # noqa: PLC0415 - an extra
-    from keystoneauth1.loading import session  # noqa: PLC0415
-
-    own = options.own
-    try:
-        login: Any = loading.load_auth_from_conf_options(options.conf, options.credentials)
-        return session.Session().load_from_options(
-            auth=login,
-            insecure=own.insecure,
-            cacert=own.cafile,
-            cert=own.certfile,
-            key=own.keyfile,
-            timeout=own.http_connect_timeout,
-        )
-    except (exceptions.OptionError, exceptions.MissingRequiredOptions) as error:
-        raise AuthSettingsError(f"[{options.credentials}] {error}") from error

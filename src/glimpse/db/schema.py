@@ -96,14 +96,6 @@ def check(engine: Engine) -> SchemaState:
     return read(engine, _state)
 
 
-def is_current(engine: Engine) -> bool:
-    """Tell whether the service can start with the database.
-
-    :raises DatabaseUnavailable: it cannot be reached.
-    """
-    return check(engine) is SchemaState.CURRENT
-
-
 def sync(engine: Engine) -> SchemaReport:
     """Upgrade the schema to this version's revision; several processes may do this concurrently.
 

@@ -31,27 +31,6 @@ _RESPONSE_ONLY = ("direct_url", "self", "file", "schema", "stores")
 _SERVICE_SET = ("status", "checksum", "size", "virtual_size", "created_at", "updated_at")
 
 
-def new_image(
-    document: Mapping[str, object],
-    *,
-    checker: ImageDocumentChecker,
-    default_owner: str | None,
-    limits: ImageLimits,
-    now: datetime,
-    new_id: str,
-) -> Image:
-    """All steps in one, for callers that no policy restricts.
-
-    :raises Forbidden: a reserved, read-only or response-only name is set.
-    :raises Invalid: a value breaks the schema or cannot be stored.
-    :raises LimitExceeded: more tags or properties than allowed.
-    """
-    check_document(document, checker)
-    image = draft_image(document, default_owner=default_owner, now=now, new_id=new_id)
-    check_limits(document, image, limits)
-    return image
-
-
 def check_document(document: Mapping[str, object], checker: ImageDocumentChecker) -> None:
     """Rows 2 to 5: all checks that need no identity.
 

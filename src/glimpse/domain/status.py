@@ -36,22 +36,5 @@ class MemberStatus(StrEnum):
     REJECTED = "rejected"
 
 
-TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.SAVING, Status.UPLOADING, Status.IMPORTING, Status.ACTIVE, Status.DELETED}),
-    Status.SAVING: frozenset({Status.QUEUED, Status.ACTIVE, Status.KILLED, Status.DELETED}),
-    Status.UPLOADING: frozenset({Status.QUEUED, Status.IMPORTING, Status.DELETED}),
-    Status.IMPORTING: frozenset({Status.QUEUED, Status.ACTIVE, Status.DELETED}),
-    Status.ACTIVE: frozenset({Status.DEACTIVATED, Status.PENDING_DELETE, Status.DELETED}),
-    Status.DEACTIVATED: frozenset({Status.ACTIVE, Status.PENDING_DELETE, Status.DELETED}),
-    Status.KILLED: frozenset({Status.DELETED}),
-    Status.PENDING_DELETE: frozenset({Status.ACTIVE, Status.DELETED}),
-    Status.DELETED: frozenset(),
-}
-
 #: Statuses of images that are never listed (images-api 3.4.3).
 UNLISTED = frozenset({Status.KILLED, Status.DELETED, Status.PENDING_DELETE})
-
-
-def may_become(old: Status, new: Status) -> bool:
-    """Whether the machine has a transition from ``old`` to ``new``."""
-    return new in TRANSITIONS[old]

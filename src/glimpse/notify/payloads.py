@@ -83,32 +83,6 @@ def member_payload(member: Member, *, deleted_at: datetime | None = None) -> Pay
     }
 
 
-def task_payload(
-    *,
-    task_id: str,
-    kind: str,
-    status: str,
-    owner: str | None,
-    expires_at: datetime | None,
-    created_at: datetime,
-    updated_at: datetime,
-    deleted_at: datetime | None = None,
-) -> Payload:
-    """TASK; result and message are always null, because they are for the task's owner."""
-    return {
-        "id": task_id,
-        "type": kind,
-        "status": status,
-        "result": None,
-        "owner": owner,
-        "message": None,
-        "expires_at": None if expires_at is None else wire_time(expires_at),
-        "created_at": wire_time(created_at),
-        "updated_at": wire_time(updated_at),
-        **deletion(deleted_at),
-    }
-
-
 def deletion(deleted_at: datetime | None) -> Payload:
     """The two fields that end most payloads."""
     return {

@@ -70,17 +70,6 @@ class ProjectLimits(Protocol):
         ...
 
 
-class NoLimits:
-    """Lets everything pass, for installations without unified limits."""
-
-    def enforce(self, project_id: str | None, deltas: Mapping[str, int]) -> None:
-        """Nothing to refuse."""
-
-    def usage(self, project_id: str | None) -> Mapping[str, Limited]:  # noqa: ARG002 - the protocol's name
-        """Nothing is limited."""
-        return {}
-
-
 def mebibytes(size: int | None) -> int:
     """``size`` bytes in whole MiB, rounded down; an unknown size is 0."""
     return (size or 0) // _MEBIBYTE

@@ -94,8 +94,8 @@ def test_what_a_killed_process_began_is_finished(bare: Backend, extending: bool)
         arguments = [bare.url, str(int(steps * moment))]
         died = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], check=False, timeout=120)
         assert died.returncode == -signal.SIGKILL
-        assert not schema.is_current(bare.engine)
+        assert schema.check(bare.engine) is not schema.SchemaState.CURRENT
         assert schema.sync(bare.engine).changed
         assert differences(whole, schema_facts(bare.engine)) == []
-        assert schema.is_current(bare.engine)
+        assert schema.check(bare.engine) is schema.SchemaState.CURRENT
         assert not schema.sync(bare.engine).changed

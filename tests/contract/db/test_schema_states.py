@@ -38,12 +38,12 @@ def names(backend: Backend) -> set[str]:
 
 def test_a_database_without_tables(bare: Backend) -> None:
     assert schema.check(bare.engine) is SchemaState.MISSING
-    assert not schema.is_current(bare.engine)
+    assert schema.check(bare.engine) is not SchemaState.CURRENT
     assert schema.version(bare.engine) == schema.SchemaVersion(None, None)
     assert names(bare) == set()
     assert schema.sync(bare.engine) == SchemaReport(SchemaState.MISSING, changed=True)
     assert schema.check(bare.engine) is SchemaState.CURRENT
-    assert schema.is_current(bare.engine)
+    assert schema.check(bare.engine) is SchemaState.CURRENT
     assert schema.sync(bare.engine) == SchemaReport(SchemaState.CURRENT, changed=False)
     bare.database.create_image(image(properties={"a": "1"}))
 
@@ -55,7 +55,7 @@ def test_a_database_that_glance_has_left(bare: Backend) -> None:
     rows = (bare.rows(images), bare.rows(image_properties))
     assert schema.check(bare.engine) is SchemaState.OWN_MISSING
     assert schema.sync(bare.engine) == SchemaReport(SchemaState.OWN_MISSING, changed=True)
-    assert schema.is_current(bare.engine)
+    assert schema.check(bare.engine) is SchemaState.CURRENT
     assert (bare.rows(images), bare.rows(image_properties)) == rows
     assert schema.version(bare.engine).peer == CURRENT
 
@@ -85,7 +85,7 @@ def test_databases_that_are_refused(bare: Backend, revisions: tuple[str, ...], s
     stamp(bare, *revisions)
     before = names(bare)
     assert schema.check(bare.engine) is state
-    assert not schema.is_current(bare.engine)
+    assert schema.check(bare.engine) is not SchemaState.CURRENT
     with pytest.raises(Conflict) as refused:
         schema.sync(bare.engine)
     assert str(refused.value) == state.value
@@ -104,7 +104,7 @@ def test_an_interrupted_creation_is_finished(bare: Backend) -> None:
     alembic_version.create(bare.engine)
     assert schema.check(bare.engine) is SchemaState.EMPTY
     assert schema.sync(bare.engine) == SchemaReport(SchemaState.EMPTY, changed=True)
-    assert schema.is_current(bare.engine)
+    assert schema.check(bare.engine) is SchemaState.CURRENT
     assert names(bare) == set(peer_metadata.tables) | set(own_metadata.tables)
 
 
@@ -137,7 +137,7 @@ def test_other_tables_do_not_matter(bare: Backend) -> None:
     with bare.engine.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE somebody_elses (id INTEGER)")
     schema.sync(bare.engine)
-    assert schema.is_current(bare.engine)
+    assert schema.check(bare.engine) is SchemaState.CURRENT
 
 
 def test_a_newer_glimpse_was_here(bare: Backend) -> None:
@@ -172,7 +172,7 @@ def test_several_processes_create_it_at_once(bare: Backend) -> None:
     answers = [process.communicate(timeout=150) for process in processes]
     assert [errors for _, errors in answers] == [""] * 5
     assert sorted(answer for answer, _ in answers) == ["False\n"] * 4 + ["True\n"]
-    assert schema.is_current(bare.engine)
+    assert schema.check(bare.engine) is SchemaState.CURRENT
     assert bare.rows(jobs) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glimpse.api.json_body import has_lone_surrogate, json_array, json_object, json_value
+from glimpse.api.json_body import has_lone_surrogate, json_object, json_value
 from glimpse.errors import GlimpseError, Invalid, LimitExceeded
 
 MAX = 1 << 20
@@ -29,10 +29,6 @@ def test_objects(body: bytes, value: dict[str, object]) -> None:
     assert json_object(body, max_bytes=MAX) == value
 
 
-def test_arrays() -> None:
-    assert json_array(b'[{"op": "add"}, 5]', max_bytes=MAX) == [{"op": "add"}, 5]
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -43,7 +39,7 @@ def test_arrays() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_json(body: bytes) -> None:
-    for read in (json_object, json_array, json_value):
+    for read in (json_object, json_value):
         with pytest.raises(Invalid):
             read(body, max_bytes=2 * MAX)
 
@@ -52,12 +48,6 @@ def test_what_is_no_json(body: bytes) -> None:
 def test_an_object_is_wanted(body: bytes) -> None:
     with pytest.raises(Invalid, match="object"):
         json_object(body, max_bytes=MAX)
-
-
-@pytest.mark.parametrize("body", [b"{}", b"1", b'"x"', b"null", b"true"])
-def test_an_array_is_wanted(body: bytes) -> None:
-    with pytest.raises(Invalid, match="array"):
-        json_array(body, max_bytes=MAX)
 
 
 def test_size() -> None:

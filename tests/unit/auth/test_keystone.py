@@ -13,7 +13,7 @@ from glimpse.auth.all import build
 from glimpse.auth.base import Credentials
 from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.keystone import KeystoneAuth
-from glimpse.auth.keystone_options import service_session
+from glimpse.auth.keystone_options import Authtoken
 from glimpse.context import Context
 from glimpse.errors import Unauthenticated, Unavailable
 from glimpse.settings.model import Auth
@@ -300,18 +300,8 @@ class TestOptions:
         assert auth.verify(request(("X-Auth-Token", "good"))).user_id == "user of good"
 
     def test_a_dollar_in_a_password_is_one(self, keystone: Keystone) -> None:
-        session = service_session(sections(keystone.url, password="$word$$x"))
-        assert session.auth._password == "$word$$x"
-        assert session.get_token() == SERVICE
-
-    def test_the_session_of_the_service(self, keystone: Keystone) -> None:
-        session = service_session(sections(keystone.url, http_connect_timeout="7", insecure="true"))
-        assert not keystone.asked
-        assert (session.timeout, session.verify) == (7, False)
-        assert service_session(sections(keystone.url)).timeout == 30
-        assert session.get_token() == SERVICE
-        with pytest.raises(AuthSettingsError):
-            service_session(sections(keystone.url, auth_type="v3applicationcredential"))
+        options = Authtoken(sections(keystone.url, password="$word$$x"))
+        assert options.conf[options.credentials].password == "$word$$x"
 
 
 def test_no_secret_in_the_log(auth: KeystoneAuth, keystone: Keystone, caplog: pytest.LogCaptureFixture) -> None:

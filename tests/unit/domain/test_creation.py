@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from glimpse.api.v2.schemas.checker import ImageSchemaChecker
-from glimpse.domain.creation import check_document, check_limits, draft_image, new_image
+from glimpse.domain.creation import check_document, check_limits, draft_image
 from glimpse.domain.image import Image
 from glimpse.domain.status import Status, Visibility
 from glimpse.errors import Forbidden, GlimpseError, Invalid, LimitExceeded
@@ -20,7 +20,10 @@ ROCKET = "\U0001f680"
 
 
 def create(document: dict[str, object], checker: ImageSchemaChecker, limits: Limits | None = None) -> Image:
-    return new_image(document, checker=checker, default_owner="p1", limits=limits or Limits(), now=NOW, new_id=NEW_ID)
+    check_document(document, checker)
+    image = draft_image(document, default_owner="p1", now=NOW, new_id=NEW_ID)
+    check_limits(document, image, limits or Limits())
+    return image
 
 
 def test_an_empty_document_gives_the_defaults(checker: ImageSchemaChecker) -> None:

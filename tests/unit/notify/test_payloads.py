@@ -108,26 +108,6 @@ def test_a_member() -> None:
     }
 
 
-def test_a_task_says_neither_result_nor_message() -> None:
-    payload = payloads.task_payload(
-        task_id="t", kind="api_image_import", status="pending", owner="physics", expires_at=None, created_at=CREATED,
-        updated_at=UPDATED,
-    )  # fmt: skip
-    assert payload == {
-        "id": "t",
-        "type": "api_image_import",
-        "status": "pending",
-        "result": None,
-        "owner": "physics",
-        "message": None,
-        "expires_at": None,
-        "created_at": "2026-01-02T03:04:05Z",
-        "updated_at": "2026-02-02T03:04:05Z",
-        "deleted": False,
-        "deleted_at": None,
-    }
-
-
 class TestMetadefs:
     def test_a_namespace(self) -> None:
         payload = metadef_payloads.namespace_payload(

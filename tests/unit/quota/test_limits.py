@@ -10,7 +10,7 @@ import pytest
 
 from glimpse.api.errors import status_of
 from glimpse.errors import Unavailable
-from glimpse.quota.base import NoLimits, ProjectLimits, ProjectUsage, mebibytes
+from glimpse.quota.base import ProjectUsage, mebibytes
 from glimpse.quota.keystone_limits import KeystoneLimits, LimitsUnusable
 from glimpse.settings.errors import SettingsError
 from tests.unit.auth.keystone_server import Keystone, keystone_server, sections
@@ -51,12 +51,6 @@ def test_usage_in_units_of_the_limits() -> None:
         "image_count_total": 3,
         "image_count_uploading": 1,
     }
-
-
-def test_no_limits() -> None:
-    nothing: ProjectLimits = NoLimits()
-    nothing.enforce("p1", {"image_count_total": 1 << 60})
-    assert nothing.usage("p1") == {}
 
 
 @pytest.mark.parametrize(

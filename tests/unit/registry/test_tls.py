@@ -192,7 +192,7 @@ def test_each_file_that_cannot_be_used_is_named_in_a_sentence(tmp_path: Path) ->
             {"key": other / "server.key"},
             f"The key {other / 'server.key'} does not belong to the certificate {files.certificate}.",
         ),
-        ({"client_authorities": missing}, f"The CA file of the clients {missing} cannot be read: "),
+        ({"client_authorities": missing}, f"The clients' CA file {missing} cannot be read: "),
         ({"client_authorities": empty}, f"The clients' CA file {empty} contains no PEM certificate."),
         ({"client_authorities": files.key}, f"The clients' CA file {files.key} contains no PEM certificate."),
     ]

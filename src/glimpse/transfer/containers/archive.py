@@ -16,9 +16,6 @@ _ZERO: Final = bytes(BLOCK)
 #: Maximum size of an extended header, in bytes.
 _LONGEST_META: Final = 1 << 20
 _CHECKSUM: Final = slice(148, 156)
-_META: Final = b"xgLK"
-#: Links, devices and directories, which have no content.
-_WITHOUT_CONTENT: Final = b"123456"
 _PAX_RECORD: Final = re.compile(rb"(\d{1,10}) ([^=\n]{1,1000})=")
 _SHOWN_NAME: Final = 80
 
