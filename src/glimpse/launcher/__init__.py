@@ -20,7 +20,7 @@ from glimpse.launcher.worker import ServerFactory, run_worker
 
 __all__ = ["LaunchError", "ServeOptions", "require_address", "require_server", "serve"]
 
-#: The series of uvicorn that the registry's server, which uses its internals, was tested with; pinned in pyproject.toml.
+#: The series of uvicorn that the registry's server, which uses its internals, was tested with; see pyproject.toml.
 TESTED_UVICORN = "0.54"
 
 
