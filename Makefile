@@ -22,8 +22,9 @@ demo: $(VENV)/.installed
 run: $(VENV)/.installed
 	$(BIN)/glimpse serve
 
+# compiled code is kept whatever the environment says: every worker and every process that a test starts reads it
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not heavy and not interop" $(TESTS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not heavy and not interop" $(TESTS)
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -45,7 +45,9 @@ class FollowedFiles(Generic[T]):
             try:
                 self.latest = self._load()
             except TlsFileError as error:
-                self._log.warning("The TLS files have changed but cannot be used, so the old ones stay in force: %s", error)
+                self._log.warning(
+                    "The TLS files have changed but cannot be used, so the old ones stay in force: %s", error
+                )
             else:
                 self._log.info("The TLS files have changed; the new ones are in force")
         return self.latest

@@ -113,5 +113,5 @@ def test_back_to_leases(before: Backend) -> None:
     with before.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT * FROM glimpse_leases").fetchall() == old
     schema.sync(before.engine)
-    assert schema.is_current(before.engine)
+    assert schema.check(before.engine) is schema.SchemaState.CURRENT
     assert [row["id"] for row in before.rows(jobs)] == [f"{1:032x}"]
