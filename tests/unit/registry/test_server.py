@@ -265,7 +265,7 @@ def test_a_defect_is_logged_and_says_nothing_to_the_client(
     with pytest.raises(RegistryDefect):
         _ = answer.error
     assert b"long ago" not in answer.body
-    assert "Unexpected failure of get_image" in caplog.text
+    assert "Unexpected error in get_image" in caplog.text
     assert registry.post("count_jobs").status == 200
 
 
