@@ -99,7 +99,7 @@ def _load(made: Server, engine: sa.Engine, size: int) -> None:
     ended = {"status": JobStatus.SUCCEEDED.value, "due_at": None, "ended_at": MOMENT}
     due = {"status": JobStatus.PENDING.value, "due_at": 1.0, "ended_at": None}
     common = {
-        "type": "hash",
+        "type": "location_import",
         "input": "{}",
         "steps": "{}",
         "message": "",
