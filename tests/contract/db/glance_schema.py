@@ -134,6 +134,7 @@ INDEXES = {
 }
 
 #: What the revisions add for lists of images (database 10.3); :func:`list_indexes` has them by kind of database.
+_ASKED = ("visibility", "os_hidden", "status")
 _LIST_INDEXES = {
     "images": {
         "glimpse_images_owner_created_at": [
@@ -169,7 +170,9 @@ def list_indexes(kind: str, table: str) -> dict[str, list[str]]:
     """PostgreSQL and SQLite leave deleted rows out, MySQL keeps them apart behind what is compared with one value."""
     found = _LIST_INDEXES.get(table, {})
     if kind == "mysql":
-        return {name: _with_deleted(columns) for name, columns in found.items()}
+        # of administrators' lists these have to have all that is asked (revision glimpse_008)
+        whole = {f"glimpse_images_{key}": [key, "created_at", "id", *_ASKED, "owner"] for key in ("name", "size")}
+        return {name: _with_deleted(whole.get(name, columns)) for name, columns in found.items()}
     if kind == "sqlite":
         return {name: [*columns, "deleted"] for name, columns in found.items()}
     return found

@@ -53,6 +53,9 @@ _NEW: _Definitions = {
     },
 }
 
+# MySQL and MariaDB pass all images before the marker of an administrator's list unless the index has all that is asked
+_AS_BEFORE_ON_MYSQL = ("glimpse_images_name", "glimpse_images_size")
+
 _VISIBILITY = "glimpse_images_visibility"
 _OF_VISIBILITY = (
     *("visibility", "created_at", "id", "os_hidden", "status", "name", "size", "updated_at"),
@@ -85,6 +88,8 @@ def _replace(wanted: _Definitions) -> None:
     connection = op.get_bind()
     dialect = connection.dialect.name
     for name, (columns, equal) in wanted.items():
+        if dialect == "mysql" and name in _AS_BEFORE_ON_MYSQL:
+            continue
         found = columns_of_live_rows(dialect, columns, equal)
         replace_index_online(connection, name, "images", found, where=LIVE.get(dialect))
 
