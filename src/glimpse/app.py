@@ -13,8 +13,7 @@ import msgspec
 
 from glimpse.api.app import Application, counted_transfer
 from glimpse.api.cors import CorsAnswers
-from glimpse.api.documents import Documents
-from glimpse.api.exchange import AppState
+from glimpse.api.exchange import AppState, Documents
 from glimpse.api.openapi.document import openapi_document
 from glimpse.api.routes import TABLE, build_router
 from glimpse.api.v2.schemas.catalog import SchemaCatalog, build_schemas

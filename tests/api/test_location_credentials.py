@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from glimpse.domain.image import ImageChange, Location
-from glimpse.domain.location_secrets import refuse_masked, shown_url
+from glimpse.domain.location_data import refuse_masked, shown_url
 from glimpse.errors import Invalid
 from glimpse.settings.startup import credential_warnings
 from tests.support.located import SERVICE, Located, located

@@ -16,7 +16,7 @@ import pytest
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.status import Status
 from glimpse.jobs.steps.upload import INTERRUPTED
-from glimpse.notify.log_driver import LOGGER
+from glimpse.notify.all import LOGGER
 from glimpse.settings.model import NotificationOptions, Stores, StoreSettings
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions

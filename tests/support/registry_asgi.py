@@ -13,9 +13,9 @@ from glimpse.db.base import Database
 from glimpse.errors import GlimpseError
 from glimpse.registry import errors, wire
 from glimpse.registry.call_pool import CallPool
-from glimpse.registry.clients import Client
 from glimpse.registry.methods import METHODS
 from glimpse.registry.server import RegistryApplication
+from glimpse.registry.tls import Client
 from glimpse.registry.wire import Role
 from glimpse.telemetry.metrics import Recorder
 

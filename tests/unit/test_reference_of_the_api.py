@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from glimpse.api.error_body import reason
-from glimpse.api.v2.schemas.image import base_properties, image_schema
+from glimpse.api.error_response import reason
+from glimpse.api.v2.schemas.documents import base_properties, image_schema
 from glimpse.policy.rules import RULES
 from tests.support.reference import names_in, rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from contextvars import copy_context
@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.datastructures import Headers
 
-from glimpse.api.documents import Documents
 from glimpse.api.errors import Refusal
+from glimpse.api.v2.views import ImageView
 from glimpse.asgi import Receive, Scope, Send
 from glimpse.context import Context
 from glimpse.errors import BodyIncomplete, BodyTimeout
@@ -26,6 +26,18 @@ from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
 from glimpse.transfer.part_sizes import PartMemory
 from glimpse.transfer.turn_budget import TurnBudget
+
+# ----------------------------------------------------- Documents that handlers serve unchanged, encoded once at start
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """``schemas`` are encoded documents by name; ``openapi`` gives the encoded document of the whole API."""
+
+    schemas: Mapping[str, bytes]
+    image_view: ImageView
+    openapi: Callable[[], bytes]
+
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from glimpse.auth.anonymous import OrAnonymous
-from glimpse.auth.base import Authenticator
+from glimpse.auth.base import Authenticator, AuthSettingsError
 from glimpse.auth.basic import BasicAuth
-from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.headers import HeaderAuth
 from glimpse.auth.keystone import KeystoneAuth
-from glimpse.auth.none import NoAuth
+from glimpse.auth.none import NoAuth, OrAnonymous
 from glimpse.settings.model import Auth
 
 

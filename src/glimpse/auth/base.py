@@ -7,7 +7,18 @@ from typing import Protocol
 
 import msgspec
 
+from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import Secret
+
+# ---------------------------------------------------------------- Errors in the settings of an authenticator at start
+
+
+class AuthSettingsError(SettingsError):
+    """The settings or files of an authenticator are invalid; ``str(error)`` is one line for the operator."""
+
+
+class AuthUnavailable(AuthSettingsError):
+    """This authentication method is not available in this installation."""
 
 
 class Credentials(msgspec.Struct, frozen=True):

@@ -16,8 +16,7 @@ from typing import Final
 import bcrypt
 import msgspec
 
-from glimpse.auth.base import Credentials, Identity
-from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.base import AuthSettingsError, Credentials, Identity
 from glimpse.auth.htpasswd import MAX_PASSWORD_BYTES, name_fault, read_htpasswd
 from glimpse.auth.throttle import LoginThrottle
 from glimpse.auth.users import Users, read_users

@@ -6,8 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 
-from glimpse.auth.base import Credentials, Identity
-from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.base import AuthSettingsError, Credentials, Identity
 from glimpse.errors import Unauthenticated
 
 MAX_ID = 255

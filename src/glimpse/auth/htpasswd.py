@@ -11,7 +11,7 @@ from pathlib import Path
 
 import bcrypt
 
-from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.base import AuthSettingsError
 
 #: bcrypt ignores further bytes, so longer passwords are refused.
 MAX_PASSWORD_BYTES = 72

@@ -6,8 +6,7 @@ import configparser
 from collections.abc import Mapping
 from pathlib import Path
 
-from glimpse.auth.base import Identity
-from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.base import AuthSettingsError, Identity
 from glimpse.auth.htpasswd import name_fault
 
 #: The section with defaults for all users.

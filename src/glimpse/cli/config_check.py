@@ -12,8 +12,7 @@ import click
 import msgspec
 
 from glimpse.cli.addresses import try_address, try_server
-from glimpse.cli.data_directory import embedded_file, not_made_yet
-from glimpse.cli.database import database_state
+from glimpse.cli.database import database_state, embedded_file, not_made_yet
 from glimpse.cli.serve import serve_options
 from glimpse.cli.startup_checks import try_database, try_files, try_stores
 from glimpse.db.schema import SchemaState

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -11,16 +13,27 @@ from typing import TYPE_CHECKING
 import click
 
 from glimpse.cli.config_options import settings_or_exit
-from glimpse.cli.startup_wait import tell_waiting
 from glimpse.database_factory import open_database, open_registry
 from glimpse.db.base import Database
 from glimpse.errors import GlimpseError
 from glimpse.settings.database_url import is_registry, masked_url
 from glimpse.settings.errors import SettingsError
+from glimpse.settings.files import embedded_database
 from glimpse.settings.model import Settings
 
 if TYPE_CHECKING:
     from glimpse.db.schema import SchemaState
+
+# -------------------------------------------------------------------- Messages while a start waits for another server
+
+LOG = logging.getLogger(__name__)
+
+
+def tell_waiting(settings: Settings, line: str) -> None:
+    """Log ``line``, and print it on standard error too if the log goes to a file."""
+    LOG.warning("%s", line)
+    if settings.logging.file is not None:
+        click.echo(line, err=True)
 
 
 def sql_settings_or_exit(
@@ -120,7 +133,7 @@ def _require_registry(settings: Settings, *, max_retries: int) -> None:
     :raises ClickException: its database is not up to date.
     :raises DatabaseUnavailable: the registry does not answer, or refuses this node.
     """
-    from glimpse.registry.startup_wait import wait_for_registry
+    from glimpse.registry.client import wait_for_registry
 
     registry = open_registry(settings)
     try:
@@ -134,3 +147,35 @@ def _require_registry(settings: Settings, *, max_retries: int) -> None:
         registry.close()
     if not info.ready:
         raise click.ClickException(f"The registry's database cannot be used: {info.state}")
+
+
+# ---------------------------------------------------------------------------------- Preparation of the data directory
+
+
+def embedded_file(settings: Settings) -> Path | None:
+    """Return the file of the embedded database; None if another database is configured."""
+    if settings.database.connection != embedded_database(settings.data_dir):
+        return None
+    return settings.data_dir / "glimpse.sqlite"
+
+
+def make_data_directory(settings: Settings) -> None:
+    """Create the data directory if it is needed, and check that it is writable.
+
+    :raises ClickException: it cannot be created or written.
+    """
+    if embedded_file(settings) is None and settings.metrics.port is None:
+        return
+    directory = settings.data_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise click.ClickException(f"The data directory {directory} cannot be created: {error.strerror}.") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise click.ClickException(f"The data directory {directory} cannot be written.")
+
+
+def not_made_yet(settings: Settings) -> bool:
+    """Tell whether the database is an embedded one whose file does not exist."""
+    file = embedded_file(settings)
+    return file is not None and not file.exists()

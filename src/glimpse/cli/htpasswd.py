@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.base import AuthSettingsError
 from glimpse.auth.htpasswd import set_password
 
 

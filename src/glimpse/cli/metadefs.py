@@ -10,13 +10,11 @@ import click
 import msgspec
 
 from glimpse.cli.config_options import config_options, settings_or_exit
-from glimpse.cli.data_directory import make_data_directory
-from glimpse.cli.database import failing_in_one_line, opened_database, require_database
+from glimpse.cli.database import failing_in_one_line, make_data_directory, opened_database, require_database
 from glimpse.db.base_records import Viewer
 from glimpse.domain.metadef import LoadMode, NamespaceContent
-from glimpse.metadefs.default_catalog import CATALOG
-from glimpse.metadefs.errors import DefinitionFileError
-from glimpse.metadefs.files import definition_files, read_file, write_files
+from glimpse.metadefs.document import DefinitionFileError
+from glimpse.metadefs.files import CATALOG, definition_files, read_file, write_files
 from glimpse.services.metadef_report import MetadefReport, metadef_report
 
 #: Exit code of ``check`` if a value is invalid.

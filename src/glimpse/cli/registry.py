@@ -18,8 +18,7 @@ from glimpse.cli.config_options import (
     settings_or_exit,
     strict_option,
 )
-from glimpse.cli.data_directory import make_data_directory
-from glimpse.cli.database import failing_in_one_line
+from glimpse.cli.database import failing_in_one_line, make_data_directory
 from glimpse.cli.registry_certs import certs
 from glimpse.cli.schema_setup import require_tables, schema_state
 from glimpse.db.schema import SchemaState
@@ -37,7 +36,7 @@ from glimpse.settings.load import Loaded
 from glimpse.settings.model import RegistryServer, Settings
 from glimpse.settings.startup import with_pool
 from glimpse.telemetry import exposition, log
-from glimpse.telemetry.registry_metrics import RegistryMetrics
+from glimpse.telemetry.metrics import RegistryMetrics
 from glimpse.tls_files import TlsFileError
 
 #: Seconds for which the state of the schema is cached.

@@ -6,14 +6,13 @@ from functools import partial
 
 import click
 
-from glimpse.cli.data_directory import embedded_file, not_made_yet
-from glimpse.cli.startup_wait import tell_waiting
+from glimpse.cli.database import embedded_file, not_made_yet, tell_waiting
 from glimpse.db import schema
 from glimpse.db.schema import SchemaState
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.startup_wait import wait_for_database
-from glimpse.metadefs.default_catalog import load_default_catalog
+from glimpse.db.sql.factory import wait_for_database
+from glimpse.metadefs.files import load_default_catalog
 from glimpse.settings.model import Settings
 
 #: States that ``glimpse db sync`` fixes.

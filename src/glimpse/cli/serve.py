@@ -20,8 +20,7 @@ from glimpse.cli.config_options import (
     settings_or_exit,
     strict_option,
 )
-from glimpse.cli.data_directory import make_data_directory
-from glimpse.cli.database import failing_in_one_line, require_database
+from glimpse.cli.database import failing_in_one_line, make_data_directory, require_database
 from glimpse.cli.startup_checks import try_files, try_stores
 from glimpse.launcher import LaunchError, ServeOptions
 from glimpse.launcher import serve as launch

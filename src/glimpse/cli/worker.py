@@ -17,8 +17,7 @@ from glimpse.cli.config_options import (
     settings_or_exit,
     strict_option,
 )
-from glimpse.cli.data_directory import make_data_directory
-from glimpse.cli.database import failing_in_one_line, require_database
+from glimpse.cli.database import failing_in_one_line, make_data_directory, require_database
 from glimpse.cli.startup_checks import try_notifications, try_stores
 from glimpse.launcher.descriptors import raise_soft_limit
 from glimpse.settings.errors import SettingsError

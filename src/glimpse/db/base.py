@@ -21,10 +21,9 @@ from glimpse.db.base_usage import UsageDatabase
 from glimpse.db.metadef_base import MetadefDatabase
 from glimpse.db.operations import reads, writes
 from glimpse.domain.allowance import Allowance, ImageCeiling
-from glimpse.domain.image import Image, ImageChange, Location, StoredData
+from glimpse.domain.image import Image, ImageChange, Location, Member, StoredData
 from glimpse.domain.job import Job, JobChange
 from glimpse.domain.listing import ListQuery
-from glimpse.domain.member import Member
 from glimpse.domain.status import MemberStatus, Status
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from glimpse.domain.allowance import Allowance
-from glimpse.domain.status import Status, Visibility
+from glimpse.domain.status import MemberStatus, Status, Visibility
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,3 +101,19 @@ class StoredData(msgspec.Struct, frozen=True, kw_only=True):
     os_hash_algo: str
     os_hash_value: str
     location: Location
+
+
+# --------------------- Membership: a project with which an image is shared, and the project's answer (images-api 3.9)
+
+#: Maximum length of a member id, in characters: the width of its column.
+MEMBER_LENGTH = 255
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One project with which an image is shared. Times are naive UTC."""
+
+    image_id: str
+    member_id: str
+    status: MemberStatus = MemberStatus.PENDING
+    created_at: datetime
+    updated_at: datetime

@@ -10,8 +10,7 @@ import msgspec
 
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.limits import check_count
-from glimpse.domain.location_data import DigestClaims, check_metadata, check_url
-from glimpse.domain.location_secrets import refuse_masked, shown_url
+from glimpse.domain.location_data import DigestClaims, check_metadata, check_url, refuse_masked, shown_url
 from glimpse.domain.patch import Operation
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Forbidden, Invalid

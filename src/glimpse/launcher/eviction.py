@@ -13,8 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from glimpse.launcher.descriptors import raise_soft_limit
-from glimpse.launcher.open_connections import Peer, count_descriptors, normal_peer, open_connections
+from glimpse.launcher.descriptors import Peer, count_descriptors, normal_peer, open_connections, raise_soft_limit
 
 LOG = logging.getLogger(__name__)
 

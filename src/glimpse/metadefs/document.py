@@ -21,7 +21,14 @@ from glimpse.domain.metadef import (
     NamespaceContent,
     ResourceTypeAssociation,
 )
-from glimpse.metadefs.errors import DefinitionFileError
+from glimpse.errors import Invalid
+
+# ----------------------------------------------------------------------------------------- Errors of definition files
+
+
+class DefinitionFileError(Invalid):
+    """A definition file cannot be read or written, or is invalid; the message names the file and the place."""
+
 
 #: Default owner of namespaces (metadefs 12.3).
 DEFAULT_OWNER = "admin"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from glimpse.domain.metadef import Namespace, NamespaceContent
-from glimpse.metadefs.document import content_of, document_of
-from glimpse.metadefs.errors import DefinitionFileError
+from glimpse.db.metadef_base import MetadefFiles
+from glimpse.domain.metadef import LoadMode, Namespace, NamespaceContent
+from glimpse.metadefs.document import DefinitionFileError, content_of, document_of
 
 _NOT_IN_FILE_NAMES = re.compile(r"[\W_]+")
 
@@ -90,3 +90,20 @@ def _stems(namespace: Namespace, count: int) -> list[str]:
     shown = _NOT_IN_FILE_NAMES.sub("", namespace.display_name or "")
     own = _NOT_IN_FILE_NAMES.sub("", namespace.namespace) or "namespace"
     return [*([shown] if shown else []), own, *(f"{own}{number}" for number in range(2, count + 2))]
+
+
+# ------------------------------------- The default catalog: definitions of keys for compute, block storage and images
+
+#: The catalog's files in the package.
+CATALOG = Path(__file__).parent / "catalog"
+
+
+def default_catalog() -> list[NamespaceContent]:
+    """Return all namespaces of the catalog, in file order."""
+    return [read_file(path) for path in definition_files(CATALOG)]
+
+
+def load_default_catalog(database: MetadefFiles) -> int:
+    """Store the missing namespaces of the catalog; return how many were created."""
+    done = [database.load_namespace(content, LoadMode.SKIP) for content in default_catalog()]
+    return done.count("created")

@@ -12,8 +12,7 @@ import msgspec
 
 from glimpse.context import Context
 from glimpse.domain.clock import now
-from glimpse.domain.image import Image, StoredData
-from glimpse.domain.member import Member
+from glimpse.domain.image import Image, Member, StoredData
 from glimpse.domain.status import Status
 from glimpse.notify.base import Notifier
 from glimpse.notify.payloads import image_payload, member_payload, send_payload, transfer_payload

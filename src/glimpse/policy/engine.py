@@ -14,10 +14,9 @@ from glimpse.errors import Forbidden, no_such_image
 from glimpse.policy.conditions import Condition
 from glimpse.policy.external_checks import ExternalChecks
 from glimpse.policy.files import Fingerprint, PolicyError, PolicyFiles
-from glimpse.policy.ownership import ALWAYS_OWNED, ownership_allows, owns
 from glimpse.policy.rules import ACTIONS, RULES, RuleDefault
 from glimpse.policy.ruleset import Ruleset, build_ruleset, checks_of, warn_of_unknown_references
-from glimpse.policy.target import Target, credentials_of, image_target
+from glimpse.policy.target import ALWAYS_OWNED, Target, credentials_of, image_target, ownership_allows, owns
 from glimpse.settings.model import PolicySettings
 
 LOG = logging.getLogger(__name__)

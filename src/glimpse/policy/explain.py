@@ -10,8 +10,7 @@ from oslo_policy import _checks as nodes
 from glimpse.context import Context
 from glimpse.policy.conditions import Translator
 from glimpse.policy.effective import RulesInForce
-from glimpse.policy.ownership import ALWAYS_OWNED, ownership_allows, owns
-from glimpse.policy.target import Credentials, Target, credentials_of
+from glimpse.policy.target import ALWAYS_OWNED, Credentials, Target, credentials_of, ownership_allows, owns
 
 #: The rule that decides whether a caller is an administrator.
 ADMIN_RULE = "context_is_admin"

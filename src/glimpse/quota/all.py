@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from glimpse.db.base import Database
 from glimpse.db.base_usage import UsageFigures
-from glimpse.quota.admission import Admission
-from glimpse.quota.base import ProjectLimits, ProjectUsage
+from glimpse.quota.base import Admission, ProjectLimits, ProjectUsage
 from glimpse.settings.model import Quotas
 
 
@@ -35,11 +34,11 @@ def build_limits(quotas: Quotas, figures_of: Callable[[str | None], UsageFigures
 def build_admission(quotas: Quotas, database: Database, limits: ProjectLimits | None) -> Admission | None:
     """Build the quota checks; the options are ignored if there are ``limits`` of Keystone."""
     if limits is not None:
-        from glimpse.quota.unified import UnifiedLimits  # noqa: PLC0415 - for those alone who use it
+        from glimpse.quota.admissions import UnifiedLimits  # noqa: PLC0415 - for those alone who use it
 
         return UnifiedLimits(database, limits)
     if quotas.user_storage_quota > 0 or quotas.max_images_per_project > 0:
-        from glimpse.quota.storage import ConfiguredQuota  # noqa: PLC0415 - for those alone who use it
+        from glimpse.quota.admissions import ConfiguredQuota  # noqa: PLC0415 - for those alone who use it
 
         return ConfiguredQuota(database, storage=quotas.user_storage_quota, images=quotas.max_images_per_project)
     return None

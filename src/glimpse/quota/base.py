@@ -7,6 +7,12 @@ from typing import Final, Protocol
 
 import msgspec
 
+from glimpse.context import Context
+from glimpse.db.base import Database
+from glimpse.domain.allowance import Allowance, ImageCeiling
+from glimpse.domain.image import Image
+from glimpse.domain.job import Job
+
 IMAGE_SIZE_TOTAL: Final = "image_size_total"
 IMAGE_STAGE_TOTAL: Final = "image_stage_total"
 IMAGE_COUNT_TOTAL: Final = "image_count_total"
@@ -73,3 +79,77 @@ class ProjectLimits(Protocol):
 def mebibytes(size: int | None) -> int:
     """``size`` bytes in whole MiB, rounded down; an unknown size is 0."""
     return (size or 0) // _MEBIBYTE
+
+
+# Quota checks before a project gets more images or more data (images-api 4.2, rows 3, 10, 12, 15 and 22)
+
+#: Called with the bytes of an upload stored so far; raises LimitExceeded if they do not fit the project's quota.
+Growth = Callable[[int], None]
+
+
+class Admission(Protocol):
+    """The quota of this installation; None is used if no quota is configured."""
+
+    def check_creation(self, context: Context, owner: str | None) -> ImageCeiling | None:
+        """Check that the caller may create an image of the project ``owner``.
+
+        The database gets the returned ceiling, because concurrent requests may reach it first.
+
+        :raises LimitExceeded: the project has too many images.
+        """
+        ...
+
+    def check_upload(self, context: Context, size: int | None) -> None:
+        """Check an upload of ``size`` bytes (None: unknown) before its image is read.
+
+        :raises LimitExceeded: the upload certainly does not fit.
+        """
+        ...
+
+    def claim(self, context: Context, image: Image, job: Job, lifetime: float, size: int | None) -> Growth | None:
+        """Begin the upload in the database together with the room that it needs.
+
+        ``job`` is that of the upload; it is claimed for ``lifetime`` seconds.
+
+        On any error the image is unchanged.
+
+        :raises LimitExceeded: there is no room.
+        :raises Conflict: the image is not queued any more.
+        """
+        ...
+
+    def for_locations(self, image: Image) -> Allowance | None:
+        """Return the allowance for locations added to ``image``, or None (imports-and-stores 7.2)."""
+        ...
+
+
+# ----------------- The space that a running upload has reserved; it grows with the data if the size was not announced
+
+#: An upload of unknown size reserves as many bytes as it already has, within these limits, so that there are few
+#: statements and little is reserved in vain.
+_LEAST_STEP = 1 << 20
+_LARGEST_STEP = 64 << 20
+
+
+def claim_reserved(
+    database: Database, image: Image, job: Job, lifetime: float, allowance: Allowance, size: int | None
+) -> Growth:
+    """Begin an upload of ``size`` bytes (None: unknown) within an allowance.
+
+    An announced size is reserved completely. For an unknown size, at least one byte must be left.
+
+    :raises LimitExceeded: there is no room.
+    :raises Conflict: the image is not queued any more.
+    """
+    reserved = max(size or 1, 1)
+    database.begin_upload(
+        job, lifetime, formats=(image.disk_format, image.container_format), allowance=allowance, reserve=reserved
+    )
+
+    def grow(stored: int) -> None:
+        nonlocal reserved
+        if stored > reserved:
+            wished = stored + min(max(stored, _LEAST_STEP), _LARGEST_STEP)
+            reserved = database.extend_reservation(job, allowance, stored, wished)
+
+    return grow

@@ -1,7 +1,7 @@
 """A small private CA for a trial of the registry: P-256 keys, certificates for TLS 1.3.
 
 An installation with its own CA uses that instead. A client certificate needs a common name, the usage "client
-authentication", and the URI of its role (:data:`glimpse.registry.clients.ROLE_URI`).
+authentication", and the URI of its role (:data:`glimpse.registry.tls.ROLE_URI`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from glimpse.registry.clients import ROLE_URI
+from glimpse.registry.tls import ROLE_URI
 from glimpse.registry.wire import Role
 
 AUTHORITY = "ca"

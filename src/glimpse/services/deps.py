@@ -16,8 +16,7 @@ from glimpse.jobs.queue import JobQueue
 from glimpse.notify.base import Notifier
 from glimpse.policy.base import Policy
 from glimpse.policy.property_protection import PropertyProtection
-from glimpse.quota.admission import Admission
-from glimpse.quota.base import ProjectLimits
+from glimpse.quota.base import Admission, ProjectLimits
 from glimpse.services.image_source import ImageSource
 from glimpse.settings.model import Formats, Limits
 from glimpse.signature.base import SignatureVerifiers

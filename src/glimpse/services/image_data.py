@@ -23,7 +23,7 @@ from glimpse.errors import (
 )
 from glimpse.jobs.heartbeat import AttendedRun
 from glimpse.notify import events
-from glimpse.quota.admission import Growth
+from glimpse.quota.base import Growth
 from glimpse.services.deps import Deps
 from glimpse.signature.base import SIGNATURE, KeyManagerCaller, SignatureVerifier, is_signed
 from glimpse.stores.base import Store, Writer

@@ -7,8 +7,7 @@ only for images of visibility ``shared``.
 from __future__ import annotations
 
 from glimpse.context import Context
-from glimpse.domain.image import Image
-from glimpse.domain.member import Member
+from glimpse.domain.image import Image, Member
 from glimpse.domain.status import MemberStatus, Visibility
 from glimpse.errors import Forbidden, NotFound
 from glimpse.notify import events

@@ -212,7 +212,7 @@ _DATABASE = (
         section="database", name="max_pool_size", kind="integer", minimum=0, target="database.max_pool_size",
         default_text="one for each thread",
         help="Connections that each worker keeps open; 0: no limit. If not set, one for each of `request_threads` "
-        "and `job_threads`, and two more; in `glimpse registry`, one for each of `registry_threads`.",
+        "and `job_threads`, and four more; in `glimpse registry`, one for each of `registry_threads`.",
         moved_from=(("DEFAULT", "sql_max_pool_size"), ("database", "sql_max_pool_size")),
     ),
     Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glimpse.db.sql.factory import open_database
-from glimpse.metadefs.default_catalog import load_default_catalog
+from glimpse.metadefs.files import load_default_catalog
 from tests.support.wire import OTHER, Wire
 
 

@@ -15,9 +15,8 @@ import sqlalchemy as sa
 from glimpse.db import schema
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.factory import for_reading, open_database
-from glimpse.db.sql.mysql_tls import with_one_context
-from glimpse.db.sql.startup_wait import wait_for_database
+from glimpse.db.sql.factory import for_reading, open_database, wait_for_database
+from glimpse.db.sql.urls import with_one_context
 from glimpse.domain.image import ImageChange
 from glimpse.errors import DatabaseUnavailable
 from glimpse.settings.model import DatabaseSettings, Secret

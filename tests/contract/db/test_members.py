@@ -9,9 +9,8 @@ import pytest
 
 from glimpse.db.base_records import Viewer
 from glimpse.db.sql.tables import image_members, images
-from glimpse.domain.image import ImageChange
+from glimpse.domain.image import ImageChange, Member
 from glimpse.domain.listing import ListQuery
-from glimpse.domain.member import Member
 from glimpse.domain.status import MemberStatus, Status, Visibility
 from glimpse.errors import Duplicate, Invalid, LimitExceeded, NotFound
 from tests.contract.db.backends import Backend

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from glimpse.api.error_body import error_body, reason
+from glimpse.api.error_response import error_body, reason
 
 HTML, JSON, PLAIN = "text/html; charset=UTF-8", "application/json", "text/plain; charset=UTF-8"
 

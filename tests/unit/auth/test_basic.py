@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glimpse.auth.base import AuthSettingsError
 from glimpse.auth.basic import BasicAuth
-from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.htpasswd import set_password
 from glimpse.errors import Unauthenticated
 from tests.unit.auth.requests import basic, request

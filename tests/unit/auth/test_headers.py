@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.base import AuthSettingsError
 from glimpse.auth.headers import HeaderAuth
 from glimpse.errors import Unauthenticated
 from tests.unit.auth.requests import request

@@ -8,7 +8,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.base import AuthSettingsError
 from glimpse.auth.htpasswd import read_htpasswd, set_password
 from glimpse.auth.users import read_users
 

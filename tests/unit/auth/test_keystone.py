@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from glimpse.auth.all import build
-from glimpse.auth.base import Credentials
-from glimpse.auth.errors import AuthSettingsError
+from glimpse.auth.base import AuthSettingsError, Credentials
 from glimpse.auth.keystone import KeystoneAuth
-from glimpse.auth.keystone_options import Authtoken
+from glimpse.auth.keystone_tokens import Authtoken
 from glimpse.context import Context
 from glimpse.errors import Unauthenticated, Unavailable
 from glimpse.settings.model import Auth

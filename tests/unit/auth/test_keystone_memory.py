@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from glimpse.auth.base import Identity
-from glimpse.auth.keystone_cache import SingleFlight, TokenCache
+from glimpse.auth.keystone import SingleFlight, TokenCache
 
 ALICE = Identity(user_id="alice")
 BOB = Identity(user_id="bob")

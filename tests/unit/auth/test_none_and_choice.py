@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from glimpse.auth.all import build
+from glimpse.auth.base import AuthSettingsError
 from glimpse.auth.basic import BasicAuth
-from glimpse.auth.errors import AuthSettingsError
 from glimpse.auth.headers import HeaderAuth
 from glimpse.auth.htpasswd import set_password
 from glimpse.auth.none import NoAuth

@@ -14,8 +14,7 @@ from glimpse.db.sql.factory import open_database
 from glimpse.domain.clock import now
 from glimpse.domain.job import Job
 from glimpse.errors import DatabaseUnavailable
-from glimpse.registry.client import RegistryDatabase
-from glimpse.registry.startup_wait import wait_for_registry
+from glimpse.registry.client import RegistryDatabase, wait_for_registry
 from glimpse.registry.wire import Role
 from tests.support.registry import Registry, certificates, client_options
 from tests.support.service import write_options
@@ -63,7 +62,7 @@ def test_commands_about_tables_belong_elsewhere(glimpse: Glimpse, registry: Regi
 
 
 def test_jobs(glimpse: Glimpse, registry: Registry, database: SqlDatabase) -> None:
-    database.add_job(Job(id="job-1", type="hash", created_at=now(), updated_at=now()))
+    database.add_job(Job(id="job-1", type="location_check", input={"image_id": "image-1"}, created_at=now(), updated_at=now()))
     file = options(registry)
     listed = glimpse("jobs", "list", "--json", "--config-file", file)
     assert [job["id"] for job in json.loads(listed.stdout)] == ["job-1"]

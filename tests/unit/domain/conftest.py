@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glimpse.api.v2.schemas.catalog import build_schemas
-from glimpse.api.v2.schemas.checker import ImageSchemaChecker
+from glimpse.api.v2.schemas.catalog import ImageSchemaChecker, build_schemas
 from glimpse.settings.model import Formats
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from glimpse.api.v2.schemas.checker import ImageSchemaChecker
+from glimpse.api.v2.schemas.catalog import ImageSchemaChecker
 from glimpse.domain.creation import check_document, check_limits, draft_image
 from glimpse.domain.image import Image
 from glimpse.domain.status import Status, Visibility

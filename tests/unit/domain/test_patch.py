@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glimpse.api.v2.schemas.catalog import build_schemas
-from glimpse.api.v2.schemas.checker import ImageSchemaChecker
+from glimpse.api.v2.schemas.catalog import ImageSchemaChecker, build_schemas
 from glimpse.domain.patch import ACCEPT_PATCH, READ_ONLY, Draft, Operation, draft_of, parse_patch
 from glimpse.errors import Forbidden, GlimpseError, Invalid, UnsupportedContent
 

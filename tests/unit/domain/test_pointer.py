@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glimpse.domain.pointer import parse_pointer
+from glimpse.domain.patch import parse_pointer
 from glimpse.errors import Invalid
 
 

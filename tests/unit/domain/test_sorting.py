@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glimpse.domain.listing import SORT_KEYS
-from glimpse.domain.sorting import parse_order
+from glimpse.domain.listing import SORT_KEYS, parse_order
 from glimpse.errors import Invalid
 
 

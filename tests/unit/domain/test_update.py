@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from glimpse.api.v2.schemas.checker import ImageSchemaChecker
+from glimpse.api.v2.schemas.catalog import ImageSchemaChecker
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.patch import Draft, Operation, parse_patch
 from glimpse.domain.status import Status, Visibility

@@ -12,9 +12,8 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from glimpse.launcher import eviction
-from glimpse.launcher.descriptors import SPARE_DESCRIPTORS
+from glimpse.launcher.descriptors import SPARE_DESCRIPTORS, normal_peer, open_connections
 from glimpse.launcher.eviction import IdleEviction
-from glimpse.launcher.open_connections import normal_peer, open_connections
 
 Pair = tuple[socket.socket, socket.socket]
 

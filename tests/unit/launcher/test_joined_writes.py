@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from glimpse.launcher.handshake import make_server_context
-from glimpse.launcher.joined_writes import JOINED_BYTES, JoinedWrites
-from glimpse.launcher.mutual_tls_server import MutualTlsServer
+from glimpse.launcher.mutual_tls_server import JOINED_BYTES, JoinedWrites, MutualTlsServer
 from glimpse.launcher.options import ServeOptions
 from glimpse.registry.certs import make_certificates
 from glimpse.registry.tls import ServerTls, TlsFiles

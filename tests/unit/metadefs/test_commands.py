@@ -13,7 +13,7 @@ from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.domain.clock import now
 from glimpse.domain.image import Image
-from glimpse.metadefs.default_catalog import CATALOG
+from glimpse.metadefs.files import CATALOG
 from glimpse.settings.model import DatabaseSettings
 from tests.unit.cli.conftest import Glimpse, glimpse
 

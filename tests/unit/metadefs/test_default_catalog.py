@@ -13,9 +13,8 @@ from glimpse.db import schema
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.domain.metadef import LoadMode, NamespaceContent
-from glimpse.metadefs.default_catalog import CATALOG, default_catalog, load_default_catalog
 from glimpse.metadefs.document import content_of, document_of
-from glimpse.metadefs.files import read_file, write_files
+from glimpse.metadefs.files import CATALOG, default_catalog, load_default_catalog, read_file, write_files
 from glimpse.settings.model import DatabaseSettings
 
 

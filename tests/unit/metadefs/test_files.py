@@ -17,8 +17,7 @@ from glimpse.domain.metadef import (
     NamespaceContent,
     ResourceTypeAssociation,
 )
-from glimpse.metadefs.document import content_of, document_of
-from glimpse.metadefs.errors import DefinitionFileError
+from glimpse.metadefs.document import DefinitionFileError, content_of, document_of
 from glimpse.metadefs.files import definition_files, file_names, read_file, write_files
 
 TEXT = {"type": "string", "title": "A text"}

@@ -13,7 +13,7 @@ from glimpse.domain.metadef import (
     NamespaceContent,
     ResourceTypeAssociation,
 )
-from glimpse.metadefs.default_catalog import default_catalog
+from glimpse.metadefs.files import default_catalog
 from glimpse.services.metadef_report import DefinitionFound, metadef_report, problems
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from glimpse.context import Context
-from glimpse.domain.image import Image, StoredData
-from glimpse.domain.member import Member
+from glimpse.domain.image import Image, Member, StoredData
 from glimpse.notify import events, payloads
 from tests.unit.notify.conftest import ListNotifier
 

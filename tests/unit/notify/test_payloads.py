@@ -6,10 +6,9 @@ from datetime import datetime
 
 import msgspec
 
-from glimpse.domain.image import Image
-from glimpse.domain.member import Member
+from glimpse.domain.image import Image, Member
 from glimpse.domain.status import MemberStatus, Visibility
-from glimpse.notify import metadef_payloads, payloads
+from glimpse.notify import payloads
 
 CREATED = datetime.fromisoformat("2026-01-02T03:04:05.999999")
 UPDATED = datetime.fromisoformat("2026-02-02T03:04:05")
@@ -110,7 +109,7 @@ def test_a_member() -> None:
 
 class TestMetadefs:
     def test_a_namespace(self) -> None:
-        payload = metadef_payloads.namespace_payload(
+        payload = payloads.namespace_payload(
             "OS::New", display_name=None, protected=True, visibility="public", owner="admin", description="d",
             created_at=CREATED, updated_at=UPDATED, old="OS::Old",
         )  # fmt: skip
@@ -120,7 +119,7 @@ class TestMetadefs:
     def test_an_object_sends_defaults_as_text_and_items_too(self) -> None:
         """metadefs 11: Glance sends bytes for the one and nothing at all for the other."""
         schema = {"type": "array", "items": {"type": "string"}, "default": "x", "minimum": 0, "title": "", "extra": 1}
-        payload = metadef_payloads.object_payload(
+        payload = payloads.object_payload(
             "OS::N", "obj", properties={"p": schema}, required=["p"], description=None, created_at=CREATED,
             updated_at=UPDATED, old="before",
         )  # fmt: skip
@@ -135,12 +134,12 @@ class TestMetadefs:
         }  # fmt: skip
 
     def test_a_property_has_values_as_stored(self) -> None:
-        payload = metadef_payloads.property_payload("OS::N", "p", schema={"type": "integer", "minimum": 0})
+        payload = payloads.property_payload("OS::N", "p", schema={"type": "integer", "minimum": 0})
         assert list(payload) == ["namespace", "name", "name_old", *SCHEMA, "deleted", "deleted_at"]
         assert (payload["minimum"], payload["maximum"]) == (0, None)
 
     def test_a_resource_type(self) -> None:
-        payload = metadef_payloads.resource_type_payload(
+        payload = payloads.resource_type_payload(
             "OS::N", "OS::Nova::Server", prefix="hw_", properties_target=None, created_at=CREATED, updated_at=UPDATED
         )
         assert list(payload) == [
@@ -149,7 +148,7 @@ class TestMetadefs:
         ]  # fmt: skip
 
     def test_a_tag(self) -> None:
-        payload = metadef_payloads.tag_payload("OS::N", "t", created_at=CREATED, updated_at=UPDATED)
+        payload = payloads.tag_payload("OS::N", "t", created_at=CREATED, updated_at=UPDATED)
         assert list(payload) == [
             "namespace", "name", "name_old", "created_at", "updated_at", "deleted", "deleted_at",
         ]  # fmt: skip

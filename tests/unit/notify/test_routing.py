@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from glimpse.notify.all import build_notifier
-from glimpse.notify.routing import read_routes
+from glimpse.notify.notifier import read_routes
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import NotificationOptions
 

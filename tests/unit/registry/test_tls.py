@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from glimpse.launcher.handshake import make_server_context
 from glimpse.registry import tls as tls_module
 from glimpse.registry.certs import issue_client, issue_server, load_issuer, make_certificates, new_issuer
-from glimpse.registry.clients import Client, read_client
-from glimpse.registry.tls import ServerTls
+from glimpse.registry.tls import Client, ServerTls, read_client
 from glimpse.registry.wire import Role
 from glimpse.tls_files import TlsFileError
 from tests.support.private_ca import (

@@ -114,9 +114,9 @@ def test_an_empty_replica_is_none(loaded: Loader) -> None:
 def test_an_unset_pool_is_as_large_as_the_threads_that_use_it(loaded: Loader) -> None:
     settings = loaded("[glimpse]\nrequest_threads = 20\njob_threads = 3\n").settings
     assert settings.database.max_pool_size is None
-    assert shown(settings)["database"]["max_pool_size"] == pool_of_service(settings) == 25
+    assert shown(settings)["database"]["max_pool_size"] == pool_of_service(settings) == 27
     assert with_pool(settings.database, 25).max_pool_size == 25
-    assert pool_of_jobs(4) == 6
+    assert pool_of_jobs(4) == 8
 
 
 def test_a_pool_that_is_set_stays_so(loaded: Loader) -> None:

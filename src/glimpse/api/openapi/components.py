@@ -9,9 +9,9 @@ import msgspec
 from glimpse.api.openapi.metadef_components import metadef_schemas
 from glimpse.api.openapi.operation import Fragment, ref
 from glimpse.api.v2.schemas.catalog import SchemaCatalog
+from glimpse.domain.image import MEMBER_LENGTH
 from glimpse.domain.limits import MINIMUM_CEILING
 from glimpse.domain.location_data import ALGORITHMS, URL_BYTES
-from glimpse.domain.member import MEMBER_LENGTH
 from glimpse.domain.status import MemberStatus
 
 #: Optional fields of an image.

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from glimpse import __version__
 from glimpse.api.openapi.components import component_schemas
-from glimpse.api.openapi.discovery import DISCOVERY, EDGE
-from glimpse.api.openapi.image_data import IMAGE_DATA
-from glimpse.api.openapi.image_parts import IMAGE_PARTS
-from glimpse.api.openapi.images import IMAGES
+from glimpse.api.openapi.discovery import DISCOVERY, EDGE, STORES_AND_INFO
+from glimpse.api.openapi.images import IMAGE_DATA, IMAGE_PARTS, IMAGES
 from glimpse.api.openapi.metadefs import METADEFS
 from glimpse.api.openapi.operation import (
     ALWAYS,
@@ -24,7 +22,6 @@ from glimpse.api.openapi.operation import (
     Operation,
     ref,
 )
-from glimpse.api.openapi.stores import STORES_AND_INFO
 from glimpse.api.v2.schemas.catalog import SchemaCatalog
 
 #: Path below the version, its handlers by method, and the rest of the table's entry.

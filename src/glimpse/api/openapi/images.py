@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from glimpse.api.openapi.operation import NO_CONTENT, Answer, Fragment, Operation, json_of, query, ref
+from glimpse.api.openapi.operation import NO_CONTENT, OCTETS, Answer, Fragment, Operation, header, json_of, query, ref
 from glimpse.domain.listing import SORT_KEYS
 from glimpse.domain.patch import Draft
 from glimpse.domain.status import MemberStatus, Visibility
@@ -87,5 +87,120 @@ IMAGES: Mapping[tuple[str, str], Operation] = {
         id="delete_image", summary="Delete an image and its data", tag=TAG,
         answers={204: NO_CONTENT},
         refusals=(403, 409),
+    ),
+}  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ Image data (images-api 4)
+
+DATA = "image data"
+
+_BYTES: Fragment = {"type": "string", "format": "binary"}
+_ABOUT = ("Accept-Ranges", "Content-MD5", "ETag")
+_UNCHANGED = Answer(text="The data match `If-None-Match`.", headers=("ETag",))
+_CONDITIONS = (
+    header("If-Match", "Answer 412 unless the data have one of these entity tags.", {"type": "string"}),
+    header("If-None-Match", "Answer 304 if the data have one of these entity tags.", {"type": "string"}),
+)
+
+IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
+    ("PUT", "/images/{image_id}/file"): Operation(
+        id="upload_image", summary="Upload the data of an image", tag=DATA,
+        parameters=(
+            header("X-OpenStack-Image-Size", "Size of the data in bytes, for chunked bodies.", {"type": "integer"}),
+            header("X-Image-Meta-Store", "Id of a named store.", {"type": "string"}),
+        ),
+        body={OCTETS: _BYTES},
+        answers={204: NO_CONTENT},
+        refusals=(403, 409, 410, 415),
+    ),
+    ("GET", "/images/{image_id}/file"): Operation(
+        id="download_image", summary="Download the data of an image, or a range of them", tag=DATA,
+        parameters=(
+            query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
+            header("Range", "A single range: `bytes=first-last`.", {"type": "string"}),
+            header("If-Range", "Send the whole image unless it has this `ETag`.", {"type": "string"}),
+            *_CONDITIONS,
+        ),
+        answers={
+            200: Answer(text="All data.", content={OCTETS: _BYTES}, headers=_ABOUT),
+            204: Answer(text="The image has no data."),
+            206: Answer(text="The range.", content={OCTETS: _BYTES}, headers=(*_ABOUT, "Content-Range")),
+            304: _UNCHANGED,
+        },
+        refusals=(403, 412, 416),
+    ),
+    ("HEAD", "/images/{image_id}/file"): Operation(
+        id="image_data_head", summary="Length and entity tag of the data of an image", tag=DATA,
+        parameters=(
+            query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
+            *_CONDITIONS,
+        ),
+        answers={
+            200: Answer(text="The headers of a download of all data.", headers=(*_ABOUT, "Content-Length")),
+            204: Answer(text="The image has no data."),
+            304: _UNCHANGED,
+        },
+        refusals=(403, 412),
+    ),
+}  # fmt: skip
+
+
+# ------------------- Tags, actions, members and locations of an image (images-api 3.7 to 3.9; imports-and-stores 5.3)
+
+TAGS, ACTIONS, MEMBERS, LOCATIONS, TASKS, REPORTS = "tags", "actions", "members", "locations", "tasks", "metadefs"
+
+_MEMBER = Answer(text="The member.", content=json_of("Member"))
+
+IMAGE_PARTS: Mapping[tuple[str, str], Operation] = {
+    ("PUT", "/images/{image_id}/tags/{tag}"): Operation(
+        id="add_tag", summary="Add a tag to an image", tag=TAGS, answers={204: NO_CONTENT}, refusals=(403, 413),
+    ),
+    ("DELETE", "/images/{image_id}/tags/{tag}"): Operation(
+        id="remove_tag", summary="Remove a tag from an image", tag=TAGS, answers={204: NO_CONTENT}, refusals=(403,),
+    ),
+    ("POST", "/images/{image_id}/actions/deactivate"): Operation(
+        id="deactivate_image", summary="Deactivate an image, so that only administrators can download it", tag=ACTIONS,
+        answers={204: NO_CONTENT}, refusals=(403, 409),
+    ),
+    ("POST", "/images/{image_id}/actions/reactivate"): Operation(
+        id="reactivate_image", summary="Reactivate a deactivated image", tag=ACTIONS,
+        answers={204: NO_CONTENT}, refusals=(403, 409),
+    ),
+    ("GET", "/images/{image_id}/members"): Operation(
+        id="list_members", summary="List the projects that an image is shared with", tag=MEMBERS,
+        answers={200: Answer(text="The members that the caller sees.", content=json_of("Members"))}, refusals=(403,),
+    ),
+    ("POST", "/images/{image_id}/members"): Operation(
+        id="add_member", summary="Share an image with a project", tag=MEMBERS,
+        body=json_of("MemberAdd"), answers={200: _MEMBER}, refusals=(403, 409),
+    ),
+    ("GET", "/images/{image_id}/members/{member_id}"): Operation(
+        id="show_member", summary="Show a member", tag=MEMBERS, answers={200: _MEMBER}, refusals=(403,),
+    ),
+    ("PUT", "/images/{image_id}/members/{member_id}"): Operation(
+        id="set_member_status", summary="Accept or reject an image that another project shares", tag=MEMBERS,
+        body=json_of("MemberStatus"), answers={200: _MEMBER}, refusals=(403,),
+    ),
+    ("DELETE", "/images/{image_id}/members/{member_id}"): Operation(
+        id="remove_member", summary="Stop sharing an image with a project", tag=MEMBERS,
+        answers={204: NO_CONTENT}, refusals=(403,),
+    ),
+    ("GET", "/images/{image_id}/locations"): Operation(
+        id="list_locations", summary="List the locations of an image; for services", tag=LOCATIONS,
+        answers={200: Answer(text="The locations, best first.", content=json_of("Locations"))},
+        refusals=(403,),
+    ),
+    ("POST", "/images/{image_id}/locations"): Operation(
+        id="add_location", summary="Add a location to a queued image", tag=LOCATIONS,
+        body=json_of("LocationAdd"), answers={202: Answer(text="A job adds the location.")}, refusals=(403, 409),
+    ),
+    ("GET", "/images/{image_id}/tasks"): Operation(
+        id="list_image_tasks", summary="List the running and finished tasks of an image", tag=TASKS,
+        answers={200: Answer(text="The tasks of the caller's project.", content=json_of("ImageTasks"))},
+    ),
+    ("GET", "/images/{image_id}/metadefs-report"): Operation(
+        id="report_on_image", summary="Check the properties of an image against the metadata definitions",
+        tag=REPORTS, answers={200: Answer(text="The report, an extension.", content=json_of("MetadefReport"))},
     ),
 }  # fmt: skip

@@ -8,7 +8,7 @@ import msgspec
 
 from glimpse.api.exchange import Exchange, Reply, json_reply
 from glimpse.domain.job import Job, JobStatus
-from glimpse.domain.location_secrets import shown_url
+from glimpse.domain.location_data import shown_url
 from glimpse.services.image_tasks import tasks_of_image
 
 #: Fields of an input that may contain credentials.

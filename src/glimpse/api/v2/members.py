@@ -10,8 +10,8 @@ import msgspec
 from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, json_reply
 from glimpse.api.json_body import json_object
 from glimpse.domain.clock import wire_time
+from glimpse.domain.image import MEMBER_LENGTH, Member
 from glimpse.domain.limits import check_text
-from glimpse.domain.member import MEMBER_LENGTH, Member
 from glimpse.domain.status import MemberStatus
 from glimpse.errors import Invalid
 from glimpse.services.members import add_member, list_members, remove_member, set_member_status, show_member

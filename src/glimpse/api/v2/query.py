@@ -9,8 +9,7 @@ from urllib.parse import unquote_to_bytes, urlencode
 import msgspec
 
 from glimpse.domain.filter_values import parse_integer, text_condition, time_condition
-from glimpse.domain.listing import Comparison, ListQuery, OneOf
-from glimpse.domain.sorting import parse_order
+from glimpse.domain.listing import Comparison, ListQuery, OneOf, parse_order
 from glimpse.domain.status import MemberStatus, Visibility
 from glimpse.errors import Invalid
 

@@ -8,7 +8,7 @@ import msgspec
 
 from glimpse.domain.clock import wire_time
 from glimpse.domain.image import Image, Location
-from glimpse.domain.location_secrets import shown_url
+from glimpse.domain.location_data import shown_url
 from glimpse.domain.properties import HIDDEN_PROPERTIES, shown_value
 from glimpse.domain.status import Status
 

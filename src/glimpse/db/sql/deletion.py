@@ -13,7 +13,7 @@ from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.job_rows import JobRows, require_job
 from glimpse.db.sql.jobs import INSERT_CLAIMED, end_claimed, insert_job
 from glimpse.db.sql.locations import active_locations, mark_all_deleted
-from glimpse.db.sql.members import drop_all_members
+from glimpse.db.sql.membership import drop_all_members
 from glimpse.db.sql.properties import drop_all_properties
 from glimpse.db.sql.reading import require_image_id
 from glimpse.db.sql.row_state import is_live

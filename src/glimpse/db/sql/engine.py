@@ -6,11 +6,14 @@ themselves (``transaction.py``).
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import ArgumentError
@@ -18,13 +21,53 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from glimpse.db.sql.driver_errors import ends_connection
 from glimpse.db.sql.index_hints import IndexNamingCompiler
-from glimpse.db.sql.mysql_tls import with_one_context
 from glimpse.db.sql.retries import RETRIES, retries_of
-from glimpse.db.sql.statement_log import STATEMENTS, log_statements, mark_statements
 from glimpse.db.sql.transaction import RESETS
-from glimpse.db.sql.urls import engine_url, for_driver
+from glimpse.db.sql.urls import engine_url, for_driver, with_one_context
 from glimpse.errors import Invalid
 from glimpse.settings.model import DatabaseSettings
+
+# ---------------------------------------- Statement logging for debugging, with the function that sent each statement
+# Values of parameters are never logged: the engine hides them.
+
+_ENGINE_LOG = logging.getLogger("sqlalchemy.engine")
+
+#: ``[database] connection_debug`` from which statements are logged, and with their results.
+STATEMENTS = 50
+RESULTS = 100
+
+# frames between a statement and the code that is responsible for it
+_BETWEEN = ("sqlalchemy", "glimpse.db.sql.transaction", "glimpse.db.sql.engine")
+
+
+def log_statements(connection_debug: int) -> None:
+    """Log statements from here on; an engine looks at this when it is made."""
+    if connection_debug >= RESULTS:
+        _ENGINE_LOG.setLevel(logging.DEBUG)
+    elif connection_debug >= STATEMENTS:
+        _ENGINE_LOG.setLevel(logging.INFO)
+
+
+def mark_statements(engine: Engine) -> None:
+    """Begin each statement with a comment that names the function that sent it, for the logs of the database."""
+
+    def mark(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> tuple[str, Any]:
+        return f"/* {_caller(inspect.currentframe())} */ {statement}", parameters
+
+    event.listen(engine, "before_cursor_execute", mark, retval=True)
+
+
+def _caller(frame: FrameType | None) -> str:
+    while frame is not None:
+        module: str = frame.f_globals.get("__name__", "")
+        if not module.startswith(_BETWEEN):
+            # a lambda's or comprehension's name has brackets, which are none of a comment's
+            return f"{module}.{frame.f_code.co_name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "?"
+
 
 # for a process without worker threads, such as an operator's command
 _POOL = 5

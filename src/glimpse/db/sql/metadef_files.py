@@ -12,10 +12,9 @@ from sqlalchemy import Connection
 
 from glimpse.db.sql.exact_comparison import is_one_of
 from glimpse.db.sql.metadef_items import insert_items
-from glimpse.db.sql.metadef_lock import locked
 from glimpse.db.sql.metadef_namespaces import content_of, drop_namespace, insert_content
 from glimpse.db.sql.metadef_resource_types import insert_associations, require_types
-from glimpse.db.sql.metadef_rows import NAMESPACE_COLUMNS, TABLES, Row, association_row, item_row, namespace_row
+from glimpse.db.sql.metadef_rows import NAMESPACE_COLUMNS, TABLES, Row, association_row, item_row, locked, namespace_row
 from glimpse.db.sql.metadef_tables import (
     metadef_namespace_resource_types,
     metadef_namespaces,

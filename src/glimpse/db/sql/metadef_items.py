@@ -14,8 +14,16 @@ from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.keyset import after_marker, marker_name, order_by
-from glimpse.db.sql.metadef_lock import locked, namespace_id, require_unprotected
-from glimpse.db.sql.metadef_rows import NOUNS, TABLES, item_of, item_row, times
+from glimpse.db.sql.metadef_rows import (
+    NOUNS,
+    TABLES,
+    item_of,
+    item_row,
+    locked,
+    namespace_id,
+    require_unprotected,
+    times,
+)
 from glimpse.db.sql.metadef_tables import metadef_tags
 from glimpse.db.sql.texts import storable
 from glimpse.db.sql.transaction import stamp

@@ -13,9 +13,18 @@ from glimpse.db.base_records import Viewer
 from glimpse.db.sql.exact_comparison import equals, is_one_of
 from glimpse.db.sql.keyset import order_by
 from glimpse.db.sql.metadef_items import after_row, drop_items, insert_items, items_of
-from glimpse.db.sql.metadef_lock import locked, no_such_namespace, require_unprotected
 from glimpse.db.sql.metadef_resource_types import associations_of, insert_associations
-from glimpse.db.sql.metadef_rows import NAMESPACE_COLUMNS, TABLES, Row, namespace_of, namespace_row, times
+from glimpse.db.sql.metadef_rows import (
+    NAMESPACE_COLUMNS,
+    TABLES,
+    Row,
+    locked,
+    namespace_of,
+    namespace_row,
+    no_such_namespace,
+    require_unprotected,
+    times,
+)
 from glimpse.db.sql.metadef_tables import (
     metadef_namespace_resource_types,
     metadef_namespaces,

@@ -11,8 +11,15 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from glimpse.db.sql.metadef_lock import locked, namespace_id, require_unprotected
-from glimpse.db.sql.metadef_rows import ASSOCIATION_COLUMNS, association_of, association_row, times
+from glimpse.db.sql.metadef_rows import (
+    ASSOCIATION_COLUMNS,
+    association_of,
+    association_row,
+    locked,
+    namespace_id,
+    require_unprotected,
+    times,
+)
 from glimpse.db.sql.metadef_tables import metadef_namespace_resource_types, metadef_resource_types
 from glimpse.db.sql.transaction import stamp
 from glimpse.domain.metadef import ResourceType, ResourceTypeAssociation

@@ -12,7 +12,9 @@ from datetime import datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
+from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.metadef_tables import (
     metadef_namespace_resource_types,
     metadef_namespaces,
@@ -21,7 +23,7 @@ from glimpse.db.sql.metadef_tables import (
     metadef_resource_types,
     metadef_tags,
 )
-from glimpse.db.sql.texts import TEXT_BYTES, require_short, require_storable
+from glimpse.db.sql.texts import TEXT_BYTES, require_short, require_storable, storable
 from glimpse.domain.metadef import (
     NAME_LENGTH,
     OWNER_LENGTH,
@@ -32,7 +34,7 @@ from glimpse.domain.metadef import (
     Namespace,
     ResourceTypeAssociation,
 )
-from glimpse.errors import Invalid
+from glimpse.errors import Forbidden, Invalid, NotFound
 
 Row = dict[str, Any]
 
@@ -176,3 +178,42 @@ def _json(value: Mapping[str, Any], name: str) -> str:
 def _require_text(text: str | None, what: str) -> None:
     if text is not None and len(text) * 3 > TEXT_BYTES and len(text.encode()) > TEXT_BYTES:
         raise Invalid(f"{what} is longer than {TEXT_BYTES} bytes.")
+
+
+# -------------------------------------- Locking of a namespace's row, which every writer in the namespace locks first
+
+_COLUMNS = metadef_namespaces.c
+_ROW = sa.select(_COLUMNS.id, _COLUMNS.protected).where(
+    equals(_COLUMNS.namespace, sa.bindparam("of_name", type_=sa.String()))
+)
+_LOCK = _ROW.with_for_update()
+
+
+def no_such_namespace(name: str) -> NotFound:
+    """Build the error for a namespace that does not exist or must look so."""
+    return NotFound(f"There is no metadata namespace {name}.")
+
+
+def namespace_id(connection: Connection, name: str) -> int:
+    """:raises NotFound: no such namespace."""
+    row = connection.execute(_ROW, {"of_name": name}).fetchone() if storable(name) else None
+    if row is None:
+        raise no_such_namespace(name)
+    return row[0]
+
+
+def locked(connection: Connection, name: str) -> tuple[int, bool]:
+    """Lock a namespace; return its id and whether it is protected, both fixed until the transaction ends.
+
+    :raises NotFound: no such namespace.
+    """
+    row = connection.execute(_LOCK, {"of_name": name}).fetchone() if storable(name) else None
+    if row is None:
+        raise no_such_namespace(name)
+    return row[0], bool(row[1])
+
+
+def require_unprotected(name: str, *, protected: bool) -> None:
+    """:raises Forbidden: the namespace is protected."""
+    if protected:
+        raise Forbidden(f"The metadata namespace {name} is protected: nothing in it can be deleted.")

@@ -17,14 +17,14 @@ from glimpse.domain.metadef import (
 )
 from glimpse.domain.metadef_definitions import definitions_shown, shown
 from glimpse.notify.base import Notifier
-from glimpse.notify.metadef_payloads import (
+from glimpse.notify.payloads import (
+    Payload,
     namespace_payload,
     object_payload,
     property_payload,
     resource_type_payload,
     tag_payload,
 )
-from glimpse.notify.payloads import Payload
 
 _GROUPS: dict[type[Item], str] = {
     MetadefProperty: "metadef_property",

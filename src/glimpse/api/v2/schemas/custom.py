@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from glimpse.api.v2.schemas.image import Fragment
+from glimpse.api.v2.schemas.documents import Fragment
 
 
 class CustomSchemaError(ValueError):

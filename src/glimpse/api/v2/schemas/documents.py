@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from glimpse.domain.status import Status, Visibility
+from glimpse.domain.status import MemberStatus, Status, Visibility
+
+# ------------------------------------------------------ The schemas ``image`` and ``images`` (images-api 2.1 and 2.2)
 
 Fragment = dict[str, Any]
 
@@ -114,4 +116,90 @@ def _location() -> Fragment:
             },
         },
         "required": ["url", "metadata"],
+    }
+
+
+# ------------------------------------------------------------ The schemas ``member`` and ``members`` (images-api 2.2)
+
+
+def member_schema() -> Fragment:
+    """The document ``member``."""
+    return {
+        "name": "member",
+        "properties": {
+            "member_id": {"description": "Project that the image is shared with", "type": "string"},
+            "image_id": {"description": "Identifier of the image", "type": "string", "pattern": UUID_PATTERN},
+            "created_at": {"description": "Time of sharing", "type": "string"},
+            "updated_at": {"description": "Time of the last change", "type": "string"},
+            "status": {
+                "description": "Answer of the project",
+                "type": "string",
+                "enum": [str(status) for status in MemberStatus],
+            },
+            "schema": {"description": "Path of this schema", "type": "string", "readOnly": True},
+        },
+    }
+
+
+def members_schema() -> Fragment:
+    """The document ``members``."""
+    return {
+        "name": "members",
+        "properties": {
+            "members": {"description": "All memberships shown", "type": "array", "items": member_schema()},
+            "schema": {"description": "Path of this schema", "type": "string"},
+        },
+        "links": [link("describedby", "schema")],
+    }
+
+
+# ---------------------------------------------------------------- The schemas ``task`` and ``tasks`` (images-api 2.2)
+
+#: Fields that a list of tasks omits.
+_DETAIL = ("input", "result", "message")
+
+
+def task_schema() -> Fragment:
+    """The document ``task``."""
+    return {
+        "name": "task",
+        "properties": {
+            "id": {"description": "Identifier of the task", "type": "string", "pattern": UUID_PATTERN},
+            "type": {
+                "description": "Kind of work",
+                "type": "string",
+                "enum": ["import", "api_image_import", "location_import"],
+            },
+            "status": {
+                "description": "Status of the task",
+                "type": "string",
+                "enum": ["pending", "processing", "success", "failure"],
+            },
+            "input": {"description": "Input of the task", "type": ["null", "object"]},
+            "result": {"description": "Result of the task", "type": ["null", "object"]},
+            "owner": {"description": "Project that the task belongs to", "type": "string"},
+            "message": {"description": "Message about the outcome", "type": "string"},
+            "image_id": {"description": "Image of the task", "type": "string"},
+            "request_id": {"description": "Request that started the task", "type": "string"},
+            "user_id": {"description": "User who started the task", "type": "string"},
+            "expires_at": {"description": "Time after which the record may be removed", "type": ["null", "string"]},
+            "created_at": {"description": "Time of creation", "type": "string"},
+            "updated_at": {"description": "Time of the last change", "type": "string"},
+            "self": {"description": "Path of the task", "type": "string", "readOnly": True},
+            "schema": {"description": "Path of this schema", "type": "string", "readOnly": True},
+        },
+    }
+
+
+def tasks_schema() -> Fragment:
+    """The document ``tasks``."""
+    task = task_schema()
+    task["properties"] = {name: value for name, value in task["properties"].items() if name not in _DETAIL}
+    return {
+        "name": "tasks",
+        "properties": {
+            "tasks": {"description": "All tasks shown", "type": "array", "items": task},
+            "schema": {"description": "Path of this schema", "type": "string"},
+        },
+        "links": [link("describedby", "schema")],
     }
