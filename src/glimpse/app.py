@@ -13,8 +13,8 @@ import msgspec
 
 from glimpse.api.app import Application, counted_transfer
 from glimpse.api.cors import CorsAnswers
-from glimpse.api.exchange import AppState, Documents
 from glimpse.api.openapi.document import openapi_document
+from glimpse.api.request import AppState, Documents
 from glimpse.api.routes import TABLE, build_router
 from glimpse.api.v2.schemas.catalog import SchemaCatalog, build_schemas
 from glimpse.api.v2.views import ImageView

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from glimpse.api.exchange import LOOP_BYTES
+from glimpse.api.request import LOOP_BYTES
 from glimpse.domain.document import ImageDocumentChecker
 from tests.support.wire import ADMIN, OTHER, PATCH, READER, Wire
 

@@ -24,9 +24,9 @@ from starlette.routing import Router
 from glimpse.api.compression import WORTH_BYTES, compressed
 from glimpse.api.error_response import FailureReply
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import AppState, Exchange, Reply
 from glimpse.api.healthcheck import health, is_healthcheck
 from glimpse.api.origin import base_url, forwarded_for, host_url, path_of
+from glimpse.api.request import AppState, Reply, Request
 from glimpse.api.unread_body import DRAIN_BYTES, drop
 from glimpse.api.versions import negotiate, versions_document
 from glimpse.asgi import Message, Receive, Scope, Send
@@ -46,7 +46,7 @@ _LONGEST_TARGET = 2048
 #: Clients that join a base URL and a path send repeated slashes; they count as one.
 _SLASHES = re.compile("//+")
 
-Handler = Callable[[Exchange], Awaitable[Reply | None]]
+Handler = Callable[[Request], Awaitable[Reply | None]]
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 
@@ -81,27 +81,27 @@ class Resource:
         self._allow = ", ".join(sorted(handlers)).encode()
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        exchange = cast("Exchange", scope["glimpse.exchange"])
+        request = cast("Request", scope["glimpse.request"])
         method: str = scope["method"]
         scope["glimpse.template"] = self.template
         handler = self._handlers.get(method)
         if handler is None:
             raise Refusal(405, f"The method {method} is not allowed for this resource.", ((b"allow", self._allow),))
-        codings = transfer_codings(exchange.headers)
+        codings = transfer_codings(request.headers)
         if codings not in _TRANSFER_CODINGS:
             raise Refusal(
                 501, f"The transfer coding {', '.join(codings)} is not implemented; use chunked or no transfer coding."
             )
-        if (method in BODYLESS or method in self._bodyless) and has_body(exchange.headers):
+        if (method in BODYLESS or method in self._bodyless) and has_body(request.headers):
             raise Refusal(400, "This request must not have a body.")
-        if exchange.context.read_only and method not in READING:
+        if request.context.read_only and method not in READING:
             raise Refusal(403, "This caller has read-only access.")
-        if method in GROWING and exchange.app_state.database_directory is not None and not self._is_action:
-            require_room(exchange.app_state.database_directory, exchange.app_state.settings.limits.database_reserve)
-        reply = await handler(exchange)
+        if method in GROWING and request.app_state.database_directory is not None and not self._is_action:
+            require_room(request.app_state.database_directory, request.app_state.settings.limits.database_reserve)
+        reply = await handler(request)
         if reply is not None:
-            if len(reply.body) > WORTH_BYTES and exchange.settings.api.compress_lists:
-                reply = await compressed(reply, exchange.headers.get("accept-encoding", ""), exchange.app_state.threads)
+            if len(reply.body) > WORTH_BYTES and request.settings.api.compress_lists:
+                reply = await compressed(reply, request.headers.get("accept-encoding", ""), request.app_state.threads)
             await send_reply(send, reply)
 
 
@@ -254,7 +254,7 @@ class Application:
             self._record(scope, observed, time.perf_counter() - started)
             CALLER.reset(token)
             # it refers to the scope in turn; the connection must not wait for the garbage collector
-            scope.pop("glimpse.exchange", None)
+            scope.pop("glimpse.request", None)
 
     def _is_usable(self, offered: str) -> bool:
         """Tell whether a client's request id may be used in logs and in a response header."""
@@ -298,7 +298,7 @@ class Application:
         origin = partial(host_url, scope, headers, trust_proxy=self._trust_proxy)
         app_state = self._app_state
         deps = app_state.reading_deps if method in READING else app_state.deps
-        scope["glimpse.exchange"] = Exchange(
+        scope["glimpse.request"] = Request(
             scope, observed.receive, observed.send, headers, app_state, deps, context, origin
         )
         scope["path"] = below

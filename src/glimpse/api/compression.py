@@ -6,7 +6,7 @@ import asyncio
 import gzip
 from concurrent.futures import Executor
 
-from glimpse.api.exchange import Reply
+from glimpse.api.request import Reply
 
 #: Responses up to this many bytes are not compressed: they fit into one packet anyway. The default page of 25 images,
 #: 26 KB with eight properties each, becomes 9 KB in 0.15 ms; a page of 1,000 images, 1 MB, becomes 320 KB in 6 ms.

@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from glimpse.api.exchange import RawHeaders
+from glimpse.api.request import RawHeaders
 from glimpse.asgi import ASGIApp, Message, Receive, Scope, Send
 from glimpse.settings.model import Cors
 

@@ -9,7 +9,7 @@ from html import escape
 import msgspec
 
 from glimpse.api.errors import Refusal, status_of
-from glimpse.api.exchange import Reply
+from glimpse.api.request import Reply
 from glimpse.errors import Busy, GlimpseError, RangeNotSatisfiable, TooManyAttempts
 
 # ------------------ The bodies of error responses: HTML, JSON or plain text, depending on ``Accept`` (images-api 7.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glimpse.api.exchange import Reply
+from glimpse.api.request import Reply
 
 PAGE = "<!doctype html><html><head><title>Health</title></head><body><h1>{}</h1></body></html>"
 

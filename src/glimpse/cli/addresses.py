@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glimpse.launcher import LaunchError, ServeOptions, require_address, require_server
-from glimpse.settings.errors import Faults, SettingsError
+from glimpse.settings.errors import Problems, SettingsError
 from glimpse.settings.model import Settings
 
 
@@ -14,15 +14,15 @@ def try_listening(options: ServeOptions, settings: Settings) -> None:
 
     :raises SettingsError: a check fails; the error lists all failures.
     """
-    faults = Faults()
-    with faults.collecting():
+    problems = Problems()
+    with problems.collecting():
         try_server(options)
-    with faults.collecting():
+    with problems.collecting():
         try_address(options.host, options.port)
     if settings.metrics.port is not None:
-        with faults.collecting():
+        with problems.collecting():
             try_address(settings.metrics.host, settings.metrics.port)
-    faults.raise_any()
+    problems.raise_any()
 
 
 def try_server(options: ServeOptions) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from glimpse.cli.config_check import examine
 from glimpse.cli.config_options import config_options, read_settings, settings_or_exit, strict_option
 from glimpse.settings.errors import SettingsError
-from glimpse.settings.inventory import Remarks
+from glimpse.settings.inventory import Findings
 from glimpse.settings.show import as_json, as_text
 
 
@@ -47,14 +47,14 @@ def check(
 
     The exit code is 0 if the service would start, else 1. With --strict it is also 1 if there are warnings.
     """
-    remarks = Remarks()
+    remarks = Findings()
     try:
         loaded = read_settings(config_files, config_dirs, data_dir)
     except SettingsError as error:
         errors = error.reasons
     else:
         errors, found = examine(loaded.settings)
-        remarks = Remarks(loaded.warnings, loaded.notes) + found
+        remarks = Findings(loaded.warnings, loaded.notes) + found
     usable = not errors and not (strict and remarks.warnings)
     if json_form:
         click.echo(msgspec.json.encode({"usable": usable, "errors": errors, **msgspec.to_builtins(remarks)}))
@@ -64,7 +64,7 @@ def check(
         raise SystemExit(1)
 
 
-def _print(errors: Sequence[str], remarks: Remarks, *, usable: bool) -> None:
+def _print(errors: Sequence[str], remarks: Findings, *, usable: bool) -> None:
     for error in errors:
         click.echo(f"Error: {error}", err=True)
     for weight, lines in (("Warning", remarks.warnings), ("Note", remarks.notes)):

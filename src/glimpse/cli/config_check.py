@@ -17,8 +17,8 @@ from glimpse.cli.serve import serve_options
 from glimpse.cli.startup_checks import try_database, try_files, try_stores
 from glimpse.db.schema import SchemaState
 from glimpse.policy.effective import RulesInForce
-from glimpse.settings.errors import Faults, SettingsError
-from glimpse.settings.inventory import Remarks
+from glimpse.settings.errors import Problems, SettingsError
+from glimpse.settings.inventory import Findings
 from glimpse.settings.model import Settings, StoreSettings
 from glimpse.settings.startup import refusals
 from glimpse.stores.base import StoreMisconfigured
@@ -26,23 +26,23 @@ from glimpse.stores.filesystem.directories import configured_directories
 from glimpse.stores.filesystem.options import FilesystemOptions
 
 
-def examine(settings: Settings) -> tuple[tuple[str, ...], Remarks]:
+def examine(settings: Settings) -> tuple[tuple[str, ...], Findings]:
     """Return the errors that prevent a start, and remarks on the rest."""
-    faults = Faults()
-    faults.reasons += refusals(settings)
-    remarks = Remarks()
+    problems = Problems()
+    problems.reasons += refusals(settings)
+    remarks = Findings()
     # an invalid configuration lacks values that the next steps read
-    if not faults.reasons:
-        with faults.collecting():
+    if not problems.reasons:
+        with problems.collecting():
             try_files(settings)
-    with faults.collecting():
+    with problems.collecting():
         _try_data_directory(settings)
-    with faults.collecting():
+    with problems.collecting():
         try_server(serve_options(settings))
     for look in (_look_at_stores, _look_at_addresses, _look_at_rules, _look_at_database):
-        with faults.collecting():
+        with problems.collecting():
             remarks += look(settings)
-    return tuple(dict.fromkeys(faults.reasons)), remarks
+    return tuple(dict.fromkeys(problems.reasons)), remarks
 
 
 def _try_data_directory(settings: Settings) -> None:
@@ -53,12 +53,12 @@ def _try_data_directory(settings: Settings) -> None:
         raise SettingsError(f"The data directory {settings.data_dir} {reason}.")
 
 
-def _look_at_stores(settings: Settings) -> Remarks:
+def _look_at_stores(settings: Settings) -> Findings:
     """Open each store separately, except those whose directories the service will create."""
-    faults = Faults()
+    problems = Problems()
     notes: list[str] = []
     for entry in settings.stores.stores:
-        with faults.collecting():
+        with problems.collecting():
             missing = _missing_directories(entry)
             if not missing:
                 alone = msgspec.structs.replace(settings.stores, default=entry.id, stores=(entry,))
@@ -68,8 +68,8 @@ def _look_at_stores(settings: Settings) -> Remarks:
                 if reason is not None:
                     raise SettingsError(f"The store {entry.id}: data directory {directory} {reason}.")
                 notes.append(f"Store {entry.id}: the data directory {directory} will be created")
-    faults.raise_any()
-    return Remarks(notes=tuple(notes) if embedded_file(settings) is None else ())
+    problems.raise_any()
+    return Findings(notes=tuple(notes) if embedded_file(settings) is None else ())
 
 
 def _missing_directories(entry: StoreSettings) -> list[Path]:
@@ -92,31 +92,31 @@ def _unwritable(directory: Path) -> str | None:
     return f"cannot be created: {above} is not {'writable' if above.is_dir() else 'a directory'}"
 
 
-def _look_at_addresses(settings: Settings) -> Remarks:
+def _look_at_addresses(settings: Settings) -> Findings:
     """Report a port in use as a warning, because the service itself may be using it."""
-    faults = Faults()
+    problems = Problems()
     warnings: list[str] = []
     places = [(settings.listen.host, settings.listen.port)]
     if settings.metrics.port is not None:
         places.append((settings.metrics.host, settings.metrics.port))
     for host, port in places:
-        with faults.collecting():
+        with problems.collecting():
             # any port: check only that this machine has the address
             try_address(host, 0)
             try:
                 try_address(host, port)
             except SettingsError as error:
                 warnings.append(f"{error} This is normal while the service is running.")
-    faults.raise_any()
-    return Remarks(warnings=tuple(warnings))
+    problems.raise_any()
+    return Findings(warnings=tuple(warnings))
 
 
-def _look_at_rules(settings: Settings) -> Remarks:
+def _look_at_rules(settings: Settings) -> Findings:
     """Report rules in policy files whose names have no effect."""
     try:
         rules = RulesInForce(settings.policy)
     except SettingsError:
-        return Remarks()  # reported with the other files
+        return Findings()  # reported with the other files
     # the property protection file may name any rule
     by_policies = settings.policy.property_protection_rule_format == "policies"
     warnings: list[str] = []
@@ -125,20 +125,20 @@ def _look_at_rules(settings: Settings) -> Remarks:
         hint = "" if near is None else f"; did you mean {near}?"
         if near is not None or not by_policies:
             warnings.append(f"The rule {name} ({file}) protects nothing, and no other rule refers to it{hint}")
-    return Remarks(warnings=tuple(warnings))
+    return Findings(warnings=tuple(warnings))
 
 
-def _look_at_database(settings: Settings) -> Remarks:
+def _look_at_database(settings: Settings) -> Findings:
     if not_made_yet(settings):
-        return Remarks()  # the service creates it
+        return Findings()  # the service creates it
     try_database(settings)
     try:
         state = database_state(settings)
     except click.ClickException as error:
         raise SettingsError(error.message) from error
     if state is None or state is SchemaState.CURRENT:
-        return Remarks()
+        return Findings()
     if state is SchemaState.MISSING or (state is SchemaState.OWN_MISSING and embedded_file(settings) is not None):
-        return Remarks(notes=(f"{state.value.removesuffix('.')}; the service creates them when it starts",))
+        return Findings(notes=(f"{state.value.removesuffix('.')}; the service creates them when it starts",))
     hint = " Run `glimpse db sync`." if state in {SchemaState.EMPTY, SchemaState.OWN_MISSING} else ""
     raise SettingsError(f"{state.value}{hint}")

@@ -14,7 +14,7 @@ from glimpse.settings.errors import SettingsError
 from glimpse.settings.inventory import BY_PLACE
 from glimpse.settings.load import Loaded, Sources, load
 from glimpse.settings.options import Kind, default_of
-from glimpse.settings.oslo import Given, environment_name
+from glimpse.settings.oslo import Override, environment_name
 from glimpse.stores.all import DRIVERS
 
 LOG = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def read_settings(
     """
     switches = {("glimpse", "data_dir", "--data-dir"): data_dir, **(overrides or {})}
     command_line = {
-        (section, name): Given(value, switch)
+        (section, name): Override(value, switch)
         for (section, name, switch), value in switches.items()
         if value is not None
     }

@@ -145,20 +145,20 @@ def _read(paths: Iterable[Path]) -> list[NamespaceContent]:
     :raises ClickException: a file is invalid; the error lists all invalid files.
     """
     contents: list[NamespaceContent] = []
-    faults: list[str] = []
+    problems: list[str] = []
     for path in paths:
         try:
             files = definition_files(path)
         except DefinitionFileError as error:
-            faults.append(str(error))
+            problems.append(str(error))
             continue
         for file in files:
             try:
                 contents.append(read_file(file))
             except DefinitionFileError as error:
-                faults.append(str(error))
-    if faults:
-        raise click.ClickException("\n".join([*faults, "Nothing was loaded."]))
+                problems.append(str(error))
+    if problems:
+        raise click.ClickException("\n".join([*problems, "Nothing was loaded."]))
     return contents
 
 

@@ -25,7 +25,7 @@ from glimpse.cli.startup_checks import try_files, try_stores
 from glimpse.launcher import LaunchError, ServeOptions
 from glimpse.launcher import serve as launch
 from glimpse.settings.database_url import masked_url
-from glimpse.settings.errors import Faults
+from glimpse.settings.errors import Problems
 from glimpse.settings.load import Loaded
 from glimpse.settings.model import Settings
 from glimpse.settings.startup import refusals
@@ -79,15 +79,15 @@ def _get_ready(loaded: Loaded) -> None:
             f"The log file {settings.logging.file} cannot be written: {error.strerror}."
         ) from error
     log_remarks(loaded)
-    faults = Faults()
-    with faults.collecting():
+    problems = Problems()
+    with problems.collecting():
         try_files(settings)
-    with faults.collecting():
+    with problems.collecting():
         try_stores(settings)
-    with faults.collecting():
+    with problems.collecting():
         try_listening(serve_options(settings), settings)
-    if faults.reasons:
-        raise click.ClickException(as_errors(faults.reasons))
+    if problems.reasons:
+        raise click.ClickException(as_errors(problems.reasons))
     with failing_in_one_line(settings):
         require_database(settings)
 

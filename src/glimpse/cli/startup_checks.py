@@ -16,7 +16,7 @@ from glimpse.policy.engine import OsloPolicy
 from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_limits
 from glimpse.settings.database_url import is_registry
-from glimpse.settings.errors import Faults, SettingsError
+from glimpse.settings.errors import Problems, SettingsError
 from glimpse.settings.model import Settings
 from glimpse.signature.all import try_signatures
 from glimpse.stores.base import StoreMisconfigured
@@ -31,13 +31,13 @@ def try_files(settings: Settings) -> None:
 
     :raises SettingsError: some are invalid; the error lists all of them.
     """
-    faults = Faults()
+    problems = Problems()
     for part in (
         _try_identity, _try_policy, _try_limits, try_database, try_notifications, _try_signatures, _try_schemas,
     ):  # fmt: skip
-        with faults.collecting():
+        with problems.collecting():
             part(settings)
-    faults.raise_any()
+    problems.raise_any()
 
 
 def _try_identity(settings: Settings) -> None:

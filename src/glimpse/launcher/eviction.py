@@ -30,7 +30,7 @@ _SPARE = 64
 _LOG_INTERVAL = 60.0
 
 
-class Traffic(Protocol):
+class RequestActivity(Protocol):
     """What the worker knows of its connections, by the ``client`` of ASGI scopes.
 
     ``busy`` serve a request now, ``served`` have served one. Another thread changes both.
@@ -72,7 +72,7 @@ class IdleEviction:
     While fewer than half of ``most`` connections are open, a check costs one listing of a small directory.
     """
 
-    def __init__(self, traffic: Traffic, port: int, most: int) -> None:
+    def __init__(self, traffic: RequestActivity, port: int, most: int) -> None:
         """``port`` is the local TCP port, ``most`` the number of connections that the worker can hold."""
         self._traffic = traffic
         self._port = port

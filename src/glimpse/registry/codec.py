@@ -1,8 +1,8 @@
 """The form on the wire of each type in the signatures of the database protocol.
 
-msgspec encodes and decodes most types as they are. A shape adds what it cannot: times inside ``Any``, unions of a text
-and a time, records that only a class tells apart, classes as arguments. :class:`Codec` adds integers beyond 64 bits and
-texts with half of a surrogate pair, which msgpack has no form for: both are rare, and cost only those who use them.
+msgspec encodes and decodes most types as they are. A conversion adds what it cannot: times inside ``Any``, unions of a
+text and a time, records that only a class tells apart, classes as arguments. :class:`Codec` adds integers beyond 64
+bits and texts with half of a surrogate pair, which msgpack has no form for.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ Change = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """``wire`` is a type that msgspec decodes; ``up`` makes it from a value before it is sent, ``down`` undoes that.
+class Conversion:
+    """``wire`` is a type that msgspec decodes. ``to_wire`` makes it from a value, ``from_wire`` undoes that.
 
-    None instead of a function means that nothing is to be done. ``up`` is allowed to give back what it got.
+    None instead of a function means that nothing is to be done. ``to_wire`` is allowed to give back what it got.
     """
 
     wire: Any
-    up: Change | None = None
-    down: Change | None = None
+    to_wire: Change | None = None
+    from_wire: Change | None = None
 
 
 class Codec:
     """Encodes and decodes the values of one type, or of one set of named arguments."""
 
-    def __init__(self, shape: Shape) -> None:
-        self._shape = shape
-        self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(shape.wire, ext_hook=_unpacked)
+    def __init__(self, conversion: Conversion) -> None:
+        self._conversion = conversion
+        self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(conversion.wire, ext_hook=_unpacked)
 
     def encode(self, value: Any) -> bytes:
         """:raises RecursionError: it is nested too deeply."""
-        form = value if self._shape.up is None else self._shape.up(value)
+        form = value if self._conversion.to_wire is None else self._conversion.to_wire(value)
         try:
             return _ENCODER.encode(form)
         except (OverflowError, UnicodeEncodeError):
@@ -62,8 +62,8 @@ class Codec:
             form = self._decoder.decode(data)
         except msgspec.ValidationError:
             # what is wider than msgpack's own types is only let through where nothing is decoded in one step
-            form = msgspec.convert(_LOOSE.decode(data), self._shape.wire)
-        return form if self._shape.down is None else self._shape.down(form)
+            form = msgspec.convert(_LOOSE.decode(data), self._conversion.wire)
+        return form if self._conversion.from_wire is None else self._conversion.from_wire(form)
 
 
 def _other(value: object) -> Any:
@@ -167,18 +167,18 @@ def _is(one: object, other: object) -> bool:
     return one is other
 
 
-# ------------------------------------------------------------------------------------------------- shapes of types
+# ------------------------------------------------------------------------------------------------- conversions of types
 
 
 @cache
-def shape_of(hint: Any) -> Shape:
-    """The shape of a type of a signature.
+def conversion_of(hint: Any) -> Conversion:
+    """The conversion of a type of a signature.
 
     :raises TypeError: there is no rule for it.
     """
     origin, parts = get_origin(hint), get_args(hint)
     if hint is Any:
-        return Shape(Any, packed)
+        return Conversion(Any, packed)
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return _struct(hint)
     if isinstance(hint, TypeVar):
@@ -194,121 +194,123 @@ def shape_of(hint: Any) -> Shape:
     if origin is dict and parts[0] in (str, int):
         return _values(hint, *parts)
     if origin is None:
-        return Shape(hint)
+        return Conversion(hint)
     raise TypeError(f"no rule says how {hint} goes over the wire")
 
 
-def _items(hint: Any, origin: Any, item: Any) -> Shape:
-    inner = shape_of(item)
-    up, down = inner.up, inner.down
-    change: Change | None = None if up is None else lambda value: _changed_items(value, up)
-    if down is None:
-        return Shape(hint, change)
+def _items(hint: Any, origin: Any, item: Any) -> Conversion:
+    inner = conversion_of(item)
+    to_wire, from_wire = inner.to_wire, inner.from_wire
+    change: Change | None = None if to_wire is None else lambda value: _changed_items(value, to_wire)
+    if from_wire is None:
+        return Conversion(hint, change)
 
     def back(value: Any) -> Any:
-        made = [down(each) for each in value]
+        made = [from_wire(each) for each in value]
         return tuple(made) if origin is tuple else made
 
-    return Shape(list[inner.wire], change, back)
+    return Conversion(list[inner.wire], change, back)
 
 
-def _tuple(hint: Any, parts: tuple[Any, ...]) -> Shape:
-    inner = [shape_of(part) for part in parts]
-    if all(one.up is None and one.down is None for one in inner):
-        return Shape(hint)
+def _tuple(hint: Any, parts: tuple[Any, ...]) -> Conversion:
+    inner = [conversion_of(part) for part in parts]
+    if all(one.to_wire is None and one.from_wire is None for one in inner):
+        return Conversion(hint)
 
-    def up(value: Any) -> Any:
-        return [_up(one, item) for one, item in zip(inner, value, strict=True)]
+    def to_wire(value: Any) -> Any:
+        return [_to_wire(one, item) for one, item in zip(inner, value, strict=True)]
 
-    if all(one.down is None for one in inner):
-        return Shape(hint, up)
-    return Shape(
+    if all(one.from_wire is None for one in inner):
+        return Conversion(hint, to_wire)
+    return Conversion(
         tuple[tuple(one.wire for one in inner)],
-        up,
-        lambda value: tuple(_down(one, item) for one, item in zip(inner, value, strict=True)),
+        to_wire,
+        lambda value: tuple(_from_wire(one, item) for one, item in zip(inner, value, strict=True)),
     )
 
 
-def _values(hint: Any, key: Any, item: Any) -> Shape:
-    inner = shape_of(item)
-    up, down = inner.up, inner.down
-    change: Change | None = None if up is None else lambda value: _changed_values(value, up)
-    if down is None:
-        return Shape(hint, change)
-    return Shape(dict[key, inner.wire], change, lambda value: {name: down(each) for name, each in value.items()})
+def _values(hint: Any, key: Any, item: Any) -> Conversion:
+    inner = conversion_of(item)
+    to_wire, from_wire = inner.to_wire, inner.from_wire
+    change: Change | None = None if to_wire is None else lambda value: _changed_values(value, to_wire)
+    if from_wire is None:
+        return Conversion(hint, change)
+    return Conversion(
+        dict[key, inner.wire], change, lambda value: {name: from_wire(each) for name, each in value.items()}
+    )
 
 
-def _union(parts: tuple[Any, ...]) -> Shape:
+def _union(parts: tuple[Any, ...]) -> Conversion:
     rest = tuple(part for part in parts if part is not types.NoneType)
     if len(rest) == len(parts):
         return _one_of(parts)
-    inner = shape_of(rest[0]) if len(rest) == 1 else _one_of(rest)
-    up, down = inner.up, inner.down
-    return Shape(
+    inner = conversion_of(rest[0]) if len(rest) == 1 else _one_of(rest)
+    to_wire, from_wire = inner.to_wire, inner.from_wire
+    return Conversion(
         Any if inner.wire is Any else inner.wire | None,
-        None if up is None else lambda value: None if value is None else up(value),
-        None if down is None else lambda value: None if value is None else down(value),
+        None if to_wire is None else lambda value: None if value is None else to_wire(value),
+        None if from_wire is None else lambda value: None if value is None else from_wire(value),
     )
 
 
-def _one_of(parts: tuple[Any, ...]) -> Shape:
+def _one_of(parts: tuple[Any, ...]) -> Conversion:
     """Records are told apart by a name, values by their types."""
     if all(issubclass(part, msgspec.Struct) for part in parts):
         return _tagged(parts)
     if datetime not in parts:
-        return Shape(Union[parts])  # noqa: UP007  # made from a tuple
+        return Conversion(Union[parts])  # noqa: UP007  # made from a tuple
 
     def checked(value: Any) -> Any:
         if type(value) not in parts or (isinstance(value, datetime) and value.tzinfo is not None):
             raise ValueError(f"a {type(value).__name__} that is not expected")
         return value
 
-    return Shape(Any, packed, checked)
+    return Conversion(Any, packed, checked)
 
 
-def _classes(known: Any) -> Shape:
+def _classes(known: Any) -> Conversion:
     """A class as an argument: its name, of a fixed set."""
     classes: tuple[type, ...] = known.__constraints__ if isinstance(known, TypeVar) else get_args(known)
     by_name = {each.__name__: each for each in classes}
-    return Shape(Literal[tuple(by_name)], lambda value: value.__name__, by_name.__getitem__)
+    return Conversion(Literal[tuple(by_name)], lambda value: value.__name__, by_name.__getitem__)
 
 
-def _up(shape: Shape, value: Any) -> Any:
-    return value if shape.up is None else shape.up(value)
+def _to_wire(conversion: Conversion, value: Any) -> Any:
+    return value if conversion.to_wire is None else conversion.to_wire(value)
 
 
-def _down(shape: Shape, value: Any) -> Any:
-    return value if shape.down is None else shape.down(value)
+def _from_wire(conversion: Conversion, value: Any) -> Any:
+    return value if conversion.from_wire is None else conversion.from_wire(value)
 
 
-# ------------------------------------------------------------------------------------------------ shapes of records
+# --------------------------------------------------------------------------------------------- conversions of records
 
 
-def _struct(kind: type[msgspec.Struct]) -> Shape:
+def _struct(kind: type[msgspec.Struct]) -> Conversion:
     """The record itself where msgspec can decode all of it, else a twin of it."""
     fields = _fields(kind)
-    if any(shape.down is not None for shape in fields.values()):
+    if any(conversion.from_wire is not None for conversion in fields.values()):
         return _twin(kind)
-    ups = [(name, shape.up) for name, shape in fields.items() if shape.up is not None]
-    if not ups:
-        return Shape(kind)
+    to_wires = [(name, conversion.to_wire) for name, conversion in fields.items() if conversion.to_wire is not None]
+    if not to_wires:
+        return Conversion(kind)
 
-    def up(value: Any) -> Any:
+    def to_wire(value: Any) -> Any:
         changed: dict[str, Any] = {}
-        for name, change in ups:
+        for name, change in to_wires:
             old = getattr(value, name)
             if (new := change(old)) is not old:
                 changed[name] = new
         return msgspec.structs.replace(value, **changed) if changed else value
 
-    return Shape(kind, up)
+    return Conversion(kind, to_wire)
 
 
-def _fields(kind: type[msgspec.Struct]) -> dict[str, Shape]:
-    return {name: _SPECIAL.get((kind, name)) or shape_of(hint) for name, hint in get_type_hints(kind).items()}
+def _fields(kind: type[msgspec.Struct]) -> dict[str, Conversion]:
+    return {name: _SPECIAL.get((kind, name)) or conversion_of(hint) for name, hint in get_type_hints(kind).items()}
 
 
-def _twin(kind: type[msgspec.Struct], tag: str | None = None) -> Shape:
+def _twin(kind: type[msgspec.Struct], tag: str | None = None) -> Conversion:
     """A record with the same fields, in their forms on the wire."""
     fields = _fields(kind)
     made: Any = msgspec.defstruct(
@@ -318,44 +320,44 @@ def _twin(kind: type[msgspec.Struct], tag: str | None = None) -> Shape:
         tag=tag,
     )
 
-    def up(value: Any) -> Any:
-        return made(**{name: _up(shape, getattr(value, name)) for name, shape in fields.items()})
+    def to_wire(value: Any) -> Any:
+        return made(**{name: _to_wire(conversion, getattr(value, name)) for name, conversion in fields.items()})
 
-    def down(value: Any) -> Any:
-        return kind(**{name: _down(shape, getattr(value, name)) for name, shape in fields.items()})
+    def from_wire(value: Any) -> Any:
+        return kind(**{name: _from_wire(conversion, getattr(value, name)) for name, conversion in fields.items()})
 
-    return Shape(made, up, down)
+    return Conversion(made, to_wire, from_wire)
 
 
-def _declared(field: msgspec.structs.FieldInfo, shape: Shape) -> Any:
+def _declared(field: msgspec.structs.FieldInfo, conversion: Conversion) -> Any:
     if field.default_factory is not msgspec.NODEFAULT:
-        return field.name, shape.wire, msgspec.field(default_factory=field.default_factory)
+        return field.name, conversion.wire, msgspec.field(default_factory=field.default_factory)
     if field.default is not msgspec.NODEFAULT:
         default = field.default
-        return field.name, shape.wire, msgspec.field(default_factory=lambda: _up(shape, default))
-    return field.name, shape.wire
+        return field.name, conversion.wire, msgspec.field(default_factory=lambda: _to_wire(conversion, default))
+    return field.name, conversion.wire
 
 
-def _tagged(kinds: tuple[Any, ...]) -> Shape:
+def _tagged(kinds: tuple[Any, ...]) -> Conversion:
     """One of several records; which one is named by its class."""
-    shapes = {each: _twin(each, each.__name__) for each in kinds}
-    downs = {shape.wire: shape.down for shape in shapes.values()}
-    return Shape(
-        Union[tuple(downs)],  # noqa: UP007  # made from a tuple
-        lambda value: _up(shapes[type(value)], value),
-        lambda value: cast("Change", downs[type(value)])(value),
+    conversions = {each: _twin(each, each.__name__) for each in kinds}
+    from_wires = {conversion.wire: conversion.from_wire for conversion in conversions.values()}
+    return Conversion(
+        Union[tuple(from_wires)],  # noqa: UP007  # made from a tuple
+        lambda value: _to_wire(conversions[type(value)], value),
+        lambda value: cast("Change", from_wires[type(value)])(value),
     )
 
 
-def _columns() -> Shape:
+def _columns() -> Conversion:
     """New values of columns have the types of the fields of an image; the database refuses names that are not there."""
     known = get_type_hints(Image)
 
-    def down(value: dict[str, Any]) -> dict[str, Any]:
+    def from_wire(value: dict[str, Any]) -> dict[str, Any]:
         return {name: msgspec.convert(item, known.get(name, Any)) for name, item in value.items()}
 
-    return Shape(dict[str, Any], None, down)
+    return Conversion(dict[str, Any], None, from_wire)
 
 
 #: Fields that say more than their types do.
-_SPECIAL: dict[tuple[type, str], Shape] = {(ImageChange, "columns"): _columns()}
+_SPECIAL: dict[tuple[type, str], Conversion] = {(ImageChange, "columns"): _columns()}

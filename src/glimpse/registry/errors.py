@@ -13,7 +13,7 @@ import msgspec
 
 from glimpse import errors as tree
 from glimpse.errors import DatabaseUnavailable, Forbidden, GlimpseError
-from glimpse.registry.codec import Codec, shape_of
+from glimpse.registry.codec import Codec, conversion_of
 
 
 class UnknownMethod(DatabaseUnavailable):
@@ -101,7 +101,7 @@ class _Error(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Field] = {}
 
 
-_CODEC = Codec(shape_of(_Error))
+_CODEC = Codec(conversion_of(_Error))
 
 
 def _fields(kind: type[GlimpseError]) -> frozenset[str]:

@@ -16,7 +16,7 @@ import msgspec
 from glimpse.db.base import Database
 from glimpse.db.operations import Operation, operations_of
 from glimpse.errors import Invalid
-from glimpse.registry.codec import Codec, Shape, shape_of
+from glimpse.registry.codec import Codec, Conversion, conversion_of
 from glimpse.registry.errors import UnknownMethod
 from glimpse.registry.wire import Role
 
@@ -38,7 +38,7 @@ class Method:
         self.positional = tuple(each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD)
         self._known = frozenset(each.name for each in parameters)
         self._arguments = Codec(_arguments(name, parameters, hints))
-        self._result = Codec(shape_of(hints["return"]))
+        self._result = Codec(conversion_of(hints["return"]))
 
     def encode_arguments(self, arguments: Mapping[str, Any]) -> bytes:
         """The body of a request; arguments that are not given take their defaults at the server.
@@ -96,40 +96,42 @@ def _guarded(work: Callable[[], Any]) -> Any:
         raise Invalid("The values of a call to the registry cannot be decoded.") from error
 
 
-def _arguments(name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> Shape:
+def _arguments(name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> Conversion:
     """The arguments of a call as one record of optional and required fields."""
-    shapes = {each.name: shape_of(hints[each.name]) for each in parameters}
-    ups = {argument: shape.up for argument, shape in shapes.items() if shape.up is not None}
+    conversions = {each.name: conversion_of(hints[each.name]) for each in parameters}
+    to_wires = {
+        argument: conversion.to_wire for argument, conversion in conversions.items() if conversion.to_wire is not None
+    }
     defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
     wire = msgspec.defstruct(
         f"ArgumentsOf_{name}",
         [
-            (each.name, shapes[each.name].wire | msgspec.UnsetType, msgspec.UNSET)
+            (each.name, conversions[each.name].wire | msgspec.UnsetType, msgspec.UNSET)
             if each.name in defaults
-            else (each.name, shapes[each.name].wire)
+            else (each.name, conversions[each.name].wire)
             for each in parameters
         ],
         kw_only=True,
         forbid_unknown_fields=True,
     )
 
-    def up(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def to_wire(arguments: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            argument: value if (change := ups.get(argument)) is None else change(value)
+            argument: value if (change := to_wires.get(argument)) is None else change(value)
             for argument, value in arguments.items()
         }
 
-    def down(form: Any) -> dict[str, Any]:
+    def from_wire(form: Any) -> dict[str, Any]:
         made: dict[str, Any] = {}
-        for argument, shape in shapes.items():
+        for argument, conversion in conversions.items():
             value = getattr(form, argument)
             if value is msgspec.UNSET:
                 made[argument] = defaults[argument]
             else:
-                made[argument] = value if shape.down is None else shape.down(value)
+                made[argument] = value if conversion.from_wire is None else conversion.from_wire(value)
         return made
 
-    return Shape(wire, up, down)
+    return Conversion(wire, to_wire, from_wire)
 
 
 def _methods() -> dict[str, Method]:

@@ -25,7 +25,7 @@ class SettingsError(Exception):
         return cls(f"[{section}] {name}{shown}{place}: {allowed}")
 
 
-class Faults:
+class Problems:
     """Collects errors, so that all are reported at once."""
 
     def __init__(self) -> None:

@@ -143,8 +143,8 @@ def moved(section: str, name: str) -> Option | None:
     return _MOVED.get((section, name))
 
 
-class Remarks(msgspec.Struct, frozen=True):
-    """Remarks on a valid configuration for the operator, one line each.
+class Findings(msgspec.Struct, frozen=True):
+    """Findings on a valid configuration for the operator, one line each.
 
     ``warnings`` are about probable mistakes, ``notes`` about options that have no effect or have moved.
     """
@@ -152,13 +152,13 @@ class Remarks(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def __add__(self, more: Remarks) -> Remarks:
-        return Remarks((*self.warnings, *more.warnings), (*self.notes, *more.notes))
+    def __add__(self, more: Findings) -> Findings:
+        return Findings((*self.warnings, *more.warnings), (*self.notes, *more.notes))
 
 
 def report(
     present: Iterable[tuple[str, str, str]], stores: Iterable[str] = (), driver_options: Iterable[str] = ()
-) -> Remarks:
+) -> Findings:
     """Report each option of the files that is unknown, has no effect or has a former name, one line each.
 
     ``present``: section, name and origin of each option found, in file order.
@@ -180,4 +180,4 @@ def report(
             warnings.append(f"[{section}] {name} ({file}) {state}{question(section, name, more)}")
         elif state is not State.USED:
             notes.append(f"[{section}] {name} ({file}) {state}")
-    return Remarks(tuple(warnings), tuple(notes))
+    return Findings(tuple(warnings), tuple(notes))

@@ -15,7 +15,7 @@ from glimpse.settings.errors import SettingsError
 from glimpse.settings.inventory import OPTIONS, State, state_of
 from glimpse.settings.model import Secret, Sections, Settings
 from glimpse.settings.options import Option
-from glimpse.settings.oslo import ConfigOpts, Files, Place, environment_name, give, normal_section, read
+from glimpse.settings.oslo import ConfigOpts, Files, OptionPlace, environment_name, give, normal_section, read
 
 # Options that Keystone's libraries read themselves (configuration 5.7 and 7): kept as text, given to them as text
 # Their names and meanings are the libraries' own, so they are not written down again here. What is checked at start is
@@ -113,7 +113,7 @@ KEY_MANAGER_SECTIONS = ("key_manager", "barbican", "barbican_service_user", "vau
 
 
 def with_libraries(
-    settings: Settings, values: Mapping[Place, Any], files: Files, environ: Mapping[str, str]
+    settings: Settings, values: Mapping[OptionPlace, Any], files: Files, environ: Mapping[str, str]
 ) -> Settings:
     """Return ``settings`` with the sections that notifications (if there are drivers) and signatures need.
 

@@ -11,7 +11,7 @@ import msgspec
 from glimpse.settings import stores as store_settings
 from glimpse.settings.combined_options import build_auth, logging_fields, quota_fields
 from glimpse.settings.cors import cors_sections, more_cors, section_options
-from glimpse.settings.errors import Faults, SettingsError
+from glimpse.settings.errors import Problems, SettingsError
 from glimpse.settings.files import (
     configuration_files,
     custom_schema,
@@ -55,8 +55,8 @@ from glimpse.settings.model import (
 from glimpse.settings.options import from_text
 from glimpse.settings.oslo import (
     Files,
-    Given,
-    Place,
+    OptionPlace,
+    Override,
     environment_name,
     normal_section,
     read,
@@ -74,7 +74,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     config_files: tuple[Path, ...] = ()
     config_dirs: tuple[Path, ...] = ()
     environ: Mapping[str, str] = {}
-    command_line: Mapping[Place, Given] = {}
+    command_line: Mapping[OptionPlace, Override] = {}
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -119,34 +119,34 @@ def load(sources: Sources, drivers: Drivers) -> Loaded:
 
 def _values(
     sources: Sources, drivers: Drivers, files: Files, origins: Sequence[str]
-) -> tuple[dict[Place, Any], dict[str, str]]:
+) -> tuple[dict[OptionPlace, Any], dict[str, str]]:
     """Return the values of all options that are set, and the kinds of named stores by id.
 
     :raises SettingsError: some are invalid; it lists all of them.
     """
-    faults = Faults()
-    with faults.collecting():
+    problems = Problems()
+    with problems.collecting():
         _check_own_section(files)
     options = (*OPTIONS, *_single_options(drivers))
-    values = dict(read(files, options, sources.environ, sources.command_line, faults))
+    values = dict(read(files, options, sources.environ, sources.command_line, problems))
     backends: dict[str, str] = {}
-    with faults.collecting():
+    with problems.collecting():
         backends = store_settings.named_backends(values, drivers)
     further = (*_named_options(drivers, backends), *(o for section in origins for o in section_options(section)))
-    values.update(read(files, further, sources.environ, {}, faults))
-    faults.raise_any()
+    values.update(read(files, further, sources.environ, {}, problems))
+    problems.raise_any()
     return values, backends
 
 
 def _stores(
-    values: Mapping[Place, Any], backends: Mapping[str, str], drivers: Drivers, data_dir: Path
+    values: Mapping[OptionPlace, Any], backends: Mapping[str, str], drivers: Drivers, data_dir: Path
 ) -> store_settings.Configured:
     """Build the stores of the settings.
 
     :raises SettingsError: they are invalid; errors of the identity settings are included.
     """
-    faults = Faults()
-    with faults.collecting():
+    problems = Problems()
+    with problems.collecting():
         _auth(values)
     try:
         if backends:
@@ -155,12 +155,12 @@ def _stores(
             embedded = ("database", "connection") not in values
             configured = store_settings.single_store(values, drivers, embedded_images(data_dir) if embedded else None)
     except SettingsError as error:
-        raise SettingsError(*faults.reasons, *error.reasons) from error
-    faults.raise_any()
+        raise SettingsError(*problems.reasons, *error.reasons) from error
+    problems.raise_any()
     return configured
 
 
-def _auth(values: Mapping[Place, Any]) -> Auth:
+def _auth(values: Mapping[OptionPlace, Any]) -> Auth:
     return build_auth(_by_part(values)["auth"], str(values.get(("paste_deploy", "flavor"), "")))
 
 
@@ -174,7 +174,7 @@ def _named_options(drivers: Drivers, backends: Mapping[str, str]) -> tuple[Any, 
 
 
 def _settings(
-    values: Mapping[Place, Any],
+    values: Mapping[OptionPlace, Any],
     data_dir: Path,
     found_in: Sequence[Path],
     stores: store_settings.Stores,
@@ -219,7 +219,7 @@ def _settings(
     return settings
 
 
-def _by_part(values: Mapping[Place, Any]) -> dict[str, dict[str, Any]]:
+def _by_part(values: Mapping[OptionPlace, Any]) -> dict[str, dict[str, Any]]:
     """Group the values by part of the settings and field."""
     parts: dict[str, dict[str, Any]] = {name: {} for name in Settings.__struct_fields__}
     for option in OPTIONS:
@@ -229,7 +229,7 @@ def _by_part(values: Mapping[Place, Any]) -> dict[str, dict[str, Any]]:
     return parts
 
 
-def _database(fields: Mapping[str, Any], values: Mapping[Place, Any], data_dir: Path) -> DatabaseSettings:
+def _database(fields: Mapping[str, Any], values: Mapping[OptionPlace, Any], data_dir: Path) -> DatabaseSettings:
     url = str(values.get(("database", "connection"), embedded_database(data_dir)))
     parameters = str(values.get(("database", "connection_parameters"), ""))
     urls = {"connection": _with_parameters(url, parameters)}
@@ -243,29 +243,29 @@ def _with_parameters(url: str, parameters: str) -> Secret:
 
 
 def _check_together(settings: Settings) -> None:
-    faults = Faults()
-    with faults.collecting():
+    problems = Problems()
+    with problems.collecting():
         if settings.leases.heartbeat * 2 > settings.leases.lifetime:
             allowed = f"must be at most half of lease_time, which is {settings.leases.lifetime:g}"
             raise SettingsError.of_option(SECTION, "lease_heartbeat", allowed, value=f"{settings.leases.heartbeat:g}")
-    with faults.collecting():
+    with problems.collecting():
         if settings.metrics.port == settings.listen.port:
             allowed = "must not be bind_port"
             raise SettingsError.of_option(SECTION, "metrics_port", allowed, value=str(settings.metrics.port))
-    faults.raise_any()
+    problems.raise_any()
 
 
 def _check_own_section(files: Files) -> None:
     """Refuse misspelt options in our own section: no other service's file has it, and it may protect the service."""
     known = [option.name for option in OWN_OPTIONS]
-    faults = Faults()
+    problems = Problems()
     for found in files.present:
-        with faults.collecting():
+        with problems.collecting():
             if found.section == SECTION and found.name not in known:
                 close = closest(found.name, known)
                 hint = "" if close is None else f"; did you mean {close}?"
                 raise SettingsError.of_option(SECTION, found.name, f"no such option{hint}", origin=found.file)
-    faults.raise_any()
+    problems.raise_any()
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -15,18 +15,18 @@ from typing import Any, cast
 import msgspec
 from oslo_config import cfg, iniparser
 
-from glimpse.settings.errors import Faults, SettingsError
+from glimpse.settings.errors import Problems, SettingsError
 from glimpse.settings.options import Option
 from glimpse.settings.own_options import SECTION as OWN_SECTION
 
 # oslo.config logs former names of options; `glimpse config check` reports them, so starts should not.
 logging.getLogger("oslo_config.cfg").addHandler(logging.NullHandler())
 
-Place = tuple[str, str]
+OptionPlace = tuple[str, str]
 ConfigOpts = cfg.ConfigOpts
 
 
-class Given(msgspec.Struct, frozen=True):
+class Override(msgspec.Struct, frozen=True):
     """A value from outside the files, and the name of its origin for error messages."""
 
     value: str
@@ -58,12 +58,12 @@ def scan(paths: Sequence[Path]) -> Files:
 
     :raises SettingsError: a file cannot be read or is not a configuration file.
     """
-    faults = Faults()
+    problems = Problems()
     present: list[Present] = []
     for path in paths:
-        with faults.collecting():
+        with problems.collecting():
             present += _scan_one(path)
-    faults.raise_any()
+    problems.raise_any()
     return Files(tuple(paths), tuple(present))
 
 
@@ -90,30 +90,30 @@ def read(
     files: Files,
     options: Iterable[Option],
     environ: Mapping[str, str],
-    command_line: Mapping[Place, Given],
-    faults: Faults | None = None,
-) -> dict[Place, Any]:
+    command_line: Mapping[OptionPlace, Override],
+    problems: Problems | None = None,
+) -> dict[OptionPlace, Any]:
     """Return the values of all ``options`` that are set.
 
-    Invalid values are reported in ``faults`` and omitted.
+    Invalid values are reported in ``problems`` and omitted.
 
-    :raises SettingsError: there are invalid values, and no ``faults``.
+    :raises SettingsError: there are invalid values, and no ``problems``.
     """
-    collected = Faults() if faults is None else faults
+    collected = Problems() if problems is None else problems
     options = tuple(options)
     conf = _registered(options)
     conf(
         args=[], prog="glimpse", default_config_files=[str(p) for p in files.paths], default_config_dirs=[],
         use_env=False,
     )  # fmt: skip
-    values: dict[Place, Any] = {}
+    values: dict[OptionPlace, Any] = {}
     for option in options:
         given = command_line.get(option.place) or _from_environment(option, environ)
         with collected.collecting():
             value = _value(conf, option, given, files)
             if value is not None:
                 values[option.place] = value
-    if faults is None:
+    if problems is None:
         collected.raise_any()
     return values
 
@@ -167,10 +167,10 @@ def variables_of_options(environ: Mapping[str, str]) -> list[tuple[str, str, str
     return found
 
 
-def _from_environment(option: Option, environ: Mapping[str, str]) -> Given | None:
+def _from_environment(option: Option, environ: Mapping[str, str]) -> Override | None:
     variable = environment_name(option.section, option.name)
     value = environ.get(variable)
-    return None if value is None else Given(value, f"environment variable {variable}")
+    return None if value is None else Override(value, f"environment variable {variable}")
 
 
 def _registered(options: Iterable[Option]) -> cfg.ConfigOpts:
@@ -211,7 +211,7 @@ def _whole(bound: float | None) -> int | None:
     return None if bound is None else int(bound)
 
 
-def _value(conf: cfg.ConfigOpts, option: Option, given: Given | None, files: Files) -> Any:
+def _value(conf: cfg.ConfigOpts, option: Option, given: Override | None, files: Files) -> Any:
     group = None if option.section == "DEFAULT" else option.section
     reason = None
     value = None
@@ -232,7 +232,7 @@ def _value(conf: cfg.ConfigOpts, option: Option, given: Given | None, files: Fil
     return value
 
 
-def _error(option: Option, given: Given | None, files: Files, reason: str) -> SettingsError:
+def _error(option: Option, given: Override | None, files: Files, reason: str) -> SettingsError:
     text, origin = (given.value, given.origin) if given is not None else _found(option, files)
     return SettingsError.of_option(
         option.section, option.name, reason, value=None if option.secret else text, origin=origin

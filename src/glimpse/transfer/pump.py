@@ -94,7 +94,7 @@ class Pace:
         return min(self.heard + self._silence, self._reading_since + self._window - self._spent) - now
 
 
-class _Given(msgspec.Struct, frozen=True, gc=False):
+class _StepInput(msgspec.Struct, frozen=True, gc=False):
     """The value with which the steps are resumed: a batch in parts, the end of the body, or its error."""
 
     parts: list[bytes]
@@ -103,8 +103,8 @@ class _Given(msgspec.Struct, frozen=True, gc=False):
 
 
 #: Start of the steps, up to their first yield; and errors of the body.
-_BEGIN: Final = _Given([])
-_FAILED: Final = _Given([], failed=True)
+_BEGIN: Final = _StepInput([])
+_FAILED: Final = _StepInput([], failed=True)
 
 
 class BodyPump(Generic[T]):
@@ -137,7 +137,7 @@ class BodyPump(Generic[T]):
         self._dropping = False
         self._fault: BaseException | None = None
         # under the lock: the next value for the steps, and whether no thread is running them
-        self._next: _Given | None = None
+        self._next: _StepInput | None = None
         self._parked = True
 
     async def feed(self, steps: Steps[T]) -> T:
@@ -227,7 +227,7 @@ class BodyPump(Generic[T]):
             pace.pause(monotonic())
             self._task = None
         if not self._dropping:
-            self._give(_Given(parts, self._complete))
+            self._give(_StepInput(parts, self._complete))
 
     def _break_off(self, fault: BaseException) -> None:
         self._over = True
@@ -249,7 +249,7 @@ class BodyPump(Generic[T]):
             self._fault = fault
             self._give(_FAILED)
 
-    def _give(self, given: _Given) -> None:
+    def _give(self, given: _StepInput) -> None:
         with self._lock:
             if self._next is not _FAILED:
                 self._next = given
@@ -281,7 +281,7 @@ class BodyPump(Generic[T]):
                 return
         self._threads.submit(self._work, steps)
 
-    def _take(self) -> _Given | None:
+    def _take(self) -> _StepInput | None:
         with self._lock:
             given, self._next = self._next, None
             if given is None:
@@ -291,7 +291,7 @@ class BodyPump(Generic[T]):
             self._tell(self._read_on)
         return given
 
-    def _resume(self, steps: Steps[T], given: _Given) -> bool:
+    def _resume(self, steps: Steps[T], given: _StepInput) -> bool:
         """Resume the steps once; return whether they have ended."""
         parts = given.parts
         try:

@@ -62,7 +62,9 @@ def test_commands_about_tables_belong_elsewhere(glimpse: Glimpse, registry: Regi
 
 
 def test_jobs(glimpse: Glimpse, registry: Registry, database: SqlDatabase) -> None:
-    database.add_job(Job(id="job-1", type="location_check", input={"image_id": "image-1"}, created_at=now(), updated_at=now()))
+    database.add_job(
+        Job(id="job-1", type="location_check", input={"image_id": "image-1"}, created_at=now(), updated_at=now())
+    )
     file = options(registry)
     listed = glimpse("jobs", "list", "--json", "--config-file", file)
     assert [job["id"] for job in json.loads(listed.stdout)] == ["job-1"]

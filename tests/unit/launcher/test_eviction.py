@@ -18,7 +18,7 @@ from glimpse.launcher.eviction import IdleEviction
 Pair = tuple[socket.socket, socket.socket]
 
 
-class Traffic:
+class RequestActivity:
     def __init__(self) -> None:
         self.busy: dict[tuple[str, int], int] = {}
         self.served: dict[tuple[str, int], None] = {}
@@ -108,7 +108,7 @@ def test_a_head_that_never_ends_is_cut_off(port: Port, monkeypatch: pytest.Monke
     for name in ("HEAD_SECONDS", "BUSY_INTERVAL", "CALM_INTERVAL"):
         monkeypatch.setattr(eviction, name, 0.05)
     monkeypatch.setattr(eviction, "QUIET_SECONDS", 3600.0)
-    traffic = Traffic()
+    traffic = RequestActivity()
     dripping, asking, served = port.connect(), port.connect(), port.connect()
     traffic.busy[asking[0].getsockname()] = 1
     traffic.served[served[0].getsockname()] = None
@@ -124,7 +124,7 @@ def test_a_head_that_never_ends_is_cut_off(port: Port, monkeypatch: pytest.Monke
 def test_addresses_that_are_gone_are_forgotten(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eviction, "CALM_INTERVAL", 0.02)
     monkeypatch.setattr(eviction, "BUSY_INTERVAL", 0.02)
-    traffic = Traffic()
+    traffic = RequestActivity()
     client, _ = port.connect()
     traffic.served[client.getsockname()] = None
     traffic.served.update({("192.0.2.1", number): None for number in range(1, 50_000)})

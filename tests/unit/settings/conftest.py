@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from glimpse.settings.load import Loaded, Sources, load
-from glimpse.settings.oslo import Given
+from glimpse.settings.oslo import Override
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions
 
@@ -32,7 +32,7 @@ def loaded(tmp_path: Path) -> Loader:
             file = tmp_path / f"file{number}.conf"
             file.write_text(text, encoding="utf-8")
             files.append(file)
-        given = {place: Given(value, "--switch") for place, value in (command_line or {}).items()}
+        given = {place: Override(value, "--switch") for place, value in (command_line or {}).items()}
         return load(
             Sources(
                 config_files=tuple(files),

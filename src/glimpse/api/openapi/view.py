@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from glimpse.api.exchange import Exchange, Reply, json_reply
+from glimpse.api.request import Reply, Request, json_reply
 
 
-async def show(exchange: Exchange) -> Reply:
+async def show(request: Request) -> Reply:
     """GET: 200 with the document."""
-    return json_reply(exchange.app_state.documents.openapi())
+    return json_reply(request.app_state.documents.openapi())

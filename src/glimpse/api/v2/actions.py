@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from glimpse.api.exchange import NO_CONTENT, Exchange, Reply
+from glimpse.api.request import NO_CONTENT, Reply, Request
 from glimpse.services.actions import deactivate_image, reactivate_image
 
 
-async def deactivate(exchange: Exchange) -> Reply:
+async def deactivate(request: Request) -> Reply:
     """POST: 204."""
-    await exchange.blocking(deactivate_image, exchange.deps, exchange.context, exchange.params["image_id"])
+    await request.blocking(deactivate_image, request.deps, request.context, request.params["image_id"])
     return NO_CONTENT
 
 
-async def reactivate(exchange: Exchange) -> Reply:
+async def reactivate(request: Request) -> Reply:
     """POST: 204."""
-    await exchange.blocking(reactivate_image, exchange.deps, exchange.context, exchange.params["image_id"])
+    await request.blocking(reactivate_image, request.deps, request.context, request.params["image_id"])
     return NO_CONTENT

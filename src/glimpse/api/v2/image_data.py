@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import NO_CONTENT, AppState, Exchange, Reply
+from glimpse.api.request import NO_CONTENT, AppState, Reply, Request
 from glimpse.api.unread_body import DRAIN_BYTES, DRAIN_SECONDS, PAUSE_SECONDS
 from glimpse.errors import BodyIncomplete, BodyTimeout, Busy, GlimpseError, Invalid
 from glimpse.services.image_data import UploadRequest, upload_image
@@ -19,25 +19,25 @@ OCTETS = "application/octet-stream"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
-async def upload(exchange: Exchange) -> Reply:
+async def upload(request: Request) -> Reply:
     """PUT: 204 once the image is active."""
-    media_type = exchange.headers.get("content-type", "").partition(";")[0].strip()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if media_type != OCTETS:
         raise Refusal(415, f"The data of an image are sent as {OCTETS}.")
-    app_state = exchange.app_state
-    store = exchange.headers.get("x-image-meta-store") if app_state.settings.stores.named else None
-    request = UploadRequest(exchange.scope["path_params"]["image_id"], _declared_size(exchange), store)
-    with _place(app_state, exchange.context.project_id), app_state.transfer("upload"):
-        exchange.scope["glimpse.body_taken"] = True
+    app_state = request.app_state
+    store = request.headers.get("x-image-meta-store") if app_state.settings.stores.named else None
+    upload = UploadRequest(request.scope["path_params"]["image_id"], _declared_size(request), store)
+    with _place(app_state, request.context.project_id), app_state.transfer("upload"):
+        request.scope["glimpse.body_taken"] = True
         listen = app_state.settings.listen
         pace = Pace(silence=listen.body_timeout, least_rate=listen.min_body_rate, window=listen.min_body_rate_time)
-        pump: BodyPump[None] = BodyPump(exchange.receive, app_state.transfer_threads, pace)
+        pump: BodyPump[None] = BodyPump(request.receive, app_state.transfer_threads, pace)
         try:
-            await pump.feed(upload_image(exchange.deps, exchange.context, request))
+            await pump.feed(upload_image(request.deps, request.context, upload))
         except (BodyIncomplete, BodyTimeout):
             raise
         except GlimpseError:
-            waits = exchange.headers.get("expect", "").lower() == "100-continue"
+            waits = request.headers.get("expect", "").lower() == "100-continue"
             if pump.received or not waits:
                 await pump.drain(DRAIN_BYTES, DRAIN_SECONDS, PAUSE_SECONDS)
             raise
@@ -72,11 +72,11 @@ def _place(app_state: AppState, project: str | None) -> Generator[None]:
             del running[project]
 
 
-def _declared_size(exchange: Exchange) -> int | None:
+def _declared_size(request: Request) -> int | None:
     """Return the size announced in ``x-openstack-image-size``, else in ``Content-Length``; 0 or no header: unknown."""
-    announced = exchange.headers.get("x-openstack-image-size")
+    announced = request.headers.get("x-openstack-image-size")
     if announced is None:
-        announced = exchange.headers.get("content-length", "0")
+        announced = request.headers.get("content-length", "0")
     if not _INTEGER.fullmatch(announced.strip()):
         raise Invalid("The header x-openstack-image-size must be a decimal integer.")
     return int(announced) or None

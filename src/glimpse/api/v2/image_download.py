@@ -12,7 +12,7 @@ from typing import TypeVar
 from urllib.parse import parse_qs
 
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import NO_CONTENT, Exchange, RawHeaders, Reply
+from glimpse.api.request import NO_CONTENT, RawHeaders, Reply, Request
 from glimpse.domain.image import Image
 from glimpse.errors import Busy, DataIncomplete
 from glimpse.services.download import Download, find_data, open_data, record_download, source_of
@@ -31,69 +31,69 @@ _OWN_REASON_SECONDS = 1.0
 _OCTETS = (b"content-type", b"application/octet-stream")
 
 
-async def download(exchange: Exchange) -> Reply | None:
+async def download(request: Request) -> Reply | None:
     """GET: 200 or 206 with the data, 304 to a client that has them, 204 when there never were any."""
-    found = await _find(exchange)
+    found = await _find(request)
     if found is None:
         return NO_CONTENT
-    if (unchanged := _unchanged(exchange, found.image)) is not None:
+    if (unchanged := _unchanged(request, found.image)) is not None:
         return unchanged
     tag = strong_etag(found.image.os_hash_value, found.image.checksum)
 
     def range_of(size: int) -> ByteRange | None:
         return requested_range(
-            range_=exchange.headers.get("range"),
-            content_range=exchange.headers.get("content-range"),
-            if_range=exchange.headers.get("if-range"),
+            range_=request.headers.get("range"),
+            content_range=request.headers.get("content-range"),
+            if_range=request.headers.get("if-range"),
             size=size,
             etag=tag,
         )
 
     if found.image.size is not None:
         range_of(found.image.size)  # a range that cannot be is refused before a store is opened for it
-    app_state = exchange.app_state
-    with app_state.downloads.place(exchange.party), app_state.transfer("download"):
-        lane = _lane(exchange, found)
+    app_state = request.app_state
+    with app_state.downloads.place(request.party), app_state.transfer("download"):
+        lane = _lane(request, found)
         opened = await _from_store(
-            exchange, found, lane, partial(open_data, exchange.deps.source, found, range_of), _close
+            request, found, lane, partial(open_data, request.deps.source, found, range_of), _close
         )
-        await _send(exchange, lane, opened)
+        await _send(request, lane, opened)
     return None
 
 
-async def head(exchange: Exchange) -> Reply | None:
+async def head(request: Request) -> Reply | None:
     """HEAD: the head of the answer that a GET of the whole would have. The store is asked only for an unknown size."""
-    found = await _find(exchange)
+    found = await _find(request)
     if found is None:
         return NO_CONTENT
-    if (unchanged := _unchanged(exchange, found.image)) is not None:
+    if (unchanged := _unchanged(request, found.image)) is not None:
         return unchanged
     size = found.image.size
     if size is None:
-        asked = partial(exchange.deps.source.size, found)
-        with exchange.app_state.downloads.place(exchange.party):
-            size = await _from_store(exchange, found, _lane(exchange, found), asked, lambda _: None)
-    await exchange.send({"type": "http.response.start", "status": 200, "headers": _data_headers(found.image, size)})
-    await exchange.send({"type": "http.response.body", "body": b""})
+        asked = partial(request.deps.source.size, found)
+        with request.app_state.downloads.place(request.party):
+            size = await _from_store(request, found, _lane(request, found), asked, lambda _: None)
+    await request.send({"type": "http.response.start", "status": 200, "headers": _data_headers(found.image, size)})
+    await request.send({"type": "http.response.body", "body": b""})
     return None
 
 
-async def _find(exchange: Exchange) -> DataFound | None:
-    return await exchange.blocking(
+async def _find(request: Request) -> DataFound | None:
+    return await request.blocking(
         find_data,
-        exchange.deps,
-        exchange.context,
-        exchange.params["image_id"],
-        _preferred(exchange.scope["query_string"]),
+        request.deps,
+        request.context,
+        request.params["image_id"],
+        _preferred(request.scope["query_string"]),
     )
 
 
-def _unchanged(exchange: Exchange, image: Image) -> Reply | None:
+def _unchanged(request: Request, image: Image) -> Reply | None:
     """304 where ``If-None-Match`` asks for it, else None.
 
     :raises Refusal: 412, the data are not those of ``If-Match``.
     """
-    headers = exchange.headers
+    headers = request.headers
     tag = strong_etag(image.os_hash_value, image.checksum)
     match precondition(headers.getlist("if-match"), headers.getlist("if-none-match"), tag):
         case Verdict.FAILED:
@@ -105,13 +105,13 @@ def _unchanged(exchange: Exchange, image: Image) -> Reply | None:
             return None
 
 
-def _lane(exchange: Exchange, found: DataFound) -> Lane:
-    source = source_of(exchange.deps.stores, found.locations[0])
-    return exchange.app_state.reading_threads.lane(project=exchange.party, source=source)
+def _lane(request: Request, found: DataFound) -> Lane:
+    source = source_of(request.deps.stores, found.locations[0])
+    return request.app_state.reading_threads.lane(project=request.party, source=source)
 
 
 async def _from_store(
-    exchange: Exchange, found: DataFound, lane: Lane, ask: Callable[[], T], drop: Callable[[T], None]
+    request: Request, found: DataFound, lane: Lane, ask: Callable[[], T], drop: Callable[[T], None]
 ) -> T:
     """What ``ask`` returns, which waits for a store in a thread of ``lane``.
 
@@ -119,7 +119,7 @@ async def _from_store(
 
     :raises Busy: it takes longer than ``store_open_timeout`` for each location.
     """
-    seconds = exchange.settings.data_sources.open_timeout * len(found.locations)
+    seconds = request.settings.data_sources.open_timeout * len(found.locations)
     context = copy_context()  # log lines of the thread bear the caller
     future = lane.submit(lambda: context.run(ask))
     try:
@@ -146,19 +146,19 @@ def _close(opened: Download) -> None:
     opened.reader.close()
 
 
-async def _send(exchange: Exchange, lane: Lane, opened: Download) -> None:
-    deps, context = exchange.deps, exchange.context
+async def _send(request: Request, lane: Lane, opened: Download) -> None:
+    deps, context = request.deps, request.context
     status, headers = _start(opened)
     start = {"type": "http.response.start", "status": status, "headers": headers}
     try:
         sent = await send_reader(
             opened.reader,
-            exchange.send,
-            exchange.receive,
+            request.send,
+            request.receive,
             lane,
             start=start,
-            memory=exchange.app_state.part_memory,
-            turns=exchange.app_state.turn_budget,
+            memory=request.app_state.part_memory,
+            turns=request.app_state.turn_budget,
         )
     except DataIncomplete as error:
         record_download(deps, context, opened, error.sent)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from glimpse.api.exchange import Exchange, Reply, json_reply
+from glimpse.api.request import Reply, Request, json_reply
 from glimpse.domain.job import Job, JobStatus
 from glimpse.domain.location_data import shown_url
 from glimpse.services.image_tasks import tasks_of_image
@@ -23,11 +23,11 @@ _STATUSES = {
 }
 
 
-async def list_(exchange: Exchange) -> Reply:
+async def list_(request: Request) -> Reply:
     """GET: 200 with all tasks of the image, without pages."""
-    jobs = await exchange.blocking(tasks_of_image, exchange.deps, exchange.context, exchange.params["image_id"])
-    kept = timedelta(hours=exchange.settings.jobs.keep_hours)
-    rows = [task_row(job, kept, sees_credentials=exchange.context.sees_credentials) for job in jobs]
+    jobs = await request.blocking(tasks_of_image, request.deps, request.context, request.params["image_id"])
+    kept = timedelta(hours=request.settings.jobs.keep_hours)
+    rows = [task_row(job, kept, sees_credentials=request.context.sees_credentials) for job in jobs]
     return json_reply(msgspec.json.encode({"tasks": rows}))
 
 

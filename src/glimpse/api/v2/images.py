@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import LOOP_BYTES, NO_CONTENT, Exchange, Reply, json_reply
 from glimpse.api.json_body import json_object, json_value
+from glimpse.api.request import LOOP_BYTES, NO_CONTENT, Reply, Request, json_reply
 from glimpse.api.v2.query import parse_list_request
 from glimpse.api.v2.views import image_body, image_document, image_list_body
 from glimpse.domain.image import Image
@@ -16,65 +16,65 @@ from glimpse.services.deletion import delete_image
 from glimpse.services.images import check_update_allowed, create_image, list_images, show_image, update_image
 
 
-async def create(exchange: Exchange) -> Reply:
+async def create(request: Request) -> Reply:
     """POST: 201 with the image, its absolute Location, and the ids of the named stores."""
-    document = await exchange.read(partial(json_object, max_bytes=exchange.settings.limits.max_json_body))
-    image = await exchange.blocking(create_image, exchange.deps, exchange.context, document)
-    location = f"{exchange.origin()}/v2/images/{image.id}".encode("latin-1", "replace")
+    document = await request.read(partial(json_object, max_bytes=request.settings.limits.max_json_body))
+    image = await request.blocking(create_image, request.deps, request.context, document)
+    location = f"{request.origin()}/v2/images/{image.id}".encode("latin-1", "replace")
     headers = [(b"location", location)]
-    if exchange.settings.stores.named:
-        headers.append((b"openstack-image-store-ids", ",".join(exchange.deps.stores.ids()).encode()))
-    return json_reply(_body(exchange, image), 201, *headers)
+    if request.settings.stores.named:
+        headers.append((b"openstack-image-store-ids", ",".join(request.deps.stores.ids()).encode()))
+    return json_reply(_body(request, image), 201, *headers)
 
 
-async def show(exchange: Exchange) -> Reply:
+async def show(request: Request) -> Reply:
     """GET: 200 with the image."""
-    image = await exchange.blocking(show_image, exchange.deps, exchange.context, exchange.params["image_id"])
-    return json_reply(_body(exchange, image))
+    image = await request.blocking(show_image, request.deps, request.context, request.params["image_id"])
+    return json_reply(_body(request, image))
 
 
-async def list_(exchange: Exchange) -> Reply:
+async def list_(request: Request) -> Reply:
     """GET: 200 with one page of images and the links to the first and the next one."""
-    request = parse_list_request(exchange.scope["query_string"], exchange.settings.limits)
-    images, last = await exchange.blocking(list_images, exchange.deps, exchange.context, request.query)
-    view, is_admin = exchange.app_state.documents.image_view, exchange.context.is_admin
-    sees_credentials = exchange.context.sees_credentials
+    listing = parse_list_request(request.scope["query_string"], request.settings.limits)
+    images, last = await request.blocking(list_images, request.deps, request.context, listing.query)
+    view, is_admin = request.app_state.documents.image_view, request.context.is_admin
+    sees_credentials = request.context.sees_credentials
     documents = [image_document(image, view, is_admin=is_admin, sees_credentials=sees_credentials) for image in images]
-    next_link = None if last is None else request.next_link(last)
-    return json_reply(image_list_body(documents, first=request.first, next_link=next_link))
+    next_link = None if last is None else listing.next_link(last)
+    return json_reply(image_list_body(documents, first=listing.first, next_link=next_link))
 
 
-async def update(exchange: Exchange) -> Reply:
+async def update(request: Request) -> Reply:
     """PATCH: 200 with the changed image."""
     try:
-        draft = draft_of(exchange.headers.get("content-type"))
+        draft = draft_of(request.headers.get("content-type"))
     except UnsupportedContent as error:
         raise Refusal(415, str(error), ((b"accept-patch", ACCEPT_PATCH.encode()),)) from None
-    body = await exchange.body()
-    image_id = exchange.params["image_id"]
+    body = await request.body()
+    image_id = request.params["image_id"]
     if len(body) > LOOP_BYTES:
         # Glance reports malformed operations before it looks up the image; a long body is parsed only for callers who
         # may change the image
-        await exchange.blocking(check_update_allowed, exchange.deps, exchange.context, image_id)
-    operations = await exchange.decoded(body, partial(_operations, exchange, draft))
+        await request.blocking(check_update_allowed, request.deps, request.context, image_id)
+    operations = await request.decoded(body, partial(_operations, request, draft))
     # this checks new locations in stores, and deletes the data of removed ones
-    run = exchange.storing if any(operation.on_locations for operation in operations) else exchange.blocking
-    image = await run(update_image, exchange.deps, exchange.context, image_id, operations)
-    return json_reply(_body(exchange, image))
+    run = request.storing if any(operation.on_locations for operation in operations) else request.blocking
+    image = await run(update_image, request.deps, request.context, image_id, operations)
+    return json_reply(_body(request, image))
 
 
-async def delete(exchange: Exchange) -> Reply:
+async def delete(request: Request) -> Reply:
     """DELETE: 204."""
-    await exchange.storing(delete_image, exchange.deps, exchange.context, exchange.params["image_id"])
+    await request.storing(delete_image, request.deps, request.context, request.params["image_id"])
     return NO_CONTENT
 
 
-def _operations(exchange: Exchange, draft: Draft, body: bytes) -> tuple[Operation, ...]:
-    document = json_value(body, max_bytes=exchange.settings.limits.max_json_body)
-    return parse_patch(document, draft, exchange.deps.checker)
+def _operations(request: Request, draft: Draft, body: bytes) -> tuple[Operation, ...]:
+    document = json_value(body, max_bytes=request.settings.limits.max_json_body)
+    return parse_patch(document, draft, request.deps.checker)
 
 
-def _body(exchange: Exchange, image: Image) -> bytes:
-    context = exchange.context
-    view = exchange.app_state.documents.image_view
+def _body(request: Request, image: Image) -> bytes:
+    context = request.context
+    view = request.app_state.documents.image_view
     return image_body(image, view, is_admin=context.is_admin, sees_credentials=context.sees_credentials)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from glimpse.api.exchange import Exchange, Reply, json_reply
+from glimpse.api.request import Reply, Request, json_reply
 from glimpse.services.discovery import project_usage, stores_detail, stores_info
 
 #: Import does not exist in this version.
@@ -13,23 +13,23 @@ _IMPORT_METHODS = {
 }
 
 
-async def import_methods(_exchange: Exchange) -> Reply:
+async def import_methods(_exchange: Request) -> Reply:
     """GET: 200 with the available import methods."""
     return json_reply(msgspec.json.encode(_IMPORT_METHODS))
 
 
-async def stores(exchange: Exchange) -> Reply:
+async def stores(request: Request) -> Reply:
     """GET: 200 with the named stores, 404 if there are none."""
-    return json_reply(msgspec.json.encode({"stores": stores_info(exchange.deps)}))
+    return json_reply(msgspec.json.encode({"stores": stores_info(request.deps)}))
 
 
-async def detail(exchange: Exchange) -> Reply:
+async def detail(request: Request) -> Reply:
     """GET: 200 with the configuration of the named stores; 404 if there are none."""
-    found = await exchange.blocking(stores_detail, exchange.deps, exchange.context)
+    found = await request.blocking(stores_detail, request.deps, request.context)
     return json_reply(msgspec.json.encode({"stores": found}))
 
 
-async def usage(exchange: Exchange) -> Reply:
+async def usage(request: Request) -> Reply:
     """GET: 200 with usage and limits of the caller's project."""
-    found = await exchange.blocking(project_usage, exchange.deps, exchange.context)
+    found = await request.blocking(project_usage, request.deps, request.context)
     return json_reply(msgspec.json.encode({"usage": found}))

@@ -7,8 +7,8 @@ from functools import partial
 
 import msgspec
 
-from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, json_reply
 from glimpse.api.json_body import json_object
+from glimpse.api.request import NO_CONTENT, Reply, Request, json_reply
 from glimpse.domain.clock import wire_time
 from glimpse.domain.image import MEMBER_LENGTH, Member
 from glimpse.domain.limits import check_text
@@ -20,41 +20,37 @@ _encode = msgspec.json.Encoder().encode
 _STATUSES = {status.value: status for status in MemberStatus}
 
 
-async def list_(exchange: Exchange) -> Reply:
+async def list_(request: Request) -> Reply:
     """GET: 200 with the members that the caller sees."""
-    members = await exchange.blocking(list_members, exchange.deps, exchange.context, exchange.params["image_id"])
+    members = await request.blocking(list_members, request.deps, request.context, request.params["image_id"])
     documents = [member_document(member) for member in members]
     return json_reply(_encode({"members": documents, "schema": "/v2/schemas/members"}))
 
 
-async def add(exchange: Exchange) -> Reply:
+async def add(request: Request) -> Reply:
     """POST: 200 with the new member."""
-    member_id = _member_id(await _document(exchange))
-    member = await exchange.blocking(
-        add_member, exchange.deps, exchange.context, exchange.params["image_id"], member_id
-    )
+    member_id = _member_id(await _document(request))
+    member = await request.blocking(add_member, request.deps, request.context, request.params["image_id"], member_id)
     return _one(member)
 
 
-async def show(exchange: Exchange) -> Reply:
+async def show(request: Request) -> Reply:
     """GET: 200 with one member."""
-    image_id, member_id = _names(exchange)
-    return _one(await exchange.blocking(show_member, exchange.deps, exchange.context, image_id, member_id))
+    image_id, member_id = _names(request)
+    return _one(await request.blocking(show_member, request.deps, request.context, image_id, member_id))
 
 
-async def set_status(exchange: Exchange) -> Reply:
+async def set_status(request: Request) -> Reply:
     """PUT: 200 with the changed member."""
-    status = _status(await _document(exchange))
-    image_id, member_id = _names(exchange)
-    return _one(
-        await exchange.blocking(set_member_status, exchange.deps, exchange.context, image_id, member_id, status)
-    )
+    status = _status(await _document(request))
+    image_id, member_id = _names(request)
+    return _one(await request.blocking(set_member_status, request.deps, request.context, image_id, member_id, status))
 
 
-async def remove(exchange: Exchange) -> Reply:
+async def remove(request: Request) -> Reply:
     """DELETE: 204."""
-    image_id, member_id = _names(exchange)
-    await exchange.blocking(remove_member, exchange.deps, exchange.context, image_id, member_id)
+    image_id, member_id = _names(request)
+    await request.blocking(remove_member, request.deps, request.context, image_id, member_id)
     return NO_CONTENT
 
 
@@ -74,12 +70,12 @@ def _one(member: Member) -> Reply:
     return json_reply(_encode(member_document(member)))
 
 
-def _names(exchange: Exchange) -> tuple[str, str]:
-    return exchange.params["image_id"], exchange.params["member_id"]
+def _names(request: Request) -> tuple[str, str]:
+    return request.params["image_id"], request.params["member_id"]
 
 
-async def _document(exchange: Exchange) -> Mapping[str, object]:
-    return await exchange.read(partial(json_object, max_bytes=exchange.settings.limits.max_json_body))
+async def _document(request: Request) -> Mapping[str, object]:
+    return await request.read(partial(json_object, max_bytes=request.settings.limits.max_json_body))
 
 
 def _member_id(document: Mapping[str, object]) -> str:

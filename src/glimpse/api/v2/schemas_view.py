@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import Exchange, Reply, json_reply
+from glimpse.api.request import Reply, Request, json_reply
 
 
-async def show(exchange: Exchange) -> Reply:
+async def show(request: Request) -> Reply:
     """GET: the encoded schema."""
-    body = exchange.app_state.documents.schemas.get(exchange.params["name"])
+    body = request.app_state.documents.schemas.get(request.params["name"])
     if body is None:
         raise Refusal(404, "The resource could not be found.")
     return json_reply(body)

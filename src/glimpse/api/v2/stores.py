@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from glimpse.api.exchange import NO_CONTENT, Exchange, Reply
+from glimpse.api.request import NO_CONTENT, Reply, Request
 from glimpse.services.stores import delete_from_store
 
 
-async def delete(exchange: Exchange) -> Reply:
+async def delete(request: Request) -> Reply:
     """DELETE: 204 once the copy is removed."""
-    store_id, image_id = exchange.params["store_id"], exchange.params["image_id"]
-    await exchange.storing(delete_from_store, exchange.deps, exchange.context, store_id, image_id)
+    store_id, image_id = request.params["store_id"], request.params["image_id"]
+    await request.storing(delete_from_store, request.deps, request.context, store_id, image_id)
     return NO_CONTENT

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from jsonschema_rs import Draft202012Validator, ValidationError, ValidationErrorKind
 
-from glimpse.api.exchange import Exchange
 from glimpse.api.json_body import json_object
+from glimpse.api.request import Request
 from glimpse.api.v2.metadefs import accepted
 from glimpse.domain.metadef import (
     MetadefObject,
@@ -89,26 +89,26 @@ TAG = BodyChecker("tag", accepted.TAG, _TIMES)
 TAGS = BodyChecker("list of tags", accepted.TAGS, _TIMES)
 
 
-async def document_of(exchange: Exchange, checker: BodyChecker) -> Document:
+async def document_of(request: Request, checker: BodyChecker) -> Document:
     """Decode and validate a request body.
 
     :raises Invalid: it is not a JSON object, or violates the schema.
     :raises Forbidden: it has a read-only key.
     """
-    document, _ = await read_body(exchange, checker, lambda document: document)
+    document, _ = await read_body(request, checker, lambda document: document)
     return document
 
 
-async def read_body(exchange: Exchange, checker: BodyChecker, make: Callable[[Document], T]) -> tuple[Document, T]:
+async def read_body(request: Request, checker: BodyChecker, make: Callable[[Document], T]) -> tuple[Document, T]:
     """Read a request body and convert it with ``make``; raises as :func:`document_of` and ``make``."""
-    limit = exchange.settings.limits.max_json_body
+    limit = request.settings.limits.max_json_body
 
     def read(body: bytes) -> tuple[Document, T]:
         document = json_object(body, max_bytes=limit)
         checker.check(document)
         return document, make(document)
 
-    return await exchange.read(read)
+    return await request.read(read)
 
 
 def namespace_from(document: Document, project_id: str | None) -> Namespace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, json_reply
+from glimpse.api.request import NO_CONTENT, Reply, Request, json_reply
 from glimpse.api.v2.metadefs import bodies
 from glimpse.api.v2.metadefs.documents import object_document, object_echo
 from glimpse.api.v2.metadefs.query import check_object_list
@@ -15,52 +15,52 @@ from glimpse.services.metadefs.listing import list_objects
 _encode = msgspec.json.Encoder().encode
 
 
-async def list_(exchange: Exchange) -> Reply:
+async def list_(request: Request) -> Reply:
     """GET: 200 with all objects; ``schema`` has no leading slash, as in Glance."""
-    check_object_list(exchange.scope["query_string"])
-    namespace = exchange.params["namespace"]
-    found = await exchange.blocking(list_objects, exchange.deps, exchange.context, namespace)
+    check_object_list(request.scope["query_string"])
+    namespace = request.params["namespace"]
+    found = await request.blocking(list_objects, request.deps, request.context, namespace)
     documents = [object_document(one, namespace) for one in found]
     return json_reply(_encode({"objects": documents, "schema": "v2/schemas/metadefs/objects"}))
 
 
-async def create(exchange: Exchange) -> Reply:
+async def create(request: Request) -> Reply:
     """POST: 201 with the object as sent, times and links."""
-    document, item = await bodies.read_body(exchange, bodies.OBJECT_CREATION, bodies.object_from)
-    namespace = exchange.params["namespace"]
-    added = await exchange.blocking(add_item, exchange.deps, exchange.context, namespace, item)
+    document, item = await bodies.read_body(request, bodies.OBJECT_CREATION, bodies.object_from)
+    namespace = request.params["namespace"]
+    added = await request.blocking(add_item, request.deps, request.context, namespace, item)
     return json_reply(_encode(object_echo(added, namespace, document)), 201)
 
 
-async def show(exchange: Exchange) -> Reply:
+async def show(request: Request) -> Reply:
     """GET: 200 with the object."""
-    namespace, name = _names(exchange)
-    found = await exchange.blocking(show_item, exchange.deps, exchange.context, namespace, MetadefObject, name)
+    namespace, name = _names(request)
+    found = await request.blocking(show_item, request.deps, request.context, namespace, MetadefObject, name)
     return json_reply(_encode(object_document(found, namespace)))
 
 
-async def update(exchange: Exchange) -> Reply:
+async def update(request: Request) -> Reply:
     """PUT: 200 with the object as sent; ``updated_at`` is the old value (metadefs 14, quirk 9)."""
-    document, item = await bodies.read_body(exchange, bodies.OBJECT_UPDATE, bodies.object_from)
-    namespace, name = _names(exchange)
-    before, after = await exchange.blocking(replace_item, exchange.deps, exchange.context, namespace, name, item)
+    document, item = await bodies.read_body(request, bodies.OBJECT_UPDATE, bodies.object_from)
+    namespace, name = _names(request)
+    before, after = await request.blocking(replace_item, request.deps, request.context, namespace, name, item)
     shown = msgspec.structs.replace(after, updated_at=before.updated_at)
     return json_reply(_encode(object_echo(shown, namespace, document)))
 
 
-async def delete(exchange: Exchange) -> Reply:
+async def delete(request: Request) -> Reply:
     """DELETE: 204."""
-    namespace, name = _names(exchange)
-    await exchange.blocking(remove_item, exchange.deps, exchange.context, namespace, MetadefObject, name)
+    namespace, name = _names(request)
+    await request.blocking(remove_item, request.deps, request.context, namespace, MetadefObject, name)
     return NO_CONTENT
 
 
-async def delete_all(exchange: Exchange) -> Reply:
+async def delete_all(request: Request) -> Reply:
     """DELETE of the collection: 204."""
-    namespace = exchange.params["namespace"]
-    await exchange.blocking(clear_items, exchange.deps, exchange.context, namespace, MetadefObject)
+    namespace = request.params["namespace"]
+    await request.blocking(clear_items, request.deps, request.context, namespace, MetadefObject)
     return NO_CONTENT
 
 
-def _names(exchange: Exchange) -> tuple[str, str]:
-    return exchange.params["namespace"], exchange.params["object_name"]
+def _names(request: Request) -> tuple[str, str]:
+    return request.params["namespace"], request.params["object_name"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from glimpse.api.exchange import Exchange, Reply, json_reply
+from glimpse.api.request import Reply, Request, json_reply
 from glimpse.services.metadefs.report import report_on_image
 
 
-async def show(exchange: Exchange) -> Reply:
+async def show(request: Request) -> Reply:
     """GET: 200 with the check of each custom property against the definitions."""
-    report = await exchange.blocking(report_on_image, exchange.deps, exchange.context, exchange.params["image_id"])
+    report = await request.blocking(report_on_image, request.deps, request.context, request.params["image_id"])
     return json_reply(msgspec.json.encode(report))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from glimpse.api.errors import Refusal
-from glimpse.api.exchange import Exchange, Reply, json_reply
+from glimpse.api.request import Reply, Request, json_reply
 from glimpse.api.v2.metadefs.schemas import BODIES
 
 
-async def show(exchange: Exchange) -> Reply:
+async def show(request: Request) -> Reply:
     """GET: 200 with the encoded schema."""
-    body = BODIES.get(exchange.params["metadef_schema"])
+    body = BODIES.get(request.params["metadef_schema"])
     if body is None:
         raise Refusal(404, "The resource could not be found.")
     return json_reply(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from glimpse.api.exchange import NO_CONTENT, Exchange, Reply, json_reply
+from glimpse.api.request import NO_CONTENT, Reply, Request, json_reply
 from glimpse.api.v2.metadefs import bodies
 from glimpse.api.v2.metadefs.documents import tag_document
 from glimpse.api.v2.metadefs.query import parse_tag_list
@@ -17,58 +17,58 @@ _encode = msgspec.json.Encoder().encode
 _TRUE = frozenset({"true", "1", "t", "y", "yes", "on"})
 
 
-async def list_(exchange: Exchange) -> Reply:
+async def list_(request: Request) -> Reply:
     """GET: 200 with one page of tags, or all tags without ``limit``."""
-    query = parse_tag_list(exchange.scope["query_string"])
-    namespace = exchange.params["namespace"]
-    found = await exchange.blocking(list_tags, exchange.deps, exchange.context, namespace, query)
+    query = parse_tag_list(request.scope["query_string"])
+    namespace = request.params["namespace"]
+    found = await request.blocking(list_tags, request.deps, request.context, namespace, query)
     return _tags([tag.name for tag in found])
 
 
-async def create_many(exchange: Exchange) -> Reply:
+async def create_many(request: Request) -> Reply:
     """POST to the collection: 201 with the tags that were sent; they replace all others or are appended."""
-    document = await bodies.document_of(exchange, bodies.TAGS)
+    document = await bodies.document_of(request, bodies.TAGS)
     names = [tag["name"] for tag in document["tags"]]
-    append = exchange.headers.get("x-openstack-append", "").strip().lower() in _TRUE
-    namespace = exchange.params["namespace"]
-    await exchange.blocking(add_tags, exchange.deps, exchange.context, namespace, names, append)
+    append = request.headers.get("x-openstack-append", "").strip().lower() in _TRUE
+    namespace = request.params["namespace"]
+    await request.blocking(add_tags, request.deps, request.context, namespace, names, append)
     return _tags(names, 201)
 
 
-async def create(exchange: Exchange) -> Reply:
+async def create(request: Request) -> Reply:
     """POST: 201 with the tag."""
-    namespace, name = _names(exchange)
-    added = await exchange.blocking(add_tag, exchange.deps, exchange.context, namespace, name)
+    namespace, name = _names(request)
+    added = await request.blocking(add_tag, request.deps, request.context, namespace, name)
     return json_reply(_encode(tag_document(added)), 201)
 
 
-async def show(exchange: Exchange) -> Reply:
+async def show(request: Request) -> Reply:
     """GET: 200 with the tag."""
-    namespace, name = _names(exchange)
-    found = await exchange.blocking(show_item, exchange.deps, exchange.context, namespace, MetadefTag, name)
+    namespace, name = _names(request)
+    found = await request.blocking(show_item, request.deps, request.context, namespace, MetadefTag, name)
     return json_reply(_encode(tag_document(found)))
 
 
-async def update(exchange: Exchange) -> Reply:
+async def update(request: Request) -> Reply:
     """PUT: 200 with the tag under its new name; ``updated_at`` is the old value (metadefs 14, quirk 9)."""
-    document = await bodies.document_of(exchange, bodies.TAG)
-    namespace, name = _names(exchange)
+    document = await bodies.document_of(request, bodies.TAG)
+    namespace, name = _names(request)
     item = MetadefTag(name=document["name"])
-    before, after = await exchange.blocking(replace_item, exchange.deps, exchange.context, namespace, name, item)
+    before, after = await request.blocking(replace_item, request.deps, request.context, namespace, name, item)
     return json_reply(_encode(tag_document(msgspec.structs.replace(after, updated_at=before.updated_at))))
 
 
-async def delete(exchange: Exchange) -> Reply:
+async def delete(request: Request) -> Reply:
     """DELETE: 204."""
-    namespace, name = _names(exchange)
-    await exchange.blocking(remove_item, exchange.deps, exchange.context, namespace, MetadefTag, name)
+    namespace, name = _names(request)
+    await request.blocking(remove_item, request.deps, request.context, namespace, MetadefTag, name)
     return NO_CONTENT
 
 
-async def delete_all(exchange: Exchange) -> Reply:
+async def delete_all(request: Request) -> Reply:
     """DELETE of the collection: 204."""
-    namespace = exchange.params["namespace"]
-    await exchange.blocking(clear_items, exchange.deps, exchange.context, namespace, MetadefTag)
+    namespace = request.params["namespace"]
+    await request.blocking(clear_items, request.deps, request.context, namespace, MetadefTag)
     return NO_CONTENT
 
 
@@ -76,5 +76,5 @@ def _tags(names: list[str], status: int = 200) -> Reply:
     return json_reply(_encode({"tags": [{"name": name} for name in names]}), status)
 
 
-def _names(exchange: Exchange) -> tuple[str, str]:
-    return exchange.params["namespace"], exchange.params["tag_name"]
+def _names(request: Request) -> tuple[str, str]:
+    return request.params["namespace"], request.params["tag_name"]

@@ -100,7 +100,7 @@ class AppState:
 
 
 @dataclass(slots=True)
-class Exchange:
+class Request:
     """A request in a handler; ``origin`` is ``scheme://host`` as the client sees it."""
 
     scope: Scope
