@@ -1,6 +1,6 @@
-"""Speed of Glimpse, side by side with a peer where one is given: rounds in turn, medians, ratios.
+"""Speed of Glimpse, compared with Glance if its URL is given: rounds in turn, medians, ratios.
 
-    GLIMPSE_BENCH_PEER=http://127.0.0.1:9292 python bench/run.py
+    GLIMPSE_BENCH_GLANCE=http://127.0.0.1:9292 python bench/run.py
 
 Without the variable Glimpse runs alone. Glance must accept the headers of the variables ``GLIMPSE_BENCH_HEADERS``
 (``Name: value`` lines). Figures of one run compare with each other only. Loops are bounded in count.
@@ -138,11 +138,11 @@ def main() -> None:
             except OSError:
                 time.sleep(0.1)
         targets = [Target("glimpse", f"http://127.0.0.1:{port}", {})]
-        peer = os.environ.get("GLIMPSE_BENCH_PEER")
-        if peer:
+        glance = os.environ.get("GLIMPSE_BENCH_GLANCE")
+        if glance:
             lines = os.environ.get("GLIMPSE_BENCH_HEADERS", "").splitlines()
             headers = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-            targets.append(Target("peer", peer, headers))
+            targets.append(Target("glance", glance, headers))
         measure(targets)
     finally:
         service.terminate()

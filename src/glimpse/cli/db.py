@@ -57,7 +57,7 @@ def version(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_
             found = schema.version(engine)
         finally:
             engine.dispose()
-    rows = [*(found.peer or ()), *((found.own,) if found.own else ())]
+    rows = [*(found.glance or ()), *((found.own,) if found.own else ())]
     click.echo("\n".join(rows) if rows else "The database has no version.")
 
 

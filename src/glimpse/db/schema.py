@@ -16,14 +16,14 @@ from sqlalchemy import Connection, Engine
 from glimpse.db.schema_lock import alone
 
 # imported from this module, so that it contains all tables
-from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.metadef_tables import glance_metadata
 from glimpse.db.sql.own_tables import glimpse_version
 from glimpse.db.sql.tables import alembic_version
 from glimpse.db.sql.transaction import read
 from glimpse.errors import Conflict
 
 #: Required content of ``alembic_version``; no Glance release after 2024.1 added a revision.
-PEER_REVISION = "2024_1_contract01"
+GLANCE_REVISION = "2024_1_contract01"
 #: The revisions in ``migrations/versions``, the oldest first.
 OWN_REVISIONS = (
     "glimpse_001",
@@ -41,12 +41,12 @@ OWN_REVISION = OWN_REVISIONS[-1]
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 # Revisions are named <release>_expand0n and <release>_contract0n, after a common trunk (database 5.1).
-_PEER_TRUNK = frozenset({"liberty", "mitaka01", "mitaka02"})
-_PEER_RELEASES = frozenset(
+_GLANCE_TRUNK = frozenset({"liberty", "mitaka01", "mitaka02"})
+_GLANCE_RELEASES = frozenset(
     "ocata pike queens rocky train ussuri wallaby xena yoga zed 2023_1 2024_1".split()  # noqa: SIM905 - reads better
 )
 # the version table of Glance before Ocata
-_PEER_FORMER_VERSION = "migrate_version"
+_GLANCE_FORMER_VERSION = "migrate_version"
 
 
 class SchemaState(Enum):
@@ -54,13 +54,13 @@ class SchemaState(Enum):
 
     MISSING = "The database has no tables yet."
     EMPTY = "The database has tables but no version: its creation was interrupted, or it is not an image database."
-    PEER_OUTDATED = (
-        "The tables belong to an older Glance release: upgrade them with glance-manage to {PEER_REVISION} first."
+    GLANCE_OUTDATED = (
+        f"The tables belong to an older Glance release: upgrade them with glance-manage to {GLANCE_REVISION} first."
     )
-    PEER_MID_UPGRADE = (
-        f"The tables are in the middle of a Glance upgrade: finish it with glance-manage to {PEER_REVISION} first."
+    GLANCE_MID_UPGRADE = (
+        f"The tables are in the middle of a Glance upgrade: finish it with glance-manage to {GLANCE_REVISION} first."
     )
-    PEER_UNKNOWN = "The tables belong to a Glance release that this version of Glimpse does not know."
+    GLANCE_UNKNOWN = "The tables belong to a Glance release that this version of Glimpse does not know."
     OWN_MISSING = "Glimpse's own tables are missing or too old for this version."
     OWN_UNKNOWN = "Glimpse's own tables were created by a newer version of Glimpse."
     CURRENT = "The database is up to date."
@@ -69,7 +69,7 @@ class SchemaState(Enum):
 class SchemaVersion(msgspec.Struct, frozen=True):
     """The rows of ``alembic_version`` (sorted; None without the table) and the revision of Glimpse's own part."""
 
-    peer: tuple[str, ...] | None
+    glance: tuple[str, ...] | None
     own: str | None
 
 
@@ -122,7 +122,7 @@ def _sync(engine: Engine) -> SchemaReport:
                 return SchemaReport(before, changed=False)
             case SchemaState.MISSING | SchemaState.EMPTY:
                 _require_nothing_to_lose(connection)
-                _create_peer_tables(connection)
+                _create_glance_tables(connection)
             case SchemaState.OWN_MISSING:
                 pass
             case _:
@@ -133,42 +133,42 @@ def _sync(engine: Engine) -> SchemaReport:
 
 def _version(connection: Connection) -> SchemaVersion:
     inspector = sa.inspect(connection)
-    peer = own = None
+    glance = own = None
     if inspector.has_table(alembic_version.name):
-        peer = tuple(sorted(connection.execute(sa.select(alembic_version.c.version_num)).scalars()))
+        glance = tuple(sorted(connection.execute(sa.select(alembic_version.c.version_num)).scalars()))
     if inspector.has_table(glimpse_version.name):
         own = connection.execute(sa.select(glimpse_version.c.version_num)).scalar()
-    return SchemaVersion(peer, own)
+    return SchemaVersion(glance, own)
 
 
 def _state(connection: Connection) -> SchemaState:
     found = _version(connection)
-    if not found.peer:
+    if not found.glance:
         tables = set(sa.inspect(connection).get_table_names()) - {alembic_version.name, glimpse_version.name}
         return SchemaState.EMPTY if tables else SchemaState.MISSING
-    if PEER_REVISION not in found.peer:
-        return _state_of_peer(found.peer)
+    if GLANCE_REVISION not in found.glance:
+        return _state_of_glance(found.glance)
     if found.own == OWN_REVISION:
         return SchemaState.CURRENT
     return SchemaState.OWN_MISSING if found.own in {None, *OWN_REVISIONS} else SchemaState.OWN_UNKNOWN
 
 
-def _state_of_peer(revisions: tuple[str, ...]) -> SchemaState:
-    branches = [revision.rpartition("_") for revision in revisions if revision not in _PEER_TRUNK]
-    if any(release not in _PEER_RELEASES for release, _, _ in branches):
-        return SchemaState.PEER_UNKNOWN
+def _state_of_glance(revisions: tuple[str, ...]) -> SchemaState:
+    branches = [revision.rpartition("_") for revision in revisions if revision not in _GLANCE_TRUNK]
+    if any(release not in _GLANCE_RELEASES for release, _, _ in branches):
+        return SchemaState.GLANCE_UNKNOWN
     if any(branch.startswith("expand") for _, _, branch in branches):
-        return SchemaState.PEER_MID_UPGRADE
-    return SchemaState.PEER_OUTDATED
+        return SchemaState.GLANCE_MID_UPGRADE
+    return SchemaState.GLANCE_OUTDATED
 
 
 def _require_nothing_to_lose(connection: Connection) -> None:
     """Allow only tables that an interrupted creation may have left: our own, without rows."""
     inspector = sa.inspect(connection)
     found = inspector.get_table_names()
-    if _PEER_FORMER_VERSION in found:
-        raise Conflict(SchemaState.PEER_OUTDATED.value)
-    for table in peer_metadata.sorted_tables:
+    if _GLANCE_FORMER_VERSION in found:
+        raise Conflict(SchemaState.GLANCE_OUTDATED.value)
+    for table in glance_metadata.sorted_tables:
         if table.name not in found:
             continue
         columns = [column["name"] for column in inspector.get_columns(table.name)]
@@ -177,15 +177,15 @@ def _require_nothing_to_lose(connection: Connection) -> None:
             raise Conflict(SchemaState.EMPTY.value)
 
 
-def _create_peer_tables(connection: Connection) -> None:
+def _create_glance_tables(connection: Connection) -> None:
     # MySQL commits each statement: the version is written last, so that an interrupted creation is resumed.
     begun = set(sa.inspect(connection).get_table_names())
-    peer_metadata.create_all(connection)
-    for table in peer_metadata.sorted_tables:
+    glance_metadata.create_all(connection)
+    for table in glance_metadata.sorted_tables:
         if table.name in begun:
             for index in table.indexes:
                 index.create(connection, checkfirst=True)
-    connection.execute(sa.insert(alembic_version).values(version_num=PEER_REVISION))
+    connection.execute(sa.insert(alembic_version).values(version_num=GLANCE_REVISION))
 
 
 def _migrate_own_tables(connection: Connection) -> None:

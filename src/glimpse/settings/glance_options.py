@@ -381,7 +381,7 @@ _NOTIFICATIONS = (
     ),
 )  # fmt: skip
 
-PEER_OPTIONS: tuple[Option, ...] = (
+GLANCE_OPTIONS: tuple[Option, ...] = (
     *_LISTEN, *_API, *_LIMITS, *_FORMATS, *_JOBS, *_URI_FILTER, *_LOGGING, *_DATABASE, *_POLICY, *_STORES,
     *_NOTIFICATIONS,
 )  # fmt: skip

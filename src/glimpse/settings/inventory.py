@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from glimpse.settings.glance_options import PEER_OPTIONS
+from glimpse.settings.glance_options import GLANCE_OPTIONS
 from glimpse.settings.options import Option
 from glimpse.settings.own_options import OWN_OPTIONS
 from glimpse.settings.unimplemented_options import AWAITED_OPTIONS
@@ -29,7 +29,7 @@ _ALIKE = 0.7
 
 def _known_names() -> Mapping[str, frozenset[str]]:
     names: dict[str, set[str]] = {}
-    for option in (*OWN_OPTIONS, *PEER_OPTIONS, *AWAITED_OPTIONS):
+    for option in (*OWN_OPTIONS, *GLANCE_OPTIONS, *AWAITED_OPTIONS):
         names.setdefault(option.section, set()).add(option.name)
     for table in (OF_LIBRARIES, NOT_USED_YET, WITHOUT_EFFECT):
         for section, more in table.items():
@@ -75,7 +75,7 @@ def question(section: str, name: str, more: Mapping[str, Collection[str]]) -> st
 
 
 #: Options that are read and checked, in display order.
-OPTIONS: tuple[Option, ...] = (*OWN_OPTIONS, *PEER_OPTIONS, *AWAITED_OPTIONS)
+OPTIONS: tuple[Option, ...] = (*OWN_OPTIONS, *GLANCE_OPTIONS, *AWAITED_OPTIONS)
 
 BY_PLACE: dict[tuple[str, str], Option] = {option.place: option for option in OPTIONS}
 

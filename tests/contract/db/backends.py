@@ -21,7 +21,7 @@ from glimpse.db import schema
 from glimpse.db.base import Database
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.metadef_tables import glance_metadata
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import alembic_version, image_members
 from glimpse.domain.clock import now
@@ -154,7 +154,7 @@ class Server:
     def fresh(self, _directory: Path) -> Iterator[Backend]:
         backend = Backend(self._kind, self.url)
         with backend.engine.connect() as connection:
-            for table in reversed(peer_metadata.sorted_tables):
+            for table in reversed(glance_metadata.sorted_tables):
                 if table is not alembic_version:
                     connection.execute(sa.delete(table))
             connection.execute(sa.delete(jobs))

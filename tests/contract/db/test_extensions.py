@@ -12,7 +12,7 @@ from glimpse.db.extensions import drop_extensions, extensions
 from glimpse.db.migrations.online import create_index_online
 from glimpse.db.schema import SchemaState
 from glimpse.db.schema_lock import alone
-from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.metadef_tables import glance_metadata
 from glimpse.db.sql.own_tables import glimpse_version, jobs
 from glimpse.db.sql.tables import alembic_version
 from glimpse.domain.job import Job, JobChange, JobStatus
@@ -25,8 +25,8 @@ from tests.support.schema_facts import differences, schema_facts, without_extens
 @pytest.fixture
 def plain(bare: Backend) -> Backend:
     """Glance's tables, as its last migration leaves them."""
-    peer_metadata.create_all(bare.engine)
-    bare.execute(sa.insert(alembic_version).values(version_num=schema.PEER_REVISION))
+    glance_metadata.create_all(bare.engine)
+    bare.execute(sa.insert(alembic_version).values(version_num=schema.GLANCE_REVISION))
     return bare
 
 

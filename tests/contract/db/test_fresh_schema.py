@@ -142,7 +142,7 @@ def test_the_migrations_make_what_the_tables_say(fresh: Backend) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    from glimpse.db.sql.metadef_tables import peer_metadata
+    from glimpse.db.sql.metadef_tables import glance_metadata
     from glimpse.db.sql.own_tables import own_metadata
 
     # MySQL's 0 is not seen to be false; test_columns looks at the defaults themselves
@@ -152,7 +152,7 @@ def test_the_migrations_make_what_the_tables_say(fresh: Backend) -> None:
             connection,
             opts={"version_table": "no_such_table", "compare_type": True, "compare_server_default": defaults},
         )
-        differences = compare_metadata(context, [peer_metadata, own_metadata])
+        differences = compare_metadata(context, [glance_metadata, own_metadata])
     # test_keys_and_indexes looks at those for lists
     assert [
         difference
@@ -163,7 +163,7 @@ def test_the_migrations_make_what_the_tables_say(fresh: Backend) -> None:
 
 
 def test_no_rows_are_there(fresh: Backend) -> None:
-    from glimpse.db.sql.metadef_tables import peer_metadata
+    from glimpse.db.sql.metadef_tables import glance_metadata
 
-    for table in peer_metadata.sorted_tables:
+    for table in glance_metadata.sorted_tables:
         assert table.name == "alembic_version" or fresh.rows(table) == []

@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from glimpse.db import schema
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.metadef_tables import glance_metadata
 from glimpse.db.sql.tables import alembic_version
 from tests.contract.db.backends import Backend, settings_for
 from tests.support.schema_facts import Facts, differences, schema_facts
@@ -83,8 +83,8 @@ def empty(backend: Backend) -> None:
 def test_what_a_killed_process_began_is_finished(bare: Backend, extending: bool) -> None:
     def begin() -> None:
         if extending:
-            peer_metadata.create_all(bare.engine)
-            bare.execute(sa.insert(alembic_version).values(version_num=schema.PEER_REVISION))
+            glance_metadata.create_all(bare.engine)
+            bare.execute(sa.insert(alembic_version).values(version_num=schema.GLANCE_REVISION))
 
     begin()
     whole, steps = undisturbed(bare)

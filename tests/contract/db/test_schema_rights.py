@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from glimpse.db import schema
 from glimpse.db.extensions import drop_extensions
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.metadef_tables import glance_metadata
 from glimpse.db.sql.tables import alembic_version
 from glimpse.errors import Forbidden
 from tests.contract.db.backends import Backend, settings_for
@@ -22,8 +22,8 @@ def guest(bare: Backend) -> Iterator[sa.Engine]:
     """A user who may read and write the rows of all tables, which are those of Glance."""
     if bare.kind == "sqlite":
         pytest.skip("SQLite has no users")
-    peer_metadata.create_all(bare.engine)
-    bare.execute(sa.insert(alembic_version).values(version_num=schema.PEER_REVISION))
+    glance_metadata.create_all(bare.engine)
+    bare.execute(sa.insert(alembic_version).values(version_num=schema.GLANCE_REVISION))
     url = sa.make_url(bare.url)
     name = f"{url.database}_guest"
     made, gone = {

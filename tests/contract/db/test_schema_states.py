@@ -15,7 +15,7 @@ from sqlalchemy import exc
 from glimpse.db import schema
 from glimpse.db.schema import SchemaReport, SchemaState
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.metadef_tables import glance_metadata
 from glimpse.db.sql.own_tables import glimpse_version, jobs, own_metadata
 from glimpse.db.sql.tables import alembic_version, image_properties, images
 from glimpse.domain.listing import ListQuery
@@ -49,7 +49,7 @@ def test_a_database_without_tables(bare: Backend) -> None:
 
 
 def test_a_database_that_glance_has_left(bare: Backend) -> None:
-    peer_metadata.create_all(bare.engine)
+    glance_metadata.create_all(bare.engine)
     stamp(bare, *CURRENT)
     bare.database.create_image(image(properties={"a": "1"}))
     rows = (bare.rows(images), bare.rows(image_properties))
@@ -57,11 +57,11 @@ def test_a_database_that_glance_has_left(bare: Backend) -> None:
     assert schema.sync(bare.engine) == SchemaReport(SchemaState.OWN_MISSING, changed=True)
     assert schema.check(bare.engine) is SchemaState.CURRENT
     assert (bare.rows(images), bare.rows(image_properties)) == rows
-    assert schema.version(bare.engine).peer == CURRENT
+    assert schema.version(bare.engine).glance == CURRENT
 
 
 def test_without_our_tables_it_is_glances_again(backend: Backend) -> None:
-    own_tables = names(backend) - set(peer_metadata.tables)
+    own_tables = names(backend) - set(glance_metadata.tables)
     assert own_tables == set(own_metadata.tables)
     assert all(name.startswith("glimpse_") for name in own_tables)
 
@@ -69,19 +69,19 @@ def test_without_our_tables_it_is_glances_again(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("revisions", "state"),
     [
-        (("2023_1_contract01",), SchemaState.PEER_OUTDATED),
-        (("mitaka02",), SchemaState.PEER_OUTDATED),
-        (("liberty",), SchemaState.PEER_OUTDATED),
-        (("rocky_contract02",), SchemaState.PEER_OUTDATED),
-        (("2024_1_expand01",), SchemaState.PEER_MID_UPGRADE),
-        (("2023_1_contract01", "2024_1_expand01"), SchemaState.PEER_MID_UPGRADE),
-        (("2027_1_contract01",), SchemaState.PEER_UNKNOWN),
-        (("c0ffee",), SchemaState.PEER_UNKNOWN),
-        (("2023_1_contract01", "2027_1_expand01"), SchemaState.PEER_UNKNOWN),
+        (("2023_1_contract01",), SchemaState.GLANCE_OUTDATED),
+        (("mitaka02",), SchemaState.GLANCE_OUTDATED),
+        (("liberty",), SchemaState.GLANCE_OUTDATED),
+        (("rocky_contract02",), SchemaState.GLANCE_OUTDATED),
+        (("2024_1_expand01",), SchemaState.GLANCE_MID_UPGRADE),
+        (("2023_1_contract01", "2024_1_expand01"), SchemaState.GLANCE_MID_UPGRADE),
+        (("2027_1_contract01",), SchemaState.GLANCE_UNKNOWN),
+        (("c0ffee",), SchemaState.GLANCE_UNKNOWN),
+        (("2023_1_contract01", "2027_1_expand01"), SchemaState.GLANCE_UNKNOWN),
     ],
 )
 def test_databases_that_are_refused(bare: Backend, revisions: tuple[str, ...], state: SchemaState) -> None:
-    peer_metadata.create_all(bare.engine)
+    glance_metadata.create_all(bare.engine)
     stamp(bare, *revisions)
     before = names(bare)
     assert schema.check(bare.engine) is state
@@ -90,7 +90,12 @@ def test_databases_that_are_refused(bare: Backend, revisions: tuple[str, ...], s
         schema.sync(bare.engine)
     assert str(refused.value) == state.value
     assert names(bare) == before
-    assert schema.version(bare.engine).peer == tuple(sorted(revisions))
+    assert schema.version(bare.engine).glance == tuple(sorted(revisions))
+
+
+@pytest.mark.parametrize("state", [SchemaState.GLANCE_OUTDATED, SchemaState.GLANCE_MID_UPGRADE])
+def test_the_operator_is_told_the_revision_to_upgrade_to(state: SchemaState) -> None:
+    assert f"glance-manage to {CURRENT[0]} first" in state.value
 
 
 def test_other_rows_next_to_the_last_revision_do_not_matter(bare: Backend) -> None:
@@ -105,11 +110,11 @@ def test_an_interrupted_creation_is_finished(bare: Backend) -> None:
     assert schema.check(bare.engine) is SchemaState.EMPTY
     assert schema.sync(bare.engine) == SchemaReport(SchemaState.EMPTY, changed=True)
     assert schema.check(bare.engine) is SchemaState.CURRENT
-    assert names(bare) == set(peer_metadata.tables) | set(own_metadata.tables)
+    assert names(bare) == set(glance_metadata.tables) | set(own_metadata.tables)
 
 
 def test_tables_with_rows_and_no_version_are_left_alone(bare: Backend) -> None:
-    peer_metadata.create_all(bare.engine)
+    glance_metadata.create_all(bare.engine)
     bare.database.create_image(image())
     assert schema.check(bare.engine) is SchemaState.EMPTY
     with pytest.raises(Conflict):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.glance_peer import KINDS, Installation, installation
+from tests.support.glance_rig import KINDS, Installation, installation
 from tests.support.schema_facts import (
     CHECK,
     COLUMN,
@@ -37,12 +37,12 @@ def test_fresh_databases_are_the_same(record_property: Callable[[str, object], N
     for kind in KINDS:
         with installation(kind) as place:
             place.make_tables()
-            peer = facts(place)
+            glance = facts(place)
         with installation(kind) as place:
             place.ok("db", "sync")
             ours = facts(place)
-        found[kind] = differences(peer, without_extensions(ours))
-        for name, of_one in ((f"{kind} Glance", peer), (f"{kind} Glimpse", without_extensions(ours))):
+        found[kind] = differences(glance, without_extensions(ours))
+        for name, of_one in ((f"{kind} Glance", glance), (f"{kind} Glimpse", without_extensions(ours))):
             numbers = counts(of_one)
             lines.append(f"{name:18}" + "".join(f"{numbers[one]:>12}" for one in COUNTED) + f"{len(found[kind]):>13}")
         extensions = counts(ours) - counts(without_extensions(ours))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.interop.keystone_rig import keystone_rig
-from tests.support.glance_peer import Installation, installation, send
+from tests.support.glance_rig import Installation, installation, send
 from tests.support.raw_http import Api
 from tests.support.schema_facts import Facts, counts, differences, schema_facts
 

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from glimpse.db import schema
 from glimpse.db.sql.engine import connect
-from glimpse.db.sql.metadef_tables import peer_metadata
+from glimpse.db.sql.metadef_tables import glance_metadata
 from glimpse.settings.model import DatabaseSettings, Secret
 
 MIGRATIONS = Path(schema.__file__).with_name("migrations")
@@ -40,7 +40,7 @@ def test_going_back_leaves_a_plain_glance_database(url: str) -> None:
         config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("path_separator", "os")
         command.downgrade(config, "base")
-    assert set(sa.inspect(engine).get_table_names()) == {*peer_metadata.tables, "glimpse_version"}
+    assert set(sa.inspect(engine).get_table_names()) == {*glance_metadata.tables, "glimpse_version"}
     assert schema.check(engine) is schema.SchemaState.OWN_MISSING
     assert schema.sync(engine).changed
     assert schema.check(engine) is schema.SchemaState.CURRENT

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from glimpse.db.sql.column_types import MYSQL_OPTIONS, flag, times
-from glimpse.db.sql.tables import peer_metadata
+from glimpse.db.sql.tables import glance_metadata
 
 metadef_namespaces = sa.Table(
     "metadef_namespaces",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("namespace", sa.String(80), nullable=False),
     sa.Column("display_name", sa.String(80)),
@@ -25,7 +25,7 @@ metadef_namespaces = sa.Table(
 
 metadef_resource_types = sa.Table(
     "metadef_resource_types",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("name", sa.String(80), nullable=False),
     flag("protected"),
@@ -36,7 +36,7 @@ metadef_resource_types = sa.Table(
 
 metadef_namespace_resource_types = sa.Table(
     "metadef_namespace_resource_types",
-    peer_metadata,
+    glance_metadata,
     sa.Column("resource_type_id", sa.Integer(), nullable=False, autoincrement=False),
     sa.Column("namespace_id", sa.Integer(), nullable=False, autoincrement=False),
     sa.Column("properties_target", sa.String(80)),
@@ -52,7 +52,7 @@ metadef_namespace_resource_types = sa.Table(
 
 metadef_objects = sa.Table(
     "metadef_objects",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("namespace_id", sa.Integer(), sa.ForeignKey("metadef_namespaces.id"), nullable=False),
     sa.Column("name", sa.String(80), nullable=False),
@@ -67,7 +67,7 @@ metadef_objects = sa.Table(
 
 metadef_properties = sa.Table(
     "metadef_properties",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("namespace_id", sa.Integer(), sa.ForeignKey("metadef_namespaces.id"), nullable=False),
     sa.Column("name", sa.String(80), nullable=False),
@@ -80,7 +80,7 @@ metadef_properties = sa.Table(
 
 metadef_tags = sa.Table(
     "metadef_tags",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("namespace_id", sa.Integer(), sa.ForeignKey("metadef_namespaces.id"), nullable=False),
     sa.Column("name", sa.String(80), nullable=False),

@@ -10,18 +10,18 @@ import sqlalchemy as sa
 from glimpse.db.sql.column_types import MYSQL_OPTIONS, BigInt, flag, soft_delete
 
 #: All sixteen tables of Glance; ``metadef_tables`` adds its six.
-peer_metadata = sa.MetaData()
+glance_metadata = sa.MetaData()
 
 alembic_version = sa.Table(
     "alembic_version",
-    peer_metadata,
+    glance_metadata,
     sa.Column("version_num", sa.String(32), nullable=False),
     sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
 images = sa.Table(
     "images",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("name", sa.String(255)),
     sa.Column("size", BigInt),
@@ -63,7 +63,7 @@ images = sa.Table(
 
 image_properties = sa.Table(
     "image_properties",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id"), nullable=False),
     sa.Column("name", sa.String(255), nullable=False),
@@ -77,7 +77,7 @@ image_properties = sa.Table(
 
 image_locations = sa.Table(
     "image_locations",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id"), nullable=False),
     sa.Column("value", sa.Text(), nullable=False),
@@ -91,7 +91,7 @@ image_locations = sa.Table(
 
 image_members = sa.Table(
     "image_members",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id"), nullable=False),
     sa.Column("member", sa.String(255), nullable=False),
@@ -107,7 +107,7 @@ image_members = sa.Table(
 
 image_tags = sa.Table(
     "image_tags",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.Integer(), primary_key=True),
     sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id"), nullable=False),
     sa.Column("value", sa.String(255), nullable=False),
@@ -119,7 +119,7 @@ image_tags = sa.Table(
 
 tasks = sa.Table(
     "tasks",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("type", sa.String(30), nullable=False),
     sa.Column("status", sa.String(30), nullable=False),
@@ -140,7 +140,7 @@ tasks = sa.Table(
 
 task_info = sa.Table(
     "task_info",
-    peer_metadata,
+    glance_metadata,
     sa.Column("task_id", sa.String(36), sa.ForeignKey("tasks.id"), primary_key=True),
     sa.Column("input", sa.Text()),
     sa.Column("result", sa.Text()),
@@ -150,7 +150,7 @@ task_info = sa.Table(
 
 node_reference = sa.Table(
     "node_reference",
-    peer_metadata,
+    glance_metadata,
     sa.Column("node_reference_id", BigInt, primary_key=True),
     sa.Column("node_reference_url", sa.String(255), nullable=False),
     sa.UniqueConstraint("node_reference_url", name="uq_node_reference_node_reference_url"),
@@ -159,7 +159,7 @@ node_reference = sa.Table(
 
 cached_images = sa.Table(
     "cached_images",
-    peer_metadata,
+    glance_metadata,
     sa.Column("id", BigInt, primary_key=True),
     sa.Column("image_id", sa.String(36), nullable=False),
     sa.Column("last_accessed", sa.DateTime(), nullable=False),

@@ -40,7 +40,7 @@ class Installation:
 
     def remove(self) -> None:
         """Stop what runs, and remove database, data and logs."""
-        self._rig("glance-peer-down", "--port", str(self.port), "--purge")
+        self._rig("glance-down", "--port", str(self.port), "--purge")
         variable = KINDS[self.kind]
         if variable is not None:
             engine = _engine(os.environ[variable])
@@ -70,11 +70,11 @@ class Installation:
     @contextmanager
     def glance(self) -> Iterator[Api]:
         """A real Glance, on the database as it is."""
-        self._rig("glance-peer-up", *self._arguments, "--no-sync")
+        self._rig("glance-up", *self._arguments, "--no-sync")
         try:
             yield self._api
         finally:
-            self._rig("glance-peer-down", "--port", str(self.port))
+            self._rig("glance-down", "--port", str(self.port))
 
     @contextmanager
     def glimpse(self, place: Path) -> Iterator[Api]:
