@@ -156,7 +156,7 @@ class JobHandler(Protocol):
         """Do the job, or the rest of it.
 
         Any domain error but ``LeaseLost`` ends the attempt: the job is tried again after a pause that grows, or given
-        up after the last attempt.
+        up after the last attempt. After ``Refused`` it is given up at once, because a store would refuse again.
 
         :raises TryAgain: to choose the pause.
         :raises WaitForStores: a store is missing; the attempt does not count.
@@ -164,7 +164,10 @@ class JobHandler(Protocol):
         ...
 
     def give_up(self, run: Run, reason: str) -> Outcome:
-        """Bring image and stores in order after the last attempt; ``reason`` is a sentence for the owner."""
+        """Bring image and stores in order after the last attempt or a refusal.
+
+        ``reason`` is a sentence for the owner.
+        """
         ...
 
     def stopped(self, run: Run) -> Outcome:

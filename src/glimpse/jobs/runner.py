@@ -18,7 +18,7 @@ from glimpse.context import Context
 from glimpse.db.base import Database
 from glimpse.domain.clock import now
 from glimpse.domain.job import Claim, Job, JobChange, JobStatus
-from glimpse.errors import Conflict, DataNotFound, GlimpseError, LeaseLost, NotFound, Unavailable
+from glimpse.errors import Conflict, DataNotFound, GlimpseError, LeaseLost, NotFound, Refused, Unavailable
 from glimpse.jobs.base import (
     Handlers,
     JobHandler,
@@ -223,7 +223,7 @@ class JobRunner:
         return outcome
 
     def _after_failure(self, run: UnattendedRun, handler: JobHandler, error: Exception) -> Outcome | None:
-        """Pause, or give up after the last attempt.
+        """Pause, or give up: after the last attempt, and at once when a store refuses for good.
 
         :raises LeaseLost: that was the failure.
         """
@@ -238,6 +238,8 @@ class JobRunner:
                 LOG.info("Job %s (%s) waits for a store: %s", job.id, job.type, error)
                 run.give_back(waiting(job, str(error), error.stores))
                 return None
+            case Refused():
+                return self._give_up(run, handler, str(error))
             case TryAgain():
                 pause, reason = error.seconds, str(error)
             case GlimpseError():

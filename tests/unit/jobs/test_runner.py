@@ -20,7 +20,17 @@ from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.job import Job, JobChange, JobQuery, JobStatus
 from glimpse.domain.job_kinds import KINDS, JobKind
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, LeaseLost, StoreUnavailable
+from glimpse.errors import (
+    AccessDenied,
+    Conflict,
+    DataInUse,
+    DeletionDenied,
+    ForeignLocation,
+    LeaseLost,
+    Refused,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 from glimpse.jobs.base import LONGEST_PAUSE, Handlers, Outcome, Run, TryAgain, WaitForStores, pause_after
 from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.periodic import Periodic
@@ -365,6 +375,22 @@ def test_a_defect_is_logged_and_its_text_kept_from_users(
     assert job.status is JobStatus.FAILED
     assert "path" not in job.message
     assert "a path of the host" in caplog.text
+
+
+@pytest.mark.parametrize("refusal", [AccessDenied, DataInUse, DeletionDenied, ForeignLocation, StoreReadOnly])
+def test_a_refusal_by_a_store_ends_the_job_at_once(database: SqlDatabase, refusal: type[Refused]) -> None:
+    attempts: list[int] = []
+
+    def work(run: Run) -> Outcome:
+        attempts.append(run.job.attempt)
+        raise refusal("The store denies access.")
+
+    kind = Kind(work, attempts=20)
+    job_id = added(database)
+    runner(database, kind).run_due()
+    job = database.get_job(job_id)
+    assert (job.status, job.message, job.due_at) == (JobStatus.FAILED, "The store denies access.", None)
+    assert (attempts, kind.given_up) == ([1], ["The store denies access."])
 
 
 def test_a_job_that_ends_its_process_each_time_comes_to_an_end(database: SqlDatabase) -> None:
