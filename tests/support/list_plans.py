@@ -46,7 +46,8 @@ def pages_of_lists(lists: Lists) -> Iterator[Pages]:
 def violations(lists: Lists, pages: Iterable[Pages]) -> Iterator[str]:
     """What is wrong, page by page."""
     kind = lists.engine.dialect.name
-    # the heads of the ranges, read and sorted, what is gathered, read, looked up and sorted, and samples of marks
+    # the heads of the ranges, read and sorted, what is gathered, read, looked up and sorted, and
+    # samples of tags and properties
     bound = 20 * LIMIT + 4 * lists.gathered + 1000
     if kind == "sqlite":
         bound //= _ENTRIES_OF_A_STEP

@@ -21,7 +21,7 @@ from glimpse.db.base_records import Viewer
 from glimpse.db.migrations.online import drop_index_online, own_indexes
 from glimpse.db.sql import listing
 from glimpse.db.sql.tables import image_tags, images
-from glimpse.db.sql.tag_property_filters import Mark, Use
+from glimpse.db.sql.tag_property_filters import TagPropertyFilter, Use
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.listing import SORT_KEYS, Comparison, ListQuery, SortKey
 from glimpse.domain.status import Status, Visibility
@@ -156,7 +156,7 @@ def test_orders_that_an_index_has_only_the_beginning_of(
             backend.database.update_image(one.id, ImageChange(set_properties={"p": "v"}))
     rows = key_of(backend)
     everything = [one.id for one in backend.database.list_images(ListQuery(limit=100), VIEWERS[viewer])]
-    marked = [one for one in everything if one[-1] not in "36"]
+    matching = [one for one in everything if one[-1] not in "36"]
     names = columns.split(",")
     for directions in itertools.islice(itertools.product([True, False], repeat=len(names)), 0, None, 3):
         order = tuple(SortKey(name, descending) for name, descending in zip(names, directions, strict=True))
@@ -164,7 +164,7 @@ def test_orders_that_an_index_has_only_the_beginning_of(
             query = ListQuery(order=order, limit=limit)
             assert walk(backend.database, VIEWERS[viewer], query) == in_order(rows, everything, order), order
         query = ListQuery(order=order, limit=4, properties=(("p", "v"),))
-        assert walk(backend.database, VIEWERS[viewer], query) == in_order(rows, marked, order), order
+        assert walk(backend.database, VIEWERS[viewer], query) == in_order(rows, matching, order), order
 
 
 @pytest.mark.parametrize("visibility", ["all", *VISIBILITIES])
@@ -196,7 +196,7 @@ def test_an_image_that_is_found_twice_is_listed_once(backend: Backend) -> None:
     ]
 
 
-WAYS = {"looked through": Use(few=Mark(0)), "in a set": Use(many=Mark(0)), "asked for": Use()}
+WAYS = {"looked through": Use(few=TagPropertyFilter(0)), "in a set": Use(many=TagPropertyFilter(0)), "asked for": Use()}
 
 
 @pytest.fixture(params=WAYS)
@@ -204,8 +204,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     """Every way to find images with a tag or a property, whatever their number."""
     use = WAYS[request.param]
 
-    def chosen(asked: Sequence[Mark], *_: object, **_named: object) -> Use:
-        first = next((mark for mark in asked if mark.is_indexed), None)
+    def chosen(asked: Sequence[TagPropertyFilter], *_: object, **_named: object) -> Use:
+        first = next((one for one in asked if one.is_indexed), None)
         return Use(few=use.few and first, many=use.many and first)
 
     monkeypatch.setattr(listing, "use_of", chosen)
@@ -221,16 +221,16 @@ def test_every_order_of_images_with_a_property(filled: tuple[Backend, list[Image
     rows = key_of(backend)
     query = ListQuery(properties=(("p", "v"),), limit=9)
     seen = backend.database.list_images(ListQuery(limit=100), VIEWERS[viewer])
-    marked = [one.id for one in seen if one.id[-1] not in "36"]
-    assert len(marked) >= 6
+    matching = [one.id for one in seen if one.id[-1] not in "36"]
+    assert len(matching) >= 6
     for column in sorted(SORT_KEYS):
         # one or two of each direction; all of them are tried without a property
         for order in itertools.islice(orders(column), 0, None, 3):
             found = walk(backend.database, VIEWERS[viewer], msgspec.structs.replace(query, order=order))
-            assert found == in_order(rows, marked, order), order
+            assert found == in_order(rows, matching, order), order
     for order in ORDERS:
         named = msgspec.structs.replace(query, order=order, comparisons=(Comparison("name", "eq", "a"),))
-        expected = [one for one in in_order(rows, marked, order) if rows[one]["name"] == "a"]
+        expected = [one for one in in_order(rows, matching, order) if rows[one]["name"] == "a"]
         assert walk(backend.database, VIEWERS[viewer], named) == expected, order
 
 

@@ -18,7 +18,7 @@ from glimpse.db.sql.keyset import after_marker, order_by
 from glimpse.db.sql.reading import IMAGE_COLUMNS
 from glimpse.db.sql.row_state import is_hidden, is_live, is_shown
 from glimpse.db.sql.tables import image_members, images
-from glimpse.db.sql.tag_property_filters import NO_LIMIT, Mark, Use
+from glimpse.db.sql.tag_property_filters import NO_LIMIT, TagPropertyFilter, Use
 from glimpse.db.sql.visibility import INDEXED_KEYS, Lane, ListScope
 from glimpse.domain.listing import SortKey
 from glimpse.domain.status import UNLISTED
@@ -46,7 +46,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     os_hidden: bool
     comparisons: tuple[tuple[str, str], ...]
     one_of: tuple[str, ...]
-    marks: tuple[Mark, ...]
+    tag_property_filters: tuple[TagPropertyFilter, ...]
     use: Use
     order: tuple[SortKey, ...]
     marker_nulls: tuple[bool, ...] | None
@@ -65,7 +65,7 @@ def page_statement(shape: Shape, dialect: str, *, hints: bool = True) -> sa.Sele
         conditions = (
             *lane.conditions,
             *filters(shape),
-            *marked(shape, dialect, in_set=bool(lane.indexes), hints=hints),
+            *tag_property_conditions(shape, dialect, in_set=bool(lane.indexes), hints=hints),
         )
         for part in heads_of(lane, conditions, shape, dialect, hints=hints):
             found += part
@@ -163,8 +163,8 @@ def _gathered(
     by_name = _has_index_by_name(shape) and "name" in lane.indexes
     index = _index_to_gather(lane, shape, by_name=by_name) if hints else None
     rows = sa.select(*[images.c[column] for column in key_columns(shape.order)])
-    if shape.marks and by_name and dialect == "mysql":
-        # it would read each image from the table before it asks for marks, while the index has all else that is asked
+    if shape.tag_property_filters and by_name and dialect == "mysql":
+        # it would read each image from the table before it asks for tags or properties, while the index has all else
         left = sa.select(images.c.id).where(*conditions).limit(NO_LIMIT)
         left_over = (advise(left, images, index) if index else left).subquery("left_over")
         rows = rows.select_from(left_over.join(images, images.c.id == left_over.c.id))
@@ -172,7 +172,7 @@ def _gathered(
     else:
         rows = rows.select_from(lane.source)
     if shape.marker_nulls is not None:
-        # before the others, as those for marks take longest and MariaDB asks them in the order of the text
+        # before those for tags and properties, which take longest: MariaDB asks them in the order of the text
         rows = rows.where(after_marker(shape.order, shape.marker_nulls))
     rows = rows.where(*conditions)
     if index:
@@ -204,7 +204,7 @@ def _as_expressions(order: Sequence[SortKey]) -> list[sa.ColumnElement[Any]]:
 
 
 def filters(shape: Shape) -> list[Condition]:
-    """What the list asks of every image, apart from marks."""
+    """What the list asks of every image, apart from tags and properties."""
     return [
         is_live(images, by_index=True),
         *(images.c.status != sa.literal_column(f"'{status}'", sa.String()) for status in sorted(UNLISTED)),
@@ -217,13 +217,13 @@ def filters(shape: Shape) -> list[Condition]:
     ]
 
 
-def marked(shape: Shape, dialect: str, *, in_set: bool, hints: bool) -> list[Condition]:
-    """That an image has the marks; ``in_set``: among so many images that a set is worth making."""
+def tag_property_conditions(shape: Shape, dialect: str, *, in_set: bool, hints: bool) -> list[Condition]:
+    """That an image has the tags and properties; ``in_set``: among so many images that a set is worth making."""
     many = shape.use.many if in_set else None
     return [
-        mark.in_set(dialect) if mark == many else mark.on_image(dialect, hints=hints)
-        for mark in sorted(shape.marks, key=lambda mark: mark != many)
-        if mark != shape.use.few
+        one.in_set(dialect) if one == many else one.on_image(dialect, hints=hints)
+        for one in sorted(shape.tag_property_filters, key=lambda one: one != many)
+        if one != shape.use.few
     ]
 
 

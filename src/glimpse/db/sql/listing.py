@@ -1,6 +1,6 @@
 """Lists of images: what the page depends on, the page, and all that belongs to its images.
 
-A statement each; marks (``tag_property_filters.py``) take more of them.
+A statement each; filters by tags and properties (``tag_property_filters.py``) take more of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from glimpse.db.sql.own_images_first import own_images_first
 from glimpse.db.sql.reading import Children, build, children, gather, sees
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_members, images
-from glimpse.db.sql.tag_property_filters import Mark, estimate, marks_of, sample_of_all, use_of
+from glimpse.db.sql.tag_property_filters import (
+    TagPropertyFilter,
+    estimate,
+    sample_of_all,
+    tag_property_filters_of,
+    use_of,
+)
 from glimpse.db.sql.texts import storable
 from glimpse.db.sql.visibility import INDEXED_KEYS, PROJECT, ListScope
 from glimpse.domain.image import Image
@@ -72,8 +78,8 @@ def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> lis
     scope = ListScope.of(viewer, query.visibility, query.member_status)
     if values is None or scope.is_empty:
         return []
-    marks = marks_of(query)
-    numbers, images_in_all = _numbers(connection, marks, values)
+    asked = tag_property_filters_of(query)
+    numbers, images_in_all = _numbers(connection, asked, values)
     if 0 in numbers:
         return []
     order = _up_to_id(query.order)
@@ -83,8 +89,8 @@ def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> lis
         os_hidden=query.os_hidden,
         comparisons=tuple([(comparison.column, comparison.op) for comparison in query.comparisons]),
         one_of=tuple([one_of.column for one_of in query.one_of]),
-        marks=marks,
-        use=use_of(marks, numbers, images_in_all, connection.dialect.name, asks_all=asks_all),
+        tag_property_filters=asked,
+        use=use_of(asked, numbers, images_in_all, connection.dialect.name, asks_all=asks_all),
         order=order,
         marker_nulls=None if marker is None else tuple([marker[key.column] is None for key in order]),
     )
@@ -119,7 +125,7 @@ def _page(connection: Connection, shape: Shape, values: dict[str, Any]) -> Seque
 
 
 def _rows(connection: Connection, shape: Shape, values: dict[str, Any], *, hints: bool) -> Sequence[Sequence[Any]]:
-    rows = own_images_first(connection, shape, values, hints=hints) if shape.marks else None
+    rows = own_images_first(connection, shape, values, hints=hints) if shape.tag_property_filters else None
     if rows is not None:
         return rows
     return connection.execute(page_statement(shape, connection.dialect.name, hints=hints), values).fetchall()
@@ -182,9 +188,11 @@ def _marker(connection: Connection, query: ListQuery, viewer: Viewer) -> dict[st
     return dict(zip(_SORT_COLUMNS, row[3:], strict=True))
 
 
-def _numbers(connection: Connection, marks: tuple[Mark, ...], values: dict[str, Any]) -> tuple[list[float], float]:
-    """About how many images have each of the indexed marks, 0 being certain, and how many there are in all."""
-    sampled = tuple([mark for mark in marks if mark.is_indexed])
+def _numbers(
+    connection: Connection, asked: tuple[TagPropertyFilter, ...], values: dict[str, Any]
+) -> tuple[list[float], float]:
+    """About how many images match each of the indexed filters, 0 being certain, and how many there are in all."""
+    sampled = tuple([one for one in asked if one.is_indexed])
     if not sampled:
         return [], 0
     found = connection.execute(_samples(sampled, connection.dialect.name), values).fetchall()
@@ -193,8 +201,8 @@ def _numbers(connection: Connection, marks: tuple[Mark, ...], values: dict[str, 
 
 
 @lru_cache(maxsize=64)
-def _samples(sampled: tuple[Mark, ...], dialect: str) -> sa.CompoundSelect[*tuple[Any, ...]]:
-    parts = [*(mark.sample(dialect) for mark in sampled), sample_of_all()]
+def _samples(sampled: tuple[TagPropertyFilter, ...], dialect: str) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    parts = [*(one.sample(dialect) for one in sampled), sample_of_all()]
     return sa.union_all(
         *[part.add_columns(sa.literal_column(str(number), sa.Integer())) for number, part in enumerate(parts)]
     )

@@ -1,8 +1,8 @@
-"""The page of a list that asks for marks, led by the images of the project.
+"""The page of a list that asks for tags or properties, led by the images of the project.
 
-To see whether an image has a mark takes time, so no more of them are asked than the page needs. The project's own come
-first, range by range (``index_ranges.py``) until there is a page of them. Of all others, public and shared ones, only
-those are of interest that are not behind the last of these.
+To see whether an image has a tag or property takes time, so no more of them are asked than the page needs. The
+project's own come first, range by range (``index_ranges.py``) until there is a page of them. Of all others, public and
+shared ones, only those are of interest that are not behind the last of these.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from sqlalchemy import Connection
 
 from glimpse.db.sql.index_hints import PRIMARY, use_index
 from glimpse.db.sql.index_ranges import Condition
-from glimpse.db.sql.list_statement import Shape, filters, first_of, heads_of, key_columns, lanes, marked, rows_of
+from glimpse.db.sql.list_statement import (
+    Shape,
+    filters,
+    first_of,
+    heads_of,
+    key_columns,
+    lanes,
+    rows_of,
+    tag_property_conditions,
+)
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.visibility import Lane
 
@@ -59,7 +68,7 @@ def _lead_statements(shape: Shape, dialect: str, *, hints: bool) -> list[sa.Sele
     if lead is None:
         return None
     lane = found[lead]
-    conditions = (*lane.conditions, *filters(shape), *marked(shape, dialect, in_set=True, hints=hints))
+    conditions = (*lane.conditions, *filters(shape), *tag_property_conditions(shape, dialect, in_set=True, hints=hints))
     parts = heads_of(lane, conditions, shape, dialect, hints=hints)
     return [first_of(part, shape, dialect) for part in parts]
 
@@ -90,7 +99,7 @@ def _page_statement(
             # told that, MariaDB does not ask all other indexes how many rows they have
             found.append(use_index(led, images, PRIMARY))
             continue
-        asked = (*filters(shape), *within, *marked(shape, dialect, in_set=False, hints=hints))
+        asked = (*filters(shape), *within, *tag_property_conditions(shape, dialect, in_set=False, hints=hints))
         for part in heads_of(lane, (*lane.conditions, *asked), shape, dialect, hints=hints):
             found += part
     return rows_of(found, shape, dialect)

@@ -1,8 +1,8 @@
 """What other tables say of images: tags and custom properties, as filters of a list.
 
-The images with a mark are looked through when there are few of them. Otherwise the list is followed in its order until
-the page is full. Each image on the way is asked for the mark, which is soon done with where many have it; where not,
-all that have it are put into a set at first, and the images on the way are looked up in that.
+The images that match such a filter are looked through when there are few of them. Otherwise the list is followed in
+its order until the page is full. Each image on the way is asked for its tag or property, which is soon done with where
+many have it; where not, all that have it are put into a set at first, and the images on the way are looked up in that.
 
 How many there are is estimated, because no database knows how many images have a certain value of a certain property:
 an index by value has the ids of images in their order, and ids are random, so the first ones tell how close together
@@ -23,10 +23,10 @@ from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_properties, image_tags, images
 from glimpse.domain.listing import ListQuery
 
-# Of T images N have a mark, so T/N are passed for each that is found, and a hundred times as many for a page. They are
-# few while to look N of them up takes less than to put N into a set and pass those with a look into it; a set is made
-# while this takes less than to ask each for the mark. By what it takes on each kind of database these hold up to the
-# square roots of so many times T (measured with T = 200,000). Less than a sample are always few.
+# Of T images N match a filter, so T/N are passed for each that is found, and a hundred times as many for a page. They
+# are few while to look N of them up takes less than to put N into a set and pass those with a look into it; a set is
+# made while this takes less than to ask each. By what it takes on each kind of database these hold up to the square
+# roots of so many times T (measured with T = 200,000). Less than a sample are always few.
 _FEW = {"postgresql": 5, "sqlite": 15, "mysql": 50}
 _SET = {"postgresql": 900, "sqlite": 120, "mysql": 180}
 
@@ -40,10 +40,10 @@ NO_LIMIT = sa.literal_column(str(2**31 - 1), sa.Integer())
 _INDEXED = 255
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """A tag or a custom property; the values are the parameters ``tag_N``, or ``property_N`` and ``value_N``.
+class TagPropertyFilter(msgspec.Struct, frozen=True):
+    """A filter by a tag or a custom property, with parameters ``tag_N``, or ``property_N`` and ``value_N``.
 
-    ``is_indexed``: an index leads from the mark to its images.
+    ``is_indexed``: an index leads from the tag or property to its images.
     """
 
     position: int
@@ -81,7 +81,7 @@ class Mark(msgspec.Struct, frozen=True):
         else:
             # so SQLite takes the index by value, which has all it needs, and not the unique one
             rows = rows.where(self._image_id.between(images.c.id, images.c.id))
-        # not EXISTS: planners would take that as a reason to look for all images with the mark
+        # not EXISTS: planners would take that as a reason to look for all images that match
         return rows.limit(one).scalar_subquery().is_not(None)
 
     def in_set(self, dialect: str) -> sa.ColumnElement[bool]:
@@ -91,7 +91,7 @@ class Mark(msgspec.Struct, frozen=True):
 
     def few_images(self, dialect: str) -> sa.Subquery:
         """The ids of the images with it, each once, where they are few."""
-        return self._rows(self._image_id, dialect).distinct().limit(NO_LIMIT).subquery("marked")
+        return self._rows(self._image_id, dialect).distinct().limit(NO_LIMIT).subquery("matching")
 
     def sample(self, dialect: str) -> sa.Select[*tuple[Any, ...]]:
         """One row for :func:`estimate`: rows at the beginning of the index, and the last image id in them."""
@@ -111,7 +111,10 @@ def _sampled(image_ids: sa.Select[Any]) -> sa.Select[*tuple[Any, ...]]:
 
 
 def estimate(rows: int, last: str | None) -> float:
-    """How many images have a mark, from its :meth:`Mark.sample`; exact where these are fewer than the sample takes."""
+    """How many images match a filter, from its :meth:`TagPropertyFilter.sample`.
+
+    Exact where these are fewer than the sample takes.
+    """
     if last is None or rows < _SAMPLE:
         return rows
     try:
@@ -122,36 +125,37 @@ def estimate(rows: int, last: str | None) -> float:
     return rows * 2**32 / (place + 1)
 
 
-def marks_of(query: ListQuery) -> tuple[Mark, ...]:
-    """The marks that a list asks for."""
-    tags = [Mark(position, is_tag=True) for position in range(len(query.tags))]
+def tag_property_filters_of(query: ListQuery) -> tuple[TagPropertyFilter, ...]:
+    """The tags and properties that a list asks for."""
+    tags = [TagPropertyFilter(position, is_tag=True) for position in range(len(query.tags))]
     properties = [
-        Mark(position, is_indexed=len(value) <= _INDEXED) for position, (_, value) in enumerate(query.properties)
+        TagPropertyFilter(position, is_indexed=len(value) <= _INDEXED)
+        for position, (_, value) in enumerate(query.properties)
     ]
     return (*tags, *properties)
 
 
 class Use(msgspec.Struct, frozen=True):
-    """What is done with the marks of a list: the images with ``few`` are looked through, those with ``many`` are put
-    into a set, and images are asked for all other marks. One of the two is None, or both."""
+    """What is done with the tag and property filters of a list: the images that match ``few`` are looked through, those
+    that match ``many`` are put into a set, and images are asked for all others. One of the two is None, or both."""
 
-    few: Mark | None = None
-    many: Mark | None = None
+    few: TagPropertyFilter | None = None
+    many: TagPropertyFilter | None = None
 
 
 def use_of(
-    marks: Sequence[Mark], numbers: Sequence[float], images_in_all: float, dialect: str, *, asks_all: bool
+    asked: Sequence[TagPropertyFilter], numbers: Sequence[float], images_in_all: float, dialect: str, *, asks_all: bool
 ) -> Use:
-    """``numbers`` are the estimates for the indexed marks.
+    """``numbers`` are the estimates for the indexed filters.
 
     ``asks_all``: no index has the order of the list and no other filter narrows it, so that every image would be asked,
     not only those up to the end of the page.
     """
-    fewest, mark = min(
-        zip(numbers, [mark for mark in marks if mark.is_indexed], strict=True),
+    fewest, rarest = min(
+        zip(numbers, [one for one in asked if one.is_indexed], strict=True),
         key=lambda pair: pair[0],
         default=(0, None),
     )
     if fewest < _SAMPLE or fewest**2 < _FEW[dialect] * images_in_all:
-        return Use(few=mark)
-    return Use(many=mark) if asks_all or fewest**2 < _SET[dialect] * images_in_all else Use()
+        return Use(few=rarest)
+    return Use(many=rarest) if asks_all or fewest**2 < _SET[dialect] * images_in_all else Use()
