@@ -14,6 +14,8 @@ import msgspec
 
 from glimpse.database_factory import open_database
 from glimpse.db.base import Database
+from glimpse.domain.job import JobStatus
+from glimpse.domain.job_kinds import KINDS
 from glimpse.jobs.all import build_handlers
 from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.periodic import Periodic
@@ -28,6 +30,8 @@ from glimpse.telemetry.metrics import Recorder
 
 #: Seconds to send waiting notifications when the process stops.
 NOTIFY_SECONDS = 5.0
+#: Seconds between counts of unfinished jobs for the metrics; each is one read of an index.
+COUNT_INTERVAL = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,20 @@ class Background:
 
     runner: JobRunner
     renewal: Periodic
+    #: None without metrics
+    counting: Periodic | None
 
     def start(self) -> None:
         """Begin to renew leases and to take jobs."""
         self.renewal.start()
         self.runner.start()
+        if self.counting is not None:
+            self.counting.start()
 
     def stop(self) -> None:
         """Let running steps end, and take nothing more."""
+        if self.counting is not None:
+            self.counting.stop()
         self.runner.stop()
         self.renewal.stop()
 
@@ -60,7 +70,6 @@ def build_background(
     recorder: Recorder | None,
 ) -> Background:
     """``wakeup`` is set when a request of this process has added a job."""
-    on_outcome = recorder.work if recorder is not None else _count_nothing
     runner = JobRunner(
         database,
         build_handlers(settings, database, stores, digest_threads, notifier),
@@ -70,13 +79,30 @@ def build_background(
         stores=stores.offers(),
         # jobs of processes that died are found as fast as leases are renewed
         interval=min(settings.jobs.interval, settings.leases.heartbeat),
-        on_outcome=on_outcome,
+        on_outcome=_count_nothing if recorder is None else recorder.job_ended,
         notifier=notifier,
     )
-    return Background(runner, Periodic("The renewal of leases", settings.leases.heartbeat, heartbeat.renew))
+    renewal = Periodic("The renewal of leases", settings.leases.heartbeat, heartbeat.renew)
+    if recorder is None:
+        return Background(runner, renewal, None)
+    return Background(
+        runner, renewal, Periodic("The count of jobs", COUNT_INTERVAL, lambda: count_unfinished(database, recorder))
+    )
 
 
-def _count_nothing(_purpose: str, _outcome: str) -> None:
+def count_unfinished(database: Database, recorder: Recorder) -> None:
+    """Record the numbers of unfinished jobs, 0 for kinds without one.
+
+    :raises DatabaseUnavailable: the database does not answer; the metrics keep the numbers before.
+    """
+    counts = database.count_jobs()
+    statuses = (JobStatus.PENDING, JobStatus.RUNNING)
+    recorder.unfinished_jobs(
+        {(kind, status): counts.get(kind, {}).get(status, 0) for kind in {*KINDS, *counts} for status in statuses}
+    )
+
+
+def _count_nothing(_kind: str, _outcome: str) -> None:
     """Without metrics."""
 
 

@@ -17,7 +17,7 @@ from datetime import timedelta
 from glimpse.context import Context
 from glimpse.db.base import Database
 from glimpse.domain.clock import now
-from glimpse.domain.job import Claim, Job, JobChange, JobStatus
+from glimpse.domain.job import ENDED, Claim, Job, JobChange, JobStatus
 from glimpse.errors import Conflict, DataNotFound, GlimpseError, LeaseLost, NotFound, Refused, Unavailable
 from glimpse.jobs.base import (
     Handlers,
@@ -194,7 +194,7 @@ class JobRunner:
         except Exception:
             LOG.exception("Job %s (%s) could not be brought to an end", job.id, job.type)
         else:
-            if outcome is not None:
+            if outcome is not None and outcome.status in ENDED:
                 LOG.info(
                     "Job %s (%s) of image %s ended: %s %s",
                     job.id, job.type, job.image_id, outcome.status, outcome.message,
@@ -204,7 +204,10 @@ class JobRunner:
             CALLER.reset(token)
 
     def _attempt(self, run: UnattendedRun, handler: JobHandler) -> Outcome | None:
-        """One attempt; the outcome that was recorded, or None when the job was given back."""
+        """One attempt; the outcome that was recorded, or None when the job was given back.
+
+        A handler that has recorded itself that the job waits returns an outcome that is no end.
+        """
         job = run.job
         if job.attempt > handler.most_attempts:
             return self._give_up(run, handler, job.message or _INTERRUPTED)

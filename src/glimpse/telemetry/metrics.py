@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -62,8 +63,12 @@ class Recorder(Protocol):
         """Record a new database connection."""
         ...
 
-    def work(self, purpose: str, outcome: str) -> None:
-        """Record the end of leased work, for instance ``upload`` with ``taken over``."""
+    def job_ended(self, kind: str, outcome: str) -> None:
+        """Record the end of a background job, for instance ``copy_removal`` with ``succeeded``."""
+        ...
+
+    def unfinished_jobs(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Record how many unfinished jobs the database has by kind and status, in place of the counts before."""
         ...
 
     def store_call(self, store: str, call: str, outcome: str, seconds: float) -> None:
@@ -96,12 +101,15 @@ class ProcessMetrics:
         )
         self._received = Counter("glimpse_received_bytes", "Bytes of request bodies.", route, registry=own)
         self._sent = Counter("glimpse_sent_bytes", "Bytes of response bodies.", route, registry=own)
-        self._work = Counter(
-            "glimpse_leased_work",
-            "Work that was protected by a lease, by outcome.",
-            ("purpose", "outcome"),
-            registry=own,
+        self._jobs_ended = Counter(
+            "glimpse_jobs_ended", "Background jobs that ended, by outcome.", ("kind", "outcome"), registry=own
         )
+        # all processes count the jobs of one database: the latest count is the right one, not their sum
+        self._jobs = Gauge(
+            "glimpse_jobs", "Unfinished jobs in the database.", ("kind", "status"), registry=own,
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self._counted_jobs: set[tuple[str, str]] = set()
         self._connections = Counter("glimpse_database_connections", "Database connections opened.", registry=own)
         self._notifications = Counter(
             "glimpse_notifications", "Notifications by outcome.", ("driver", "outcome"), registry=own
@@ -141,8 +149,13 @@ class ProcessMetrics:
     def database_connected(self) -> None:
         self._connections.inc()
 
-    def work(self, purpose: str, outcome: str) -> None:
-        self._work.labels(purpose, outcome).inc()
+    def job_ended(self, kind: str, outcome: str) -> None:
+        self._jobs_ended.labels(kind, outcome).inc()
+
+    def unfinished_jobs(self, counts: Mapping[tuple[str, str], int]) -> None:
+        self._counted_jobs.update(counts)
+        for kind, status in self._counted_jobs:
+            self._jobs.labels(kind, status).set(counts.get((kind, status), 0))
 
     def notification(self, driver: str, outcome: str) -> None:
         self._notifications.labels(driver, outcome).inc()

@@ -176,9 +176,10 @@ def test_metrics_of_several_workers_are_added_up(tmp_path: Path) -> None:
     try:
         for _ in range(8):
             fetch(f"http://127.0.0.1:{port}/v2/images", service)
-        counted = 0.0
+        counted, text = 0.0, ""
+        idle = 'glimpse_jobs{kind="copy_removal",status="pending"} 0.0'
         until = time.monotonic() + 30
-        while counted < 8 and time.monotonic() < until:
+        while (counted < 8 or idle not in text) and time.monotonic() < until:
             text = fetch(f"http://127.0.0.1:{metrics_port}/metrics", service)
             counted = sum(
                 float(line.rsplit(" ", 1)[1])
@@ -191,6 +192,7 @@ def test_metrics_of_several_workers_are_added_up(tmp_path: Path) -> None:
     finally:
         service.kill()
     assert counted == 8
+    assert idle in text
     assert service.returncode == 0
 
 

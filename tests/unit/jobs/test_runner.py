@@ -664,6 +664,17 @@ class TestEnds:
         engine.run_due()
         assert told == [("test", "succeeded")]
 
+    def test_nobody_is_told_of_a_job_that_waits(self, database: SqlDatabase) -> None:
+        told: list[tuple[str, str]] = []
+        waits = Outcome(status=JobStatus.PENDING, message="The store is down.", recorded=True)
+        engine = Process(
+            database, {"test": Kind(lambda _: waits)}, "w", jobs=Jobs(), leases=Leases(),
+            on_outcome=lambda kind, outcome: told.append((kind, outcome)),
+        )  # fmt: skip
+        added(database)
+        engine.run_due()
+        assert told == []
+
     def test_old_records_go(self, database: SqlDatabase) -> None:
         job_id = added(database)
         engine = runner(database, Kind(lambda _: DONE))

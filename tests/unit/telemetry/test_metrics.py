@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from glimpse.errors import DataNotFound, ForeignLocation
-from glimpse.settings.model import Metrics, StoreCalls
+from glimpse.background import count_unfinished
+from glimpse.context import Context
+from glimpse.db.schema import sync
+from glimpse.db.sql.database import SqlDatabase
+from glimpse.db.sql.engine import connect
+from glimpse.domain.job_kinds import COPY_REMOVAL, KINDS, CopyRemovalInput
+from glimpse.errors import DatabaseUnavailable, DataNotFound, ForeignLocation
+from glimpse.jobs.periodic import Periodic
+from glimpse.jobs.queue import JobQueue
+from glimpse.settings.model import DatabaseSettings, Metrics, Secret, StoreCalls
 from glimpse.stores.memory import MemoryOptions, MemoryStore
 from glimpse.stores.wrap import wrapped
 from glimpse.telemetry.exposition import prepare
@@ -70,15 +79,61 @@ def test_strange_methods_make_no_series_of_their_own(metrics: ProcessMetrics) ->
     assert value(exposed(metrics), "glimpse_requests_total", method="other", route="other", status="405") == 50
 
 
-def test_transfers_and_work(metrics: ProcessMetrics) -> None:
+def test_transfers_and_jobs(metrics: ProcessMetrics) -> None:
     metrics.transfer_started("upload")
     metrics.transfer_started("upload")
     metrics.transfer_ended("upload")
-    metrics.work("upload", "taken over")
+    metrics.job_ended("copy_removal", "succeeded")
     text = exposed(metrics)
     assert value(text, "glimpse_transfers", direction="upload") == 1
     assert value(text, "glimpse_transfers", direction="download") == 0
-    assert value(text, "glimpse_leased_work_total", purpose="upload", outcome="taken over") == 1
+    assert value(text, "glimpse_jobs_ended_total", kind="copy_removal", outcome="succeeded") == 1
+
+
+class TestUnfinishedJobs:
+    def test_a_kind_without_jobs_has_none(self, metrics: ProcessMetrics) -> None:
+        metrics.unfinished_jobs({("upload", "running"): 2, ("unknown", "pending"): 1})
+        metrics.unfinished_jobs({("upload", "running"): 3})
+        text = exposed(metrics)
+        assert value(text, "glimpse_jobs", kind="upload", status="running") == 3
+        assert value(text, "glimpse_jobs", kind="unknown", status="pending") == 0
+
+    def test_counts_are_those_of_the_database(self, metrics: ProcessMetrics, tmp_path: Path) -> None:
+        engine = connect(DatabaseSettings(connection=Secret(f"sqlite:///{tmp_path}/jobs.sqlite")))
+        sync(engine)
+        database = SqlDatabase(engine)
+        queue = JobQueue(database)
+        context = Context(request_id="r", user_id="u", project_id="p")
+        queue.add(queue.draft(context, COPY_REMOVAL, CopyRemovalInput(url="memory://x"), image_id="1"))
+        count_unfinished(database, metrics)
+        database.close()
+        text = exposed(metrics)
+        assert value(text, "glimpse_jobs", kind="copy_removal", status="pending") == 1
+        assert {
+            (dict(labels)["kind"], dict(labels)["status"])
+            for (name, labels), number in values(text).items()
+            if name == "glimpse_jobs" and number == 0
+        } == {(kind, status) for kind in KINDS for status in ("pending", "running")} - {("copy_removal", "pending")}
+
+    def test_without_the_database_the_counts_stay(
+        self, metrics: ProcessMetrics, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        asked = threading.Semaphore(0)
+
+        class Away:
+            def count_jobs(self) -> dict[str, dict[str, int]]:
+                asked.release()
+                raise DatabaseUnavailable("The database is not responding.")
+
+        metrics.unfinished_jobs({("upload", "running"): 2})
+        beat = Periodic("The count of jobs", 0.01, lambda: count_unfinished(Away(), metrics))  # type: ignore[arg-type]
+        beat.start()
+        try:
+            assert all(asked.acquire(timeout=20) for _ in range(2)), "it asks again after a failure"
+        finally:
+            beat.stop()
+        assert value(exposed(metrics), "glimpse_jobs", kind="upload", status="running") == 2
+        assert "The count of jobs missed a turn: The database is not responding." in caplog.text
 
 
 def test_notifications(metrics: ProcessMetrics) -> None:
@@ -183,6 +238,7 @@ WORKERS = """
             for _ in range(number):
                 mine.request(Answered("GET", "/r", 200, 0.02, 0, 100))
             mine.transfer_started("upload")
+            mine.unfinished_jobs({("upload", "running"): 10 + number})
             mine.close()
             os.write(ready_out, b"x")
             signal.pause()
@@ -215,6 +271,7 @@ def test_two_processes_are_added_up(tmp_path: Path) -> None:
     assert value(both, "glimpse_requests_total", method="GET", route="/r", status="200") == 3
     assert value(both, "glimpse_sent_bytes_total", method="GET", route="/r") == 300
     assert value(both, "glimpse_transfers", direction="upload") == 2
+    assert value(both, "glimpse_jobs", kind="upload", status="running") == 12, "the latest count, no sum"
     assert any(name == "glimpse_build_info" for name, _ in values(both))
     # what was counted stays, what ran in the dead process runs no more
     assert value(one_dead, "glimpse_requests_total", method="GET", route="/r", status="200") == 3
