@@ -25,7 +25,7 @@ from sqlalchemy import event
 from bench.catalogue import END, LARGE
 from bench.plans import NOTHING, Reading, reading
 from bench.processor import processor_clock
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.keyset import order_by

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.registry.certs import make_certificates
 from glimpse.registry.client import RegistryDatabase
 from glimpse.registry.wire import VERSION, VERSION_HEADER, Role

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.properties import FAILED_UPLOAD

@@ -40,7 +40,7 @@ def with_secret(at: Located, **attributes: object) -> tuple[str, str]:
 
 
 def _everything() -> Any:
-    from glimpse.db.base_records import Viewer
+    from glimpse.db.records import Viewer
 
     return Viewer(None, is_admin=True)
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.status import Status

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.errors import DataInUse, StoreUnavailable
 from glimpse.settings.model import Api, Limits, PolicySettings, Quotas, Stores, StoreSettings

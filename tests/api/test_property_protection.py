@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.policy.property_protection import PropertyProtection
 from glimpse.settings.model import Limits, PolicySettings
 from tests.support.wire import ADMIN, MEMBER, PATCH_20, Answer, Caller, Wire, settings_in, wired

@@ -16,8 +16,7 @@ import msgspec
 import pytest
 
 from glimpse.context import Context
-from glimpse.db.base_records import Viewer
-from glimpse.db.base_usage import UsageFigures
+from glimpse.db.records import UsageFigures, Viewer
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.job_kinds import UPLOAD, NoInput

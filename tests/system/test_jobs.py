@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.factory import open_database
 from glimpse.settings.model import DatabaseSettings, Secret
 from tests.contract.db.examples import OVER, removal_job

@@ -14,7 +14,7 @@ import click
 from glimpse.cli.config_options import config_options, settings_or_exit
 from glimpse.cli.database import opened_database
 from glimpse.db.base import Database
-from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE
+from glimpse.db.records import IMAGES, LARGEST_BATCH, PURGEABLE
 from glimpse.domain.clock import now
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ import msgspec
 
 from glimpse.cli.config_options import config_options, settings_or_exit
 from glimpse.cli.database import failing_in_one_line, make_data_directory, opened_database, require_database
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.metadef import LoadMode, NamespaceContent
 from glimpse.metadefs.document import DefinitionFileError
 from glimpse.metadefs.files import CATALOG, definition_files, read_file, write_files

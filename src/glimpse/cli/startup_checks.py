@@ -9,7 +9,7 @@ from glimpse.api.v2.schemas.catalog import build_schemas
 from glimpse.api.v2.schemas.custom import CustomSchemaError
 from glimpse.auth.all import build as build_authenticator
 from glimpse.database_factory import open_registry
-from glimpse.db.base_usage import UsageFigures
+from glimpse.db.records import UsageFigures
 from glimpse.errors import Invalid
 from glimpse.notify.all import build_notifier
 from glimpse.policy.engine import OsloPolicy

@@ -8,18 +8,14 @@ A method that changes several rows does so in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from glimpse.db.base_jobs import JobDatabase
-from glimpse.db.base_locations import LocationDatabase
-from glimpse.db.base_purge import PurgeDatabase
-from glimpse.db.base_records import Viewer
-from glimpse.db.base_repair import RepairDatabase
-from glimpse.db.base_usage import UsageDatabase
+from glimpse.db.job_base import JobDatabase
 from glimpse.db.metadef_base import MetadefDatabase
 from glimpse.db.operations import reads, writes
+from glimpse.db.records import PurgedBatch, UsageFigures, Viewer
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image, ImageChange, Location, Member, StoredData
 from glimpse.domain.job import Job, JobChange
@@ -27,7 +23,113 @@ from glimpse.domain.listing import ListQuery
 from glimpse.domain.status import MemberStatus, Status
 
 
-class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, PurgeDatabase, MetadefDatabase, Protocol):
+class LocationDatabase(Protocol):
+    """Single locations: removal of one together with its data, and which are verified.
+
+    The row goes first: from then on nobody reads it. A job of the kind ``copy_removal`` owns the time until the data
+    are gone, so that another process removes them should this one die (ARCHITECTURE.md, Data safety, rule 4).
+    """
+
+    @writes()
+    def begin_location_removal(self, job: Job, lifetime: float, location_id: int) -> datetime:
+        """Take an active location from the active image of ``job``, insert the job, claimed for ``lifetime`` seconds,
+        and return the new ``updated_at``.
+
+        The row is kept as ``pending_delete`` (database 7.4).
+
+        :raises NotFound: the image is gone.
+        :raises Conflict: the image is not active or being deleted, the location is not there, or none would remain.
+        """
+        ...
+
+    @reads()
+    def unverified_locations(self, image_id: str) -> dict[int, str | None]:
+        """The ids of those locations of an image that no data may be served from.
+
+        They were added by changes with ``mark_unverified``, and no other change has named them among its
+        ``verified_locations`` yet. The value is the reason for which the check refused one, None before the check.
+        """
+        ...
+
+    @writes()
+    def finish_location_removal(
+        self, job: Job, location_id: int | None, change: JobChange | None = None, *, restore: bool = False
+    ) -> None:
+        """End a run of a removal: remove its row, or change it by ``change``.
+
+        The row of the location, if it is still ``pending_delete``, becomes ``deleted``. With ``restore`` it becomes
+        active again, unless the image is deleted by now.
+
+        :raises LeaseLost: the job is not this run's any more; nothing is changed.
+        """
+        ...
+
+
+class UsageDatabase(Protocol):
+    """What projects use, and room that is reserved for running uploads.
+
+    A reservation is part of the job of its upload: it ends with the job, also after a crash. Reservations of one
+    project are made one after the other, so all together never get more than the allowance.
+    """
+
+    @reads()
+    def usage(self, project_id: str | None) -> UsageFigures:
+        """The figures of the images that a project owns, or of those without an owner; reservations are not in them."""
+        ...
+
+    # what is granted takes the place of what was, and is counted without it
+    @writes(idempotent=True)
+    def extend_reservation(self, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
+        """Reserve ``needed`` bytes in all for the upload of ``job``, and up to ``wished``; returns what it has then.
+
+        :raises LimitExceeded: ``needed`` does not fit; the reservation stays as it was.
+        :raises LeaseLost: the job is not this run's any more.
+        """
+        ...
+
+
+class MaintenanceDatabase(Protocol):
+    """Completion of old rows, and removal of rows that were only marked as deleted (database 11).
+
+    A purge takes a row when ``deleted`` is true **and** ``deleted_at`` is before a moment: a live row with an old
+    ``deleted_at``, as Glance leaves them when it revives one, stays. So does whatever waits for its data to be removed
+    from a store: images and locations in ``pending_delete``, and the other rows of such an image, which may still be
+    restored.
+    """
+
+    @writes()
+    def name_location_store(self, image_id: str, location_id: int, store_id: str) -> bool:
+        """Write ``store_id`` into the metadata of a live location that names no store; times stay as they are.
+
+        Returns False when the location is gone or names a store by now (imports-and-stores 4.5).
+        """
+        ...
+
+    @reads(for_admins=True)
+    def count_purgeable(self, tables: Collection[str], deleted_before: datetime) -> dict[str, int]:
+        """How many rows of each of ``tables`` a purge of all of them would remove, in the order of ``PURGEABLE``.
+
+        :raises Invalid: a table is not one of ``PURGEABLE``.
+        """
+        ...
+
+    @writes(for_admins=True)
+    def purge_batch(
+        self, table: str, deleted_before: datetime, limit: int, *, after: int | str | None = None
+    ) -> PurgedBatch:
+        """Remove up to ``limit`` rows (1 to ``LARGEST_BATCH``) in the order of their keys, in one transaction.
+
+        ``deleted_before`` is naive UTC. Called again with ``after`` until ``last`` is None it has looked at every row
+        once. A row of ``tasks`` takes its row of ``task_info`` along. An image goes only when it has no row in the
+        tables of properties, tags, locations and members any more, and no lease.
+
+        :raises Invalid: the table is not one of ``PURGEABLE``, or the limit is out of range.
+        :raises Conflict: an image got such a row meanwhile; nothing is removed.
+        """
+        ...
+
+
+class Database(JobDatabase, LocationDatabase, UsageDatabase, MaintenanceDatabase, MetadefDatabase, Protocol):
     """Images, jobs, what projects use, and metadata definitions."""
 
     @writes()
@@ -125,7 +227,7 @@ class Database(JobDatabase, LocationDatabase, UsageDatabase, RepairDatabase, Pur
         ``formats`` are the disk format and the container format that the data will be inspected for: the image must
         still have them. None does not ask; the service always does. No data fit a format that is not set.
 
-        With an ``allowance`` the job holds ``reserve`` bytes of it until it ends; see ``db/base_usage.py``.
+        With an ``allowance`` the job holds ``reserve`` bytes of it until it ends; see :class:`UsageDatabase`.
 
         :raises Conflict: the image is not queued, or has other formats, or is being deleted.
         :raises NotFound: the image is gone.

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from glimpse.db.base_records import Viewer
 from glimpse.db.operations import reads, writes
+from glimpse.db.records import Viewer
 from glimpse.domain.metadef import (
     Item,
     ItemT,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Job, JobChange
 from glimpse.errors import NotFound, Unavailable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from glimpse.db.base import Database
-from glimpse.db.base_usage import UsageFigures
+from glimpse.db.records import UsageFigures
 from glimpse.quota.base import Admission, ProjectLimits, ProjectUsage
 from glimpse.settings.model import Quotas
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from glimpse.context import Context
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
 from glimpse.db.metadef_base import MetadefDatabase
+from glimpse.db.records import Viewer
 from glimpse.domain.document import ImageDocumentChecker
 from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.heartbeat import Heartbeat

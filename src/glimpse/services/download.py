@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from glimpse.context import Context
-from glimpse.db.base_locations import LocationDatabase
-from glimpse.db.base_records import Viewer
+from glimpse.db.base import LocationDatabase
+from glimpse.db.records import Viewer
 from glimpse.domain.image import Image, Location
 from glimpse.domain.status import Status
 from glimpse.errors import Forbidden, Unavailable

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from glimpse.context import Context
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
 from glimpse.domain.job_kinds import UPLOAD, NoInput
 from glimpse.domain.properties import FAILED_UPLOAD

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 
 from glimpse.context import Context
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job_kinds import (
     COPY_REMOVAL,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.listing import Comparison, ListQuery
 from glimpse.errors import Unavailable
 from glimpse.stores.base import MarkedStore, ability

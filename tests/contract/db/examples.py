@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.image import Image, Location, StoredData
 from glimpse.domain.job import Job, JobStatus
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.tables import image_members, image_tags
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import ImageChange

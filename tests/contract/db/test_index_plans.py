@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from glimpse.db.base_records import Viewer
 from glimpse.db.migrations.online import own_indexes
+from glimpse.db.records import Viewer
 from glimpse.db.sql.index_hints import PRIMARY
 from glimpse.db.sql.visibility import ListScope
 from glimpse.domain.image import ImageChange

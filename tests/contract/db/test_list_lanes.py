@@ -17,8 +17,8 @@ from sqlalchemy import event
 
 from glimpse.db import schema
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
 from glimpse.db.migrations.online import drop_index_online, own_indexes
+from glimpse.db.records import Viewer
 from glimpse.db.sql import listing
 from glimpse.db.sql.tables import image_tags, images
 from glimpse.db.sql.tag_property_filters import TagPropertyFilter, Use

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.tables import image_members, images
 from glimpse.domain.image import ImageChange, Member
 from glimpse.domain.listing import ListQuery

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.metadef_tables import (
     metadef_namespace_resource_types,
     metadef_namespaces,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from glimpse.cli.main import main
-from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE
+from glimpse.db.records import IMAGES, LARGEST_BATCH, PURGEABLE
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.own_tables import jobs

@@ -20,7 +20,7 @@ from bench.catalogue import Catalogue
 from bench.load import analyze, fill
 from glimpse.db import schema
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect, engine_url
 from glimpse.db.sql.own_tables import jobs

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.tables import image_locations, image_properties, image_tags, images
 from glimpse.domain.image import Location
 from glimpse.domain.status import Status, Visibility

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from glimpse.db.base import Database
-from glimpse.db.base_usage import UsageFigures
+from glimpse.db.records import UsageFigures
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import image_locations, image_properties
 from glimpse.domain.allowance import Allowance, ImageCeiling

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.listing import ListQuery
 from glimpse.domain.status import MemberStatus, Status, Visibility
 from glimpse.errors import Forbidden, MarkerUnknown, NotFound

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from glimpse.db import schema
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql import engine as engine_module
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect, engine_url

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from glimpse.db import schema
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
 from glimpse.domain.image import Image, ImageChange

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
 from glimpse.db.operations import Repetition
+from glimpse.db.records import Viewer
 from glimpse.db.sql.database import READS, SqlDatabase
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import Job, JobChange

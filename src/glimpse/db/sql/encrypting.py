@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.job_rows import JobRows
 from glimpse.db.sql.location_cipher import LocationCipher

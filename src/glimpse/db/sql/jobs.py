@@ -1,4 +1,4 @@
-"""Jobs: added, claimed, renewed, saved and listed; see ``db/base_jobs.py``."""
+"""Jobs: added, claimed, renewed, saved and listed; see ``db/job_base.py``."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def insert_job(connection: Connection, row: dict[str, Any]) -> None:
 
 
 def add_job(connection: Connection, rows: JobRows, job: Job, change: ImageChange | None) -> datetime:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.add_job`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.add_job`."""
     moment = stamp(connection)
     insert_job(connection, rows.row(job, moment))
     if change is not None and job.image_id is not None:
@@ -155,7 +155,7 @@ def due_jobs(
     limit: int,
     without_owners: Collection[str],
 ) -> list[Job]:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.due_jobs`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.due_jobs`."""
     parameters: dict[str, Any] = {"types": sorted(types), "at_most": limit}
     if without_owners:
         parameters["without_owners"] = sorted(without_owners)
@@ -164,7 +164,7 @@ def due_jobs(
 
 
 def claim_job(connection: Connection, rows: JobRows, job: Job, owner: str, lifetime: float) -> Job | None:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.claim_job`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.claim_job`."""
     parameters = {
         "job_id": job.id,
         "of_generation": job.generation,
@@ -181,7 +181,7 @@ def claim_job(connection: Connection, rows: JobRows, job: Job, owner: str, lifet
 
 
 def renew_jobs(connection: Connection, owner: str, claims: Sequence[Claim], lifetime: float) -> list[Renewed]:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.renew_jobs`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.renew_jobs`."""
     parameters = {
         "ids": [claim.job_id for claim in claims],
         "claims": [(claim.job_id, claim.generation) for claim in claims],
@@ -228,7 +228,7 @@ def end_claimed(connection: Connection, job: Job, change: JobChange | None, mome
 
 
 def save_job(connection: Connection, job: Job, change: JobChange, image_change: ImageChange | None) -> datetime:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.save_job`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.save_job`."""
     moment = stamp(connection)
     save_claimed(connection, job, change, moment)
     if image_change is not None and job.image_id is not None:
@@ -258,7 +258,7 @@ def _changed_columns(job: Job, change: JobChange, moment: datetime) -> dict[str,
 
 
 def cancel_job(connection: Connection, rows: JobRows, job_id: str) -> Job:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.cancel_job`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.cancel_job`."""
     parameters = {"job_id": job_id}
     if not connection.execute(_CANCEL_PENDING, {**parameters, "moment": stamp(connection)}).rowcount:
         connection.execute(_ASK_TO_STOP, parameters)
@@ -266,7 +266,7 @@ def cancel_job(connection: Connection, rows: JobRows, job_id: str) -> Job:
 
 
 def get_job(connection: Connection, rows: JobRows, job_id: str) -> Job:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.get_job`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.get_job`."""
     row = connection.execute(_GET, {"job_id": job_id}).first()
     if row is None:
         raise no_such_job(job_id)
@@ -274,7 +274,7 @@ def get_job(connection: Connection, rows: JobRows, job_id: str) -> Job:
 
 
 def list_jobs(connection: Connection, rows: JobRows, query: JobQuery) -> list[Job]:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.list_jobs`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.list_jobs`."""
     statement = sa.select(*JOB_COLUMNS).order_by(_COLUMNS.created_at.desc(), _COLUMNS.id.desc()).limit(query.limit)
     for name in ("status", "image_id", "owner"):
         wanted = getattr(query, name)
@@ -292,7 +292,7 @@ def list_jobs(connection: Connection, rows: JobRows, query: JobQuery) -> list[Jo
 
 
 def count_jobs(connection: Connection) -> dict[str, dict[str, int]]:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.count_jobs`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.count_jobs`."""
     counts: dict[str, dict[str, int]] = {}
     for kind, status, number in connection.execute(_COUNT):
         counts.setdefault(kind, {})[status] = number
@@ -300,7 +300,7 @@ def count_jobs(connection: Connection) -> dict[str, dict[str, int]]:
 
 
 def forget_jobs(connection: Connection, ended_before: datetime) -> int:
-    """See :meth:`glimpse.db.base_jobs.JobDatabase.forget_jobs`."""
+    """See :meth:`glimpse.db.job_base.JobDatabase.forget_jobs`."""
     return connection.execute(_FORGET, {"before": ended_before}).rowcount
 
 

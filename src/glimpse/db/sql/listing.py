@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.driver_errors import misses_index
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.index_hints import force_index, name_no_index

@@ -1,4 +1,4 @@
-"""Single locations: taken from an image, and which are verified; see ``db/base_locations.py``."""
+"""Single locations: taken from an image, and which are verified; see :class:`glimpse.db.base.LocationDatabase`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _RESTORE = (
 
 
 def begin(connection: Connection, rows: JobRows, job: Job, lifetime: float, location_id: int) -> datetime:
-    """See :meth:`glimpse.db.base_locations.LocationDatabase.begin_location_removal`."""
+    """See :meth:`glimpse.db.base.LocationDatabase.begin_location_removal`."""
     moment = stamp(connection)
     image_id = job.image_id or ""
     of_image = {"of_image": image_id, "moment": moment}
@@ -72,7 +72,7 @@ def begin(connection: Connection, rows: JobRows, job: Job, lifetime: float, loca
 def finish(
     connection: Connection, job: Job, location_id: int | None, change: JobChange | None, *, restore: bool
 ) -> None:
-    """See :meth:`glimpse.db.base_locations.LocationDatabase.finish_location_removal`."""
+    """See :meth:`glimpse.db.base.LocationDatabase.finish_location_removal`."""
     moment = stamp(connection)
     if location_id is not None:
         statement = _RESTORE if restore else _FINISH

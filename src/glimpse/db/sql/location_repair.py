@@ -1,4 +1,7 @@
-"""Completing the metadata of locations from before the installation had several stores; see ``db/base_repair.py``."""
+"""Completing the metadata of locations from before the installation had several stores.
+
+See :class:`glimpse.db.base.MaintenanceDatabase`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _WRITE = sa.update(image_locations).where(_LIVE).values(meta_data=sa.bindparam("
 
 
 def name_location_store(connection: Connection, image_id: str, location_id: int, store_id: str) -> bool:
-    """See :meth:`glimpse.db.base_repair.RepairDatabase.name_location_store`."""
+    """See :meth:`glimpse.db.base.MaintenanceDatabase.name_location_store`."""
     row_of = {"row_id": location_id, "of_image": image_id}
     row = connection.execute(_READ, row_of).first()
     if row is None:

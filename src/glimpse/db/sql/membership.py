@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.reading import fits, require_image_id
 from glimpse.db.sql.row_state import is_live, is_marked

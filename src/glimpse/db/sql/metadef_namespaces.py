@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.exact_comparison import equals, is_one_of
 from glimpse.db.sql.keyset import order_by
 from glimpse.db.sql.metadef_items import after_row, drop_items, insert_items, items_of

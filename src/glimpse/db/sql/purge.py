@@ -1,4 +1,4 @@
-"""Permanent removal of rows that are marked as deleted; see ``db/base_purge.py``.
+"""Permanent removal of rows that are marked as deleted; see :class:`glimpse.db.base.MaintenanceDatabase`.
 
 A batch is found by the primary key, so that a run over a table reads it once, however many batches it takes. The
 DELETE asks the rows again, as somebody may have revived one since it was found. It does not ask other tables again:
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from glimpse.db.base_purge import IMAGES, LARGEST_BATCH, PURGEABLE, PurgedBatch
+from glimpse.db.records import IMAGES, LARGEST_BATCH, PURGEABLE, PurgedBatch
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.row_state import is_marked
 from glimpse.db.sql.tables import (
@@ -80,7 +80,7 @@ def _require_table(name: str) -> None:
 
 
 def count_purgeable(connection: Connection, tables: Collection[str], deleted_before: datetime) -> dict[str, int]:
-    """See :meth:`glimpse.db.base_purge.PurgeDatabase.count_purgeable`."""
+    """See :meth:`glimpse.db.base.MaintenanceDatabase.count_purgeable`."""
     for name in tables:
         _require_table(name)
     conditions = {**_CONDITIONS, IMAGES: _of_image(tables)}
@@ -95,7 +95,7 @@ def count_purgeable(connection: Connection, tables: Collection[str], deleted_bef
 def purge_batch(
     connection: Connection, table: str, deleted_before: datetime, limit: int, *, after: int | str | None = None
 ) -> PurgedBatch:
-    """See :meth:`glimpse.db.base_purge.PurgeDatabase.purge_batch`."""
+    """See :meth:`glimpse.db.base.MaintenanceDatabase.purge_batch`."""
     if not 1 <= limit <= LARGEST_BATCH:
         raise Invalid(f"A batch has 1 to {LARGEST_BATCH} rows.")
     _require_table(table)

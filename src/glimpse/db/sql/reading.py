@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.index_hints import PRIMARY, Hint, order
 from glimpse.db.sql.locations import read_metadata

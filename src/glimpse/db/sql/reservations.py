@@ -1,4 +1,4 @@
-"""Room for running uploads, kept in the rows of their jobs; see ``db/base_usage.py``."""
+"""Room for running uploads, kept in the rows of their jobs; see :class:`glimpse.db.base.UsageDatabase`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SET = sa.update(jobs).where(CLAIMED).values(reserved_bytes=sa.bindparam("grante
 
 
 def extend(connection: Connection, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
-    """See :meth:`glimpse.db.base_usage.UsageDatabase.extend_reservation`."""
+    """See :meth:`glimpse.db.base.UsageDatabase.extend_reservation`."""
     granted = reserve(connection, allowance, needed, wished, image_id=job.image_id or "", job_id=job.id)
     if connection.execute(_SET, {**claimed(job), "granted": granted}).rowcount != 1:
         raise LeaseLost(LEASE_LOST)

@@ -1,4 +1,4 @@
-"""Rows of ``glimpse_unverified_locations``; see :class:`glimpse.db.base_locations.LocationDatabase`.
+"""Rows of ``glimpse_unverified_locations``; see :class:`glimpse.db.base.LocationDatabase`.
 
 There is no foreign key to ``image_locations``: Glance must be able to purge its rows after a swap back. A row whose
 location is gone has no effect, and goes when Glimpse purges that location.
@@ -53,5 +53,5 @@ def forget(connection: Connection, location_ids: Collection[int]) -> None:
 
 
 def find_marks(connection: Connection, image_id: str) -> dict[int, str | None]:
-    """See :meth:`glimpse.db.base_locations.LocationDatabase.unverified_locations`."""
+    """See :meth:`glimpse.db.base.LocationDatabase.unverified_locations`."""
     return {row[0]: row[1] for row in connection.execute(_FIND, {"of_image": image_id})}

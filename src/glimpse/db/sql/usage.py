@@ -1,4 +1,4 @@
-"""What a project uses, and the room that is left for it (database 12); see ``db/base_usage.py``.
+"""What a project uses, and the room that is left for it (database 12); see :class:`glimpse.db.base.UsageDatabase`.
 
 Two sums make up what is taken: the copies that images have, and what jobs of running uploads have reserved. They
 are read by one statement, so an upload that ends meanwhile is in exactly one of them. Before a reservation is made
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, postgresql
 
-from glimpse.db.base_usage import UsageFigures
+from glimpse.db.records import UsageFigures
 from glimpse.db.sql.exact_comparison import differs, equals
 from glimpse.db.sql.index_hints import SelectT, force_index
 from glimpse.db.sql.own_tables import jobs, projects
@@ -121,7 +121,7 @@ def check_ceiling(connection: Connection, ceiling: ImageCeiling) -> None:
 
 
 def usage(connection: Connection, project_id: str | None) -> UsageFigures:
-    """See :meth:`glimpse.db.base_usage.UsageDatabase.usage`."""
+    """See :meth:`glimpse.db.base.UsageDatabase.usage`."""
     of, statement = ({}, _FIGURES_OF_NOBODY) if project_id is None else ({"of_project": project_id}, _FIGURES)
     size, stage, count, uploading = cast("tuple[Any, ...]", connection.execute(statement, of).one())
     # sums are NULL over no row, and decimals on servers

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import sqlalchemy as sa
 
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.db.sql.exact_comparison import equals
 from glimpse.db.sql.row_state import is_live, is_of, literal_visibility
 from glimpse.db.sql.tables import image_members, images

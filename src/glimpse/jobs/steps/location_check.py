@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from glimpse.db.base import Database
-from glimpse.db.base_records import Viewer
+from glimpse.db.records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import JobStatus
 from glimpse.domain.job_kinds import LOCATION_CHECK
