@@ -23,8 +23,7 @@ from glimpse.notify import events
 from glimpse.services.deps import Deps
 from glimpse.services.image_source import DataFound, ImageSource
 from glimpse.stores.base import Reader
-from glimpse.stores.location_lookup import REFUSED_SCHEMES
-from glimpse.stores.multi import StoreSet
+from glimpse.stores.multi import REFUSED_SCHEMES, StoreSet
 from glimpse.transfer.ranges import ByteRange
 
 

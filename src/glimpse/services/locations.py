@@ -32,7 +32,7 @@ from glimpse.jobs.steps.copy_removal import remove_claimed
 from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.stores.argument_checks import split_url
-from glimpse.stores.location_lookup import place, store_of
+from glimpse.stores.multi import place, store_of
 
 _WEB = frozenset({"http", "https"})
 _SERVICE = "service"

@@ -32,6 +32,11 @@ class _Object(msgspec.Struct):
     modified_at: float = msgspec.field(default_factory=time.time)
 
 
+def url_prefixes(store_id: str, _options: MemoryOptions) -> tuple[str, ...]:
+    """See :class:`glimpse.stores.base.Prefixed`."""
+    return (f"memory://{store_id}/",)
+
+
 class MemoryStore:
     """Implements ``stores.base.Store``. One lock guards the tables and the count of bytes."""
 
@@ -40,7 +45,7 @@ class MemoryStore:
 
     def __init__(self, store_id: str, options: MemoryOptions) -> None:
         self.id = store_id
-        self.url_prefixes = (f"memory://{store_id}/",)
+        self.url_prefixes = url_prefixes(store_id, options)
         self._limit = options.memory_store_max_bytes
         self._used = 0
         self._lock = Lock()

@@ -1,4 +1,4 @@
-"""The configured stores, and which of them serves a location."""
+"""The configured stores, which of them serves a location, and the addresses that clients give (images-api 3.5.4)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from glimpse.domain.image import Location
-from glimpse.errors import ForeignLocation, Invalid, StoreUnavailable
+from glimpse.domain.locations import Placement
+from glimpse.errors import DataNotFound, ForeignLocation, Invalid, LimitExceeded, Refused, StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
-from glimpse.stores.all import DRIVERS
+from glimpse.stores.all import DRIVERS, driver_of
 from glimpse.stores.argument_checks import split_url
 from glimpse.stores.base import Prefixed, Store, StoreMisconfigured, ability
-from glimpse.stores.filesystem.directories import configured_directories
-from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.timed_calls import CallTimeout
 from glimpse.stores.wrap import StoreMetrics, wrapped
 
 #: Stores for data on their way, which no client sees or names (imports-and-stores 4.2).
 RESERVED = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
 
-#: Schemes of web servers, whose data are only read.
-_ONLY_READ = frozenset({"http", "https"})
-#: Schemes whose URIs are paths of files.
-_OF_DIRECTORIES = frozenset({"file", "filesystem", "memory"})
+#: Schemes that clients may never use: files of the host, and names of credentials in its configuration.
+REFUSED_SCHEMES = frozenset({"file", "filesystem", "swift+config"})
 
 
 class StoreSet:
@@ -88,7 +85,8 @@ class StoreSet:
 
     def is_read_only(self, location: Location) -> bool:
         """Whether nobody deletes the data of a location, because they are on a web server (store-formats 4)."""
-        return split_url(location.url)[0] in _ONLY_READ
+        driver = driver_of(split_url(location.url)[0])
+        return driver is not None and driver.only_read
 
     def offers(self) -> frozenset[str]:
         """The names of what a job may need that this process has: see :meth:`needs`."""
@@ -111,8 +109,10 @@ class StoreSet:
         if isinstance(named, str) and named and "," not in named:
             return (named,)
         scheme, rest = split_url(location.url)
+        driver = driver_of(scheme)
         directory = f"{scheme}://{rest.rpartition('/')[0]}/"
-        return (directory if scheme in _OF_DIRECTORIES and "," not in directory else f"{scheme}://",)
+        in_directories = driver is not None and driver.in_directories
+        return (directory if in_directories and "," not in directory else f"{scheme}://",)
 
     def needed_by(self, names: Sequence[str]) -> Store | None:
         """The store that has a name of :attr:`needed`, None if it is not one of this process."""
@@ -169,12 +169,48 @@ def offered_by(settings: Stores) -> frozenset[str]:
     offered: set[str] = set()
     for entry in settings.stores:
         offered.add(entry.id)
-        schemes = DRIVERS[entry.kind].schemes if entry.kind in DRIVERS else ()
-        offered.update(f"{scheme}://" for scheme in schemes)
-        if isinstance(entry.options, FilesystemOptions):
-            directories = configured_directories(entry.id, entry.options)
-            offered.update(f"{scheme}://{path}/" for path, _ in directories for scheme in schemes)
+        driver = DRIVERS.get(entry.kind)
+        if driver is not None and isinstance(entry.options, driver.options):
+            beginnings = ["", *(split_url(url)[1] for url in driver.url_prefixes(entry.id, entry.options))]
+            offered.update(f"{scheme}://{beginning}" for scheme in driver.schemes for beginning in beginnings)
     return frozenset(offered)
+
+
+def store_of(stores: StoreSet, url: str) -> Store:
+    """The store that serves an address of a client.
+
+    :raises Invalid: the address is no location, or of a kind that clients may not use, or no store serves it.
+    """
+    scheme, _ = split_url(url)
+    if scheme in REFUSED_SCHEMES:
+        raise Invalid(f"Locations of the scheme {scheme} cannot be added.")
+    try:
+        return stores.for_location(Location(url=url))
+    except StoreUnavailable as error:
+        raise Invalid(str(error)) from error
+
+
+def place(stores: StoreSet, url: str, *, size_cap: int) -> Placement:
+    """What the store of an address says about it; ``size_cap`` is the largest size of an image, in bytes.
+
+    :raises Invalid: see :func:`store_of`; or the store refuses the address, or has no data there.
+    :raises LimitExceeded: there are more bytes than an image may have.
+    :raises StoreUnavailable: the store does not work now.
+    """
+    store = store_of(stores, url)
+    try:
+        size = store.size(url)
+    except DataNotFound as error:
+        raise Invalid("There are no data at the location.") from error
+    except Refused as error:
+        raise Invalid(str(error)) from error
+    if size is None:
+        raise Invalid("The server of the location does not say how long the data are; an image needs its size.")
+    if size == 0:
+        raise Invalid("The data at the location are empty.")
+    if size > size_cap:
+        raise LimitExceeded(f"The data have {size} bytes, image_size_cap allows {size_cap}.")
+    return Placement(size, {"store": store.id} if stores.named else {})
 
 
 def _build(entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None) -> Store:

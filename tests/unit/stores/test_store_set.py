@@ -8,11 +8,11 @@ import pytest
 from glimpse.domain.image import Location
 from glimpse.errors import Invalid, StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
-from glimpse.stores.all import DRIVERS
+from glimpse.stores.all import DRIVERS, Driver
 from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.filesystem.options import FilesystemOptions
-from glimpse.stores.memory import MemoryOptions
-from glimpse.stores.multi import StoreSet
+from glimpse.stores.memory import MemoryOptions, MemoryStore
+from glimpse.stores.multi import StoreSet, offered_by
 
 
 def _file(store_id: str, directory: Path, weight: int = 0) -> StoreSettings:
@@ -97,6 +97,35 @@ def _ram(store_id: str, options: msgspec.Struct, kind: str = "memory") -> StoreS
 def test_configurations_that_cannot_be(entries: tuple[StoreSettings, ...], reason: str):
     with pytest.raises(StoreMisconfigured, match=reason):
         StoreSet(Stores(default="ram", stores=entries))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_a_process_offers_is_known_without_opening_a_store(tmp_path: Path, named: bool):
+    options = FilesystemOptions(
+        filesystem_store_datadir="", filesystem_store_datadirs=(f"{tmp_path}/a:1", f"{tmp_path}/b:2")
+    )
+    entries = (
+        StoreSettings(id="files", kind="file", options=options),
+        *(StoreSettings(id=f"a-{kind}", kind=kind, options=DRIVERS[kind].options()) for kind in ("http", "memory")),
+    )
+    assert {entry.kind for entry in entries} == set(DRIVERS), "every driver is tested"
+    settings = Stores(default="files", stores=entries, named=named)
+    assert offered_by(settings) == StoreSet(settings).offers()
+    assert {f"file://{tmp_path}/a/", f"filesystem://{tmp_path}/b/", "memory://a-memory/"} < offered_by(settings)
+
+
+def test_what_a_store_needs_and_who_may_delete_is_a_matter_of_its_driver(monkeypatch: pytest.MonkeyPatch):
+    ram = Stores(default="ram", stores=(StoreSettings(id="ram", kind="memory", options=MemoryOptions()),))
+    other, shelf = Location(url="tape://shelf/1/image"), Location(url="rom://shelf/1/image")
+    stores = StoreSet(ram)
+    assert [stores.needs(other), stores.is_read_only(shelf)] == [("tape://",), False]
+    tape = Driver(kind="tape", schemes=("tape",), options=MemoryOptions, build=MemoryStore, in_directories=True)
+    rom = Driver(kind="rom", schemes=("rom",), options=MemoryOptions, build=MemoryStore, only_read=True)
+    monkeypatch.setitem(DRIVERS, "tape", tape)
+    monkeypatch.setitem(DRIVERS, "rom", rom)
+    assert [stores.needs(other), stores.needs(shelf)] == [("tape://shelf/1/",), ("rom://",)]
+    assert [stores.is_read_only(other), stores.is_read_only(shelf)] == [False, True]
+    assert stores.is_read_only(Location(url="https://mirror/image")), "no store of web servers is configured"
 
 
 def test_every_option_of_every_driver_has_a_default_and_a_help_text():

@@ -32,8 +32,7 @@ from glimpse.jobs.base import Outcome, Run, TryAgain, pause_after
 from glimpse.jobs.steps.location_check import NO_DATA, USABLE, LocationCheck, refused
 from glimpse.jobs.steps.reading import read_location
 from glimpse.settings.model import Formats, Locations
-from glimpse.stores.location_lookup import place, store_of
-from glimpse.stores.multi import StoreSet
+from glimpse.stores.multi import StoreSet, place, store_of
 from glimpse.transfer.inspect import Inspection
 
 LOG = logging.getLogger(__name__)

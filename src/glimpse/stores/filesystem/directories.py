@@ -65,6 +65,14 @@ def configured_directories(store_id: str, options: FilesystemOptions) -> tuple[t
     return tuple(sorted(priorities.items(), key=lambda item: -item[1]))
 
 
+def url_prefixes(store_id: str, options: FilesystemOptions) -> tuple[str, ...]:
+    """See :class:`glimpse.stores.base.Prefixed`.
+
+    :raises StoreMisconfigured: see :func:`configured_directories`.
+    """
+    return tuple(f"file://{path}/" for path, _ in configured_directories(store_id, options))
+
+
 def configured_mode(store_id: str, options: FilesystemOptions) -> int:
     """``filesystem_store_file_perm``, whose decimal digits are to be read as octal ones; 0 sets no mode.
 
