@@ -10,8 +10,11 @@ from sqlalchemy import Engine
 from glimpse.db.base import Database
 from glimpse.db.operations import operations_of
 from glimpse.db.sql import (
+    deletion,
     images,
+    jobs,
     listing,
+    location_removal,
     location_repair,
     membership,
     metadef_files,
@@ -19,23 +22,22 @@ from glimpse.db.sql import (
     metadef_namespaces,
     metadef_resource_types,
     purge,
+    reservations,
+    uploads,
 )
 from glimpse.db.sql import reading as image_rows
-from glimpse.db.sql.deletion import Deletion
 from glimpse.db.sql.job_rows import JobRows
-from glimpse.db.sql.jobs import Jobs
-from glimpse.db.sql.location_removal import LocationRemoval
-from glimpse.db.sql.reservations import Reservations
 from glimpse.db.sql.retries import FALLBACK
-from glimpse.db.sql.transaction import reading, writing
-from glimpse.db.sql.uploads import Uploads
+from glimpse.db.sql.transaction import reading, reading_jobs, writing, writing_jobs
 from glimpse.db.sql.usage import usage as usage_figures
+from glimpse.domain.job import Job, JobChange
+from glimpse.errors import LeaseLost
 
 #: Operations that answer requests that change nothing: a replica may serve them.
 READS = tuple(name for name, (_, operation) in operations_of(Database).items() if operation.may_lag)
 
 
-class SqlDatabase(Uploads, Deletion, Jobs, LocationRemoval, Reservations):
+class SqlDatabase:
     """:class:`glimpse.db.base.Database` on an engine of :func:`glimpse.db.sql.engine.connect`.
 
     Comments say how many statements an operation takes.
@@ -51,6 +53,52 @@ class SqlDatabase(Uploads, Deletion, Jobs, LocationRemoval, Reservations):
     list_images = reading(listing.list_images)
     # 1, and 1 or 2 for each kind of children that changes
     update_image = writing(images.update_image, check=images.require_update)
+
+    # 2; with an allowance 3, and 4 on servers
+    begin_upload = writing(uploads.begin_upload, check=uploads.require_upload)
+    # 3, and 1 each to drop properties and locations
+    finish_upload = writing(uploads.finish_upload, check=uploads.require_data)
+    # 2, 3 with a change
+    _cancel_upload = writing(uploads.cancel_upload, check=uploads.require_failure)
+    # 2, 3 on servers
+    extend_reservation = writing(reservations.extend_reservation)
+
+    # 3
+    begin_deletion = writing_jobs(deletion.begin_deletion, check=deletion.require_deletion)
+    # at most 7, and 1 for each removal
+    finish_deletion = writing_jobs(deletion.finish_deletion, check=deletion.require_removals)
+    # at most 6
+    delete_without_data = writing(deletion.delete_without_data, check=image_rows.require_image_id)
+
+    # 5
+    begin_location_removal = writing_jobs(
+        location_removal.begin_location_removal, check=location_removal.require_removal
+    )
+    # 1
+    unverified_locations = reading(location_removal.unverified_locations)
+    # 1, 2 with a location
+    finish_location_removal = writing(location_removal.finish_location_removal)
+
+    # 1, and those of the change
+    add_job = writing_jobs(jobs.add_job, check=jobs.require_new_job)
+    # 1
+    due_jobs = reading_jobs(jobs.due_jobs)
+    # 1, 2 where the claim succeeds; the claim alone changes something
+    claim_job = reading_jobs(jobs.claim_job, check=jobs.require_owner)
+    # 2, of which the first alone changes something
+    renew_jobs = reading(jobs.renew_jobs)
+    # 1, and those of the image's change
+    save_job = writing(jobs.save_job, check=jobs.require_job_change)
+    # 2 or 3
+    cancel_job = writing_jobs(jobs.cancel_job, check=jobs.require_job_id)
+    # 1
+    get_job = reading_jobs(jobs.get_job, check=jobs.require_job_id)
+    # 1, 2 after a page
+    list_jobs = reading_jobs(jobs.list_jobs)
+    # 1
+    count_jobs = reading(jobs.count_jobs)
+    # 1
+    forget_jobs = reading(jobs.forget_jobs)
 
     # 1
     list_members = reading(membership.list_members)
@@ -121,6 +169,15 @@ class SqlDatabase(Uploads, Deletion, Jobs, LocationRemoval, Reservations):
         self._engine = engine
         self._job_rows = JobRows()
         self._replica: SqlDatabase | None = None
+
+    def cancel_upload(self, job: Job, change: JobChange | None = None) -> bool:
+        """See the protocol: a job that is another run's is an error only with a ``change``."""
+        try:
+            return self._cancel_upload(job, change)
+        except LeaseLost:
+            if change is not None:
+                raise
+            return False
 
     def read_from(self, replica: SqlDatabase) -> None:
         """Have a replica for :meth:`for_reading`, closed together with this database.

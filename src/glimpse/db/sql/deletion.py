@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.sql.images import status_and_protection
@@ -19,7 +19,7 @@ from glimpse.db.sql.reading import require_image_id
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.tags import drop_all_tags
-from glimpse.db.sql.transaction import stamp, write
+from glimpse.db.sql.transaction import stamp
 from glimpse.domain.image import Location
 from glimpse.domain.job import Job, JobChange
 from glimpse.domain.job_kinds import DELETION_KEY
@@ -35,8 +35,29 @@ _MARK = sa.update(images).where(_LIVE).values(status="deleted", deleted=True, de
 _MARK_UNPROTECTED = _MARK.where(images.c.protected == sa.false())
 
 
+def require_deletion(job: Job, *_: object, **__: object) -> None:
+    """Refuse the job of a deletion that cannot be stored.
+
+    :raises NotFound: no image can have its id.
+    :raises Invalid: a text does not fit its column.
+    """
+    require_image_id(job.image_id or "")
+    require_job(job)
+
+
+def require_removals(job: Job, removals: Sequence[Job] = (), *_: object, **__: object) -> None:
+    """Refuse jobs that follow a deletion and cannot be stored.
+
+    :raises NotFound: no image can have the id of the deleted one.
+    :raises Invalid: a text does not fit its column.
+    """
+    require_image_id(job.image_id or "")
+    for removal in removals:
+        require_job(removal)
+
+
 def begin_deletion(
-    connection: Connection, rows: JobRows, job: Job, lifetime: float, from_status: Status
+    connection: Connection, rows: JobRows, job: Job, lifetime: float, *, from_status: Status
 ) -> list[Location]:
     """See :meth:`glimpse.db.base.Database.begin_deletion`."""
     image_id = job.image_id or ""
@@ -58,7 +79,7 @@ def begin_deletion(
 
 
 def finish_deletion(
-    connection: Connection, rows: JobRows, job: Job, removals: Sequence[Job], change: JobChange | None
+    connection: Connection, rows: JobRows, job: Job, removals: Sequence[Job] = (), change: JobChange | None = None
 ) -> datetime:
     """See :meth:`glimpse.db.base.Database.finish_deletion`."""
     moment = stamp(connection)
@@ -91,28 +112,3 @@ def _drop_children(connection: Connection, image_id: str, moment: datetime) -> N
     drop_all_properties(connection, image_id, moment)
     drop_all_tags(connection, image_id, moment)
     drop_all_members(connection, image_id, moment)
-
-
-class Deletion:
-    """The part of the database that deletes images."""
-
-    _engine: Engine
-    _job_rows: JobRows
-
-    def begin_deletion(self, job: Job, lifetime: float, *, from_status: Status) -> list[Location]:
-        """See the protocol: 3 statements."""
-        require_image_id(job.image_id or "")
-        require_job(job)
-        return write(self._engine, begin_deletion, self._job_rows, job, lifetime, from_status)
-
-    def finish_deletion(self, job: Job, removals: Sequence[Job] = (), change: JobChange | None = None) -> datetime:
-        """See the protocol: at most 7 statements, and 1 for each of ``removals``."""
-        require_image_id(job.image_id or "")
-        for removal in removals:
-            require_job(removal)
-        return write(self._engine, finish_deletion, self._job_rows, job, removals, change)
-
-    def delete_without_data(self, image_id: str) -> datetime:
-        """See the protocol: at most 6 statements."""
-        require_image_id(image_id)
-        return write(self._engine, delete_without_data, image_id)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from glimpse.db.sql.clock import PRESENT
@@ -21,7 +21,7 @@ from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.reading import require_image_id
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.texts import UNSTORABLE, require_change, require_short, require_storable
-from glimpse.db.sql.transaction import read, stamp, write
+from glimpse.db.sql.transaction import stamp
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import ENDED, LEASE_LOST, Claim, Job, JobChange, JobQuery, JobStatus, Renewed
 from glimpse.errors import Duplicate, LeaseLost, MarkerUnknown, NotFound
@@ -118,7 +118,19 @@ def insert_job(connection: Connection, row: dict[str, Any]) -> None:
         raise Duplicate("An operation of this kind is under way already.") from error
 
 
-def add_job(connection: Connection, rows: JobRows, job: Job, change: ImageChange | None) -> datetime:
+def require_new_job(job: Job, change: ImageChange | None = None) -> None:
+    """Refuse a job or a change of its image that cannot be stored.
+
+    :raises Invalid: a text does not fit its column, or the kind of the job or its input is unknown.
+    :raises NotFound: no image can have this id; only with a ``change``.
+    """
+    require_job(job)
+    if change is not None:
+        require_image_id(job.image_id or "")
+        require_change(change)
+
+
+def add_job(connection: Connection, rows: JobRows, job: Job, change: ImageChange | None = None) -> datetime:
     """See :meth:`glimpse.db.job_base.JobDatabase.add_job`."""
     moment = stamp(connection)
     insert_job(connection, rows.row(job, moment))
@@ -151,9 +163,10 @@ def due_jobs(
     connection: Connection,
     rows: JobRows,
     types: Collection[str],
-    stores: Collection[str],
+    *,
     limit: int,
-    without_owners: Collection[str],
+    stores: Collection[str] = (),
+    without_owners: Collection[str] = (),
 ) -> list[Job]:
     """See :meth:`glimpse.db.job_base.JobDatabase.due_jobs`."""
     parameters: dict[str, Any] = {"types": sorted(types), "at_most": limit}
@@ -161,6 +174,12 @@ def due_jobs(
         parameters["without_owners"] = sorted(without_owners)
     statement = _due(tuple(sorted(stores)), without_owners=bool(without_owners))
     return [rows.job(row) for row in connection.execute(statement, parameters)]
+
+
+def require_owner(job: Job, owner: str, *_: object, **__: object) -> None:  # noqa: ARG001 - as the operation
+    """:raises Invalid: the name of a process does not fit its column."""
+    require_storable((owner,))
+    require_short(owner, 255, "The name of a process")
 
 
 def claim_job(connection: Connection, rows: JobRows, job: Job, owner: str, lifetime: float) -> Job | None:
@@ -227,7 +246,14 @@ def end_claimed(connection: Connection, job: Job, change: JobChange | None, mome
         raise LeaseLost(LEASE_LOST)
 
 
-def save_job(connection: Connection, job: Job, change: JobChange, image_change: ImageChange | None) -> datetime:
+def require_job_change(job: Job, change: JobChange, image_change: ImageChange | None = None) -> None:  # noqa: ARG001 - as the operation
+    """:raises Invalid: a text of the changes does not fit its column."""
+    require_stores(change.stores or ())
+    if image_change is not None:
+        require_change(image_change)
+
+
+def save_job(connection: Connection, job: Job, change: JobChange, image_change: ImageChange | None = None) -> datetime:
     """See :meth:`glimpse.db.job_base.JobDatabase.save_job`."""
     moment = stamp(connection)
     save_claimed(connection, job, change, moment)
@@ -255,6 +281,12 @@ def _changed_columns(job: Job, change: JobChange, moment: datetime) -> dict[str,
         if change.status in ENDED:
             columns |= {"due_at": None, "unique_key": None, "ended_at": moment, "reserved_bytes": None}
     return columns
+
+
+def require_job_id(job_id: str) -> None:
+    """:raises NotFound: no job can have this id."""
+    if len(job_id) > 36 or UNSTORABLE.search(job_id) is not None:
+        raise no_such_job(job_id)
 
 
 def cancel_job(connection: Connection, rows: JobRows, job_id: str) -> Job:
@@ -302,74 +334,3 @@ def count_jobs(connection: Connection) -> dict[str, dict[str, int]]:
 def forget_jobs(connection: Connection, ended_before: datetime) -> int:
     """See :meth:`glimpse.db.job_base.JobDatabase.forget_jobs`."""
     return connection.execute(_FORGET, {"before": ended_before}).rowcount
-
-
-def _findable(job_id: str) -> bool:
-    return len(job_id) <= 36 and UNSTORABLE.search(job_id) is None
-
-
-class Jobs:
-    """The part of the database that is about jobs."""
-
-    _engine: Engine
-    _job_rows: JobRows
-
-    def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
-        """See the protocol: 1 statement, and those of the change."""
-        require_job(job)
-        if change is not None:
-            require_image_id(job.image_id or "")
-            require_change(change)
-        return write(self._engine, add_job, self._job_rows, job, change)
-
-    def due_jobs(
-        self,
-        types: Collection[str],
-        *,
-        limit: int,
-        stores: Collection[str] = (),
-        without_owners: Collection[str] = (),
-    ) -> list[Job]:
-        """See the protocol: 1 statement."""
-        return read(self._engine, due_jobs, self._job_rows, types, stores, limit, without_owners)
-
-    def claim_job(self, job: Job, owner: str, lifetime: float) -> Job | None:
-        """See the protocol: 1 statement, 2 where the claim succeeds."""
-        require_storable((owner,))
-        require_short(owner, 255, "The name of a process")
-        return read(self._engine, claim_job, self._job_rows, job, owner, lifetime)
-
-    def renew_jobs(self, owner: str, claims: Sequence[Claim], lifetime: float) -> list[Renewed]:
-        """See the protocol: 2 statements."""
-        return read(self._engine, renew_jobs, owner, claims, lifetime)
-
-    def save_job(self, job: Job, change: JobChange, image_change: ImageChange | None = None) -> datetime:
-        """See the protocol: 1 statement, and those of the image's change."""
-        require_stores(change.stores or ())
-        if image_change is not None:
-            require_change(image_change)
-        return write(self._engine, save_job, job, change, image_change)
-
-    def cancel_job(self, job_id: str) -> Job:
-        """See the protocol: 2 or 3 statements."""
-        if not _findable(job_id):
-            raise no_such_job(job_id)
-        return write(self._engine, cancel_job, self._job_rows, job_id)
-
-    def get_job(self, job_id: str) -> Job:
-        """See the protocol: 1 statement."""
-        if not _findable(job_id):
-            raise no_such_job(job_id)
-        return read(self._engine, get_job, self._job_rows, job_id)
-
-    def list_jobs(self, query: JobQuery) -> list[Job]:
-        """See the protocol: 1 statement, 2 after a page."""
-        return read(self._engine, list_jobs, self._job_rows, query)
-
-    def count_jobs(self) -> dict[str, dict[str, int]]:
-        """See the protocol: 1 statement."""
-        return read(self._engine, count_jobs)
-
-    def forget_jobs(self, ended_before: datetime) -> int:
-        """See the protocol: 1 statement."""
-        return read(self._engine, forget_jobs, ended_before)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.job_rows import JobRows, require_job
@@ -15,7 +15,7 @@ from glimpse.db.sql.locations import ACTIVE_OF, require_not_deleting
 from glimpse.db.sql.reading import fits, require_image_id
 from glimpse.db.sql.row_state import is_live, is_marked
 from glimpse.db.sql.tables import image_locations, images
-from glimpse.db.sql.transaction import read, stamp, write
+from glimpse.db.sql.transaction import stamp
 from glimpse.db.sql.unverified_locations import find_marks
 from glimpse.domain.job import Job, JobChange
 from glimpse.domain.status import Status
@@ -53,7 +53,19 @@ _RESTORE = (
 )
 
 
-def begin(connection: Connection, rows: JobRows, job: Job, lifetime: float, location_id: int) -> datetime:
+def require_removal(job: Job, *_: object, **__: object) -> None:
+    """Refuse the job of a removal that cannot be stored.
+
+    :raises NotFound: no image can have its id.
+    :raises Invalid: a text does not fit its column.
+    """
+    require_image_id(job.image_id or "")
+    require_job(job)
+
+
+def begin_location_removal(
+    connection: Connection, rows: JobRows, job: Job, lifetime: float, location_id: int
+) -> datetime:
     """See :meth:`glimpse.db.base.LocationDatabase.begin_location_removal`."""
     moment = stamp(connection)
     image_id = job.image_id or ""
@@ -69,8 +81,18 @@ def begin(connection: Connection, rows: JobRows, job: Job, lifetime: float, loca
     return moment
 
 
-def finish(
-    connection: Connection, job: Job, location_id: int | None, change: JobChange | None, *, restore: bool
+def unverified_locations(connection: Connection, image_id: str) -> dict[int, str | None]:
+    """See :meth:`glimpse.db.base.LocationDatabase.unverified_locations`."""
+    return find_marks(connection, image_id) if fits(image_id) else {}
+
+
+def finish_location_removal(
+    connection: Connection,
+    job: Job,
+    location_id: int | None,
+    change: JobChange | None = None,
+    *,
+    restore: bool = False,
 ) -> None:
     """See :meth:`glimpse.db.base.LocationDatabase.finish_location_removal`."""
     moment = stamp(connection)
@@ -78,26 +100,3 @@ def finish(
         statement = _RESTORE if restore else _FINISH
         connection.execute(statement, {"of_image": job.image_id, "location_id": location_id, "moment": moment})
     end_claimed(connection, job, change, moment)
-
-
-class LocationRemoval:
-    """The part of the database that is about single locations."""
-
-    _engine: Engine
-    _job_rows: JobRows
-
-    def begin_location_removal(self, job: Job, lifetime: float, location_id: int) -> datetime:
-        """See the protocol: 5 statements."""
-        require_image_id(job.image_id or "")
-        require_job(job)
-        return write(self._engine, begin, self._job_rows, job, lifetime, location_id)
-
-    def unverified_locations(self, image_id: str) -> dict[int, str | None]:
-        """See the protocol: 1 statement."""
-        return read(self._engine, find_marks, image_id) if fits(image_id) else {}
-
-    def finish_location_removal(
-        self, job: Job, location_id: int | None, change: JobChange | None = None, *, restore: bool = False
-    ) -> None:
-        """See the protocol: 1 statement, 2 with a location."""
-        write(self._engine, finish, job, location_id, change, restore=restore)

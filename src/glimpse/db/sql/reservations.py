@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from glimpse.db.sql.jobs import CLAIMED, claimed
 from glimpse.db.sql.own_tables import jobs
-from glimpse.db.sql.transaction import write
 from glimpse.db.sql.usage import reserve
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.job import LEASE_LOST, Job
@@ -16,19 +15,9 @@ from glimpse.errors import LeaseLost
 _SET = sa.update(jobs).where(CLAIMED).values(reserved_bytes=sa.bindparam("granted", type_=jobs.c.reserved_bytes.type))
 
 
-def extend(connection: Connection, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
+def extend_reservation(connection: Connection, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
     """See :meth:`glimpse.db.base.UsageDatabase.extend_reservation`."""
     granted = reserve(connection, allowance, needed, wished, image_id=job.image_id or "", job_id=job.id)
     if connection.execute(_SET, {**claimed(job), "granted": granted}).rowcount != 1:
         raise LeaseLost(LEASE_LOST)
     return granted
-
-
-class Reservations:
-    """The part of the database that reserves room."""
-
-    _engine: Engine
-
-    def extend_reservation(self, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
-        """See the protocol: 2 statements, 3 on servers."""
-        return write(self._engine, extend, job, allowance, needed, wished)

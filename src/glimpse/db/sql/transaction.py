@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from glimpse.db.sql.driver_errors import cause, ends_connection, refuses_changes, translate
+from glimpse.db.sql.job_rows import JobRows
 from glimpse.db.sql.retries import DEFAULT, FALLBACK, RETRIES, Attempts
 from glimpse.errors import DatabaseUnavailable
 
@@ -143,6 +144,33 @@ def writing(
 ) -> Callable[Concatenate[Any, P], T]:
     """The method of the database that runs ``work`` as :func:`write`; ``check`` first refuses its arguments."""
     return _operation(write, work, check)
+
+
+def reading_jobs(
+    work: Callable[Concatenate[Connection, JobRows, P], T], check: Callable[P, object] | None = None
+) -> Callable[Concatenate[Any, P], T]:
+    """As :func:`reading`, for ``work`` that reads or writes rows of jobs."""
+    return _operation_of_jobs(read, work, check)
+
+
+def writing_jobs(
+    work: Callable[Concatenate[Connection, JobRows, P], T], check: Callable[P, object] | None = None
+) -> Callable[Concatenate[Any, P], T]:
+    """As :func:`writing`, for ``work`` that reads or writes rows of jobs."""
+    return _operation_of_jobs(write, work, check)
+
+
+def _operation_of_jobs(
+    run: Callable[..., Any], work: Callable[Concatenate[Connection, JobRows, P], T], check: Callable[P, object] | None
+) -> Callable[Concatenate[Any, P], T]:
+    @wraps(work)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        if check is not None:
+            check(*args, **kwargs)
+        # the rows of a database that encrypts are not those of another
+        return run(self._engine, work, self._job_rows, *args, **kwargs)
+
+    return method
 
 
 def _operation(

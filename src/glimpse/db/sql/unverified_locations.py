@@ -53,5 +53,5 @@ def forget(connection: Connection, location_ids: Collection[int]) -> None:
 
 
 def find_marks(connection: Connection, image_id: str) -> dict[int, str | None]:
-    """See :meth:`glimpse.db.base.LocationDatabase.unverified_locations`."""
+    """The reasons by location; see :meth:`glimpse.db.base.LocationDatabase.unverified_locations`."""
     return {row[0]: row[1] for row in connection.execute(_FIND, {"of_image": image_id})}

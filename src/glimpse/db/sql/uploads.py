@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from glimpse.db.sql import properties, usage
 from glimpse.db.sql.clock import PRESENT
 from glimpse.db.sql.images import status_and_protection
 from glimpse.db.sql.jobs import CLAIMED, DROP_CLAIMED, SECONDS, claimed, end_claimed
@@ -19,13 +20,11 @@ from glimpse.db.sql.locations import (
     write_metadata,
 )
 from glimpse.db.sql.own_tables import jobs
-from glimpse.db.sql.properties import drop_properties, set_properties
 from glimpse.db.sql.reading import fits, require_image_id
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import images
 from glimpse.db.sql.texts import TEXT_BYTES, UNSTORABLE, require_properties
-from glimpse.db.sql.transaction import stamp, write
-from glimpse.db.sql.usage import reserve
+from glimpse.db.sql.transaction import stamp
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Location, StoredData
 from glimpse.domain.job import LEASE_LOST, Job, JobChange
@@ -137,11 +136,13 @@ def _row(job: Job, moment: datetime) -> dict[str, Any]:
     }
 
 
-def _require_job(job: Job) -> None:
+def require_upload(job: Job, *_: object, **__: object) -> None:
     """Check the texts of a new job, as :func:`glimpse.db.sql.job_rows.require_job` does.
 
+    :raises NotFound: no image can have its id.
     :raises Invalid: one cannot be stored.
     """
+    require_image_id(job.image_id or "")
     stores = "".join(job.stores)
     short = (job.user_id or "", job.request_id or "")
     long = (job.id, job.owner or "", job.claimed_by or "")
@@ -155,9 +156,10 @@ def begin_upload(
     connection: Connection,
     job: Job,
     lifetime: float,
-    formats: tuple[str | None, str | None] | None,
-    allowance: Allowance | None,
-    reserved: int,
+    *,
+    formats: tuple[str | None, str | None] | None = None,
+    allowance: Allowance | None = None,
+    reserve: int = 1,
 ) -> None:
     """See :meth:`glimpse.db.base.Database.begin_upload`."""
     moment = stamp(connection)
@@ -175,13 +177,18 @@ def begin_upload(
     row["seconds"] = lifetime
     if allowance is not None:
         row["job_project_id"] = allowance.project_id
-        row["job_reserved_bytes"] = reserve(connection, allowance, reserved, reserved, image_id=image_id)
+        row["job_reserved_bytes"] = usage.reserve(connection, allowance, reserve, reserve, image_id=image_id)
     if not connection.execute(_RECORD[connection.dialect.name], row).rowcount:
         raise Conflict("The image is being deleted.")
 
 
 def finish_upload(
-    connection: Connection, job: Job, data: StoredData, drop: tuple[str, ...], *, drop_locations: bool
+    connection: Connection,
+    job: Job,
+    data: StoredData,
+    *,
+    drop_properties: tuple[str, ...] = (),
+    drop_locations: bool = False,
 ) -> datetime:
     """See :meth:`glimpse.db.base.Database.finish_upload`."""
     moment = stamp(connection)
@@ -202,8 +209,8 @@ def finish_upload(
     row = _location_row(image_id, data.location, moment)
     if not connection.execute(INSERT_LOCATIONS_UNLESS_DELETING, row).rowcount:
         raise Gone("The image is being deleted.")
-    if drop:
-        drop_properties(connection, image_id, drop, moment)
+    if drop_properties:
+        properties.drop_properties(connection, image_id, drop_properties, moment)
     return moment
 
 
@@ -221,10 +228,11 @@ def _location_row(image_id: str, location: Location, moment: datetime) -> dict[s
     }
 
 
-def require_data(data: StoredData) -> None:
-    """Check sizes and digests of new data.
+def require_data(job: Job, data: StoredData, *_: object, **__: object) -> None:
+    """Check sizes and digests of new data, and the id of their image.
 
     :raises Invalid: one does not fit its column.
+    :raises Gone: no image can have this id.
     """
     digests = (data.checksum, data.os_hash_algo, data.os_hash_value)
     if UNSTORABLE.search("".join(digests)) or any(
@@ -233,9 +241,17 @@ def require_data(data: StoredData) -> None:
         raise Invalid("The digests of the data do not fit their columns.")
     if not 0 <= data.size <= _LARGEST or not 0 <= (data.virtual_size or 0) <= _LARGEST:
         raise Invalid(f"The size of the data is not between 0 and {_LARGEST} bytes.")
+    if not fits(job.image_id or ""):
+        raise Gone("The image does not exist.")
 
 
-def cancel_upload(connection: Connection, job: Job, change: JobChange | None) -> bool:
+def require_failure(job: Job, change: JobChange | None = None) -> None:  # noqa: ARG001 - as the operation
+    """:raises Invalid: the message of ``change`` cannot be a property."""
+    if change is not None:
+        require_properties({FAILED_UPLOAD: change.message})
+
+
+def cancel_upload(connection: Connection, job: Job, change: JobChange | None = None) -> bool:
     """See :meth:`glimpse.db.base.Database.cancel_upload`.
 
     :raises LeaseLost: the job is another run's.
@@ -245,45 +261,5 @@ def cancel_upload(connection: Connection, job: Job, change: JobChange | None) ->
     returned = connection.execute(_RETURN, {**claimed(job), "image_id": image_id, "moment": moment}).rowcount == 1
     end_claimed(connection, job, change, moment)
     if returned and change is not None:
-        set_properties(connection, image_id, {FAILED_UPLOAD: change.message}, moment)
+        properties.set_properties(connection, image_id, {FAILED_UPLOAD: change.message}, moment)
     return returned
-
-
-class Uploads:
-    """The part of the database that is about uploads."""
-
-    _engine: Engine
-
-    def begin_upload(
-        self,
-        job: Job,
-        lifetime: float,
-        *,
-        formats: tuple[str | None, str | None] | None = None,
-        allowance: Allowance | None = None,
-        reserve: int = 1,
-    ) -> None:
-        """See the protocol: 2 statements; with an ``allowance`` 3, and 4 on servers."""
-        require_image_id(job.image_id or "")
-        _require_job(job)
-        write(self._engine, begin_upload, job, lifetime, formats, allowance, reserve)
-
-    def finish_upload(
-        self, job: Job, data: StoredData, *, drop_properties: tuple[str, ...] = (), drop_locations: bool = False
-    ) -> datetime:
-        """See the protocol: 3 statements, and 1 each for ``drop_properties`` and ``drop_locations``."""
-        require_data(data)
-        if not fits(job.image_id or ""):
-            raise Gone("The image does not exist.")
-        return write(self._engine, finish_upload, job, data, drop_properties, drop_locations=drop_locations)
-
-    def cancel_upload(self, job: Job, change: JobChange | None = None) -> bool:
-        """See the protocol: 2 statements, 3 with a change."""
-        if change is not None:
-            require_properties({FAILED_UPLOAD: change.message})
-        try:
-            return write(self._engine, cancel_upload, job, change)
-        except LeaseLost:
-            if change is not None:
-                raise
-            return False
