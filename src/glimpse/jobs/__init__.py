@@ -1,1 +1,1 @@
-"""Work that outlives a request: leases on unfinished operations, and their recovery."""
+"""Jobs: work that outlives a request, with leases on unfinished operations and their recovery."""

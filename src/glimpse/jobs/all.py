@@ -24,7 +24,7 @@ def build_handlers(
     digest_threads: Executor,
     notifier: Notifier | None = None,
 ) -> Handlers:
-    """The handlers of this installation by the types of their jobs. ``digest_threads`` hash beside a job's own."""
+    """Build the handlers by the types of their jobs. ``digest_threads`` hash in parallel with the job's own thread."""
     # limits of Keystone do not count locations (imports-and-stores 7.2)
     quotas = settings.quotas
     admission = None if quotas.use_keystone_limits else build_admission(quotas, database, None)

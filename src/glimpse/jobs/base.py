@@ -1,11 +1,11 @@
-"""What a kind of job is to the engine, and what the engine is to a job (ARCHITECTURE.md, Jobs).
+"""The interface between the job engine and the handlers of jobs (ARCHITECTURE.md, Jobs).
 
-A handler does the work of one job in steps. Requests do the work of attended kinds themselves; their handlers do what
-remains when the process of a request has died.
+A handler does the work of one job in steps. For attended kinds the request does the work itself; their handlers clean
+up or finish when the process of the request has died.
 
-What a step changes of the image is saved in the transaction that records
-the step (:meth:`Run.record`) or the end (the outcome), so a job that another process resumes, from its beginning,
-skips what is recorded and does nothing twice. Everything else that a step does has to bear being done again.
+A step's change to the image is saved in the transaction that records the step (:meth:`Run.record`) or the end of the
+job (the outcome). A process that resumes the job starts from its beginning, skips recorded steps and changes nothing
+twice. Everything else that a step does must be idempotent.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from glimpse.domain.job import Job, JobChange, JobStatus
 
 
 class JobStopped(Exception):
-    """The job is to stop: it was cancelled, or its image is deleted. Raised by :meth:`Run.check`."""
+    """The job must stop: it was cancelled, or its image was deleted. Raised by :meth:`Run.check`."""
 
 
 class JobReleased(Exception):
-    """This process is ending: the job goes back, for any process to resume at once. Raised by :meth:`Run.check`."""
+    """This process is ending: the job is released, and any process may resume it. Raised by :meth:`Run.check`."""
 
 
 class TryAgain(Exception):
@@ -36,10 +36,10 @@ class TryAgain(Exception):
 
 
 class WaitForStores(Exception):
-    """Ends this attempt without counting it: a store does not work now, or is not configured in this process.
+    """Ends this attempt without counting it: a store is unavailable, or not configured in this process.
 
-    The job is claimed again after a pause that grows. ``stores`` are those that it is found to need, see
-    :meth:`glimpse.stores.multi.StoreSet.needs`; None leaves them as they are.
+    The job is claimed again after a pause that grows. ``stores`` are the stores that it needs, see
+    :meth:`glimpse.stores.multi.StoreSet.needs`; None leaves them unchanged.
     """
 
     def __init__(self, reason: str, stores: tuple[str, ...] | None = None) -> None:
@@ -47,7 +47,7 @@ class WaitForStores(Exception):
         self.stores = stores
 
 
-#: Pause after the first failed attempt, doubled after each further one, up to the longest; seconds.
+#: Pause after the first failed attempt, doubled after each further one up to ``LONGEST_PAUSE``; seconds.
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 300.0
 
@@ -55,12 +55,12 @@ _WAITS = "waits"
 
 
 def pause_after(attempt: int) -> float:
-    """Seconds to wait after that many failed attempts."""
+    """Return the seconds to wait after ``attempt`` failed attempts."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(20, max(0, attempt - 1)))
 
 
 def waiting(job: Job, reason: str, stores: tuple[str, ...] | None = None) -> JobChange:
-    """The change that gives a job back because of a store; ``stores`` as in :class:`WaitForStores`."""
+    """Return the change that releases a job because of a store; ``stores`` as in :class:`WaitForStores`."""
     waits = int(job.steps.get(_WAITS, 0)) + 1
     return JobChange(
         status=JobStatus.PENDING,
@@ -73,9 +73,9 @@ def waiting(job: Job, reason: str, stores: tuple[str, ...] | None = None) -> Job
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a job: ``message`` is a sentence for its owner, ``change`` is what it does to the image.
+    """The end of a job: ``message`` is a sentence for its owner, ``change`` is its change to the image.
 
-    ``recorded``: the handler has recorded it already, in a transaction of its own kind.
+    ``recorded``: the handler has already recorded it, in a transaction of its own.
     """
 
     status: JobStatus
@@ -90,16 +90,16 @@ class Run(Protocol):
 
     @property
     def job(self) -> Job:
-        """The job as recorded last."""
+        """The job as last recorded."""
         ...
 
     @property
     def attempt_name(self) -> str:
-        """The name that unfinished data of the job bear in stores."""
+        """The attempt name of the job's unfinished data in stores."""
         ...
 
     def check(self) -> None:
-        """Ask between pieces of work whether to go on.
+        """Return if the job may continue; called between pieces of work.
 
         :raises JobStopped: the job was cancelled, or its image is deleted.
         :raises JobReleased: the process is ending.
@@ -108,23 +108,23 @@ class Run(Protocol):
         ...
 
     def require_lease(self) -> None:
-        """Ask before a step that a later run could not undo, such as removing data from a store.
+        """Return if the lease is valid; called before a step that a later run cannot undo, such as deleting data.
 
-        Unlike :meth:`check` this also fails when the lease could not be renewed in time, whether or not another
-        process has taken the job yet.
+        Unlike :meth:`check`, this also fails when the lease could not be renewed in time, even if no other process has
+        claimed the job yet.
 
-        :raises LeaseLost: the lease has run out.
+        :raises LeaseLost: the lease has expired.
         """
         ...
 
     def progress(self, done: int, total: int | None) -> None:
-        """Tell how many bytes are done; recorded now and then. Raises what :meth:`check` does."""
+        """Report how many bytes are done; recorded every few seconds. Raises the errors of :meth:`check`."""
         ...
 
     def record(self, step: str, outcome: Any, change: ImageChange | None = None) -> None:
-        """Record a finished step together with what it changes of the image.
+        """Record a finished step together with its change to the image.
 
-        :raises NotFound: the image is gone; nothing is recorded. Only with a ``change``.
+        :raises NotFound: the image no longer exists; nothing is recorded. Only with a ``change``.
         :raises Conflict: the image does not allow ``change``; nothing is recorded.
         :raises LeaseLost: another process has the job.
         """
@@ -132,7 +132,7 @@ class Run(Protocol):
 
 
 class JobHandler(Protocol):
-    """One kind of job. Shared by threads, so it keeps nothing of a job."""
+    """Handles one kind of job. Shared by threads, so it keeps no state of a job."""
 
     @property
     def type(self) -> str:
@@ -141,37 +141,37 @@ class JobHandler(Protocol):
 
     @property
     def most_attempts(self) -> int:
-        """Claims of one job after which it is given up: one that ends the process each time must come to an end."""
+        """Maximum number of claims of one job, so that a job that crashes the process each time ends."""
         ...
 
     @property
     def at_once(self) -> int | None:
-        """How many of its jobs one process runs at the same time, also with ``job_threads = 0``.
+        """Maximum number of its jobs that one process runs concurrently, also with ``job_threads = 0``.
 
-        None: they share ``job_threads``, of which no project has more than half.
+        None: they share ``job_threads``, and no project uses more than half of these.
         """
         ...
 
     def run(self, run: Run) -> Outcome:
         """Do the job, or the rest of it.
 
-        Any domain error but ``LeaseLost`` ends the attempt: the job is tried again after a pause that grows, or given
-        up after the last attempt. After ``Refused`` it is given up at once, because a store would refuse again.
+        Any domain error except ``LeaseLost`` ends the attempt: the job is retried after a pause that grows, or given
+        up after the last attempt. It is given up immediately after ``Refused``, because a store would refuse again.
 
         :raises TryAgain: to choose the pause.
-        :raises WaitForStores: a store is missing; the attempt does not count.
+        :raises WaitForStores: a store is unavailable; the attempt does not count.
         """
         ...
 
     def give_up(self, run: Run, reason: str) -> Outcome:
-        """Bring image and stores in order after the last attempt or a refusal.
+        """Clean up the image and its stores after the last attempt or a refusal.
 
         ``reason`` is a sentence for the owner.
         """
         ...
 
     def stopped(self, run: Run) -> Outcome:
-        """Bring image and stores in order after :class:`JobStopped`."""
+        """Clean up the image and its stores after :class:`JobStopped`."""
         ...
 
 

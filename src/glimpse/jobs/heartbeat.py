@@ -1,4 +1,4 @@
-"""The one heartbeat of a process: it renews the leases of all its runs with one statement (ARCHITECTURE.md, Jobs)."""
+"""The heartbeat of a process: it renews the leases of all its runs with one statement (ARCHITECTURE.md, Jobs)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _WHEN_RECORDED = datetime.min  # noqa: DTZ901 - naive, as all times of jobs
 
 
 def process_name() -> str:
-    """A name for this process that no other has: host, pid, and a random part against reuse of the pid."""
+    """Return a unique name for this process: host, pid, and a random part in case the pid is reused."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
 
 
 class ClaimedRun:
-    """One claim of one job. The heartbeat tells it through :meth:`renewed` and :meth:`lose` what it found."""
+    """One claim of one job. The heartbeat reports to it through :meth:`renewed` and :meth:`lose`."""
 
     def __init__(self, job: Job, lifetime: float) -> None:
-        """``job`` as it was claimed a moment ago, for ``lifetime`` seconds."""
+        """``job`` as it was just claimed, for ``lifetime`` seconds."""
         self.job = job
         self.claim = Claim(job.id, job.generation)
-        #: the name that unfinished data in stores bear: letters and digits, the same for every claim of the job
+        #: the attempt name of unfinished data in stores: letters and digits, the same for every claim of the job
         self.attempt_name = job.id.replace("-", "")
         self._lifetime = lifetime
         self._renewed_at = time.monotonic()
@@ -45,13 +45,13 @@ class ClaimedRun:
         self._image_deleted = False
 
     def renewed(self, found: Renewed, asked_at: float) -> None:
-        """The lease was renewed by a statement that was sent at ``asked_at`` of the monotonic clock."""
+        """Record that the lease was renewed by a statement sent at ``asked_at`` (monotonic clock)."""
         self._renewed_at = asked_at
         self._cancelled = found.cancelled
         self._image_deleted = found.image_deleted
 
     def lose(self) -> None:
-        """The job belongs to another run now."""
+        """Record that the job now belongs to another run."""
         self._lost = True
 
     def require_lease(self) -> None:
@@ -60,7 +60,7 @@ class ClaimedRun:
             raise LeaseLost(LEASE_LOST)
 
     def _is_to_stop(self) -> bool:
-        """Whether somebody asked for the end, by a cancellation or by deleting the image.
+        """Tell whether the run must stop, because the job was cancelled or its image deleted.
 
         :raises LeaseLost: another run has the job.
         """
@@ -71,10 +71,10 @@ class ClaimedRun:
 
 
 class AttendedRun(ClaimedRun):
-    """The run of a request that does the work of its job itself."""
+    """The run of a job whose work the request does itself."""
 
     def check(self) -> None:
-        """Ask between pieces of work whether to go on.
+        """Return if the request may continue; called between pieces of work.
 
         :raises LeaseLost: another process has the job.
         :raises Conflict: an operator cancelled the job.
@@ -87,10 +87,10 @@ class AttendedRun(ClaimedRun):
 
 
 class Heartbeat:
-    """Keeps the runs of this process, attended and unattended, and tells each what became of its job.
+    """Renews the leases of all runs of this process, attended and unattended, and tells each the state of its job.
 
-    A run that outlives its work (because the database did not answer at its end) is renewed no more: its lease runs
-    out, and any process claims the job. Without runs a heartbeat costs no statement.
+    When the work of a run ends but the database does not answer, renewal stops as well: the lease expires, and any
+    process may claim the job. Without runs a heartbeat sends no statement.
     """
 
     def __init__(self, database: Database, settings: Leases, owner: str | None = None) -> None:
@@ -104,7 +104,7 @@ class Heartbeat:
 
     @contextmanager
     def holding(self, run: ClaimedRun) -> Generator[None]:
-        """Renew the lease of a run while the block runs. Older runs of the same job in this process have lost it."""
+        """Renew the lease of a run while the block runs. Older runs of the same job in this process lose theirs."""
         claim = run.claim
         with self._lock:
             for other, older in self._runs.items():
@@ -121,10 +121,10 @@ class Heartbeat:
     def attend(
         self, context: Context, kind: str, given: msgspec.Struct, *, image_id: str, stores: tuple[str, ...] = ()
     ) -> Generator[AttendedRun]:
-        """A job that this request does itself. Its lease is renewed while the block runs.
+        """Create a job that this request does itself, and renew its lease while the block runs.
 
-        It is not recorded yet: a database operation records it together with what it protects. It belongs to no
-        project, because its recovery is no part of what one project may have done at the same time.
+        The job is not recorded yet: a database operation records it together with the change that it protects. It
+        belongs to no project, so that its recovery does not count towards the concurrent jobs of one.
         """
         job = Job(
             id=uuid.uuid4().hex,
@@ -146,7 +146,7 @@ class Heartbeat:
             yield run
 
     def renew(self) -> None:
-        """Renew the leases of all runs, and tell them whether they are to stop or have lost their jobs."""
+        """Renew the leases of all runs, and tell each whether it must stop or has lost its job."""
         with self._lock:
             runs = dict(self._runs)
         if not runs:

@@ -1,4 +1,4 @@
-"""A background thread that does one thing at a fixed interval."""
+"""A background thread that runs one action at a fixed interval."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LOG = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Runs ``action`` at once and then every ``interval`` seconds, until stopped.
+    """Runs ``action`` immediately and then every ``interval`` seconds, until stopped.
 
-    Work that must not wait for other work has a thread of its own: leases are renewed while a recovery is slow.
+    Each action has a thread of its own, so that a slow recovery does not delay the renewal of leases.
     """
 
     def __init__(self, name: str, interval: float, action: Callable[[], object]) -> None:
@@ -25,11 +25,11 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin; the first run comes at once."""
+        """Start; the first run is immediate."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the run that is under way."""
+        """Stop after the run in progress."""
         self._stopped.set()
         self._thread.join()
 
@@ -43,7 +43,7 @@ class Periodic:
         try:
             self._action()
         except Unavailable as error:
-            LOG.warning("%s missed a turn: %s", self._name, error)
+            LOG.warning("%s was skipped this time: %s", self._name, error)
         except Exception:
-            # the thread must outlive a defect, or every transfer of this worker would lose its lease
+            # the thread must survive a defect, or every transfer of this worker would lose its lease
             LOG.exception("%s failed", self._name)

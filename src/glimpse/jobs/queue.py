@@ -1,4 +1,4 @@
-"""Recording a job from a request, and telling this process that there is one."""
+"""Recording a job from a request, and waking up the runner of this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glimpse.domain.job import Job
 
 
 class JobQueue:
-    """``wakeup`` is set when a job was added here, so that it need not wait for the next look."""
+    """Records jobs. Sets ``wakeup`` after adding one, so that the runner starts it without waiting for its interval."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class JobQueue:
         unique_key: str | None = None,
         stores: tuple[str, ...] = (),
     ) -> Job:
-        """A pending job of the caller's project, not recorded yet. ``given`` is the input of its kind."""
+        """Return a pending job of the caller's project, not recorded yet. ``given`` is the input of its kind."""
         moment = now()
         return Job(
             id=str(uuid.uuid4()),
@@ -49,10 +49,10 @@ class JobQueue:
         )
 
     def add(self, job: Job, change: ImageChange | None = None) -> datetime:
-        """Record a job, and ``change`` of its image in the same transaction; return the time of it.
+        """Record a job, and ``change`` to its image in the same transaction; return the time of the transaction.
 
         :raises Duplicate: an unfinished job has the same ``unique_key``.
-        :raises NotFound: the image is not there.
+        :raises NotFound: the image does not exist.
         :raises Conflict: the image does not allow ``change``.
         """
         moment = self._database.add_job(job, change)

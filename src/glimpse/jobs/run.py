@@ -1,4 +1,4 @@
-"""The run of a job in the runner, which the heartbeat keeps alive."""
+"""The run of a job in the runner; the heartbeat renews its lease."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROGRESS_INTERVAL = 2.0
 class UnattendedRun(ClaimedRun):
     """The run of a job in the runner: the implementation of ``jobs.base.Run``.
 
-    ``job`` is always as this claim recorded it last.
+    ``job`` is always as this claim last recorded it.
     """
 
     def __init__(
@@ -67,19 +67,19 @@ class UnattendedRun(ClaimedRun):
         self.job = msgspec.structs.replace(self.job, steps={**self.job.steps, step: outcome})
 
     def end(self, outcome: Outcome) -> None:
-        """Record the end of the job together with what it changes of the image.
+        """Record the end of the job together with its change to the image.
 
         :raises LeaseLost: another process has the job.
-        :raises NotFound: the image is gone; nothing is recorded.
+        :raises NotFound: the image no longer exists; nothing is recorded.
         :raises Conflict: the image does not allow the change; nothing is recorded.
         """
         change = JobChange(status=outcome.status, message=outcome.message, result=outcome.result)
         self._save(change, outcome.change)
 
     def give_back(self, change: JobChange) -> None:
-        """Let any process claim the job again; ``change`` has the status ``pending``.
+        """Release the job, so that any process may claim it; ``change`` has the status ``pending``.
 
-        :raises LeaseLost: another process has the job already.
+        :raises LeaseLost: another process already has the job.
         """
         self._save(change)
 
@@ -92,12 +92,12 @@ class UnattendedRun(ClaimedRun):
         try:
             image = self._database.get_image(self.job.image_id or "", _ANYBODY)
         except (NotFound, Unavailable) as error:
-            # the change is saved, so this is no failure of the job
-            LOG.warning("No notification of what job %s changed: %s", self.job.id, error)
+            # the change is saved, so the job has not failed
+            LOG.warning("No notification was sent for a change by job %s: %s", self.job.id, error)
         else:
             events.image_updated(notifier, image)
 
 
 def _only_drops_properties(change: ImageChange) -> bool:
-    """As a job does that unlocks its image, of which nobody is told."""
+    """Tell whether the change only unlocks an image, which sends no notification."""
     return change == ImageChange(drop_properties=change.drop_properties)

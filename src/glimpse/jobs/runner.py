@@ -1,8 +1,8 @@
 """The engine: claims jobs for this process and runs each in a thread (ARCHITECTURE.md, Jobs).
 
-A process without work makes one indexed read for each interval. When a process dies, others claim its jobs once their
-leases have run out, attended jobs too; an orderly end gives them back at once. The leases are renewed by the
-:class:`Heartbeat` of the process.
+A process without work makes one indexed read per interval. When a process dies, others claim its jobs, attended ones
+too, once their leases have expired; a regular shutdown releases them immediately. The :class:`Heartbeat` of the
+process renews the leases.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LOG = logging.getLogger(__name__)
 RELEASE_SECONDS = 5.0
 #: Seconds between removals of old records.
 FORGET_INTERVAL = 3600.0
-#: Claims beyond a handler's last one, after which not even its cleaning up is tried.
+#: Claims beyond a handler's maximum, after which its clean-up is not tried either.
 _HOPELESS = 3
 
 _DEFECT = "The operation failed because of an internal error; the log of the service has the reason."
@@ -54,9 +54,9 @@ _INTERRUPTED = "The operation was interrupted too often, because the processes t
 
 
 class JobRunner:
-    """Runs jobs of the kinds that it has handlers for, and only those whose stores this process has.
+    """Runs jobs of the kinds that it has handlers for, if this process has the stores that they need.
 
-    ``on_outcome`` is told the type and the end of each job.
+    ``on_outcome`` is called with the type and the final status of each job.
     """
 
     def __init__(
@@ -72,8 +72,9 @@ class JobRunner:
         on_outcome: Callable[[str, str], None] = lambda _type, _outcome: None,
         notifier: Notifier | None = None,
     ) -> None:
-        """``stores`` as of :meth:`StoreSet.offers`; ``wakeup`` is set when there may be work, which is looked for every
-        ``interval`` seconds as well, by default that of ``jobs``."""
+        """``stores`` are those of :meth:`StoreSet.offers`. The runner looks for work when ``wakeup`` is set, and every
+        ``interval`` seconds (default: the interval of ``jobs``).
+        """
         self._database = database
         self._handlers = handlers
         self._heartbeat = heartbeat
@@ -90,12 +91,12 @@ class JobRunner:
         self._forgetting = Periodic("The removal of old jobs", FORGET_INTERVAL, self.forget)
 
     def start(self) -> None:
-        """Begin to look for jobs."""
+        """Start looking for jobs."""
         self._forgetting.start()
         self._dispatcher.start()
 
     def stop(self) -> None:
-        """Claim nothing more and give running jobs back; one that does not notice in time is left to its lease."""
+        """Stop claiming and release running jobs; the lease of a job that does not stop in time expires."""
         self._ending.set()
         self._wakeup.set()
         self._dispatcher.join()
@@ -120,14 +121,14 @@ class JobRunner:
             except Unavailable as error:
                 LOG.warning("Looking for jobs failed: %s", error)
             except Exception:
-                # the thread must outlive a defect, or this process would run no job any more
+                # the thread must survive a defect, or this process would run no more jobs
                 LOG.exception("Looking for jobs failed")
             self._wakeup.wait(self._interval)
 
     def _start_due(self) -> None:
-        """Start what is due while there is room for its kind.
+        """Start due jobs while there is room for their kinds.
 
-        Kinds without a limit of their own share the threads; no project has more than half of these (one at least).
+        Kinds without a limit of their own share the threads; no project uses more than half of these (at least one).
         """
         most = max(1, self._settings.threads // 2)
         while True:
@@ -150,15 +151,15 @@ class JobRunner:
                     owners[claimed.owner] += pool == _SHARED
                     self._start(claimed)
             if not started or started == len(due):
-                # what was left out is of projects or kinds that were not full before: others may be due behind it
+                # otherwise some kinds or projects became full in this round: jobs of others may be due behind them
                 return
 
     def _pool(self, kind: str) -> str:
-        """The kind whose limit counts for a kind, or the pool that it shares with others."""
+        """Return the pool of a kind: the kind itself if it has a limit of its own, else the shared pool."""
         return _SHARED if self._handlers[kind].at_once is None else kind
 
     def _room(self) -> tuple[Counter[str], Counter[str | None]]:
-        """How many jobs may be started in each pool, and how many each project has in the shared one."""
+        """Return how many jobs may be started in each pool, and how many each project has in the shared one."""
         with self._lock:
             running = [run.job for run, _ in self._running.values()]
         room = Counter({_SHARED: self._settings.threads})
@@ -189,10 +190,10 @@ class JobRunner:
         try:
             outcome = self._attempt(run, self._handlers[job.type])
         except (LeaseLost, Unavailable) as error:
-            # nothing can be recorded now; the lease runs out, or has, and another claim goes on from the last record
-            LOG.warning("Job %s (%s) was left as it is: %s", job.id, job.type, error)
+            # nothing can be recorded now; the lease expires or has expired, and another claim resumes the job
+            LOG.warning("Job %s (%s) could not be updated; it is resumed later: %s", job.id, job.type, error)
         except Exception:
-            LOG.exception("Job %s (%s) could not be brought to an end", job.id, job.type)
+            LOG.exception("Job %s (%s) could not be finished", job.id, job.type)
         else:
             if outcome is not None and outcome.status in ENDED:
                 LOG.info(
@@ -204,9 +205,9 @@ class JobRunner:
             CALLER.reset(token)
 
     def _attempt(self, run: UnattendedRun, handler: JobHandler) -> Outcome | None:
-        """One attempt; the outcome that was recorded, or None when the job was given back.
+        """Make one attempt; return the recorded outcome, or None if the job was released.
 
-        A handler that has recorded itself that the job waits returns an outcome that is no end.
+        A handler that has itself recorded that the job waits returns an outcome that is not final.
         """
         job = run.job
         if job.attempt > handler.most_attempts:
@@ -226,9 +227,9 @@ class JobRunner:
         return outcome
 
     def _after_failure(self, run: UnattendedRun, handler: JobHandler, error: Exception) -> Outcome | None:
-        """Pause, or give up: after the last attempt, and at once when a store refuses for good.
+        """Release the job for a retry, or give up: after the last attempt, or immediately if a store refuses.
 
-        :raises LeaseLost: that was the failure.
+        :raises LeaseLost: this was the failure.
         """
         job = run.job
         match error:
@@ -252,7 +253,7 @@ class JobRunner:
                 pause, reason = pause_after(job.attempt), _DEFECT
         if job.attempt >= handler.most_attempts:
             return self._give_up(run, handler, reason)
-        LOG.info("Job %s (%s) is tried again in %.0f seconds: %s", job.id, job.type, pause, reason)
+        LOG.info("Job %s (%s) will be retried in %.0f seconds: %s", job.id, job.type, pause, reason)
         run.give_back(JobChange(status=JobStatus.PENDING, pause=pause, message=reason))
         return None
 
@@ -267,7 +268,7 @@ class JobRunner:
         try:
             run.end(outcome)
         except (NotFound, Conflict) as error:
-            # the image went another way meanwhile: there is nothing to bring in order
+            # the image was changed or deleted meanwhile: there is nothing to clean up
             LOG.info("The image of job %s has changed: %s", run.job.id, error)
             run.end(Outcome(status=outcome.status, message=outcome.message, result=outcome.result))
         return outcome

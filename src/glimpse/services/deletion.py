@@ -17,15 +17,15 @@ from glimpse.services.deps import Deps, viewer_of
 def delete_image(deps: Deps, context: Context, image_id: str) -> None:
     """Delete the copies of an image from its stores, then its record.
 
-    A job owns the time between, so a deletion whose process dies is carried out by another. A copy whose store does not
-    work now, or is not one of this process, is removed later by a job of its own.
+    A job covers the time between, so if the process dies, another one finishes the deletion. A copy whose store is
+    unavailable, or not configured in this process, is removed later by a separate job.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``delete_image``, or the image is protected, or a store does not allow the deletion
-        (the image stays as with DataInUse).
+        (the image is kept as with DataInUse).
     :raises Conflict: the image is being deleted, or has changed.
-    :raises DataInUse: a store refuses. The message says which copies are gone, if any is; otherwise the image is
-        unchanged. Nothing happens afterwards.
+    :raises DataInUse: a store refuses. The message lists the copies that are already deleted; if there are none, the
+        image is unchanged. The deletion is not retried.
     """
     database = deps.database
     image = database.get_image(image_id, viewer_of(context))
@@ -42,7 +42,7 @@ def delete_image(deps: Deps, context: Context, image_id: str) -> None:
         except (Conflict, Refused, Invalid) as error:
             database.save_job(run.job, JobChange(status=JobStatus.FAILED, message=str(error)))
             raise
-    # copies that wait for a store
+    # there may be copies that wait for a store
     deps.jobs.wakeup.set()
     _tell(deps, image, deleted_at)
 

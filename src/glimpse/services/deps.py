@@ -1,4 +1,4 @@
-"""What the use cases work with; built once by ``app.py`` and handed to each."""
+"""The collaborators of the use cases; built once by ``app.py`` and passed to each."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ from glimpse.stores.multi import StoreSet
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The collaborators of every use case. ``digest_threads`` hashes beside the transfer threads."""
+    """The collaborators of every use case. ``digest_threads`` hashes in parallel with the transfer threads."""
 
     database: Database
     stores: StoreSet
-    #: where data are read from: the stores, or a cache in front of them
+    #: the source of data for reading: the stores, or a cache in front of them
     source: ImageSource
     policy: Policy
-    #: keeps the jobs that requests do themselves
+    #: renews the leases of the jobs that requests do themselves
     heartbeat: Heartbeat
     checker: ImageDocumentChecker
     limits: Limits
     formats: Formats
     digest_threads: Executor
-    #: of signed images, which nobody may take unverified
+    #: verify the signatures of signed images
     signatures: SignatureVerifiers
     jobs: JobQueue
-    #: the operator's rules for URLs of users
+    #: the operator's rules for URLs that users give
     url_rules: UrlRules
     metadefs: MetadefDatabase
-    #: whether images are shown with their locations, which can be changed then
+    #: whether locations of images are shown and can be changed
     shows_locations: bool = False
-    #: rules for single properties, where a file of them is configured
+    #: rules for single properties, if a file of them is configured
     protections: PropertyProtection | None = None
-    #: the quota of projects, where one is configured
+    #: the quota of projects, if one is configured
     admission: Admission | None = None
     #: the limits of Keystone, with ``use_keystone_limits``
     project_limits: ProjectLimits | None = None
-    #: where events go, where a driver of notifications is configured
+    #: sends events, if a notification driver is configured
     notifier: Notifier | None = None
 
 
 def viewer_of(context: Context) -> Viewer:
-    """For whom the database reads when ``context`` asks."""
+    """Return the database's view of the caller."""
     return Viewer(context.project_id, context.is_admin)

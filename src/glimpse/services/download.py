@@ -1,10 +1,10 @@
-"""Bytes out of an image (images-api 4.4).
+"""Downloading the data of an image (images-api 4.4).
 
-What the database and the policy say comes first, in a thread for metadata; opening a store, which may take long, is a
-step of its own for other threads.
+Database and policy are asked first, in a metadata thread; opening a store, which may take long, is a separate step for
+other threads.
 
-A location that a client added names data that somebody else keeps, and can exchange. Until a job has read them to
-their end, inspected them and compared them with the digest of the image, nobody gets them from here (docs/adr/0013).
+A location that a client added refers to data that a third party keeps and can exchange. They cannot be downloaded
+until a job has read them completely, inspected them and compared them with the digest of the image (docs/adr/0013).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from glimpse.transfer.ranges import ByteRange
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """Data that are ready to be sent: ``size`` in bytes of the whole, ``range`` the part asked for or None.
+    """Data that are ready to be sent: ``size`` of the whole in bytes, ``range`` the requested part or None.
 
-    A ``size`` of None is unknown: the data are sent to their end, and have no ranges.
+    A ``size`` of None is unknown: the data are sent to their end, and ranges are not supported.
     """
 
     image: Image
@@ -42,14 +42,14 @@ class Download:
 
 _WITH_DATA = (Status.ACTIVE, Status.DEACTIVATED)
 
-#: From the size in bytes to the part that is wanted, None for the whole.
+#: Takes the size in bytes and returns the requested part, None for the whole.
 RangeOf = Callable[[int], ByteRange | None]
 
 
 def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str] = ()) -> DataFound | None:
-    """Where the data of an image are, or None when it never had any. No store is asked.
+    """Return where the data of an image are, or None if it never had any. No store is asked.
 
-    Locations come in the order of their stores' weights, those in the stores of ``prefer`` before the others.
+    Locations are ordered by the weights of their stores, those in the stores of ``prefer`` before the others.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``download_image``, or the image is deactivated, or a store is preferred against policy
@@ -60,7 +60,7 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
     """
     image = deps.database.get_image(image_id, Viewer(context.project_id, context.is_admin))
     if image.status is Status.DEACTIVATED and not context.is_admin:
-        # who may not see the image learns nothing of it
+        # a caller who may not see the image learns nothing about it
         deps.policy.require_image(context, "get_image", image)
         raise Forbidden(f"Image {image.id} is deactivated; its data cannot be downloaded.")
     deps.policy.require_image(context, "download_image", image)
@@ -68,20 +68,20 @@ def find_data(deps: Deps, context: Context, image_id: str, prefer: Sequence[str]
         deps.policy.require_image(context, "download_from_store", image)
         deps.stores.check_preferred(prefer)
     if image.status is Status.QUEUED:
-        # what it may have is the location of an import whose data were found to be others (imports-and-stores 5.4)
+        # it may have a location from an import whose data failed the digest check (imports-and-stores 5.4)
         return None
     locations = deps.stores.in_order(readable_locations(deps.database, image), prefer)
     return DataFound(image, locations) if locations else None
 
 
 def readable_locations(database: LocationDatabase, image: Image) -> Sequence[Location]:
-    """The locations of ``image`` whose data are known to be its own, in the order of the image.
+    """Return the verified locations of ``image``, in the order of the image.
 
-    Locations that Glance recorded, and those of data that the service has written itself, always are. The database is
+    Locations that Glance recorded, and those of data that the service wrote itself, count as verified. The database is
     not asked about locations of schemes that clients cannot add.
 
-    :raises Unavailable: the data of all its locations are still being checked.
-    :raises Forbidden: the check refused them all; the text says why.
+    :raises Unavailable: the data of all locations are still being checked.
+    :raises Forbidden: the check refused all of them; the message says why.
     """
     if all(location.url.partition("://")[0].lower() in REFUSED_SCHEMES for location in image.locations):
         return image.locations
@@ -98,13 +98,13 @@ def readable_locations(database: LocationDatabase, image: Image) -> Sequence[Loc
 
 
 def open_data(source: ImageSource, found: DataFound, range_of: RangeOf) -> Download:
-    """Open the data, or the part of them that is asked for; this waits for a store.
+    """Open the data, or the requested part of them; this waits for a store.
 
-    Where neither the image nor the store knows the size, no range can be, and the whole is opened.
+    If neither the image nor the store knows the size, ranges are not supported and the whole is opened.
 
     :raises Invalid: several ranges.
     :raises RangeNotSatisfiable: the range lies outside the data.
-    :raises StoreUnavailable: no location can be read now, or all have lost their data.
+    :raises StoreUnavailable: no location can be read now, or the data of all are missing.
     """
     size = source.size(found)
     if size is None:
@@ -115,16 +115,16 @@ def open_data(source: ImageSource, found: DataFound, range_of: RangeOf) -> Downl
 
 
 def source_of(stores: StoreSet, location: Location) -> str:
-    """Who is waited for when a location is read: its store, and on the web its server, too."""
+    """Return a name for what a read of the location waits for: its store, and the server if it is on the web."""
     store_id = stores.serving(location) or ""
     web = location.url.startswith(("http://", "https://"))
     return f"{store_id} {urlsplit(location.url).netloc.rpartition('@')[2].lower()}" if web else store_id
 
 
 def record_download(deps: Deps, context: Context, download: Download, sent: int) -> None:
-    """Tell of data that were sent to their end, or that the store failed to give: ``sent`` is how many bytes went out.
+    """Send the notification of a download that was complete or that the store broke off; ``sent`` is in bytes.
 
-    Not of a client that went away (configuration 11.5).
+    Not called if the client disconnected (configuration 11.5).
     """
     if deps.notifier is not None:
         events.download_ended(deps.notifier, context, download.image, sent=sent, expected=download.reader.length)

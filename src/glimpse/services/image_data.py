@@ -1,4 +1,4 @@
-"""Bytes into an image (images-api 4.1 and 4.2)."""
+"""Uploading the data of an image (images-api 4.1 and 4.2)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from glimpse.transfer.source import Steps
 class UploadRequest:
     """``declared_size`` in bytes, None when unknown; ``store`` is a store id, None for the default.
 
-    ``progress`` is told the bytes stored so far; what it raises ends the upload.
+    ``progress`` is called with the bytes stored so far; an exception that it raises ends the upload.
     """
 
     image_id: str
@@ -46,19 +46,19 @@ class UploadRequest:
 
 
 def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[None]:
-    """Store the data that are sent in as those of a queued image and make it active (images-api 4.2).
+    """Store the data of a queued image and make the image active (images-api 4.2).
 
-    Steps as ``transfer/source.py`` describes them: no thread and no connection to the database is held while they wait
-    for a batch. However it fails, the image is queued again and the store has nothing of it.
+    Returns steps as described in ``transfer/source.py``: they hold no thread and no database connection while they
+    wait for a batch. On any failure the image returns to ``queued`` and the store keeps none of the data.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``upload_image``.
     :raises Conflict: the image is not queued.
     :raises Invalid: formats are not set, or the size is not the declared one, or the body ended early, or the
-        signature of a signed image cannot be verified or is not one of the data.
+        signature of a signed image cannot be verified or does not match the data.
     :raises LimitExceeded: ``image_size_cap``, the quota of the project, or the store is full.
     :raises UnsupportedContent: inspection refused the content.
-    :raises Gone: the image was deleted meanwhile, or the store takes no data.
+    :raises Gone: the image was deleted meanwhile, or the store is read-only.
     """
     admission = deps.admission
     if admission is not None:
@@ -86,7 +86,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
         except StoreUnavailable as error:
             if _give_up(deps, image, run, error):
                 raise
-            # the process that took the upload over swept what the writer missed, or it went with the image
+            # the process that took over the upload swept the data, or they were deleted with the image
             raise LeaseLost(
                 f"The upload to image {image.id} was aborted meanwhile, or the image was deleted."
             ) from error
@@ -97,7 +97,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
 
 
 def _signature(deps: Deps, context: Context, image: Image) -> SignatureVerifier | None:
-    """What verifies the data of a signed image, with the certificate that the caller may read."""
+    """Return the verifier for a signed image, None for any other; the certificate is read as the caller."""
     if SIGNATURE not in image.properties or not is_signed(image.properties):
         return None
     caller = KeyManagerCaller(token=context.token, project_id=context.project_id, user_id=context.user_id)
@@ -105,7 +105,7 @@ def _signature(deps: Deps, context: Context, image: Image) -> SignatureVerifier 
 
 
 def _give_up(deps: Deps, image: Image, run: AttendedRun, error: BaseException) -> bool:
-    """Queue the image again; False when that is not for this upload to do any more."""
+    """Return the image to ``queued``; False if this upload no longer owns it."""
     queued = deps.database.cancel_upload(run.job)
     if deps.notifier is not None:
         reason = str(error) if isinstance(error, GlimpseError) else "internal error"
@@ -118,7 +118,7 @@ def _named(deps: Deps, store: Store) -> str | None:
 
 
 def _watched(request: UploadRequest, run: AttendedRun, growth: Growth | None) -> UploadRequest:
-    """``request`` whose progress ``growth`` is told as well, and which ends when ``run`` is to stop."""
+    """Return ``request`` with a progress callback that also updates ``growth`` and stops when ``run`` must stop."""
     other = request.progress
 
     def progress(stored: int) -> None:
@@ -179,13 +179,13 @@ def _move(
 def _activate(deps: Deps, image: Image, run: AttendedRun, store: Store, data: StoredData) -> None:
     stale = (FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else ()
     try:
-        # a location that the queued image had was left by a failed import of it: no data of this image
+        # a location of a queued image was left by a failed import: its data are not those of this image
         updated_at = deps.database.finish_upload(
             run.job, data, drop_properties=stale, drop_locations=bool(image.locations)
         )
     except (Unavailable, LeaseLost):
-        # Not known whether it was committed, or no longer ours to decide: the data may belong to an active image.
-        # If not, the job is still there, its lease runs out, and its recovery sweeps this attempt.
+        # It is unknown whether the commit succeeded, or another process owns the job: the data may belong to an active
+        # image. If not, the job still exists, its lease runs out, and its recovery sweeps this attempt.
         raise
     except BaseException as error:
         store.delete(data.location.url)

@@ -1,4 +1,4 @@
-"""Where the data of images come from when they are read: the stores that have them, or something in front of these."""
+"""The source of image data for reading: the stores, or a cache in front of them."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class DataFound:
-    """An image that has data, and its locations in the order in which they are to be tried; at least one."""
+    """An image that has data, and its locations in the order to try them; at least one."""
 
     image: Image
     locations: Sequence[Location]
 
 
 class ImageSource(Protocol):
-    """Opens the data of images, for callers that may read them.
+    """Opens the data of images. Callers have checked that they may be read.
 
-    ``app.py`` builds the one of the service; a cache implements this in front of another. Calls wait for stores and may
-    run in any thread of transfers.
+    ``app.py`` builds the service's source; a cache implements this protocol in front of another source. Calls wait for
+    stores and may run in any transfer thread.
     """
 
     def size(self, found: DataFound) -> int | None:
-        """Bytes of the data; None if they can be read, but nobody can tell how many there are.
+        """Return the size of the data in bytes; None if they can be read, but their size is unknown.
 
-        :raises StoreUnavailable: nobody can tell now, or all locations have lost their data.
+        :raises StoreUnavailable: no store can tell now, or the data of all locations are missing.
         """
         ...
 
     def open(self, found: DataFound, offset: int, length: int | None) -> Reader:
         """Open ``length`` bytes from ``offset``, within the size of the data; None: to the end.
 
-        :raises StoreUnavailable: no location can be read now, or all have lost their data.
+        :raises StoreUnavailable: no location can be read now, or the data of all are missing.
         """
         ...
 
@@ -63,7 +63,7 @@ class StoredData:
             try:
                 return store.reader(location.url, offset, length)
             except RangeNotSatisfiable as error:
-                # the range lies within the size, so the object is shorter than it must be
+                # the range lies within the recorded size, so the object is too short
                 raise StoreUnavailable(f"The data in store {store.id} are shorter than the recorded size.") from error
 
         return self._first(found, opened)
@@ -75,13 +75,13 @@ class StoredData:
             try:
                 return use(self._stores.for_location(location), location)
             except DataNotFound as error:
-                LOG.error(  # noqa: TRY400 - the message says it all
-                    "Image %s has lost its data at location %s: %s", image.id, location.id, error
+                LOG.error(  # noqa: TRY400 - the message is complete
+                    "The data of image %s at location %s are missing: %s", image.id, location.id, error
                 )
             except (StoreUnavailable, Refused) as error:
                 LOG.warning("Image %s cannot be read at its location %s: %s", image.id, location.id, error)
                 failure = error
         if isinstance(failure, Refused):
-            # the location was accepted when it was added: no fault of the client who reads now
+            # the location was accepted when it was added: the client who reads now made no mistake
             raise StoreUnavailable(str(failure)) from failure
         raise failure

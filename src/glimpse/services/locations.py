@@ -1,4 +1,4 @@
-"""Locations: changed by PATCH, added and read by their own resource (images-api 3.5.4; imports-and-stores 5)."""
+"""Locations: changed by PATCH, added and read through their own resource (images-api 3.5.4; imports-and-stores 5)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _IMAGE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 
 
 def location_edit(deps: Deps, context: Context, image: Image, operations: Sequence[Operation]) -> LocationEdit | None:
-    """What takes the operations of a PATCH on locations; None where there are none, or the service shows none."""
+    """Return the edit for a PATCH's operations on locations; None without any, or if locations are not shown."""
     if not deps.shows_locations or not any(operation.on_locations for operation in operations):
         return None
 
@@ -60,9 +60,12 @@ def location_edit(deps: Deps, context: Context, image: Image, operations: Sequen
 
 
 def _refuse_data_of_others(deps: Deps, context: Context, image: Image, url: str) -> None:
-    """Objects in stores are named after their images; the service would read any of them for whoever names it.
+    """Refuse the URL of another project's image.
 
-    :raises Forbidden: the address names an image of somebody else. Addresses on web servers name nothing of ours.
+    Objects in stores are named after their images, and the service can read all of them. URLs on web servers are not
+    checked, because the service stores nothing there.
+
+    :raises Forbidden: the URL names an image of another project.
     """
     if context.is_admin or not store_of(deps.stores, url).writable:
         return
@@ -90,9 +93,9 @@ def save_with_check(deps: Deps, context: Context, image: Image, change: ImageCha
 
 
 def finish_location_edit(deps: Deps, context: Context, image: Image, edit: LocationEdit) -> Image:
-    """Delete what a PATCH that is saved took from ``image``, and return the image as it is then.
+    """Delete the locations that a saved PATCH removes from ``image``, and return the image without them.
 
-    Errors are those of :func:`remove_location`; what comes after the first is left as it is.
+    Raises the errors of :func:`remove_location`; the first one leaves the remaining locations in place.
     """
     for location in edit.removed:
         remove_location(deps, context, image, location)
@@ -100,15 +103,15 @@ def finish_location_edit(deps: Deps, context: Context, image: Image, edit: Locat
 
 
 def remove_location(deps: Deps, context: Context, image: Image, location: Location) -> datetime:
-    """Take one location from an active image and delete its data; returns the new ``updated_at`` of the image.
+    """Remove one location from an active image and delete its data; return the new ``updated_at`` of the image.
 
-    The store is asked first. Then the image has the location no more, and a job owns the time until the data are gone,
-    so another process deletes them should this one die, or later if the store does not work now. Data in a store that
-    cannot be written, and data that another location of the image names, are left alone.
+    The store is asked first. Then the location is removed from the image, and a job covers the time until the data are
+    deleted: another process deletes them if this one dies, and later if the store is unavailable. Data in a read-only
+    store, and data that another location of the image also names, are not deleted.
 
-    :raises NotFound: the image is gone.
-    :raises Conflict: the image is not active or being deleted, the location is gone, or it would be the last one.
-    :raises Refused, Invalid: the store refuses; the image has the location as before.
+    :raises NotFound: the image no longer exists.
+    :raises Conflict: the image is not active or being deleted, or the location does not exist or is the last one.
+    :raises Refused, Invalid: the store refuses; the image keeps the location.
     """
     if location.id is None:
         raise Conflict("The location is not stored.")
@@ -122,17 +125,17 @@ def remove_location(deps: Deps, context: Context, image: Image, location: Locati
 
 
 def add_location(deps: Deps, context: Context, image_id: str, document: Mapping[str, object]) -> None:
-    """Have a job add a location to a queued image; checks come in the order of imports-and-stores 5.4.
+    """Record a job that adds a location to a queued image; checks are in the order of imports-and-stores 5.4.
 
-    :raises Invalid: the document breaks the schema, the digest can be none, or the URL is not allowed.
+    :raises Invalid: the document violates the schema, the digest is malformed, or the URL is not allowed.
     :raises NotFound: unknown or invisible image.
     :raises Conflict: the image is not queued, or an import of it is under way.
-    :raises Forbidden: policy ``add_image_location``, or the caller is no service and the URL none of a web server.
+    :raises Forbidden: policy ``add_image_location``, or the caller is not a service and the URL not on a web server.
     """
     request = location_request(document)
     image = deps.database.get_image(image_id, viewer_of(context))
     if image.status is not Status.QUEUED:
-        # whoever may not see the image gets no word about it
+        # a caller who may not see the image learns nothing about it
         deps.policy.require_image(context, "get_image", image)
         raise Conflict(f"Image {image.id} is {image.status}; locations can be added only while it is queued.")
     deps.policy.require_image(context, "add_image_location", image)
@@ -162,7 +165,7 @@ def _on_web_server(deps: Deps, scheme: str) -> bool:
 
 
 def list_locations(deps: Deps, context: Context, image_id: str) -> Image:
-    """The image whose locations a service asks for.
+    """Return the image, for a service that asks for its locations.
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``fetch_image_location``.

@@ -18,14 +18,14 @@ LOG = logging.getLogger(__name__)
 
 
 def delete_from_store(deps: Deps, context: Context, store_id: str, image_id: str) -> None:
-    """Remove the copy of an image that one store has; refusals come in the order of imports-and-stores 4.6.
+    """Delete an image from one store; checks are in the order of imports-and-stores 4.6.
 
-    Of several locations in the store the first one goes. How, and what a crash leaves, is with :func:`remove_location`.
+    If the image has several locations in the store, the first one is removed, as described in :func:`remove_location`.
 
-    :raises NotFound: there are no named stores, or no such image for the caller, or it has no data in the store.
-    :raises Conflict: there is no such store, or the image is not active, or another removal from it is under way.
+    :raises NotFound: there are no named stores, the image is unknown or invisible, or it has no data in the store.
+    :raises Conflict: there is no such store, or the image is not active, or another removal is in progress.
     :raises Forbidden: policies ``get_image_location`` and ``delete_image_location``, or it is the last location.
-    :raises DataInUse: the store refuses; the image is as it was.
+    :raises DataInUse: the store refuses; the image is unchanged.
     """
     if not deps.stores.named:
         raise NotFound("The service has no named stores.")
@@ -48,10 +48,10 @@ def delete_from_store(deps: Deps, context: Context, store_id: str, image_id: str
 
 
 def with_stores_named(deps: Deps, image: Image) -> Image:
-    """``image`` with the store of each location in its metadata, where a configured store serves it.
+    """Return ``image`` with the serving store in the metadata of each location, if a configured store serves it.
 
-    Metadata that name no store are completed in the database. Those that name a store which is not enabled here stay:
-    another site of the same database may have it (imports-and-stores 4.5).
+    Metadata without a store are completed in the database. A store that is not enabled here is kept: another site with
+    the same database may have it (imports-and-stores 4.5).
     """
     weights = deps.stores.weights
     if all(_store_of(location) in weights for location in image.locations):
@@ -72,6 +72,6 @@ def _named(deps: Deps, image: Image, location: Location) -> Location:
         try:
             deps.database.name_location_store(image.id, location.id, found)
         except Unavailable:
-            # whoever only reads must not suffer from a database that takes no writes
+            # reading must work while the database is read-only
             LOG.warning("The store %s of location %s could not be recorded", found, location.id, exc_info=True)
     return msgspec.structs.replace(location, metadata={**location.metadata, "store": found})
