@@ -28,7 +28,7 @@ def test_an_empty_directory_in_its_place_is_noticed_while_the_service_runs(start
     service.images_dir.rename(away)
     service.images_dir.mkdir()
     assert_unavailable(service, api, deleted)
-    assert "has not got its marker file; is it mounted?" in api.upload(api.new(), DATA).text
+    assert "does not have its marker file; is it mounted?" in api.upload(api.new(), DATA).text
     service.images_dir.rmdir()
     away.rename(service.images_dir)
     assert api.download(kept).body == DATA
@@ -47,7 +47,7 @@ def test_an_empty_directory_is_noticed_at_start_with_a_marker_or_without(start_s
     away = service.data_dir / "away"
     service.images_dir.rename(away)
     service.start()
-    assert "nor one of 2 images that are recorded there, so it is not used" in service.log
+    assert "nor any of 2 images recorded there, so it is not used" in service.log
     assert not marker.exists()
     assert_unavailable(service, api, deleted)
     service.stop()

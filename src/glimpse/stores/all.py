@@ -1,4 +1,4 @@
-"""The list of store drivers. A driver is known when it stands here; importing one has no effect of its own.
+"""The list of store drivers. A driver is registered only by its entry here; importing one has no side effects.
 
 To add a driver: write its options struct and its store, add a line here, and a fixture in ``tests/contract/stores``.
 """
@@ -40,11 +40,11 @@ def _no_timeout(_options: msgspec.Struct) -> CallTimeout | None:
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of store (store-formats 1.1).
 
-    ``schemes`` are those of the locations that it reads. ``build`` takes the id of a store and its options, an
-    object of ``options``, and imports there what is heavy or optional; it raises ``StoreMisconfigured``. One that
-    ``fetches`` URLs of users also takes the rules on these, and what is asked of their servers. ``details`` makes of
-    the options what store discovery tells administrators (imports-and-stores 1.4): no credentials, hosts or addresses.
-    ``timeout`` is the time limit on calls that the driver's own options set; None leaves it to ``[glimpse]``.
+    ``schemes`` are the schemes of locations that it reads. ``build`` takes the id of a store and its options, an
+    object of ``options``; it imports heavy and optional modules itself and raises ``StoreMisconfigured``. For a driver
+    that ``fetches`` users' URLs it also takes the rules for these URLs and the settings for their servers. ``details``
+    returns what store discovery shows to administrators (imports-and-stores 1.4): no credentials, hosts or addresses.
+    ``timeout`` returns the call timeout from the driver's own options; None: that of ``[glimpse]``.
     ``url_prefixes`` of the id and the options of a store are those of ``Prefixed``, known without opening the store.
     Data of a driver that is ``only_read`` are on servers from which nobody deletes, whether such a store is configured
     or not (store-formats 4). URIs ``in_directories`` are paths, whose directory tells one installation from another.

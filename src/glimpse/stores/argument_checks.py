@@ -1,7 +1,7 @@
-"""Checks that drivers make of their arguments: names of objects, location URIs, ranges.
+"""Argument checks of the drivers: object names, location URIs, ranges.
 
 Image ids are UUIDs by the image schema (images-api 3.1). The stores do not rely on it: a name that could mean another
-directory, a hidden file or an option is refused here, before any driver builds a path of it.
+directory, a hidden file or an option is refused here, before a driver builds a path from it.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from collections.abc import Collection
 
 from glimpse.errors import ForeignLocation, Invalid, RangeNotSatisfiable
 
-#: Whether an object of a store can have this name. Like the next one a match itself: every upload asks both.
+#: Match a valid object name. This and the next are bound methods for speed: every upload calls both.
 is_object_name = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}").fullmatch
-#: Whether an attempt can have this name.
+#: Match a valid attempt name.
 is_attempt_name = re.compile(r"[0-9A-Za-z]{1,64}").fullmatch
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 def check_names(image_id: str, attempt: str) -> None:
-    """:raises Invalid: one of them cannot be part of the name of an object."""
+    """:raises Invalid: one of them is not valid in the name of an object."""
     if not (is_object_name(image_id) and is_attempt_name(attempt)):
         raise name_error(image_id)
 
 
 def name_error(image_id: str) -> Invalid:
-    """Of an image id, or of the attempt where that is not the reason."""
+    """Return the error for an invalid image id or, if the id is valid, for the attempt name."""
     if not is_object_name(image_id):
-        return Invalid("The image id cannot be the name of an object in a store.")
+        return Invalid("The image id is not a valid name for an object in a store.")
     return Invalid("The name of an upload attempt consists of at most 64 letters and digits.")
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """The scheme of a location, and what follows ``://``.
+    """Return the scheme of a location and the part after ``://``.
 
     :raises ForeignLocation: it is not a URI.
     """
@@ -45,9 +45,9 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 def after_scheme(url: str, schemes: Collection[str], store_id: str) -> str:
-    """What follows ``://`` in a location of the store, which serves ``schemes``.
+    """Return the part after ``://`` of a location of the store, which serves ``schemes``.
 
-    :raises ForeignLocation: it is not a URI, or one of another scheme.
+    :raises ForeignLocation: it is not a URI, or has another scheme.
     """
     scheme, rest = split_url(url)
     if scheme not in schemes:
@@ -56,9 +56,9 @@ def after_scheme(url: str, schemes: Collection[str], store_id: str) -> str:
 
 
 def span_length(size: int, offset: int, length: int | None) -> int:
-    """Bytes from ``offset`` on, of an object of ``size`` bytes; ``length`` None means to the end.
+    """Return the length of a range from ``offset`` in an object of ``size`` bytes; ``length`` None: to the end.
 
-    An empty object has one range, the empty one at offset 0.
+    The only range of an empty object is the empty one at offset 0.
 
     :raises RangeNotSatisfiable: the range is not within the object (``stores.base.Store.reader``).
     """

@@ -1,11 +1,11 @@
-"""A store as the service sees it: bytes in, bytes out, invisible until committed.
+"""The store protocol: bytes in, bytes out, invisible until committed.
 
-Drivers move bytes only. Hashing, inspection, size checks, limits and metrics are done once, outside
-(``transfer/``, ``services/image_data.py``). Each driver passes ``tests/contract/stores`` against the real system.
-All calls block and may run in any thread, different objects at the same time.
+Drivers only move bytes. Hashing, inspection, size checks, limits and metrics are implemented once, outside of the
+drivers (``transfer/``, ``services/image_data.py``). Each driver passes ``tests/contract/stores`` against the real
+system. All calls block and may run in any thread, for different objects concurrently.
 
-Failures are of two kinds (``glimpse.errors``): ``Refused`` is permanent, ``StoreUnavailable`` passes. Every call may
-raise either; the docstrings say which subclasses of ``Refused`` and which other answers there are.
+There are two kinds of failures (``glimpse.errors``): ``Refused`` is permanent, ``StoreUnavailable`` is temporary. Every
+call may raise either; the docstrings list the subclasses of ``Refused`` and the other errors.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-#: What a writer takes: anything flat that holds bytes.
+#: What a writer accepts: any flat bytes-like object.
 Bytes = bytes | bytearray | memoryview
 
 
 class StoreMisconfigured(Exception):
-    """A store cannot work as it is configured; ``str(error)`` says which and why."""
+    """A store cannot work as configured; ``str(error)`` says which store and why."""
 
     def __init__(self, store_id: str, reason: str) -> None:
         """``reason`` continues the sentence ``store <id>: ``."""
@@ -30,21 +30,21 @@ class StoreMisconfigured(Exception):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """Where a commit left the data: the location URI and the driver's own location metadata."""
+    """The result of a commit: the location URI and the driver's own location metadata."""
 
     url: str
     metadata: dict[str, object]
 
 
 class Writer(Protocol):
-    """One object being written by one thread. Exactly one of commit and abort ends it."""
+    """One object being written by one thread. It ends with exactly one of commit and abort."""
 
     def write(self, data: Bytes) -> None:
-        """Take all of ``data``; the caller may reuse the buffer when this returns.
+        """Write all of ``data``; the caller may reuse the buffer when this returns.
 
         :raises StoreFull: no space is left.
-        :raises AccessDenied: the store does not let the service write.
-        :raises StoreUnavailable: the store does not work now, or the attempt was swept.
+        :raises AccessDenied: the service may not write to the store.
+        :raises StoreUnavailable: the store is unavailable, or the attempt was swept.
         """
         ...
 
@@ -53,15 +53,15 @@ class Writer(Protocol):
 
         When this raises, nothing is visible and :meth:`abort` must be called.
 
-        :raises Duplicate: an object of this name exists; it is left untouched.
+        :raises Duplicate: an object of this name exists; it is not changed.
         :raises StoreFull: no space is left.
-        :raises AccessDenied: the store does not let the service write.
-        :raises StoreUnavailable: the store does not work now, or the attempt was swept.
+        :raises AccessDenied: the service may not write to the store.
+        :raises StoreUnavailable: the store is unavailable, or the attempt was swept.
         """
         ...
 
     def abort(self) -> None:
-        """Leave nothing behind. Safe to call twice, and after a commit that raised; never raises."""
+        """Remove the unfinished data. Safe to call twice, and after a commit that raised; never raises."""
         ...
 
 
@@ -70,34 +70,34 @@ class Reader(Protocol):
 
     @property
     def length(self) -> int | None:
-        """Bytes that this reader delivers in all.
+        """Total bytes that this reader delivers.
 
-        None while the store cannot tell; known as soon as :meth:`read` has returned nothing.
+        None while the store cannot tell; known once :meth:`read` has returned empty bytes.
         """
         ...
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, at least one and at most ``size``; empty only at the end of the range.
 
-        A driver returns what it has got as it is: fewer bytes than ``size`` are better than copying some together.
+        A driver returns received data without copying: fewer bytes than ``size`` are better than joining chunks.
 
-        :raises StoreUnavailable: reading failed for whatever reason, or the object ended before the range did.
+        :raises StoreUnavailable: reading failed for any reason, or the object ended before the range did.
         """
         ...
 
     def close(self) -> None:
-        """Give back what the reader holds. Safe to call twice; never raises."""
+        """Release the reader's resources. Safe to call twice; never raises."""
         ...
 
 
 @runtime_checkable
 class ReadsNow(Protocol):
-    """Of readers that can tell which data are at hand, for instance in the page cache."""
+    """Ability of readers that can tell which data are available without waiting, for example in the page cache."""
 
     def read_now(self, size: int) -> bytes | None:
-        """Up to ``size`` of the next bytes, without waiting for a disk or a network; empty only at the end.
+        """Return up to ``size`` of the next bytes without waiting for a disk or a network; empty only at the end.
 
-        None: no data are at hand, and :meth:`Reader.read` gets them. The event loop calls this, never while
+        None: no data are available without waiting, use :meth:`Reader.read`. The event loop calls this, never while
         another call of the reader is running.
 
         :raises StoreUnavailable: reading failed, or the object ended before the range did.
@@ -108,9 +108,9 @@ class ReadsNow(Protocol):
 class Store(Protocol):
     """One configured store.
 
-    Making the object opens nothing that a forked process must not share: no connection, no thread, no file that stays
-    open. The first call that needs a connection opens it. A store that is down does not keep the object from being
-    made; its calls raise StoreUnavailable until it works.
+    Creating the object opens nothing that a forked process must not share: no connection, no thread, no file that stays
+    open. The first call that needs a connection opens it. The object can be created while the store is down; its calls
+    raise StoreUnavailable until the store works.
     """
 
     @property
@@ -120,25 +120,25 @@ class Store(Protocol):
 
     @property
     def scheme(self) -> str:
-        """Scheme of the location URIs that it writes, for instance ``file``."""
+        """Scheme of the location URIs that it writes, for example ``file``."""
         ...
 
     @property
     def writable(self) -> bool:
-        """Whether the store takes new data, and deletes them. Fixed for the life of the object."""
+        """Whether the store accepts and deletes data. Fixed for the life of the object."""
         ...
 
     def writer(self, image_id: str, size: int | None, attempt: str) -> Writer:
         """Start an object for ``image_id`` of ``size`` bytes (None: unknown).
 
-        ``attempt`` (letters and digits) tells this try from others of the same image; unfinished data bear it.
+        ``attempt`` (letters and digits) distinguishes attempts for the same image; unfinished data are marked with it.
 
-        :raises StoreFull: the size cannot fit.
-        :raises Duplicate: an object of this image exists already.
-        :raises Invalid: ``image_id`` or ``attempt`` cannot be part of a name in the store.
-        :raises StoreReadOnly: the store never takes new data.
-        :raises AccessDenied: the store does not let the service write.
-        :raises StoreUnavailable: the store does not work now.
+        :raises StoreFull: there is not enough space for ``size``.
+        :raises Duplicate: an object of this image already exists.
+        :raises Invalid: ``image_id`` or ``attempt`` is not valid in an object name.
+        :raises StoreReadOnly: the store is read-only.
+        :raises AccessDenied: the service may not write to the store.
+        :raises StoreUnavailable: the store is unavailable.
         """
         ...
 
@@ -146,51 +146,51 @@ class Store(Protocol):
         """Open ``length`` bytes from ``offset`` (None: to the end).
 
         :raises DataNotFound: there is no object.
-        :raises RangeNotSatisfiable: ``offset`` is at or beyond the end (of an object that is not empty), or the
-            range reaches beyond it.
-        :raises ForeignLocation: the URI is not one of this store.
-        :raises AccessDenied: the store does not let the service read.
-        :raises StoreUnavailable: the store does not work now.
+        :raises RangeNotSatisfiable: ``offset`` is at or beyond the end of a non-empty object, or the range extends
+            beyond it.
+        :raises ForeignLocation: the URI does not belong to this store.
+        :raises AccessDenied: the service may not read from the store.
+        :raises StoreUnavailable: the store is unavailable.
         """
         ...
 
     def delete(self, url: str) -> None:
-        """Remove an object for good.
+        """Delete an object permanently.
 
         :raises DataNotFound: there is no object.
         :raises DataInUse: something depends on it.
-        :raises DeletionDenied: the store does not let the service delete.
-        :raises ForeignLocation: the URI is not one of this store.
-        :raises StoreUnavailable: the store does not work now.
+        :raises DeletionDenied: the service may not delete from the store.
+        :raises ForeignLocation: the URI does not belong to this store.
+        :raises StoreUnavailable: the store is unavailable.
         """
         ...
 
     def size(self, url: str) -> int | None:
-        """Bytes of an object; None if the store cannot tell. Such an object can be read, but has no ranges.
+        """Return the size of an object in bytes; None if the store cannot tell. Such an object has no ranges.
 
         :raises DataNotFound: there is no object.
-        :raises ForeignLocation: the URI is not one of this store.
-        :raises AccessDenied: the store does not let the service look.
-        :raises StoreUnavailable: the store does not work now.
+        :raises ForeignLocation: the URI does not belong to this store.
+        :raises AccessDenied: the service may not read from the store.
+        :raises StoreUnavailable: the store is unavailable.
         """
         ...
 
     def sweep(self, image_id: str, attempt: str, is_orphan: Callable[[str], bool] | None = None) -> bool:
-        """Remove whatever a dead writer of this attempt left: its unfinished data, and the object that it may
-        have committed. Returns whether there was anything.
+        """Remove everything that a dead writer of this attempt left: its unfinished data, and the object that it may
+        have committed. Return whether there was anything.
 
-        Objects of other attempts stay. Where objects cannot be marked with their attempt, as on a file system without
-        extended attributes, ``is_orphan`` is asked whether the database has no use for the object at a URL; without
-        it such an object stays as well, and the log says so.
+        Objects of other attempts are kept. Where objects cannot be marked with their attempt, as on a file system
+        without extended attributes, ``is_orphan`` tells whether the database no longer needs the object at a URL;
+        without it such an object is kept as well, and a warning is logged.
 
-        :raises Invalid: ``image_id`` or ``attempt`` cannot be part of a name in the store.
-        :raises AccessDenied: the store does not let the service delete.
-        :raises StoreUnavailable: the store does not work now.
+        :raises Invalid: ``image_id`` or ``attempt`` is not valid in an object name.
+        :raises AccessDenied: the service may not delete from the store.
+        :raises StoreUnavailable: the store is unavailable.
         """
         ...
 
     def close(self) -> None:
-        """Give back connections and threads, when the service stops. Safe to call twice; never raises.
+        """Release connections and threads when the service stops. Safe to call twice; never raises.
 
         Does not wait for calls that hang.
         """
@@ -201,10 +201,10 @@ T = TypeVar("T")
 
 
 def ability(store: Store, protocol: type[T]) -> T | None:
-    """The object by which ``store`` offers ``protocol``, None if it does not offer it.
+    """Return the object through which ``store`` offers ``protocol``, None if it does not.
 
-    ``protocol`` is one of the ability protocols below. Looks through wrappers, which keep the store that they wrap as
-    ``inner``; a wrapper that offers the ability itself comes first. No caller asks in any other way.
+    ``protocol`` is one of the ability protocols below. Looks through wrappers, which keep the wrapped store as
+    ``inner``; a wrapper that offers the ability itself takes precedence. Callers use no other way to find out.
     """
     found: object = store
     while found is not None:
@@ -216,18 +216,18 @@ def ability(store: Store, protocol: type[T]) -> T | None:
 
 @runtime_checkable
 class DeletionCheck(Protocol):
-    """Ability of stores that can say before a deletion whether they would refuse it."""
+    """Ability of stores that can tell before a deletion whether they would refuse it."""
 
     def check_delete(self, url: str) -> None:
         """Return if :meth:`Store.delete` would remove the object; change nothing.
 
-        The answer holds for now: a deletion that comes later may still be refused. Data in a store that is not
+        The result is valid only for the moment: a later deletion may still be refused. Data in a store that is not
         writable are never deleted, so callers do not ask such a store.
 
         :raises DataInUse: something depends on the object.
-        :raises DeletionDenied: the store would not let the service delete it.
+        :raises DeletionDenied: the service may not delete it.
         :raises DataNotFound: there is no object.
-        :raises ForeignLocation: the URI is not one of this store.
+        :raises ForeignLocation: the URI does not belong to this store.
         :raises StoreUnavailable: the store cannot tell now.
         """
         ...
@@ -235,32 +235,32 @@ class DeletionCheck(Protocol):
 
 @runtime_checkable
 class MarkedStore(Protocol):
-    """Ability of stores that can tell a place of data that is not there from one that is empty."""
+    """Ability of stores that can tell a data directory that is missing from one that is empty."""
 
     def check_markers(self, recorded: Callable[[str], Sequence[str]]) -> None:
-        """Look for the marker of each place, and write it at first use; to be called once, at start.
+        """Look for the marker of each data directory, and write it at first use; called once, at start.
 
-        ``recorded`` gives URIs of images that begin with a text, as the database has them. From then on a place whose
-        marker is missing is unavailable.
+        ``recorded`` returns URIs of images in the database that begin with a prefix. From then on a directory without
+        its marker is unavailable.
         """
         ...
 
 
 @runtime_checkable
 class Prefixed(Protocol):
-    """Ability of stores that know how the URIs of their own objects begin, which tells stores of one kind apart."""
+    """Ability of stores that know the URI prefixes of their own objects, which distinguish stores of the same kind."""
 
     @property
     def url_prefixes(self) -> tuple[str, ...]:
-        """Beginnings up to and with a separator, of the scheme that the store writes."""
+        """Prefixes including the final separator, with the scheme that the store writes."""
         ...
 
 
 class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     """One object that a store lists.
 
-    ``url`` is its location; None of unfinished data, which bear an ``attempt``. ``size`` in bytes; ``modified_at`` in
-    seconds since 1970 by the clock of the store.
+    ``url`` is its location, or None for unfinished data, which have an ``attempt``. ``size`` is in bytes;
+    ``modified_at`` in seconds since 1970 by the clock of the store.
     """
 
     image_id: str
@@ -272,15 +272,15 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
 
 @runtime_checkable
 class Listing(Protocol):
-    """Ability of stores that can list what they hold, so that it can be compared with what the database records."""
+    """Ability of stores that can list their objects, for comparison with the database."""
 
     def objects(self) -> Iterator[StoredObject]:
-        """All objects and all unfinished data of the service, in any order; things that the store keeps for itself and
-        files of others, whose names cannot be those of images, are left out.
+        """Yield all objects and unfinished data of the service, in any order. The store's internal files, and foreign
+        files whose names are not valid image ids, are left out.
 
-        What comes or goes meanwhile may be among them or not.
+        Objects that are added or removed during the iteration may or may not be included.
 
-        :raises AccessDenied: the store does not let the service look, at any step of the iteration.
-        :raises StoreUnavailable: the store does not work now, at any step of the iteration.
+        :raises AccessDenied: the service may not list the store; at any step of the iteration.
+        :raises StoreUnavailable: the store is unavailable; at any step of the iteration.
         """
         ...

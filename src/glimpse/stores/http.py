@@ -1,4 +1,4 @@
-"""Store ``http``: data on web servers, read and never written (store-formats 6)."""
+"""Store ``http``: data on web servers, read-only (store-formats 6)."""
 
 from __future__ import annotations
 
@@ -31,40 +31,44 @@ if TYPE_CHECKING:
 
 SCHEMES = ("http", "https")
 
-#: Redirects that are followed.
+#: Maximum number of redirects followed.
 REDIRECTS = 5
 
-#: Refusals of a server that pass: Request Timeout, Too Early, Too Many Requests.
+#: Temporary refusals of a server: Request Timeout, Too Early, Too Many Requests.
 _PASSING = frozenset({408, 425, 429})
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
 class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of a store of kind ``http``; an empty text means not set."""
+    """Options of a store of kind ``http``; an empty string means not set."""
 
     https_ca_certificates_file: Annotated[
         str | None,
-        Meta(description="File of certificates (PEM) to trust; with it, `https_insecure` has no effect."),
+        Meta(description="File of CA certificates to trust (PEM). If set, `https_insecure` has no effect."),
     ] = None
     https_insecure: Annotated[
         bool,
-        Meta(description="Do not look at the certificates of servers. True because installations rely on it."),
+        Meta(
+            description="Do not verify the certificates of servers. The default is true because existing installations "
+            "rely on it."
+        ),
     ] = True
     http_proxy_information: Annotated[
         dict[str, str],
-        Meta(description="Proxies by the scheme of the location, for instance `https:10.0.0.1:3128`."),
+        Meta(description="Proxies by scheme of the location, for example `https:10.0.0.1:3128`."),
     ] = {}
 
 
 class HttpStore:
-    """Implements ``stores.base.Store``. A location is any URL that the rules for URLs of users let pass.
+    """Implements ``stores.base.Store``. A location is any URL that the rules for users' URLs allow.
 
-    The rules hold for every connection, long after the location was added: what a name means may change.
+    The rules are checked on every connection, not only when a location is added: a host name may resolve differently
+    later.
     """
 
     scheme = "http"
-    # ranges are asked for; a server that knows none sends everything, and what is before the range is read and dropped
+    # ranges are requested; if a server does not support them, the bytes before the range are read and dropped
     writable = False
 
     def __init__(
@@ -75,7 +79,7 @@ class HttpStore:
         sources: DataSources = DataSources(),  # noqa: B008 - it cannot be changed
         rules: UrlRules | None = None,
     ) -> None:
-        """``rules`` take the place of those that ``uri_filter`` makes.
+        """``rules`` replace those built from ``uri_filter``.
 
         :raises StoreMisconfigured: the file of certificates cannot be read.
         """
@@ -89,11 +93,11 @@ class HttpStore:
 
     def writer(self, image_id: str, size: int | None, attempt: str) -> NoReturn:  # noqa: ARG002 - the protocol's signature
         """:raises StoreReadOnly: always."""
-        raise StoreReadOnly(f"Store {self.id} is read-only: it takes no data.")
+        raise StoreReadOnly(f"Store {self.id} is read-only.")
 
     def reader(self, url: str, offset: int = 0, length: int | None = None) -> HttpReader:
         if offset < 0 or (length is not None and length < 0):
-            raise RangeNotSatisfiable("A range of bytes has no negative numbers.")
+            raise RangeNotSatisfiable("A byte range must not have negative numbers.")
         after_scheme(url, SCHEMES, self.id)
         answer = self._open("GET", url, _range_header(offset, length))
         try:
@@ -103,11 +107,11 @@ class HttpStore:
             raise
 
     def size(self, url: str) -> int | None:
-        """Bytes that the server says there are, None if it does not.
+        """Return the size in bytes that the server reports, None if it reports none.
 
-        Servers that answer HEAD with an error, or without a length, are asked by GET, whose body is not read.
+        If a server answers HEAD with an error, or without a length, a GET follows, whose body is not read.
 
-        :raises AccessDenied: the rules refuse the URL or one that it leads to, or the server refuses the request.
+        :raises AccessDenied: the rules refuse the URL or a redirect, or the server refuses the request.
         """
         for method in ("HEAD", "GET"):
             with self._open(method, url, {}) as answer:
@@ -120,7 +124,7 @@ class HttpStore:
         return None
 
     def delete(self, url: str) -> NoReturn:
-        """:raises DeletionDenied: always; the data are not the service's."""
+        """:raises DeletionDenied: always; the data do not belong to the service."""
         self.check_delete(url)
 
     def check_delete(self, url: str) -> NoReturn:
@@ -137,7 +141,7 @@ class HttpStore:
         return False
 
     def close(self) -> None:
-        """Nothing stays open between calls: each request has a connection of its own."""
+        """Do nothing: each request has a connection of its own, and none stays open."""
 
     @cached_property
     def _fetcher(self) -> Fetcher:
@@ -156,7 +160,7 @@ class HttpStore:
         try:
             return Fetcher(self._rules, options)
         except OSError as error:
-            raise StoreUnavailable(f"Store {self.id} cannot use its file of certificates.") from error
+            raise StoreUnavailable(f"Store {self.id} cannot use its https_ca_certificates_file.") from error
 
     def _open(self, method: str, url: str, headers: dict[str, str]) -> Fetched:
         after_scheme(url, SCHEMES, self.id)
@@ -177,7 +181,7 @@ class HttpStore:
             self._require_success(answer)
             start, total = 0, _length(answer)
         if start > offset:
-            raise StoreUnavailable("The server sent another range than it was asked for.")
+            raise StoreUnavailable("The server sent a different range than requested.")
         if total is not None:
             end = total if length is None else offset + length
             if end > total or (offset >= total and not offset == total == 0):
@@ -188,10 +192,10 @@ class HttpStore:
         return HttpReader(answer, skip=offset - start, length=length)
 
     def _range_of(self, answer: Fetched) -> tuple[int, int | None]:
-        """First byte of a part that was sent, and the bytes of the whole where they are known."""
+        """Return the first byte of the part that was sent, and the size of the whole, None if it is unknown."""
         found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
         if found is None or found[1] is None:
-            raise StoreUnavailable("The server sent a part of the data and does not say which.")
+            raise StoreUnavailable("The server sent a part of the data without a valid Content-Range.")
         return int(found[1]), None if found[3] == "*" else int(found[3])
 
     def _require_success(self, answer: Fetched) -> None:
@@ -209,7 +213,7 @@ class HttpReader:
     __slots__ = ("_answer", "_chunks", "_delivered", "_rest", "_skip", "length")
 
     def __init__(self, answer: Fetched, *, skip: int, length: int | None) -> None:
-        """``skip`` bytes come before the range; with a ``length`` of None it goes to the end of the answer."""
+        """``skip`` bytes precede the range; with a ``length`` of None it extends to the end of the response."""
         self.length = length
         self._answer = answer
         self._chunks: Iterator[bytes] = answer.chunks()
@@ -234,7 +238,7 @@ class HttpReader:
         self._answer.close()
 
     def _next(self) -> bool:
-        """Take the next piece of the answer; False at the end of data of unknown length."""
+        """Read the next chunk of the response; False at the end of data of unknown length."""
         try:
             chunk = next(self._chunks, None)
         except Unavailable as error:
@@ -253,10 +257,10 @@ class HttpReader:
 
 
 def _range_header(offset: int, length: int | None) -> dict[str, str]:
-    """Nothing for a range that begins at the front: the rest is not read, and any server can do that."""
+    """Return no header for a range from the first byte: the rest is not read, which works with any server."""
     if offset == 0:
         return {}
-    # one byte at least: a range of none cannot be written
+    # at least one byte: an empty range cannot be expressed
     last = "" if length is None else str(offset + max(length, 1) - 1)
     return {"Range": f"bytes={offset}-{last}"}
 
@@ -272,9 +276,9 @@ def _total(answer: Fetched) -> int | None:
 
 
 def _require_end(answer: Fetched) -> None:
-    """Of a body without a length: its end must be marked, or a connection that breaks would look like it.
+    """Require that a body without a length marks its end; otherwise a broken connection would look like the end.
 
-    :raises AccessDenied: it is not.
+    :raises AccessDenied: it does not.
     """
     if answer.headers.get("transfer-encoding", "").rpartition(",")[2].strip().lower() != "chunked":
         raise AccessDenied("The server says neither how long the data are nor where they end.")

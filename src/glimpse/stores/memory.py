@@ -1,4 +1,4 @@
-"""Store ``memory``: images in the memory of this process, for tests and trials. They end with it."""
+"""Store ``memory``: images in the memory of this process, for tests and trials. They are lost when it ends."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class MemoryOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a store of kind ``memory``."""
 
     memory_store_max_bytes: Annotated[
-        int, msgspec.Meta(ge=0, description="Bytes that all images of the store may have together.")
+        int, msgspec.Meta(ge=0, description="Maximum total size of all images of the store, in bytes.")
     ] = 1 << 30
 
 
 class _Object(msgspec.Struct):
-    """Data of one attempt; nothing changes ``content`` once it is visible."""
+    """Data of one attempt; ``content`` does not change once it is visible."""
 
     attempt: str
     content: bytearray
@@ -38,7 +38,7 @@ def url_prefixes(store_id: str, _options: MemoryOptions) -> tuple[str, ...]:
 
 
 class MemoryStore:
-    """Implements ``stores.base.Store``. One lock guards the tables and the count of bytes."""
+    """Implements ``stores.base.Store``. One lock protects the tables and the byte count."""
 
     scheme = "memory"
     writable = True
@@ -109,10 +109,10 @@ class MemoryStore:
             yield StoredObject(image_id=image_id, size=size, modified_at=found.modified_at, attempt=attempt)
 
     def close(self) -> None:
-        """The data stay, as long as the object does."""
+        """Do nothing: the data are kept as long as the object exists."""
 
     def append(self, image_id: str, attempt: str, data: Bytes) -> None:
-        """Of a writer: add ``data`` to its unfinished object, within the limit of the store."""
+        """Append ``data`` to the unfinished object of a writer, within the limit of the store."""
         count = len(data)
         with self._lock:
             target = self._unfinished.get((image_id, attempt))
@@ -125,7 +125,7 @@ class MemoryStore:
             target.modified_at = time.time()
 
     def publish(self, image_id: str, attempt: str) -> Placed:
-        """Of a writer: make its object visible."""
+        """Make the object of a writer visible."""
         with self._lock:
             finished = self._unfinished.get((image_id, attempt))
             if finished is None:
@@ -136,7 +136,7 @@ class MemoryStore:
         return Placed(self.url_prefixes[0] + image_id, {})
 
     def discard(self, image_id: str, attempt: str) -> None:
-        """Of a writer: forget its unfinished object, if it is still there."""
+        """Remove the unfinished object of a writer, if it still exists."""
         with self._lock:
             unfinished = self._unfinished.pop((image_id, attempt), None)
             self._used -= len(unfinished.content) if unfinished else 0
@@ -160,7 +160,7 @@ class MemoryStore:
         return StoreFull(f"Store {self.id} has no space left for the data.")
 
     def _swept(self) -> StoreUnavailable:
-        return StoreUnavailable(f"Store {self.id} gave the upload up meanwhile.")
+        return StoreUnavailable(f"The upload to store {self.id} was aborted meanwhile.")
 
 
 class MemoryWriter:
@@ -189,7 +189,7 @@ class MemoryWriter:
 
 
 class MemoryReader:
-    """Implements ``stores.base.Reader``. Holds on to the data, so that a deletion does not end it."""
+    """Implements ``stores.base.Reader``. Keeps a reference to the data, so it survives a deletion."""
 
     __slots__ = ("_data", "_position", "length")
 

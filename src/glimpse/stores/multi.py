@@ -16,7 +16,7 @@ from glimpse.stores.base import Prefixed, Store, StoreMisconfigured, ability
 from glimpse.stores.timed_calls import CallTimeout
 from glimpse.stores.wrap import StoreMetrics, wrapped
 
-#: Stores for data on their way, which no client sees or names (imports-and-stores 4.2).
+#: Stores for data in transit, which clients neither see nor name (imports-and-stores 4.2).
 RESERVED = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
 
 #: Schemes that clients may never use: files of the host, and names of credentials in its configuration.
@@ -29,7 +29,7 @@ class StoreSet:
     def __init__(self, settings: Stores, metrics: StoreMetrics | None = None) -> None:
         """:raises StoreMisconfigured: a store cannot work as configured."""
         self._by_id: dict[str, Store] = {}
-        #: scheme → (how the rest of its URIs begins, store), longest beginning first, then in configuration order
+        #: scheme → (prefix of the URI after the scheme, store), longest prefix first, then in configuration order
         self._by_scheme: dict[str, list[tuple[str, Store]]] = {}
         for entry in settings.stores:
             if entry.id in self._by_id:
@@ -40,29 +40,29 @@ class StoreSet:
         self.default = self._by_id[settings.default]
         self.named = settings.named
         self.weights = {entry.id: entry.weight for entry in settings.stores}
-        #: by the id of each store its name as of :meth:`needs`
+        #: store id → its name, as returned by :meth:`needs`
         self.needed = {store_id: self._name(store) for store_id, store in self._by_id.items()}
-        #: how each store is configured, in that order
+        #: the settings of each store, in configuration order
         self.entries = settings.stores
 
     def close(self) -> None:
-        """Close all stores; nothing may be asked of them afterwards."""
+        """Close all stores; they must not be used afterwards."""
         for store in self._by_id.values():
             store.close()
 
     def ids(self) -> tuple[str, ...]:
-        """The ids of all stores in the order of the configuration."""
+        """Return the ids of all stores in configuration order."""
         return tuple(self._by_id)
 
     def by_id(self, store_id: str) -> Store:
-        """:raises Invalid: no store of this id is configured."""
+        """:raises Invalid: no store with this id is configured."""
         store = self._by_id.get(store_id)
         if store is None:
             raise Invalid(f"There is no store {store_id!r}; the stores are {', '.join(self._by_id)}.")
         return store
 
     def for_location(self, location: Location) -> Store:
-        """The store that its metadata name, else the one whose URIs begin like it, the longest match first.
+        """Return the store named in the location's metadata, else the one with the longest matching URI prefix.
 
         :raises StoreUnavailable: no configured store serves the location.
         :raises ForeignLocation: the location is not a URI.
@@ -77,19 +77,19 @@ class StoreSet:
         raise StoreUnavailable(f"No configured store serves this location of the scheme {scheme}.")
 
     def serving(self, location: Location) -> str | None:
-        """The id of the store of :meth:`for_location`, None when there is none."""
+        """Return the id of the store of :meth:`for_location`, None without one."""
         try:
             return self.for_location(location).id
         except (StoreUnavailable, ForeignLocation):
             return None
 
     def is_read_only(self, location: Location) -> bool:
-        """Whether nobody deletes the data of a location, because they are on a web server (store-formats 4)."""
+        """Tell whether the data of a location are never deleted, because they are on a web server (store-formats 4)."""
         driver = driver_of(split_url(location.url)[0])
         return driver is not None and driver.only_read
 
     def offers(self) -> frozenset[str]:
-        """The names of what a job may need that this process has: see :meth:`needs`."""
+        """Return the names of the stores that this process offers to jobs: see :meth:`needs`."""
         offered = set(self._by_id)
         for scheme, served in self._by_scheme.items():
             offered.add(f"{scheme}://")
@@ -97,10 +97,10 @@ class StoreSet:
         return frozenset(offered)
 
     def needs(self, location: Location) -> tuple[str, ...]:
-        """The name of the store without which nobody can delete the data of a location.
+        """Return the name of the store that is needed to delete the data of a location.
 
-        It is the id of a named store. Where stores have no names it is the directory of a file, or the scheme: two
-        installations on one database may both call their only store the default one.
+        It is the id of a named store. Without named stores it is the directory of a file, or the scheme, because two
+        installations on one database may both call their only store ``default``.
         """
         served = self.serving(location)
         if served is not None:
@@ -115,17 +115,17 @@ class StoreSet:
         return (directory if in_directories and "," not in directory else f"{scheme}://",)
 
     def needed_by(self, names: Sequence[str]) -> Store | None:
-        """The store that has a name of :attr:`needed`, None if it is not one of this process."""
+        """Return the store with this name in :attr:`needed`, None if this process does not have it."""
         for store_id, known in self.needed.items():
             if known == tuple(names):
                 return self._by_id[store_id]
-        # the id of an only store, in jobs of versions before revision glimpse_007
+        # the id of the only store, in jobs of versions before revision glimpse_007
         return self._by_id.get(names[0]) if names else self.default
 
     def check_preferred(self, store_ids: Iterable[str]) -> None:
-        """Refuse what a client cannot prefer; reserved stores pass, but never have data (imports-and-stores 4.4).
+        """Check stores that a client prefers; reserved ones are allowed, but never have data (imports-and-stores 4.4).
 
-        :raises Invalid: there are no named stores, or not this one.
+        :raises Invalid: there are no named stores, or one of the ids is unknown.
         """
         if not self.named:
             raise Invalid("A store cannot be preferred: there is only one.")
@@ -134,9 +134,9 @@ class StoreSet:
                 self.by_id(store_id)
 
     def in_order(self, locations: Sequence[Location], prefer: Collection[str] = ()) -> Sequence[Location]:
-        """``locations`` in the order in which they are to be read: by descending weight of their stores.
+        """Return ``locations`` in the order to read them: by descending weight of their stores.
 
-        Those in the stores of ``prefer`` come before the others. Locations that no store serves have weight 0.
+        Those in the stores of ``prefer`` come before the others. Locations without a store have weight 0.
         """
         if len(locations) < 2 or not self.named:
             return locations
@@ -165,7 +165,7 @@ class StoreSet:
 
 
 def offered_by(settings: Stores) -> frozenset[str]:
-    """What :meth:`StoreSet.offers` would be with these settings, without opening a store."""
+    """Return what :meth:`StoreSet.offers` would return with these settings, without opening a store."""
     offered: set[str] = set()
     for entry in settings.stores:
         offered.add(entry.id)
@@ -216,7 +216,7 @@ def place(stores: StoreSet, url: str, *, size_cap: int) -> Placement:
 def _build(entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None) -> Store:
     driver = DRIVERS.get(entry.kind)
     if driver is None:
-        raise StoreMisconfigured(entry.id, f"there is no driver {entry.kind!r}; known are {', '.join(DRIVERS)}")
+        raise StoreMisconfigured(entry.id, f"there is no driver {entry.kind!r}; the drivers are {', '.join(DRIVERS)}")
     if not isinstance(entry.options, driver.options):
         raise StoreMisconfigured(entry.id, f"its options are not those of the driver {entry.kind}")
     try:

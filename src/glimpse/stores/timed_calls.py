@@ -1,4 +1,4 @@
-"""Time limits on calls of a store: one that stops answering holds a bounded number of threads, and nobody else."""
+"""Timeouts on calls of a store: a store that hangs blocks a limited number of threads and no other store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glimpse.errors import StoreUnavailable
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds that a start waits for a store; the service starts without one that takes longer.
+#: Seconds that the service waits for a store at start; it starts without a store that takes longer.
 START_SECONDS = 10.0
 
 P = ParamSpec("P")
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 class CallTimeout(msgspec.Struct, frozen=True, kw_only=True):
-    """``seconds`` that a call may take, and ``threads`` that make such calls.
+    """The timeout of a call in ``seconds``, and the number of ``threads`` that make such calls.
 
-    When more than ``warn_above`` per cent of these are busy, the log says so.
+    A warning is logged when more than ``warn_above`` per cent of the threads are busy.
     """
 
     seconds: float
@@ -35,10 +35,10 @@ class CallTimeout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimedCalls:
-    """Makes the calls of one store in threads of its own and waits for each as long as ``timeout`` allows.
+    """Makes the calls of one store in threads of its own, each with a timeout.
 
-    A call that hangs keeps its thread until the store answers. When all threads hang, further calls time out as well:
-    nothing piles up beyond these threads. None is started before the first call.
+    A call that hangs keeps its thread until the store answers. When all threads hang, further calls time out as well,
+    so the number of threads is bounded. No thread is started before the first call.
     """
 
     def __init__(self, store_id: str, timeout: CallTimeout) -> None:
@@ -50,9 +50,9 @@ class TimedCalls:
         self._busy = 0
 
     def bounded(self, call: Callable[P, T], late: Callable[[T], None] | None = None) -> Callable[P, T]:
-        """``call`` with the time limit: it raises StoreUnavailable when the time is over.
+        """Return ``call`` with the timeout, after which it raises StoreUnavailable.
 
-        A call that has begun may still come to its end; its result then goes to ``late``.
+        A call in progress may still finish; its result is then passed to ``late``.
         """
 
         def timed(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -61,13 +61,13 @@ class TimedCalls:
         return timed
 
     def close(self) -> None:
-        """Take no more calls; does not wait for those that hang."""
+        """Accept no more calls; does not wait for those that hang."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _wait(self, call: Callable[[], T], late: Callable[[T], None] | None) -> T:
         self._count(1)
         try:
-            # log lines of the thread bear the request
+            # log lines of the thread carry the request id
             future = self._pool.submit(copy_context().run, call)
         except RuntimeError as error:
             self._count(-1)
@@ -94,15 +94,15 @@ class TimedCalls:
 def _hand_over(late: Callable[[T], None], future: Future[T]) -> None:
     try:
         result = future.result()
-    except (Exception, CancelledError):  # noqa: BLE001 - the caller has its error already, and there is nothing to drop
+    except (Exception, CancelledError):  # noqa: BLE001 - the caller already has an error; there is no result to drop
         return
     late(result)
 
 
 def within(seconds: float, call: Callable[[], T], what: str) -> T:
-    """What ``call`` returns or raises, if it does so within ``seconds``; at start, where a store may hang.
+    """Return or raise the result of ``call``, waiting at most ``seconds``; for the start, when a store may hang.
 
-    The call runs in a thread that ends with it and does not keep the process alive.
+    The call runs in a daemon thread of its own.
 
     :raises StoreUnavailable: ``what`` takes longer.
     """
@@ -111,7 +111,7 @@ def within(seconds: float, call: Callable[[], T], what: str) -> T:
     def run() -> None:
         try:
             future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             future.set_exception(error)
 
     Thread(target=run, name="store-start", daemon=True).start()

@@ -1,7 +1,7 @@
-"""What all stores have in common, as wrappers over the protocol: time limits, limits on streams, metrics, retries.
+"""Wrappers over the store protocol for features that all stores share: timeouts, stream limits, metrics, retries.
 
-:func:`wrapped` puts them together from the options; a store gets only the wrappers that its options ask for. A wrapper
-replaces the calls that it changes. Every other one is the bound method of the store below and costs nothing.
+:func:`wrapped` combines them; a store gets only the wrappers that its options ask for. A wrapper replaces the calls
+that it changes. All other calls are the bound methods of the wrapped store and cost nothing.
 """
 
 from __future__ import annotations
@@ -19,30 +19,32 @@ from glimpse.stores.timed_calls import CallTimeout, TimedCalls
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Seconds before the first retry; each further one waits twice as long.
+#: Seconds before the first retry; the pause doubles with each further one.
 _FIRST_PAUSE = 0.2
-#: A call that took longer is not repeated: the client has waited enough.
+#: A call that took longer (seconds) is not retried: the client has waited long enough.
 _LONGEST_REPEATED = 5.0
-#: Seconds after which it makes sense to ask again for a stream.
+#: ``Retry-After`` in seconds when all streams are in use.
 _BUSY_SECONDS = 5
 
 
 class StoreMetrics(Protocol):
-    """Takes down what stores do. Any thread may call; nothing here waits or raises."""
+    """Records store calls. Thread-safe; never blocks or raises."""
 
     def store_call(self, store: str, call: str, outcome: str, seconds: float) -> None:
-        """A call ended: ``ok``, ``refused``, ``unavailable``, ``busy``, ``answer`` (no such object) or ``defect``."""
+        """Record the end of a call: ``ok``, ``refused``, ``unavailable``, ``busy``, ``answer`` (no such object) or
+        ``defect``.
+        """
         ...
 
     def store_bytes(self, store: str, direction: str, count: int) -> None:
-        """A stream ended that ``read`` or ``written`` so many bytes."""
+        """Record the end of a stream and its bytes; ``direction`` is ``read`` or ``written``."""
         ...
 
 
 def wrapped(store: Store, calls: StoreCalls, timeout: CallTimeout | None, metrics: StoreMetrics | None) -> Store:
-    """``store`` with what ``calls``, ``timeout`` and ``metrics`` ask for.
+    """Return ``store`` with the wrappers that ``calls``, ``timeout`` and ``metrics`` ask for.
 
-    Each attempt of a retried call has its own time limit and is counted by itself.
+    Each attempt of a retried call has its own timeout and is counted separately.
     """
     if timeout is not None:
         store = TimedStore(store, timeout)
@@ -56,7 +58,7 @@ def wrapped(store: Store, calls: StoreCalls, timeout: CallTimeout | None, metric
 
 
 class Wrapper:
-    """Implements ``stores.base.Store`` by the calls of ``inner``; subclasses replace some of them.
+    """Implements ``stores.base.Store`` with the calls of ``inner``; subclasses replace some of them.
 
     Abilities of ``inner`` are found through the wrapper (:func:`glimpse.stores.base.ability`).
     """
@@ -74,14 +76,14 @@ class Wrapper:
         self.close = inner.close
 
     def _change_deletion_check(self, change: Callable[[Callable[[str], None]], Callable[[str], None]]) -> None:
-        """Offer the check of ``inner``, if it has one, as ``change`` makes it."""
+        """Offer the deletion check of ``inner``, if it has one, changed by ``change``."""
         check = ability(self.inner, DeletionCheck)
         if check is not None:
             self.check_delete = change(check.check_delete)
 
 
 class TimedStore(Wrapper):
-    """Gives calls up after a time. Reading and writing an open stream, and its commit, may take any time."""
+    """Sets a timeout on calls. Reading and writing an open stream, and its commit, have none."""
 
     def __init__(self, inner: Store, timeout: CallTimeout) -> None:
         super().__init__(inner)
@@ -109,7 +111,7 @@ def _close(reader: Reader) -> None:
 
 
 class RetryingStore(Wrapper):
-    """Repeats calls that failed for a passing reason and may be made twice; never one that writes."""
+    """Retries idempotent calls after temporary failures; never a call that writes."""
 
     def __init__(self, inner: Store, retries: int) -> None:
         super().__init__(inner)
@@ -135,7 +137,7 @@ class RetryingStore(Wrapper):
 
 
 class LimitedStore(Wrapper):
-    """Opens no more than ``most`` streams at the same time, reading and writing together."""
+    """Opens at most ``most`` streams at the same time, readers and writers together."""
 
     def __init__(self, inner: Store, most: int) -> None:
         super().__init__(inner)
@@ -165,7 +167,7 @@ class LimitedStore(Wrapper):
     def _take(self) -> None:
         with self._lock:
             if self._open >= self._most:
-                raise StoreBusy(f"Store {self.id} has {self._most} streams open, as many as it may.", _BUSY_SECONDS)
+                raise StoreBusy(f"Store {self.id} has {self._most} streams open, its maximum.", _BUSY_SECONDS)
             self._open += 1
 
     def _give_back(self) -> None:
@@ -174,7 +176,7 @@ class LimitedStore(Wrapper):
 
 
 class MeasuredStore(Wrapper):
-    """Tells ``metrics`` of each call, and of the bytes of each stream when it ends."""
+    """Reports each call to ``metrics``, and the bytes of each stream when it ends."""
 
     def __init__(self, inner: Store, metrics: StoreMetrics) -> None:
         super().__init__(inner)
@@ -229,7 +231,7 @@ def _outcome(error: BaseException) -> str:
 
 
 class _EndingWriter:
-    """A writer that calls ``on_end`` once, when it has been committed or aborted."""
+    """A writer that calls ``on_end`` once, after its commit or abort."""
 
     def __init__(self, inner: Writer, on_end: Callable[[], None]) -> None:
         self._inner = inner
@@ -253,7 +255,7 @@ class _EndingWriter:
 
 
 class _CountingWriter(_EndingWriter):
-    """Counts what is written."""
+    """Counts the bytes written."""
 
     def __init__(self, inner: Writer, on_end: Callable[[], None]) -> None:
         super().__init__(inner, on_end)
@@ -267,7 +269,7 @@ class _CountingWriter(_EndingWriter):
 
 
 class _EndingReader:
-    """A reader that calls ``on_end`` once, when it is closed. It reads at hand if ``inner`` can."""
+    """A reader that calls ``on_end`` once, when it is closed. It offers ``read_now`` if ``inner`` does."""
 
     def __init__(self, inner: Reader, on_end: Callable[[], None]) -> None:
         self._inner = inner
@@ -288,7 +290,7 @@ class _EndingReader:
 
 
 class _CountingReader(_EndingReader):
-    """Counts what is read."""
+    """Counts the bytes read."""
 
     def __init__(self, inner: Reader, on_end: Callable[[], None]) -> None:
         super().__init__(inner, on_end)

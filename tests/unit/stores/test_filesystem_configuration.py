@@ -143,7 +143,7 @@ def test_a_metadata_file_without_a_match_is_logged(tmp_path: Path, caplog: pytes
     )
     placed = FilesystemStore("cheap", options).writer("image", 0, "try1").commit()
     assert placed.metadata == {}
-    assert "no mountpoint of its metadata file" in caplog.text
+    assert "no mountpoint in its metadata file" in caplog.text
 
 
 @pytest.mark.parametrize("mountpoint", ["/srv", "/srv/", "/", "/srv/images"])

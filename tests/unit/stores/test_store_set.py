@@ -89,7 +89,7 @@ def _ram(store_id: str, options: msgspec.Struct, kind: str = "memory") -> StoreS
     [
         ((_ram("a", MemoryOptions()),), "is the default store, but not configured"),
         ((_ram("ram", MemoryOptions()), _ram("ram", MemoryOptions())), "configured twice"),
-        ((_ram("ram", MemoryOptions(), "tape"),), "there is no driver 'tape'; known are file, "),
+        ((_ram("ram", MemoryOptions(), "tape"),), "there is no driver 'tape'; the drivers are file, "),
         ((_ram("ram", FilesystemOptions()),), "not those of the driver memory"),
         ((_ram("ram", MemoryOptions(memory_store_max_bytes=-1)),), "memory_store_max_bytes"),
     ],

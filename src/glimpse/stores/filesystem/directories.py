@@ -1,9 +1,9 @@
-"""What a filesystem store does at start: data directories read, checked and prepared (store-formats 5.3 and 5.5).
+"""The start of a filesystem store: reading, checking and preparing data directories (store-formats 5.3 and 5.5).
 
-With them come the metadata file, by which locations tell services that mount the same file system (5.4), and the
-marker, a file in each directory that tells one that is not mounted from one that is empty. The marker is written when a
-service starts with the directory for the first time. A directory without it that has not one of the recorded images is
-taken for one that is not mounted, and gets none.
+This includes the metadata file, which describes the shared file system in locations (5.4), and the marker, a file in
+each directory that distinguishes one that is not mounted from one that is empty. The marker is written when a service
+starts with the directory for the first time. If a directory has neither a marker nor any of the recorded images, it is
+considered not mounted, and no marker is written.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from glimpse.stores.filesystem.options import FilesystemOptions
 
 LOG = logging.getLogger(__name__)
 
-#: Failures of a file system that is full: what is there can be read.
+#: Failures of a full file system, which can still be read.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: Failures of a file system or its server that is down, as opposed to one that is not configured rightly.
+#: Failures of a file system or its server that is down, as opposed to misconfigured.
 _DOWN = frozenset(
     {
         errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN,
@@ -39,16 +39,16 @@ _DOWN = frozenset(
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A directory that can be used: ``identity`` is its device and inode."""
+    """A usable directory: ``identity`` is its device and inode."""
 
     identity: tuple[int, int]
     mount_point: str
 
 
 def configured_directories(store_id: str, options: FilesystemOptions) -> tuple[tuple[str, int], ...]:
-    """Paths and priorities of the data directories that ``options`` name, highest priority first.
+    """Return paths and priorities of the data directories in ``options``, highest priority first.
 
-    :raises StoreMisconfigured: none or both options are set, a path is not absolute, or has two priorities.
+    :raises StoreMisconfigured: neither or both options are set, a path is not absolute, or has two priorities.
     """
     single, several = options.filesystem_store_datadir.strip(), options.filesystem_store_datadirs
     if bool(single) == bool(several):
@@ -74,9 +74,9 @@ def url_prefixes(store_id: str, options: FilesystemOptions) -> tuple[str, ...]:
 
 
 def configured_mode(store_id: str, options: FilesystemOptions) -> int:
-    """``filesystem_store_file_perm``, whose decimal digits are to be read as octal ones; 0 sets no mode.
+    """Return ``filesystem_store_file_perm``, with its decimal digits read as octal; 0 sets no mode.
 
-    :raises StoreMisconfigured: they are not octal, or no permissions that image files can have.
+    :raises StoreMisconfigured: the digits are not octal, or not valid permissions for image files.
     """
     digits = options.filesystem_store_file_perm
     try:
@@ -90,12 +90,12 @@ def configured_mode(store_id: str, options: FilesystemOptions) -> int:
 
 
 def prepare(store_id: str, path: str, mode: int) -> Prepared:
-    """Create the directory ``path``, let those pass through that may read files of ``mode``, and try to write.
+    """Create the directory ``path``, make it searchable for everyone who may read files of ``mode``, and try to write.
 
-    A file system that is read-only or full is taken as it is.
+    A read-only or full file system is accepted, with a warning.
 
     :raises StoreMisconfigured: the directory cannot be used.
-    :raises StoreUnavailable: its file system does not work now.
+    :raises StoreUnavailable: its file system is unavailable.
     """
     try:
         os.makedirs(path, exist_ok=True)
@@ -131,7 +131,7 @@ def _parse(store_id: str, line: str) -> tuple[str, int]:
 
 
 def _clean(store_id: str, path: str) -> str:
-    """``path`` as it begins the URIs of the store, which cannot express everything (store-formats 5.1)."""
+    """Return ``path`` as used in the URIs of the store, which cannot contain every path (store-formats 5.1)."""
     if not path.startswith("/") or ".." in path.split("/") or {"?", "#", "\0"} & set(path):
         raise StoreMisconfigured(store_id, f"data directory {path!r} must be an absolute path without .., ? and #")
     return "/" + os.path.normpath(path).lstrip("/")
@@ -150,9 +150,9 @@ def _mount_point(path: str) -> str:
 
 
 def details(options: FilesystemOptions) -> dict[str, object]:
-    """What store discovery tells administrators (imports-and-stores 1.4).
+    """Return what store discovery shows to administrators (imports-and-stores 1.4).
 
-    Directory, chunk size in bytes, thin provisioning; of several directories the one of the highest priority.
+    Directory, chunk size in bytes, thin provisioning; with several directories, the one with the highest priority.
     """
     return {
         "data_dir": configured_directories("", options)[0][0],
@@ -166,9 +166,9 @@ _FORM = Entry | list[Entry]
 
 
 def read_mountpoints(store_id: str, path: str | None) -> tuple[Entry, ...]:
-    """The entries of the metadata file at ``path``; none without a path.
+    """Return the entries of the metadata file at ``path``; empty without a path.
 
-    :raises StoreMisconfigured: it cannot be read, or is not in the form of store-formats 5.4.
+    :raises StoreMisconfigured: it cannot be read, or does not have the format of store-formats 5.4.
     """
     if not path:
         return ()
@@ -181,12 +181,12 @@ def read_mountpoints(store_id: str, path: str | None) -> tuple[Entry, ...]:
     entries = cast(list[Entry], content if isinstance(content, list) else [content])
     for entry in entries:
         if not (isinstance(entry.get("id"), str) and isinstance(entry.get("mountpoint"), str)):
-            raise StoreMisconfigured(store_id, f"metadata file {path}: each object needs texts id and mountpoint")
+            raise StoreMisconfigured(store_id, f"metadata file {path}: each object needs strings id and mountpoint")
     return tuple(entries)
 
 
 def entry_above(entries: tuple[Entry, ...], path: str) -> Entry | None:
-    """The first entry whose mount point the file ``path`` lies below, compared up to a separator."""
+    """Return the first entry whose mount point is a parent directory of ``path``."""
     for entry in entries:
         if path.startswith(entry["mountpoint"].rstrip("/") + "/"):
             return entry
@@ -196,23 +196,23 @@ def entry_above(entries: tuple[Entry, ...], path: str) -> Entry | None:
 #: No location can name it.
 MARKER = ".glimpse-store"
 
-_TEXT = b"Images of a Glimpse store lie here. Without this file the store takes the directory for not mounted.\n"
+_TEXT = b"This directory has images of a Glimpse store. Without this file the store considers it not mounted.\n"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def expects_marker(store_id: str, directory: str, recorded: Iterable[str]) -> bool:
-    """Look at the marker of a directory at start, and write it where it should be.
+    """Check the marker of a directory at start, and write it if it should exist.
 
-    ``recorded`` are paths of images that should be in the directory; they are asked for only without a marker.
-    Returns whether the directory is to be used with a marker only.
+    ``recorded`` are paths of images that should be in the directory; it is iterated only if there is no marker.
+    Return whether the directory may be used only with a marker.
     """
     if os.path.lexists(f"{directory}/{MARKER}"):
         return True
     known = list(recorded)
     if known and not any(os.path.lexists(path) for path in known):
         LOG.error(
-            "Store %s: the directory %s has neither the file %s nor one of %d images that are recorded there, so it is "
-            "not used. Mount its file system; if it is the right directory, create that file.",
+            "Store %s: the directory %s has neither the file %s nor any of %d images recorded there, so it is not "
+            "used. Mount its file system; if this is the right directory, create that file.",
             store_id, directory, MARKER, len(known),
         )  # fmt: skip
         return True

@@ -1,4 +1,4 @@
-"""The options of a store of kind ``file``, named as operators know them (store-formats 5.5)."""
+"""The options of a store of kind ``file``, with the names that Glance uses (store-formats 5.5)."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ SCHEMES = ("file", "filesystem")
 
 
 class FilesystemOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of a store of kind ``file``. Sizes in bytes, times in seconds; an empty text means not set."""
+    """Options of a store of kind ``file``. Sizes in bytes, times in seconds; an empty string means not set."""
 
     filesystem_store_datadir: Annotated[
         str,
-        Meta(description="Directory of the image files. It is created when missing and must be writable."),
+        Meta(description="Directory of the image files. It is created if it does not exist, and must be writable."),
     ] = "/var/lib/glance/images"
     filesystem_store_datadirs: Annotated[
         tuple[str, ...],
         Meta(
-            description="Several directories, each as path or path:priority. New images go to the highest priority, "
-            "there to the directory with the most free space. Needs filesystem_store_datadir to be empty."
+            description="Several directories, each as path or path:priority. New images go to the directory with the "
+            "highest priority, among equals to the one with the most free space. Requires an empty "
+            "filesystem_store_datadir."
         ),
     ] = ()
     filesystem_store_metadata_file: Annotated[
         str | None,
         Meta(
-            description="JSON file with an object, or a list of objects, that have id and mountpoint. The first whose "
-            "mountpoint the image file lies below becomes metadata of the location."
+            description="JSON file with an object, or a list of objects, each with id and mountpoint. The first object "
+            "whose mountpoint contains the image file becomes the metadata of the location."
         ),
     ] = None
     filesystem_store_file_perm: Annotated[
         int,
         Meta(
             ge=0,
-            description="Permissions of new image files in octal digits, for instance 640; the owner must be able to "
-            "read. With 0 they follow from the umask of the service.",
+            description="Permissions of new image files in octal digits, for example 640; the owner must be able to "
+            "read. 0: the umask of the service decides.",
         ),
     ] = 0
     filesystem_store_chunk_size: Annotated[
         int,
         Meta(
             ge=1,
-            description="With thin provisioning, the length of the blocks that are looked at for zeros; at least 4 KiB "
-            "and at most 1 MiB are used. Other reads and writes choose their own sizes.",
+            description="With thin provisioning, the size of the blocks that are checked for zeros; limited to between "
+            "4 KiB and 1 MiB. Other reads and writes choose their own sizes.",
         ),
     ] = 65536
     filesystem_thin_provisioning: Annotated[
@@ -58,16 +59,16 @@ class FilesystemOptions(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="Bytes that stay free on the file system of a directory. Uploads that would take them are "
-            "refused with 413, also in their middle. 0: images may fill it.",
+            description="Bytes that are kept free on the file system of a directory. Uploads that would use them are "
+            "refused with 413, even while in progress. 0: images may fill the file system.",
         ),
     ] = 256 << 20
     filesystem_store_timeout: Annotated[
         int,
         Meta(
             ge=0,
-            description="Give up on opening, looking at and deleting image files after this time. Reading and writing "
-            "an open file may take any time. 0: as `[glimpse] store_call_timeout` says.",
+            description="Timeout for opening, inspecting and deleting image files. Reading and writing an open file "
+            "has no timeout. 0: use `[glimpse] store_call_timeout`.",
         ),
     ] = 0
     filesystem_store_thread_pool_size: Annotated[
@@ -81,7 +82,7 @@ class FilesystemOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def call_timeout(options: FilesystemOptions) -> CallTimeout | None:
-    """The time limit on calls that ``options`` set, None without one."""
+    """Return the call timeout set in ``options``, None without one."""
     if not options.filesystem_store_timeout:
         return None
     return CallTimeout(

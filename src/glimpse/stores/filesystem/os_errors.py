@@ -1,6 +1,6 @@
-"""What an ``OSError`` of the file system means to the user of a store (store-formats 4).
+"""Mapping of file system ``OSError`` to the errors of a store (store-formats 4).
 
-The messages carry no path; the ``OSError``, which does, stays attached as the cause and goes to the log.
+The messages contain no path; the ``OSError``, which does, is attached as the cause and logged.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def duplicate(store_id: str, image_id: str) -> Duplicate:
-    """An object of the image exists."""
+    """Return the error for an image that already has an object."""
     return Duplicate(f"Store {store_id} already has data of image {image_id}.")
 
 
 def missing(store_id: str) -> DataNotFound:
-    """There is no object."""
+    """Return the error for an object that does not exist."""
     return DataNotFound(f"Store {store_id} has no data at the location.")
 
 
 def foreign(store_id: str) -> ForeignLocation:
-    """The location is not one that this store could have written."""
+    """Return the error for a location that does not belong to this store."""
     return ForeignLocation(f"The location is not one of store {store_id}.")
 
 
 def full(store_id: str) -> StoreFull:
-    """The data do not fit, or only into the reserve."""
+    """Return the error for data that do not fit without using the reserve."""
     return StoreFull(f"Store {store_id} has no space left for the data.")
 
 
 def write_error(store_id: str, error: OSError) -> GlimpseError:
-    """Of creating, writing or committing."""
+    """Return the error for a failure of creating, writing or committing."""
     if error.errno in _FULL:
         return full(store_id)
     if error.errno == errno.EFBIG:
         return StoreFull(f"Store {store_id} cannot hold an object of this size.")
     if error.errno == errno.ENOENT:
-        return StoreUnavailable(f"Store {store_id} gave the upload up meanwhile, or its directory went away.")
+        return StoreUnavailable(f"The upload to store {store_id} was aborted meanwhile, or its directory disappeared.")
     if error.errno in _REFUSED:
         return AccessDenied(f"Store {store_id} cannot be written: {_reason(error)}.")
     return StoreUnavailable(f"Store {store_id} cannot be written now: {_reason(error)}.")
 
 
 def open_error(store_id: str, error: OSError) -> GlimpseError:
-    """Of looking at an object or opening it."""
+    """Return the error for a failure of stat or open."""
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
         return missing(store_id)
     if error.errno == errno.ELOOP:
@@ -68,12 +68,12 @@ def open_error(store_id: str, error: OSError) -> GlimpseError:
 
 
 def read_error(store_id: str, error: OSError) -> StoreUnavailable:
-    """Of reading an object that is open: it was readable, so any failure passes."""
+    """Return the error for a failure of reading an open object, which is always temporary: it was readable."""
     return StoreUnavailable(f"Store {store_id} cannot be read now: {_reason(error)}.")
 
 
 def delete_error(store_id: str, error: OSError) -> GlimpseError:
-    """Of removing an object."""
+    """Return the error for a failure of deleting."""
     if error.errno == errno.ENOENT:
         return missing(store_id)
     if error.errno in _REFUSED:

@@ -11,18 +11,18 @@ from typing import Final
 from glimpse.errors import StoreUnavailable
 from glimpse.stores.filesystem.os_errors import read_error
 
-#: Not through a symbolic link, and without waiting should somebody have put a named pipe there.
+#: Does not follow a symbolic link, and does not block if there is a named pipe.
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-#: Most bytes of one read without waiting.
+#: Maximum bytes of one read without waiting.
 NOW_BYTES: Final = 256 << 10
 
-#: The file system cannot tell what is at hand: network file systems, FUSE, older kernels.
+#: The file system cannot tell what is cached: network file systems, FUSE, older kernels.
 _CANNOT_TELL = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
 class _Scratch(threading.local):
-    """A buffer for each thread, that stays in its core's cache."""
+    """A buffer per thread, which stays in its core's cache."""
 
     def __init__(self) -> None:
         self.buffer = memoryview(bytearray(NOW_BYTES))
@@ -34,7 +34,7 @@ _SCRATCH = _Scratch()
 class FilesystemReader:
     """Implements ``stores.base.Reader`` and ``ReadsNow``.
 
-    Owns the descriptor ``fd``, so a deletion of the file does not end it.
+    Owns the descriptor ``fd``, so reading continues after a deletion of the file.
     """
 
     __slots__ = ("_end", "_fd", "_position", "_store_id", "_tells", "length")
@@ -61,7 +61,7 @@ class FilesystemReader:
         return part
 
     def read_now(self, size: int) -> bytes | None:
-        """From the page cache. The copy out of the scratch buffer costs less than finding out what is cached."""
+        """Read from the page cache. The copy from the scratch buffer costs less than finding out what is cached."""
         if not self._tells:
             return None
         left = self._end - self._position
@@ -89,6 +89,6 @@ class FilesystemReader:
     def close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            # nothing was written through it, so an error means nothing to anybody
+            # nothing was written, so an error is harmless
             with contextlib.suppress(OSError):
                 os.close(fd)

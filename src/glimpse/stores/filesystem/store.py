@@ -1,4 +1,4 @@
-"""The store of kind ``file``: its data directories as they are now, and the objects in them."""
+"""The store of kind ``file``: the state of its data directories, and the objects in them."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class DataDirectory:
     def __init__(
         self, store_id: str, path: str, priority: int, prepare: Callable[[], Prepared], *, reserve: int
     ) -> None:
-        """``prepare`` makes the directory ready for use; ``reserve``: bytes that are to stay free.
+        """``prepare`` makes the directory ready for use; ``reserve`` is the number of bytes to keep free.
 
-        A directory that does not work now is prepared when it is needed.
+        A directory that is unavailable now is prepared when it is first needed.
 
         :raises StoreMisconfigured: it cannot be used.
         """
@@ -77,11 +77,11 @@ class DataDirectory:
             LOG.error("Store %s starts without its directory %s: %s", store_id, path, error)  # noqa: TRY400
 
     def require_present(self) -> None:
-        """Tell a directory that is not mounted from one without the file looked for (store-formats 14, quirk 7).
+        """Return if the directory is mounted, so that a missing file is really missing (store-formats 14, quirk 7).
 
-        The directory is the one of the start, or another on the same mount point. A mount point that was there at
-        the start and is not now makes the directory absent, though its name may still exist. So does a missing
-        marker, once :meth:`check_marker` was called.
+        The directory must be the one seen at start, or another on the same mount point. If its mount point no longer
+        exists, the directory is absent even if its path exists. So it is without its marker, once
+        :meth:`check_marker` was called.
 
         :raises StoreUnavailable: the directory is absent.
         """
@@ -101,14 +101,14 @@ class DataDirectory:
                 os.stat(self._marker)
             except OSError as error:
                 raise StoreUnavailable(
-                    f"A data directory of store {self._store_id} has not got its marker file; is it mounted?"
+                    f"A data directory of store {self._store_id} does not have its marker file; is it mounted?"
                 ) from error
 
     def _prepare_late(self) -> None:
         try:
             self._prepared = self._prepare()
         except StoreMisconfigured as error:
-            LOG.error("The %s", error)  # noqa: TRY400 - the sentence says it all
+            LOG.error("The %s", error)  # noqa: TRY400 - the message is complete
             raise self._absent() from error
 
     def check_marker(self, recorded: Callable[[str], Sequence[str]]) -> None:
@@ -122,9 +122,9 @@ class DataDirectory:
             self._marker = f"{self.path}/{MARKER}"
 
     def free_bytes(self) -> int:
-        """Bytes that images may still take here, the reserve kept; not less than 0.
+        """Return the bytes available for images, without the reserve; at least 0.
 
-        :raises StoreUnavailable: the file system does not answer.
+        :raises StoreUnavailable: the file system does not respond.
         """
         try:
             found = os.statvfs(self.path)
@@ -133,16 +133,18 @@ class DataDirectory:
         return max(0, found.f_bavail * found.f_frsize - self._reserve)
 
     def _absent(self) -> StoreUnavailable:
-        return StoreUnavailable(f"A data directory of store {self._store_id} is not there; is it mounted?")
+        return StoreUnavailable(f"A data directory of store {self._store_id} does not exist; is it mounted?")
 
 
 def choose_directory(
     store_id: str, directories: tuple[DataDirectory, ...], size: int | None, *, thin: bool
 ) -> DataDirectory:
-    """Where an object of ``size`` bytes (None: unknown) goes: of those where it fits the highest priority, and
-    among equals the most free space (store-formats 5.3). ``directories`` come highest priority first.
+    """Choose the directory for an object of ``size`` bytes (None: unknown): of those where it fits, the one with the
+    highest priority, among equals the one with the most free space (store-formats 5.3). ``directories`` are sorted by
+    descending priority.
 
-    With thin provisioning the object may take less than its size: where it fits nowhere, the roomiest is tried.
+    With thin provisioning the object may need less than its size: if it fits nowhere, the directory with the most free
+    space is tried.
 
     :raises StoreFull: no directory has the space.
     """
@@ -160,7 +162,7 @@ def choose_directory(
 
 
 class FilesystemStore:
-    """Implements ``stores.base.Store``, with the abilities that its methods show.
+    """Implements ``stores.base.Store`` and several of the ability protocols.
 
     An image is the plain file ``<data directory>/<image id>``. Until its commit it is
     ``<data directory>/.<image id>.<attempt>.partial``, which no location can name.
@@ -171,7 +173,7 @@ class FilesystemStore:
     writable = True
 
     def __init__(self, store_id: str, options: FilesystemOptions) -> None:
-        """Create and check the data directories, as far as their file systems work.
+        """Create and check the data directories whose file systems are available.
 
         :raises StoreMisconfigured: the options contradict each other, or a directory cannot be written.
         """
@@ -246,9 +248,9 @@ class FilesystemStore:
             raise delete_error(self.id, error) from error
 
     def sweep(self, image_id: str, attempt: str, is_orphan: Callable[[str], bool] | None = None) -> bool:
-        """Unfinished files go first: from then on the writer of the attempt cannot publish any more, should it be
-        alive after all, and what it had published before is found afterwards. A final file that bears the mark of
-        another attempt, or none, is left alone, unless the file system has no marks and the file is an orphan.
+        """Remove unfinished files first: from then on a writer of the attempt that is still alive cannot publish, and
+        a file that it has published before is found in the second step. A final file with the mark of another attempt,
+        or without a mark, is kept, unless the file system does not support marks and the file is an orphan.
         """
         check_names(image_id, attempt)
         for directory in self._directories:
@@ -280,7 +282,7 @@ class FilesystemStore:
         """Nothing stays open between calls."""
 
     def _is_left(self, path: str, attempt: str, is_orphan: Callable[[str], bool] | None) -> bool:
-        """Whether the final file ``path`` was left by a dead writer of ``attempt``."""
+        """Tell whether the final file ``path`` was left by a dead writer of ``attempt``."""
         try:
             own = is_of_attempt(path, attempt)
         except FileNotFoundError:
@@ -288,7 +290,7 @@ class FilesystemStore:
         if own is None:
             own = is_orphan is not None and is_orphan(f"file://{path}")
             if not own:
-                LOG.warning("Store %s: %s stays: the file system does not tell which upload wrote it", self.id, path)
+                LOG.warning("Store %s: %s is kept: the file system does not tell which upload wrote it", self.id, path)
         return own
 
     def _target(self, directory: str, image_id: str, attempt: str) -> Target:
@@ -309,16 +311,16 @@ class FilesystemStore:
     def _location_metadata(self, path: str) -> dict[str, object]:
         entry = entry_above(self._mountpoints, path)
         if entry is None:
-            LOG.error("Store %s: no mountpoint of its metadata file is above %s", self.id, path)
+            LOG.error("Store %s: no mountpoint in its metadata file contains %s", self.id, path)
         return dict(entry or {})
 
     def _locate(self, url: str) -> tuple[DataDirectory, str]:
-        """The directory and the path that a location names (store-formats 5.1).
+        """Return the directory and the path that a location refers to (store-formats 5.1).
 
-        The path has to lead to a visible name directly in a data directory. It may do so through another name of
-        that directory, which an operator's symbolic link gives it, but not by way of ``..``.
+        The path must refer to a visible name directly in a data directory. It may use another name of that directory,
+        such as an operator's symbolic link, but not ``..``.
 
-        :raises ForeignLocation: it leads elsewhere.
+        :raises ForeignLocation: it refers to something else.
         """
         path = after_scheme(url, SCHEMES, self.id).partition("#")[0].partition("?")[0]
         parent, _, name = path.rpartition("/")
@@ -351,7 +353,7 @@ class FilesystemStore:
     def _not_read(self, directory: DataDirectory, error: OSError) -> GlimpseError:
         meaning = open_error(self.id, error)
         if isinstance(meaning, DataNotFound):
-            # not missing, but unknown, while its directory is away
+            # while its directory is absent, it is not known whether the file exists
             directory.require_present()
         return meaning
 
@@ -365,7 +367,7 @@ def _unlink_if_there(path: str) -> bool:
 
 
 def _listed(entry: os.DirEntry[str]) -> StoredObject | None:
-    """What an entry of a data directory is, None if it is not a file of an image."""
+    """Return the object of an entry of a data directory, None if the entry is not an image file."""
     unfinished = _UNFINISHED_NAME.fullmatch(entry.name)
     if unfinished is None and not is_object_name(entry.name):
         return None

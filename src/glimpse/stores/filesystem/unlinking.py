@@ -1,4 +1,4 @@
-"""Whether the kernel would let this process remove a file, found out without removing it."""
+"""Checks whether the kernel would let this process remove a file, without removing it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _AT_FDCWD = -100
 _AT_SYMLINK_NOFOLLOW = 0x100
 _ATTR_IMMUTABLE, _ATTR_APPEND = 0x10, 0x20
 
-#: ``struct statx``: its size in bytes, and where the attributes of the file are.
+#: ``struct statx``: its size in bytes, and the position of the file's attributes.
 _STATX_SIZE, _ATTRIBUTES = 256, slice(8, 16)
 
 
 def check_unlink(path: str) -> None:
     """Return if ``os.unlink(path)`` can be expected to work.
 
-    :raises OSError: what unlink would raise for a lasting reason: the file is missing, its file system is read-only,
-        its directory cannot be written, or the file or directory is immutable or append-only.
+    :raises OSError: as unlink would for a permanent reason: the file does not exist, its file system is read-only, its
+        directory is not writable, or the file or directory is immutable or append-only.
     """
     directory = os.path.dirname(path)
     file, parent = os.lstat(path), os.stat(directory)
@@ -42,7 +42,7 @@ def _error(number: int, path: str) -> OSError:
 
 
 def _attributes(path: str) -> int:
-    """The attributes that statx(2) reports; 0 where the file system or the C library does not know any."""
+    """Return the attributes that statx(2) reports; 0 if the file system or the C library does not support them."""
     statx = _statx()
     if statx is None:
         return 0

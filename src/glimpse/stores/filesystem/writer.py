@@ -1,8 +1,8 @@
 """Writing one image file until it is durable under its name.
 
-The bytes go to an unfinished file, whose name tells its image and attempt; the last step makes that name the final one.
-Taking the unfinished name away (``FilesystemStore.sweep``) takes the right to publish away: a writer that stalled and
-wakes up again fails, and leaves nothing.
+The bytes go to an unfinished file, whose name contains the image id and the attempt; the last step changes it to the
+final name. After the unfinished name is removed (``FilesystemStore.sweep``) the writer cannot publish: one that stalled
+and continues later fails, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from glimpse.stores.filesystem.os_errors import duplicate, full, write_error
 
 LOG = logging.getLogger(__name__)
 
-#: After so many bytes the kernel is told to start writing them out, so that the sync at the end has little to do.
+#: After this many bytes the kernel is told to start writing them to disk, so that the final sync has little to do.
 _WRITE_OUT_EVERY = 64 << 20
 
-#: Of what is free a writer may take this part before it looks again: others write as well.
+#: A writer uses at most this fraction of the free space before it checks again, because others write as well.
 _SHARE = 128
 _LONGEST_LOOK = 64 << 20
 _NO_END = 1 << 63
@@ -36,8 +36,8 @@ _NO_DIRECTORY_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of the bytes: the names of the file, its ``mode`` (0: leave it), the metadata of its location, and
-    the ``reserve``, the bytes that must stay free.
+    """Where and how a file is written: its names, its ``mode`` (0: unchanged), the metadata of its location, and the
+    ``reserve``, the number of bytes to keep free.
 
     ``directory`` is the data directory of both names, ``elsewhere`` are the others, which must not have the image.
     """
@@ -111,9 +111,9 @@ class FilesystemWriter:
             LOG.warning("Store %s: unfinished data could not be removed: %s", self._target.store_id, error)
 
     def _take_room(self, size: int) -> None:
-        """Look how much is free, when what was found before is used up.
+        """Check the free space, after the amount found by the last check is used up.
 
-        :raises StoreFull: ``size`` bytes more would take from the reserve.
+        :raises StoreFull: ``size`` more bytes would use the reserve.
         """
         found = os.fstatvfs(self._fd)
         left = found.f_bavail * found.f_frsize - self._target.reserve - size
@@ -122,7 +122,7 @@ class FilesystemWriter:
         self._room = min(left // _SHARE, _LONGEST_LOOK)
 
     def _start_writing_out(self) -> None:
-        # on Linux this starts writing and does not wait; it is advice, a file system without it loses nothing
+        # on Linux this starts writing and does not wait; it is only advice, which a file system may ignore
         with contextlib.suppress(OSError):
             length = self._position - self._written_out
             os.posix_fadvise(self._fd, self._written_out, length, os.POSIX_FADV_DONTNEED)
@@ -133,17 +133,17 @@ class FilesystemWriter:
         try:
             os.close(fd)
         except OSError as error:
-            # nothing is lost with it: the file has been synced, or is not wanted
+            # no data are lost: the file has been synced, or is discarded
             LOG.warning("Store %s: an image file was closed with an error: %s", self._target.store_id, error)
 
 
 class ThinWriter(FilesystemWriter):
-    """Leaves holes where blocks are zero; the file reads the same (store-formats 5.2)."""
+    """Leaves holes instead of zero blocks; the file reads the same (store-formats 5.2)."""
 
     __slots__ = ("_zeros",)
 
     def __init__(self, target: Target, fd: int, zeros: bytes) -> None:
-        """``zeros`` is a block of zero bytes; its length is that of the blocks that are looked at."""
+        """``zeros`` is a block of zero bytes; its length is the block size."""
         super().__init__(target, fd)
         self._zeros = zeros
 
@@ -167,7 +167,7 @@ class ThinWriter(FilesystemWriter):
 
     def commit(self) -> Placed:
         try:
-            # a hole at the end has no byte written behind it that would make the file long enough
+            # if the file ends with a hole, nothing was written that would give it its full length
             os.ftruncate(self._fd, self._position)
         except OSError as error:
             raise write_error(self._target.store_id, error) from error
@@ -175,17 +175,17 @@ class ThinWriter(FilesystemWriter):
 
 
 def data_runs(view: memoryview, position: int, zeros: bytes) -> list[tuple[int, int]]:
-    """The parts of ``view`` that are not zero, as (start, end), in steps of the blocks of a file.
+    """Return the parts of ``view`` that are not zero, as (start, end), aligned to the blocks of the file.
 
-    ``view`` lies at ``position`` of the file, so its first and last steps may be parts of blocks. Zeros in them count
-    as well: nothing has been written to the file yet where they would go.
+    ``view`` is at ``position`` of the file, so its first and last blocks may be partial. Zeros in partial blocks are
+    skipped as well, because nothing has been written to the file there yet.
     """
     block, size = len(zeros), len(view)
     runs: list[tuple[int, int]] = []
     run_start = -1
     begin, end = 0, block - position % block
     while begin < size:
-        # the comparison is one memcmp, which ends at the first byte that differs
+        # the comparison is one memcmp, which stops at the first byte that differs
         if zeros.startswith(view[begin:end]):
             if run_start >= 0:
                 runs.append((run_start, begin))
@@ -199,9 +199,9 @@ def data_runs(view: memoryview, position: int, zeros: bytes) -> list[tuple[int, 
 
 
 def create_marked(path: str, attempt: str) -> int:
-    """Create the file ``path``, which must not exist, marked as the work of ``attempt``; returns its descriptor.
+    """Create the file ``path``, which must not exist, with the mark of ``attempt``; return its descriptor.
 
-    The mark is an extended attribute and stays with the file. File systems without attributes have no marks.
+    The mark is an extended attribute of the file. File systems without extended attributes do not support marks.
     """
     # the umask of the service, or a default ACL of the directory, restricts this
     fd = os.open(path, _CREATE, 0o666)
@@ -216,9 +216,9 @@ def create_marked(path: str, attempt: str) -> int:
 
 
 def is_of_attempt(path: str, attempt: str) -> bool | None:
-    """Whether the file ``path`` bears the mark of ``attempt``; None where the file system has no marks.
+    """Tell whether the file ``path`` has the mark of ``attempt``; None if the file system does not support marks.
 
-    :raises FileNotFoundError: there is no such file.
+    :raises FileNotFoundError: the file does not exist.
     """
     try:
         return os.getxattr(path, _ATTEMPT_ATTRIBUTE, follow_symlinks=False) == attempt.encode()
@@ -231,10 +231,11 @@ def is_of_attempt(path: str, attempt: str) -> bool | None:
 
 
 def publish(target: Target, fd: int) -> None:
-    """Give the unfinished file of ``target``, open as ``fd`` and synced, its final name. When this raises, it has not.
+    """Give the unfinished file of ``target``, open as ``fd`` and synced, its final name. If this raises, the file does
+    not have it.
 
-    :raises FileExistsError: the final name exists; it is left untouched.
-    :raises FileNotFoundError: the unfinished name is gone, because the attempt was swept.
+    :raises FileExistsError: the final name exists; it is not changed.
+    :raises FileNotFoundError: the unfinished name no longer exists, because the attempt was swept.
     """
     try:
         publish_by_link(target.unfinished, target.final, fd)
@@ -250,11 +251,11 @@ def publish(target: Target, fd: int) -> None:
 
 
 def publish_by_link(unfinished: str, final: str, fd: int) -> None:
-    """Give the file its second name, which never replaces a file, then take the first away."""
+    """Add the final name, which never replaces a file, then remove the unfinished one."""
     try:
         os.link(unfinished, final)
     except FileExistsError:
-        # a network file system that repeats a request whose answer was lost finds its own link
+        # a network file system that repeats a request after losing the response finds its own link
         if not _is_file(final, fd):
             raise
     try:
@@ -265,9 +266,9 @@ def publish_by_link(unfinished: str, final: str, fd: int) -> None:
 
 
 def publish_by_rename(unfinished: str, final: str, attempt: str) -> None:
-    """For file systems without hard links: reserve the final name with an empty file, then replace that.
+    """Publish without hard links: reserve the final name with an empty file, then replace it.
 
-    Until then the name leads to an empty file. Nobody looks: no location of it is recorded before the commit.
+    Until then the name refers to an empty file. It is not read: its location is not recorded before the commit.
     """
     reservation = create_marked(final, attempt)
     try:
@@ -280,7 +281,7 @@ def publish_by_rename(unfinished: str, final: str, attempt: str) -> None:
 
 
 def sync_directory(path: str) -> None:
-    """Make changed names of a directory durable; file systems that cannot are taken as they are."""
+    """Make changed names in a directory durable; file systems that do not support this are accepted."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -297,7 +298,7 @@ def _withdraw(final: str, fd: int) -> None:
 
 
 def _is_file(path: str, fd: int) -> bool:
-    """Whether ``path`` is the name of the open file ``fd``, and not of one that another attempt put there."""
+    """Tell whether ``path`` is a name of the open file ``fd``, and not of another attempt's file."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(fd))
     except FileNotFoundError:
