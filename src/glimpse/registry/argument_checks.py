@@ -1,7 +1,7 @@
-"""What the types of a call leave open and no service sends: refused before the database sees it.
+"""Checks of call arguments beyond their types, before they reach the database.
 
-The database relies on what the API and the jobs have checked. A client of the registry may be of another mind, and its
-call is to be refused then, not to be a defect. What the database itself refuses is left to it.
+The database relies on the checks of the API and the jobs. A client of the registry may not have made them; its call
+must be refused instead of causing a defect. Values that the database refuses itself are not checked here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from glimpse.domain.metadef import NAMESPACE_SORT_KEYS, TAG_SORT_KEYS, Namespace
 from glimpse.domain.status import Visibility
 from glimpse.errors import Invalid
 
-#: The API takes so many parameters of a list, each of which is one condition at most.
+#: Maximum number of conditions of a list; the API accepts this many parameters, each at most one condition.
 MOST_CONDITIONS = 128
-#: Keys of an order; more than there are columns, because one may be named again.
+#: Maximum number of sort keys; more than there are columns, because a key may be repeated.
 MOST_KEYS = 32
-#: Levels of lists and objects in a JSON value; the way back to the caller needs several frames for each.
+#: Maximum nesting of a JSON value; encoding the response needs several stack frames per level.
 MOST_LEVELS = 200
-#: Bits of a number in a JSON value: Python refuses to write much longer ones in decimal.
+#: Maximum bits of a number in a JSON value: Python refuses to write much longer ones in decimal.
 _JSON_BITS = 14_000
 
 _LARGEST = 2**63 - 1
@@ -41,9 +41,9 @@ Check = Callable[[Any], None]
 
 
 def check_arguments(method: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse values that would be a defect further on.
+    """Refuse values that would cause a defect later.
 
-    :raises Invalid: there is one.
+    :raises Invalid: there is such a value.
     """
     for name, value in arguments.items():
         if name == "limit":
@@ -53,7 +53,7 @@ def check_arguments(method: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _value(value: Any) -> None:
-    """Anything but the inside of a JSON value. Words of a fixed set, classes, None and truth values are as they are."""
+    """Check anything but the inside of a JSON value. Enums, classes, None and booleans need no check."""
     check = _BY_TYPE.get(type(cast("object", value)))
     if check is not None:
         check(value)
@@ -80,7 +80,7 @@ def _items(values: Collection[Any]) -> None:
 
 def _text(text: str) -> None:
     if _HALVES.search(text):
-        raise Invalid("Half of a surrogate pair is not a character.")
+        raise Invalid("A string in a call to the registry contains half of a surrogate pair.")
 
 
 def _integer(number: int) -> None:
@@ -114,15 +114,15 @@ def _unit(unit: int) -> None:
 
 
 def _left_to_the_database(_value: Any) -> None:
-    """It knows what to do with these: refuse them with the words that users know from the API, or find nothing."""
+    """Check nothing: the database refuses these with the API's messages, or finds nothing."""
 
 
 def _looked_at_as_a_whole(_value: Any) -> None:
-    """The check of the record does it."""
+    """Check nothing: the check of the whole record does it."""
 
 
 def _json(value: Any, level: int = 0) -> None:
-    """What a JSON document can say."""
+    """Require a value that JSON can represent."""
     kind = type(cast("object", value))
     if kind is str:
         _text(value)
@@ -143,7 +143,7 @@ def _json(value: Any, level: int = 0) -> None:
         for item in value:
             _json(item, level + 1)
     elif value is not None and kind is not bool:
-        raise Invalid(f"A value of the type {kind.__name__} is no JSON.")
+        raise Invalid(f"A value of type {kind.__name__} is not JSON.")
 
 
 # ------------------------------------------------------------------------------------------------------ queries
@@ -173,18 +173,18 @@ def _comparison(comparison: Comparison) -> None:
 
 def _one_of(one_of: OneOf) -> None:
     if _COLUMNS.get(one_of.column) is not str and (one_of.values or one_of.column not in _COLUMNS):
-        raise Invalid("Of several values a column of texts can have one.")
+        raise Invalid("A list of values can only be compared with a column of strings.")
     if one_of.column == "visibility":
         _visibilities(one_of.values)
 
 
 def _visibilities(words: Collection[Any]) -> None:
     if not _VISIBILITIES.issuperset(words):
-        raise Invalid(f"A visibility is one of {', '.join(sorted(_VISIBILITIES))}.")
+        raise Invalid(f"A visibility must be one of {', '.join(sorted(_VISIBILITIES))}.")
 
 
 def _columns() -> dict[str, type]:
-    """The type of the values of each column of an image that a list can be filtered by."""
+    """Return the value types of the image columns by which a list can be filtered."""
     kinds: dict[str, type] = {}
     for name, hint in get_type_hints(Image).items():
         for kind in (str, bool, int, datetime):
@@ -199,7 +199,7 @@ _COLUMNS = _columns()
 _BY_TYPE: Mapping[type, Check] = {
     str: _text, int: _integer, float: _float, datetime: _moment, list: _items, tuple: _items, dict: _json,
 }  # fmt: skip
-#: The one text of a user that is looked for as it came.
+#: The only user string that is looked up without validation.
 _LOOKED_FOR = ("get_image", "image_id")
 _FIELDS: Mapping[tuple[type, str], Check] = {
     (Image, "size"): _left_to_the_database,

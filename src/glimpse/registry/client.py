@@ -1,4 +1,4 @@
-"""The database protocol over the registry: what an API node has in the place of a database."""
+"""The database protocol over the registry: used by an API node instead of a database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from glimpse.registry.wire import (
 from glimpse.settings.database_url import Address
 from glimpse.settings.model import RegistryOptions
 
-#: Rounds over the servers that a call makes at most.
+#: Maximum number of rounds over the servers for one call.
 _ROUNDS = 2
 
 
@@ -37,7 +37,7 @@ def _nobody() -> str | None:
 
 
 class RegistryClient:
-    """Calls methods of a registry. Threads share it; a forked process makes connections of its own."""
+    """Calls methods of a registry. Shared by threads; a forked process opens its own connections."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class RegistryClient:
         *,
         request_id: Callable[[], str | None] = _nobody,
     ) -> None:
-        """Connects to nothing yet. ``request_id`` names the API request that the running call works for.
+        """Open no connection yet. ``request_id`` returns the id of the API request of the current call.
 
         :raises TlsFileError: a certificate or key is missing or cannot be used.
         """
@@ -55,9 +55,9 @@ class RegistryClient:
         self._pool = Pool(addresses, client_tls(options), options)
 
     def server_info(self) -> ServerInfo:
-        """What the first server that answers says of itself and of this node.
+        """Return the information of the first server that answers, about itself and this node.
 
-        :raises DatabaseUnavailable: none does.
+        :raises DatabaseUnavailable: no server answers.
         """
         failures: list[Exception] = []
         deadline = time.monotonic() + self._options.timeout
@@ -69,9 +69,9 @@ class RegistryClient:
         raise _unavailable(failures)
 
     def call(self, method: Method, arguments: Mapping[str, Any]) -> Any:
-        """Run a method and return what it returns, or raise what it raises.
+        """Run a method; return its result or raise its error.
 
-        :raises DatabaseUnavailable: no server answers, or an answer is lost.
+        :raises DatabaseUnavailable: no server answers, or a response is lost.
         """
         body = method.encode_arguments(arguments)
         answer = self._answer(method, body, time.monotonic() + self._options.timeout)
@@ -85,10 +85,10 @@ class RegistryClient:
         self._pool.close()
 
     def _answer(self, method: Method, body: bytes, deadline: float) -> bytes:
-        """The body of the answer that carries the result.
+        """Return the body of the response with the result.
 
-        One server after the other is asked, and a second time those that were there and gave no answer. Which
-        failures allow another try is said by :meth:`_ask`.
+        The servers are asked in turn, and those that were reachable but gave no answer a second time. The errors of
+        :meth:`_ask` show which failures allow another attempt.
         """
         failures: list[Exception] = []
         servers = self._pool.in_order()
@@ -111,12 +111,12 @@ class RegistryClient:
         raise _unavailable(failures)
 
     def _ask(self, server: Server, method: Method, body: bytes, deadline: float) -> bytes:
-        """One request to one server.
+        """Send one request to one server.
 
-        :raises Unreachable: the server got nothing.
-        :raises NotProcessed: it says that it has done nothing.
-        :raises AnswerLost: it may have done it, and that does no harm.
-        :raises DatabaseUnavailable: it may have done it, and a second time would be another thing.
+        :raises Unreachable: the server did not receive the request.
+        :raises NotProcessed: the server says that it did nothing.
+        :raises AnswerLost: the server may have processed the request; repeating it is harmless.
+        :raises DatabaseUnavailable: the server may have processed the request, and it must not be repeated.
         """
         while True:
             connection, fresh = server.take(deadline)
@@ -145,7 +145,7 @@ class RegistryClient:
                 case Unauthenticated() | BodyTimeout() if fresh:
                     raise NotTrusted(str(error)) from error
                 case Unauthenticated() | BodyTimeout():
-                    # the certificate was good when this connection was made; nothing was done
+                    # the certificate was valid when this connection was opened; nothing was done
                     continue
                 case _:
                     raise error
@@ -165,7 +165,7 @@ def _is_header(text: str) -> bool:
 
 
 def _unavailable(failures: list[Exception]) -> DatabaseUnavailable:
-    """The error of a call that failed everywhere. Of several reasons it tells one that an operator can remove."""
+    """Return the error of a call that failed on all servers, preferring a reason that an operator can fix."""
     telling = next((each for each in failures if isinstance(each, WrongVersion | NotTrusted)), failures[-1])
     made = DatabaseUnavailable(str(telling))
     made.__cause__ = telling
@@ -173,7 +173,7 @@ def _unavailable(failures: list[Exception]) -> DatabaseUnavailable:
 
 
 class RegistryDatabase(RegistryClient, Database):
-    """:class:`glimpse.db.base.Database` on a registry; its methods are made from :data:`METHODS`."""
+    """:class:`glimpse.db.base.Database` on a registry; its methods are generated from :data:`METHODS`."""
 
     close = RegistryClient.close
 
@@ -183,7 +183,7 @@ def _calling(method: Method) -> Callable[..., Any]:
 
     def call(self: RegistryClient, *given: Any, **named: Any) -> Any:
         if len(given) > len(names):
-            raise TypeError(f"{method.name} takes {len(names)} arguments, and {len(given)} were given")
+            raise TypeError(f"{method.name} takes {len(names)} arguments but {len(given)} were given")
         return self.call(method, dict(zip(names, given, strict=False)) | named)
 
     call.__name__ = method.name
@@ -205,8 +205,8 @@ def wait_for_registry(
 ) -> ServerInfo:
     """Return the registry's information, once it answers.
 
-    Retries ``max_retries`` times (-1: without limit), every ``interval`` seconds, unless it refuses this node. ``tell``
-    is called with a message before each wait.
+    Retries ``max_retries`` times (-1: no limit), every ``interval`` seconds, unless it refuses this node. ``tell`` is
+    called with a message before each wait.
 
     :raises DatabaseUnavailable: it did not answer, or refuses this node.
     """

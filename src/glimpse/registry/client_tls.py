@@ -1,4 +1,4 @@
-"""The client's side of mutual TLS: TLS 1.3, the registry's own CA, files followed as they change."""
+"""The client side of mutual TLS: TLS 1.3, the registry's own CA, files reloaded when they change."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ LOG = logging.getLogger(__name__)
 
 
 def client_tls(options: RegistryOptions) -> FollowedFiles[ssl.SSLContext]:
-    """The context for new connections, as the files have it.
+    """Return the TLS context for new connections, which follows changes of the files.
 
-    :raises TlsFileError: a file is not named, or cannot be used.
+    :raises TlsFileError: a file is not configured, or cannot be used.
     """
     files = _files(options)
     return FollowedFiles(files, partial(_load, *files), LOG)
 
 
 def _files(options: RegistryOptions) -> tuple[Path, Path, Path]:
-    """CA, certificate and key.
+    """Return the paths of CA, certificate and key.
 
-    :raises TlsFileError: one is not named.
+    :raises TlsFileError: one is not configured.
     """
     named = {"ca": options.ca_file, "cert": options.cert_file, "key": options.key_file}
     missing = [f"registry_{name}_file" for name, path in named.items() if path is None]

@@ -1,8 +1,8 @@
-"""The form on the wire of each type in the signatures of the database protocol.
+"""The wire format of each type in the signatures of the database protocol.
 
-msgspec encodes and decodes most types as they are. A conversion adds what it cannot: times inside ``Any``, unions of a
-text and a time, records that only a class tells apart, classes as arguments. :class:`Codec` adds integers beyond 64
-bits and texts with half of a surrogate pair, which msgpack has no form for.
+msgspec encodes and decodes most types directly. Conversions add the rest: times inside ``Any``, unions of a string and
+a time, records that differ only in their class, classes as arguments. :class:`Codec` adds integers beyond 64 bits and
+strings with half of a surrogate pair, which msgpack cannot represent.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from msgspec.msgpack import Ext
 
 from glimpse.domain.image import Image, ImageChange
 
-#: Codes of the msgpack extensions; -1, the timestamp of msgpack, is not used: our times have no zone. ``MAPPING`` is
-#: a list of pairs, for keys that are extensions themselves.
+#: Codes of the msgpack extensions; -1, the timestamp of msgpack, is not used: our times have no time zone. ``MAPPING``
+#: is a list of pairs, for keys that are extensions themselves.
 TIME, INTEGER, TEXT, MAPPING = 1, 2, 3, 4
 
 _INTEGERS = range(-(2**63), 2**64)
@@ -31,9 +31,9 @@ Change = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """``wire`` is a type that msgspec decodes. ``to_wire`` makes it from a value, ``from_wire`` undoes that.
+    """``wire`` is a type that msgspec decodes. ``to_wire`` creates it from a value, ``from_wire`` reverses that.
 
-    None instead of a function means that nothing is to be done. ``to_wire`` is allowed to give back what it got.
+    None instead of a function means no conversion. ``to_wire`` may return its argument.
     """
 
     wire: Any
@@ -49,7 +49,7 @@ class Codec:
         self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(conversion.wire, ext_hook=_unpacked)
 
     def encode(self, value: Any) -> bytes:
-        """:raises RecursionError: it is nested too deeply."""
+        """:raises RecursionError: the value is nested too deeply."""
         form = value if self._conversion.to_wire is None else self._conversion.to_wire(value)
         try:
             return _ENCODER.encode(form)
@@ -57,29 +57,29 @@ class Codec:
             return _ENCODER.encode(_wide(form))
 
     def decode(self, data: bytes) -> Any:
-        """:raises ValueError, TypeError, OverflowError, RecursionError: these are no data of :meth:`encode`."""
+        """:raises ValueError, TypeError, OverflowError, RecursionError: the data were not made by :meth:`encode`."""
         try:
             form = self._decoder.decode(data)
         except msgspec.ValidationError:
-            # what is wider than msgpack's own types is only let through where nothing is decoded in one step
+            # values wider than msgpack's own types fail in the typed decoder, so decode in two steps
             form = msgspec.convert(_LOOSE.decode(data), self._conversion.wire)
         return form if self._conversion.from_wire is None else self._conversion.from_wire(form)
 
 
 def _other(value: object) -> Any:
-    """The form of what msgspec does not know: views of dictionaries, for instance."""
+    """Convert types that msgspec does not know, for example dictionary views."""
     if isinstance(value, Mapping):
         return dict(cast("Mapping[Any, Any]", value))
     if isinstance(value, Collection):
         return list(cast("Collection[Any]", value))
-    raise TypeError(f"{type(value).__name__} does not go over the wire")
+    raise TypeError(f"{type(value).__name__} cannot be sent to the registry")
 
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_other)
 
 
 def _unpacked(code: int, data: memoryview) -> Any:
-    """:raises ValueError, TypeError: no extension of ours."""
+    """:raises ValueError, TypeError: not one of the extensions above."""
     if code == TIME:
         return datetime.fromisoformat(bytes(data).decode())
     if code == INTEGER:
@@ -88,7 +88,7 @@ def _unpacked(code: int, data: memoryview) -> Any:
         return bytes(data).decode(errors="surrogatepass")
     if code == MAPPING:
         return dict(_PAIRS.decode(data))
-    raise ValueError("an unknown extension of msgpack")
+    raise ValueError("unknown msgpack extension")
 
 
 _LOOSE: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(ext_hook=_unpacked)
@@ -98,7 +98,7 @@ _PAIRS: msgspec.msgpack.Decoder[list[tuple[Any, Any]]] = msgspec.msgpack.Decoder
 
 
 def _wide(value: Any) -> Any:
-    """The same with extensions in the place of integers and texts that msgpack cannot hold."""
+    """Replace integers and strings that msgpack cannot represent with extensions."""
     match value:
         case Enum() | bool():
             return value
@@ -139,7 +139,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def packed(value: Any) -> Any:
-    """JSON as it is, times as extensions; what holds none is returned itself."""
+    """Return JSON with times as extensions; values without times are returned unchanged."""
     if type(value) in _PLAIN:
         return value
     match value:
@@ -172,9 +172,9 @@ def _is(one: object, other: object) -> bool:
 
 @cache
 def conversion_of(hint: Any) -> Conversion:
-    """The conversion of a type of a signature.
+    """Return the conversion of a type in a signature.
 
-    :raises TypeError: there is no rule for it.
+    :raises TypeError: there is no rule for the type.
     """
     origin, parts = get_origin(hint), get_args(hint)
     if hint is Any:
@@ -195,7 +195,7 @@ def conversion_of(hint: Any) -> Conversion:
         return _values(hint, *parts)
     if origin is None:
         return Conversion(hint)
-    raise TypeError(f"no rule says how {hint} goes over the wire")
+    raise TypeError(f"no rule for the wire format of {hint}")
 
 
 def _items(hint: Any, origin: Any, item: Any) -> Conversion:
@@ -254,7 +254,7 @@ def _union(parts: tuple[Any, ...]) -> Conversion:
 
 
 def _one_of(parts: tuple[Any, ...]) -> Conversion:
-    """Records are told apart by a name, values by their types."""
+    """Return the conversion of a union: records are distinguished by a tag, values by their types."""
     if all(issubclass(part, msgspec.Struct) for part in parts):
         return _tagged(parts)
     if datetime not in parts:
@@ -262,14 +262,14 @@ def _one_of(parts: tuple[Any, ...]) -> Conversion:
 
     def checked(value: Any) -> Any:
         if type(value) not in parts or (isinstance(value, datetime) and value.tzinfo is not None):
-            raise ValueError(f"a {type(value).__name__} that is not expected")
+            raise ValueError(f"unexpected {type(value).__name__}")
         return value
 
     return Conversion(Any, packed, checked)
 
 
 def _classes(known: Any) -> Conversion:
-    """A class as an argument: its name, of a fixed set."""
+    """Return the conversion of a class as an argument: its name, from a fixed set."""
     classes: tuple[type, ...] = known.__constraints__ if isinstance(known, TypeVar) else get_args(known)
     by_name = {each.__name__: each for each in classes}
     return Conversion(Literal[tuple(by_name)], lambda value: value.__name__, by_name.__getitem__)
@@ -287,7 +287,7 @@ def _from_wire(conversion: Conversion, value: Any) -> Any:
 
 
 def _struct(kind: type[msgspec.Struct]) -> Conversion:
-    """The record itself where msgspec can decode all of it, else a twin of it."""
+    """Use the record itself if msgspec can decode all of it, else a copy of its definition with wire types."""
     fields = _fields(kind)
     if any(conversion.from_wire is not None for conversion in fields.values()):
         return _twin(kind)
@@ -311,7 +311,7 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, Conversion]:
 
 
 def _twin(kind: type[msgspec.Struct], tag: str | None = None) -> Conversion:
-    """A record with the same fields, in their forms on the wire."""
+    """Define a record with the same fields in their wire types."""
     fields = _fields(kind)
     made: Any = msgspec.defstruct(
         kind.__name__,
@@ -339,7 +339,7 @@ def _declared(field: msgspec.structs.FieldInfo, conversion: Conversion) -> Any:
 
 
 def _tagged(kinds: tuple[Any, ...]) -> Conversion:
-    """One of several records; which one is named by its class."""
+    """Return the conversion of a union of records, tagged with the class name."""
     conversions = {each: _twin(each, each.__name__) for each in kinds}
     from_wires = {conversion.wire: conversion.from_wire for conversion in conversions.values()}
     return Conversion(
@@ -350,7 +350,7 @@ def _tagged(kinds: tuple[Any, ...]) -> Conversion:
 
 
 def _columns() -> Conversion:
-    """New values of columns have the types of the fields of an image; the database refuses names that are not there."""
+    """Convert new column values to the types of an image's fields; the database refuses unknown names."""
     known = get_type_hints(Image)
 
     def from_wire(value: dict[str, Any]) -> dict[str, Any]:
@@ -359,5 +359,5 @@ def _columns() -> Conversion:
     return Conversion(dict[str, Any], None, from_wire)
 
 
-#: Fields that say more than their types do.
+#: Fields with a more specific conversion than that of their types.
 _SPECIAL: dict[tuple[type, str], Conversion] = {(ImageChange, "columns"): _columns()}

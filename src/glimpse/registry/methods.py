@@ -1,7 +1,7 @@
-"""The methods of the registry: those of the database protocol, made from its signatures and its decorators.
+"""The methods of the registry: those of the database protocol, derived from its signatures and decorators.
 
-The decorators (``db/operations.py``) say whether a method may be run again when an answer is lost, and who may call it.
-A method of the protocol without one is an error at import.
+The decorators (``db/operations.py``) say whether a method may be repeated after a lost response, and who may call it.
+A method of the protocol without a decorator is an error at import.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from glimpse.registry.codec import Codec, Conversion, conversion_of
 from glimpse.registry.errors import UnknownMethod
 from glimpse.registry.wire import Role
 
-#: Methods of the protocol that are about the object, not about the database.
+#: Methods of the protocol that concern the object, not the database.
 LOCAL = frozenset({"close"})
 
 
 class Method:
-    """One method: its name, what its decorator says, and the forms of its arguments and its result."""
+    """One method: its name, the values of its decorator, and the encoding of its arguments and its result."""
 
     def __init__(self, name: str, function: Callable[..., Any], operation: Operation) -> None:
         self.name = name
         self.repetition = operation.repetition
         self.role = Role.ADMIN if operation.for_admins else Role.API
-        # protocols of parts name these for the type checker alone, as importing them would be a circle
+        # resolves names that the partial protocols import only for type checking, to avoid circular imports
         hints = get_type_hints(function)
         parameters = [each for each in inspect.signature(function).parameters.values() if each.name != "self"]
-        #: names of the arguments that can be given by position, in their order
+        #: names of the arguments that can be positional, in order
         self.positional = tuple(each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD)
         self._known = frozenset(each.name for each in parameters)
         self._arguments = Codec(_arguments(name, parameters, hints))
         self._result = Codec(conversion_of(hints["return"]))
 
     def encode_arguments(self, arguments: Mapping[str, Any]) -> bytes:
-        """The body of a request; arguments that are not given take their defaults at the server.
+        """Return the body of a request; the server fills in defaults for missing arguments.
 
-        :raises Invalid: they are nested too deeply.
+        :raises Invalid: the values are nested too deeply.
         """
         return _guarded(partial(self._arguments.encode, arguments))
 
     def decode_arguments(self, body: bytes) -> dict[str, Any]:
-        """The arguments by name, complete: to be handed to the method of this name as keywords.
+        """Return all arguments by name, to be passed to the method as keywords.
 
         :raises UnknownMethod: there is an argument that this version does not know.
-        :raises Invalid: these are no arguments of the method.
+        :raises Invalid: these are not valid arguments of the method.
         """
         try:
             return _guarded(partial(self._arguments.decode, body))
@@ -60,21 +60,21 @@ class Method:
             raise
 
     def encode_result(self, result: Any) -> bytes:
-        """The body of an answer.
+        """Return the body of a response.
 
-        :raises Invalid: it is nested too deeply.
+        :raises Invalid: the result is nested too deeply.
         """
         return _guarded(partial(self._result.encode, result))
 
     def decode_result(self, body: bytes) -> Any:
-        """What the method returns.
+        """Return the result of the method from the body of a response.
 
-        :raises Invalid: this is no result of the method.
+        :raises Invalid: this is not a valid result of the method.
         """
         return _guarded(partial(self._result.decode, body))
 
     def _refuse_unknown(self, body: bytes) -> None:
-        """Say it when arguments are refused because a newer client gave one that does not exist here."""
+        """Raise a clearer error if a newer client sent an argument that this version does not have."""
         try:
             given = _NAMES.decode(body)
         except (ValueError, RecursionError):
@@ -97,7 +97,7 @@ def _guarded(work: Callable[[], Any]) -> Any:
 
 
 def _arguments(name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> Conversion:
-    """The arguments of a call as one record of optional and required fields."""
+    """Return the conversion of a call's arguments as one record of optional and required fields."""
     conversions = {each.name: conversion_of(hints[each.name]) for each in parameters}
     to_wires = {
         argument: conversion.to_wire for argument, conversion in conversions.items() if conversion.to_wire is not None
@@ -135,7 +135,7 @@ def _arguments(name: str, parameters: list[inspect.Parameter], hints: Mapping[st
 
 
 def _methods() -> dict[str, Method]:
-    """All public functions of the protocol and of those that it joins.
+    """Return all public functions of the protocol and its base protocols.
 
     :raises TypeError: one has no decorator.
     """

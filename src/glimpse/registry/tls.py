@@ -1,7 +1,7 @@
-"""The registry's side of mutual TLS: TLS 1.3, clients with certificates only, files followed as they change.
+"""The server side of mutual TLS: TLS 1.3, only clients with certificates, files reloaded when they change.
 
-There is no resumption: a session that an old CA vouched for would go on under a new one. So there are no tickets,
-without which TLS 1.3 has none.
+Session resumption is disabled, because a session verified with an old CA would continue under a new one. TLS 1.3 needs
+tickets for resumption, so none are issued.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from glimpse.tls_files import FollowedFiles, TlsFileError, load_authorities, loa
 
 # ------------------------------------------------------- The identity of a registry client, read from its certificate
 
-#: A URI among the subject alternative names of a client certificate; its last part is a :class:`Role`.
+#: Prefix of a URI in the subject alternative names of a client certificate; the rest is a :class:`Role`.
 ROLE_URI = "urn:glimpse:role:"
 #: Maximum length of a name in a log line.
 _LONGEST_NAME = 64
@@ -77,7 +77,7 @@ def is_issued_by_one_of(certificate: bytes, authorities: bytes) -> bool:
 def _signed(leaf: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         leaf.verify_directly_issued_by(issuer)
-    except Exception:  # noqa: BLE001 - another name, another kind of key, a wrong signature: all mean no
+    except Exception:  # noqa: BLE001 - a different name or kind of key, or a wrong signature: not signed by this CA
         return False
     return True
 
@@ -88,7 +88,7 @@ def _name(certificate: x509.Certificate) -> str:
 
 
 def _role(certificate: x509.Certificate) -> Role | None:
-    """Return the role in the certificate; of several the higher one."""
+    """Return the role in the certificate; the higher one if there are several."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -99,14 +99,14 @@ def _role(certificate: x509.Certificate) -> Role | None:
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between looks at the files for requests on open connections; every new connection looks for itself.
+#: Seconds between checks of the files for requests on open connections; every new connection checks them itself.
 LOOK_INTERVAL = 1.0
-#: From here on before its end, a server certificate is worth a warning.
+#: Time before expiry at which a warning is logged for the server certificate.
 WARN_BEFORE = timedelta(days=14)
 
 
 class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's certificate (with its chain) and key, and the CAs whose clients may come in; PEM."""
+    """The server's certificate (with its chain) and key, and the CAs of accepted clients; PEM."""
 
     certificate: Path
     key: Path
@@ -114,15 +114,15 @@ class TlsFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plain_context() -> ssl.SSLContext:
-    """An empty context for servers."""
+    """Return an empty server context."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
 
 class ServerTls:
     """The :class:`glimpse.launcher.tls.TlsPolicy` of the registry.
 
-    When a file changes, the next connection finds the new content. As long as what is there cannot be used, half of it
-    being written for instance, the content before stays in force, and the log says why.
+    When a file changes, the next connection uses the new content. If the new content cannot be used, for example
+    because it is only half written, the previous content stays in use, and the reason is logged.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class ServerTls:
         *,
         make_context: Callable[[], ssl.SSLContext] = plain_context,
     ) -> None:
-        """``roles``: see :func:`~glimpse.registry.tls.read_client`; ``make_context`` makes an empty context.
+        """``roles``: see :func:`~glimpse.registry.tls.read_client`; ``make_context`` creates an empty context.
 
         :raises TlsFileError: the files cannot be used.
         """
@@ -163,10 +163,10 @@ class ServerTls:
         LOG.warning("Refused a connection from %s: %s", address, reason)
 
     def refusal(self, client: Client) -> str | None:
-        """Why a client whose connection is open may not go on by now, as a sentence; None when it may.
+        """Return why a client with an open connection may not continue, as a sentence; None if it may.
 
-        Its certificate may have expired since the handshake, or its CA may be gone. Of a client whose certificate
-        another one than a CA of the file has signed nobody knows here: when the CAs change, it has to connect again.
+        Its certificate may have expired since the handshake, or its CA may have been removed. A client whose
+        certificate is not directly signed by a CA in the file must connect again whenever the CAs change.
         """
         if client.expires < time.time():
             return "The certificate of this client has expired."
@@ -184,7 +184,7 @@ class ServerTls:
 
 
 def _fill(context: ssl.SSLContext, files: TlsFiles) -> bytes:
-    """Put the content of the files into a context, and return the text of the CAs."""
+    """Load the files into a context, and return the text of the CAs."""
     certificate = read_file(files.certificate, "server certificate")
     read_file(files.key, "key of the server certificate")
     _check_server_certificate(certificate, files.certificate)
@@ -196,7 +196,7 @@ def _fill(context: ssl.SSLContext, files: TlsFiles) -> bytes:
 
 
 def _check_server_certificate(text: bytes, path: Path) -> None:
-    """Refuse a certificate that every client would refuse, and say in time when it comes to that."""
+    """Refuse a certificate that every client would refuse, and warn before it expires."""
     try:
         ends = x509.load_pem_x509_certificate(text).not_valid_after_utc
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How many transfers run at the same time, in all and of one party."""
+"""Limits on the number of concurrent transfers, in total and per party."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 from glimpse.errors import Busy
 
-#: Seconds after which a client that was turned away may try again.
+#: Seconds after which a refused client may try again (``Retry-After``).
 RETRY_SECONDS = 10
 
 
 class Concurrency:
-    """Counts what runs. Belongs to one event loop: nothing in it waits, so nothing needs a lock."""
+    """Counts running transfers. Belongs to one event loop and never waits, so it needs no lock."""
 
     def __init__(self, what: str, most: int, most_of_party: int) -> None:
-        """``what`` names the transfers in messages, in the plural; ``most`` and ``most_of_party`` are at least 1."""
+        """``what`` is the plural name of the transfers in messages; ``most`` and ``most_of_party`` are at least 1."""
         self._what = what
         self._most = most
         self._most_of_party = most_of_party
@@ -31,7 +31,7 @@ class Concurrency:
     def place(self, party: str) -> Generator[None]:
         """Count one more transfer of ``party`` while the block runs.
 
-        :raises Busy: there are as many as may be.
+        :raises Busy: the maximum has been reached.
         """
         own = self._of_party.get(party, 0)
         if own >= self._most_of_party:

@@ -1,4 +1,4 @@
-"""A pool of threads of which no party takes more than its share, however long its work waits."""
+"""A thread pool in which no party uses more than its share, however long its work waits."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
-#: What a piece of work counts against: pairs of a kind (``project``, ``source``) and a name.
+#: The parties that a task counts for: pairs of a kind (``project``, ``source``) and a name.
 Parties = tuple[tuple[str, str], ...]
 
 
 class Submits(Protocol):
-    """What runs work in other threads: an executor, or a :class:`Lane`."""
+    """Runs work in other threads: an executor, or a :class:`Lane`."""
 
     def submit(self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:
-        """Run ``work(*arguments)`` as soon as a thread may.
+        """Run ``work(*arguments)`` as soon as a thread is available.
 
         :raises RuntimeError: the threads have been shut down.
         """
@@ -46,13 +46,13 @@ class _Task:
 
 
 class FairThreads:
-    """``count`` threads. Work that belongs to a party waits while the party has its share of them.
+    """``count`` threads. The work of a party waits while the party uses its full share of them.
 
-    Work of the same parties runs in the order in which it came; parties whose work waits take turns.
+    Work of the same parties runs in the order of submission; parties whose work waits take turns.
     """
 
     def __init__(self, name: str, count: int, shares: Mapping[str, int] | None = None) -> None:
-        """``shares`` are threads by the kind of a party, at least one; by default every kind has half of them."""
+        """``shares`` are the maximum threads of a party by its kind, at least one; the default is half of them."""
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._shares = dict(shares or {})
         self._half = max(1, count // 2)
@@ -63,15 +63,15 @@ class FairThreads:
         self._changed = threading.Condition()
 
     def submit(self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:
-        """Run work that belongs to nobody, which no share holds back. See :meth:`Submits.submit`."""
+        """Run work that belongs to no party and is not limited by a share. See :meth:`Submits.submit`."""
         return self._submit((), work, arguments)
 
     def lane(self, **parties: str) -> Lane:
-        """Threads for the work of these parties: their names by their kinds."""
+        """Return the lane for the work of these parties, given as names by kind."""
         return Lane(self, tuple(parties.items()))
 
     def shutdown(self) -> None:
-        """Take no more work, and return when all that was taken is done."""
+        """Accept no more work, and return when all accepted work is done."""
         with self._changed:
             self._ending = True
             while self._unfinished:
@@ -116,7 +116,7 @@ class FairThreads:
                 del self._running[party]
         for parties in list(self._waiting):
             if self._has_room(parties):
-                # behind all others that wait: it comes again when they had their turn
+                # move these parties behind all others that wait
                 tasks = self._waiting.pop(parties)
                 self._begin(tasks.popleft())
                 if tasks:
@@ -126,7 +126,7 @@ class FairThreads:
 
 
 class Lane:
-    """The threads of a pool as certain parties may use them."""
+    """Submits work for certain parties to a pool."""
 
     __slots__ = ("_parties", "_threads")
 

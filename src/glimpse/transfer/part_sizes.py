@@ -1,7 +1,7 @@
-"""How large the parts of a download are: small for clients of any speed, larger for one that takes them fast.
+"""The size of the parts of a download: small at first, larger for clients that receive them fast.
 
-What a server holds of an answer that its client does not take is a number of parts, so the size of the parts bounds the
-memory of a slow client, and a fast one needs large parts, or each MiB costs too much processor time.
+A server buffers a fixed number of parts for a client that does not read, so the part size limits the memory of a slow
+client. A fast client needs large parts, or each MiB costs too much processor time.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ from __future__ import annotations
 import time
 from typing import Final
 
-#: Every download begins with parts of this size, and goes no lower.
+#: Every download begins with parts of this size, which is also the minimum.
 SMALL_PART: Final = 16 << 10
 LARGE_PART: Final = 512 << 10
-#: Largest part that the event loop reads itself: more gains nothing, and holds others up (docs/adr/0002).
+#: Largest part that the event loop reads itself: more gains nothing, and delays others (docs/adr/0002).
 PART_NOW: Final = 256 << 10
 
-#: A larger part is taken when so many were sent, each faster than FAST seconds; one slower than SLOW ends that.
+#: Parts grow after this many were sent at under FAST seconds each on average; above SLOW they become small again.
 _TRIAL: Final = 8
 _FAST: Final = 0.02
 _SLOW: Final = 0.1
-#: The part is at most this share of what was sent before: buffers of the kernel take the first MiB of any client.
+#: A part is at most this fraction of the bytes sent before: kernel buffers take the first MiB of any client.
 _SHARE_OF_SENT: Final = 32
-#: And of what is left, so that little waits in the server when the last part was handed over.
+#: And of the remaining bytes, so that little is buffered in the server when the last part has been passed on.
 _SHARE_OF_REST: Final = 8
-#: Parts that may wait between the reader and the wire: when so many smaller ones were sent, the larger ones are gone.
+#: Maximum parts in buffers: after this many smaller parts were sent, no larger one is left in them.
 _PARTS_ON_THE_WAY: Final = 24
 
 
 def bytes_held(part: int) -> int:
-    """Most bytes that one download holds with parts of ``part`` bytes.
+    """Return the maximum bytes in memory of one download with parts of ``part`` bytes.
 
-    Two parts are ours (read ahead, being sent), four wait in granian, and its connection takes parts up to 16 of them
-    or 1 MiB, whatever comes first (measured with granian 2.8.7).
+    Two parts are ours (read ahead, being sent), four are queued in granian, and its connection buffers up to 16 parts
+    or 1 MiB, whichever comes first (measured with granian 2.8.7).
     """
     return 2 * part + 4 * part + min(16 * part, (1 << 20) + part)
 
 
 class PartMemory:
-    """What all downloads of an event loop may hold together beyond small parts, shared by those that hold any of it."""
+    """The memory of an event loop for parts larger than the small ones, shared by the downloads that use it."""
 
     def __init__(self, total: int) -> None:
         """``total`` in bytes; 0: all parts are small."""
@@ -47,13 +47,13 @@ class PartMemory:
 
     @property
     def share(self) -> int:
-        """Bytes that each of the downloads that hold some may have now."""
+        """Bytes that each download using this memory may have now."""
         return self._total // max(1, self._holders)
 
     def grow(self, held: int, wanted: int) -> bool:
-        """Reserve ``wanted`` bytes in all for a download that has reserved ``held``.
+        """Increase the reservation of a download from ``held`` to ``wanted`` bytes.
 
-        False: so many are not free, or are more than its share.
+        Return False if not enough bytes are free, or ``wanted`` is more than its share.
         """
         holders = self._holders if held else self._holders + 1
         if wanted - held > self.free or wanted * holders > self._total:
@@ -63,14 +63,14 @@ class PartMemory:
         return True
 
     def shrink(self, held: int, kept: int) -> None:
-        """Give back all but ``kept`` of ``held`` bytes."""
+        """Release all but ``kept`` of ``held`` bytes."""
         if held and not kept:
             self._holders -= 1
         self.free += held - kept
 
 
 class PartSizes:
-    """The size of each part of one download of ``length`` bytes."""
+    """Chooses the size of each part of one download of ``length`` bytes."""
 
     def __init__(self, length: int, memory: PartMemory) -> None:
         self._rest = length
@@ -84,13 +84,13 @@ class PartSizes:
         self._smaller = 0
 
     def next_size(self, most: int) -> int:
-        """How many bytes to read next, up to ``most``."""
+        """Return how many bytes to read next, at most ``most``."""
         self._most = most
         ending = self._rest // _SHARE_OF_REST // SMALL_PART * SMALL_PART
         return max(SMALL_PART, min(self._part, most, ending))
 
     def sent(self, count: int) -> None:
-        """The server took a part of ``count`` bytes."""
+        """Record that the server accepted a part of ``count`` bytes."""
         self._sent += count
         self._rest -= count
         self._in_trial += 1
@@ -102,7 +102,7 @@ class PartSizes:
             self._judge()
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._keep(0)
 
     def _judge(self) -> None:

@@ -409,19 +409,20 @@ def receive_into(
     progress: Callable[[int], None] | None = None,
     signature: SignatureVerifier | None = None,
 ) -> Steps[Received]:
-    """Move a whole stream into ``writer``, which the caller then commits, or aborts if this raises.
+    """Write a whole stream to ``writer``, which the caller then commits, or aborts if this raises.
 
     :param declared_size: bytes that the sender announced; None or 0: unknown; a negative number matches nothing
         (images-api 4.2).
-    :param size_cap: largest number of bytes taken; ``cap_name`` is the limit that it comes from, for the message.
-    :param progress: called after each batch with the bytes stored so far; what it raises ends the transfer.
-    :param signature: is fed the data, and asked at the end, before inspection is.
+    :param size_cap: maximum number of bytes; ``cap_name`` names the limit in the message.
+    :param progress: called after each batch with the bytes stored so far; an exception that it raises ends the
+        transfer.
+    :param signature: receives the data, and is verified at the end, before inspection finishes.
     :raises Invalid: the signature does not match.
     :raises SizeMismatch: more bytes than declared, as soon as noticed, or fewer at the end.
-    :raises LimitExceeded: the declared size, or the bytes that came, are beyond the cap.
+    :raises LimitExceeded: the declared size or the received bytes exceed the cap.
     :raises UnsupportedContent: inspection refuses the content.
 
-    and whatever ``writer`` raises, or is thrown in.
+    Errors of ``writer``, and errors of the body thrown into the steps, are raised as well.
     """
     declared_size = declared_size or None
     if declared_size is not None and declared_size > size_cap:
@@ -440,7 +441,7 @@ def receive_into(
         writer.write(batch)
         if progress is not None:
             progress(size)
-        del batch  # not kept while the next one is collected
+        del batch  # release it while the next one is collected
     if declared_size is not None and size != declared_size:
         raise SizeMismatch(declared_size, size)
     if signature is not None:

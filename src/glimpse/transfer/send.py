@@ -1,6 +1,6 @@
-"""The download loop: a blocking reader on one side, the event loop and a client of any speed on the other.
+"""The download loop, from a blocking reader to a client of any speed on the event loop.
 
-Data that are at hand are read by the event loop itself, all others by threads (docs/adr/0002).
+The event loop itself reads data that are available without waiting; threads read all others (docs/adr/0002).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from glimpse.transfer.fair_threads import Submits
 from glimpse.transfer.part_sizes import LARGE_PART, PART_NOW, PartMemory, PartSizes
 from glimpse.transfer.turn_budget import TurnBudget
 
-#: Seconds after which a part goes as it is: a source that drips is passed on as it drips, and holds no thread for long.
+#: Seconds after which an incomplete part is sent, so that a slow source does not hold a thread for long.
 _FILL_SECONDS: Final = 1.0
-#: For the sizes of parts, when it is not known how much is to come.
+#: The length used for part sizes when the real one is unknown.
 _ANY_LENGTH: Final = 1 << 62
-#: Each time that no data are at hand, threads read twice as many parts before the event loop looks again: up to 16.
+#: After each miss, threads read twice as many parts (up to 16) before the event loop tries again.
 _MOST_MISSES: Final = 4
 
 
@@ -38,14 +38,14 @@ async def send_reader(
 ) -> int:
     """Send ``start`` and all of ``reader`` as the body of the response; return the number of bytes of the body sent.
 
-    Data that are at hand (:class:`~glimpse.stores.base.ReadsNow`) are read by the event loop, as many in one turn as
-    ``turns`` allow. All others are read in ``threads``, one part ahead of sending. Reading stops when the client does:
-    fewer bytes than ``reader.length`` are returned when it went away. The reader is closed in every case. Parts of
-    fast clients are large as far as ``memory`` goes; the kernel cuts a client off that takes nothing, see
+    The event loop reads data that are available without waiting (:class:`~glimpse.stores.base.ReadsNow`), as many per
+    turn as ``turns`` allow. All others are read in ``threads``, one part ahead of sending. Reading stops when the
+    client disconnects; the result is then less than ``reader.length``. The reader is always closed. Fast clients get
+    large parts, within the limits of ``memory``. The kernel disconnects a client that takes nothing, see
     ``write_timeout``.
 
-    :raises DataIncomplete: reading failed, or ended early. The caller lets this pass up to the server, which cuts
-        the connection: that is how the client learns that the data are not complete.
+    :raises DataIncomplete: reading failed, or ended early. The caller lets it propagate to the server, which closes
+        the connection, so that the client notices that the data are incomplete.
     """
     sizes = PartSizes(_ANY_LENGTH if reader.length is None else reader.length, memory)
     reading = _Reading(reader, threads, turns, sizes)
@@ -62,7 +62,7 @@ async def send_reader(
             if gone.done():
                 gone.result()
                 return sent
-            # an unknown length is known once the end was read
+            # an unknown length becomes known when the end is read
             more = reader.length is None or sent + len(part) < reader.length
             if more and not part:
                 raise DataIncomplete(f"The data ended after {sent} of {reader.length} bytes.", sent)
@@ -81,13 +81,13 @@ async def send_reader(
 
 
 async def _disconnected(receive: Receive) -> None:
-    """Return when the client is gone: servers tell by this message alone, ``send`` does not fail."""
+    """Return when the client has disconnected: servers report it only by this message, ``send`` does not fail."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class _Reading:
-    """The parts of a reader: on the spot while they are at hand, else by other threads, one part at a time."""
+    """Reads the parts of a reader: directly while they are available without waiting, else one by one in threads."""
 
     def __init__(self, reader: Reader, threads: Submits, turns: TurnBudget, sizes: PartSizes) -> None:
         self._reader = reader
@@ -100,12 +100,12 @@ class _Reading:
         self._running: Future[bytes] | None = None
 
     def read_ahead(self) -> None:
-        """Read the next part in the background, unless it may be at hand."""
+        """Read the next part in the background, unless it may be available without waiting."""
         if self._at_hand is None or self._in_threads:
             self._start()
 
     async def next_part(self) -> bytes:
-        """The part being read, or the next one; empty at the end."""
+        """Return the part being read, or the next one; empty at the end."""
         if self._at_hand is not None and not self._in_threads:
             size = self._sizes.next_size(PART_NOW)
             if (granted := self._turns.take(size)) is not None:
@@ -127,7 +127,7 @@ class _Reading:
         return self._running
 
     def close(self) -> None:
-        """Close the reader, in the background, when no thread uses it any more."""
+        """Close the reader in the background, once no thread uses it."""
         running = self._running
         idle = running is None or running.cancel()
         try:
@@ -136,7 +136,7 @@ class _Reading:
             else:
                 self._threads.submit(self._close_after, running)
         except RuntimeError:
-            # the threads have been shut down, which waits for what runs in them
+            # the threads have been shut down, which waits for running work
             self._reader.close()
 
     def _read(self, size: int) -> bytes:

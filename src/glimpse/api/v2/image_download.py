@@ -1,4 +1,4 @@
-"""``GET`` and ``HEAD /v2/images/{id}/file``: the data of an image are fetched (images-api 4.4)."""
+"""``GET`` and ``HEAD /v2/images/{id}/file``: download the data of an image (images-api 4.4)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from glimpse.transfer.send import send_reader
 
 T = TypeVar("T")
 
-#: So much longer than a store is waited for, since one that keeps to its time itself can say what it waited for.
+#: Seconds added to the store's own timeout, so that its error, which has the reason, comes first.
 _OWN_REASON_SECONDS = 1.0
 
 _OCTETS = (b"content-type", b"application/octet-stream")
 
 
 async def download(request: Request) -> Reply | None:
-    """GET: 200 or 206 with the data, 304 to a client that has them, 204 when there never were any."""
+    """GET: 200 or 206 with the data, 304 if the client already has them, 204 if the image never had any."""
     found = await _find(request)
     if found is None:
         return NO_CONTENT
@@ -50,7 +50,7 @@ async def download(request: Request) -> Reply | None:
         )
 
     if found.image.size is not None:
-        range_of(found.image.size)  # a range that cannot be is refused before a store is opened for it
+        range_of(found.image.size)  # refuses an invalid range before a store is opened for it
     app_state = request.app_state
     with app_state.downloads.place(request.party), app_state.transfer("download"):
         lane = _lane(request, found)
@@ -62,7 +62,7 @@ async def download(request: Request) -> Reply | None:
 
 
 async def head(request: Request) -> Reply | None:
-    """HEAD: the head of the answer that a GET of the whole would have. The store is asked only for an unknown size."""
+    """HEAD: the headers that a GET without a range would have. The store is asked only if the size is unknown."""
     found = await _find(request)
     if found is None:
         return NO_CONTENT
@@ -89,9 +89,9 @@ async def _find(request: Request) -> DataFound | None:
 
 
 def _unchanged(request: Request, image: Image) -> Reply | None:
-    """304 where ``If-None-Match`` asks for it, else None.
+    """Return 304 if ``If-None-Match`` matches, else None.
 
-    :raises Refusal: 412, the data are not those of ``If-Match``.
+    :raises Refusal: 412, the data do not match ``If-Match``.
     """
     headers = request.headers
     tag = strong_etag(image.os_hash_value, image.checksum)
@@ -99,7 +99,7 @@ def _unchanged(request: Request, image: Image) -> Reply | None:
         case Verdict.FAILED:
             raise Refusal(412, "The image's data do not match If-Match.")
         case Verdict.UNCHANGED:
-            # an answer without a body has no length of one
+            # a response without a body has no Content-Length
             return Reply(304, b"", () if tag is None else ((b"etag", tag.encode()),))
         case Verdict.GO_ON:
             return None
@@ -113,14 +113,14 @@ def _lane(request: Request, found: DataFound) -> Lane:
 async def _from_store(
     request: Request, found: DataFound, lane: Lane, ask: Callable[[], T], drop: Callable[[T], None]
 ) -> T:
-    """What ``ask`` returns, which waits for a store in a thread of ``lane``.
+    """Run ``ask``, which waits for a store, in a thread of ``lane`` and return its result.
 
-    What comes too late, or when the client has gone, is handed to ``drop``.
+    A result that comes too late, or after the client disconnected, is passed to ``drop``.
 
-    :raises Busy: it takes longer than ``store_open_timeout`` for each location.
+    :raises Busy: it takes longer than ``store_open_timeout`` per location.
     """
     seconds = request.settings.data_sources.open_timeout * len(found.locations)
-    context = copy_context()  # log lines of the thread bear the caller
+    context = copy_context()  # log lines of the thread name the caller
     future = lane.submit(lambda: context.run(ask))
     try:
         async with asyncio.timeout(seconds + _OWN_REASON_SECONDS):
@@ -137,7 +137,7 @@ async def _from_store(
 def _drop_late(drop: Callable[[T], None], future: Future[T]) -> None:
     try:
         late = future.result()
-    except (Exception, Cancelled):  # noqa: BLE001 - nobody waits for it any more, and there is nothing to drop
+    except (Exception, Cancelled):  # noqa: BLE001 - no one waits for it any more, and there is no result to drop
         return
     drop(late)
 
@@ -168,7 +168,7 @@ async def _send(request: Request, lane: Lane, opened: Download) -> None:
 
 
 def _preferred(query_string: bytes) -> tuple[str, ...]:
-    """The store ids of the query ``prefer``; empty ones are ignored (images-api 4.4)."""
+    """Return the store ids of the query parameter ``prefer``; empty ones are ignored (images-api 4.4)."""
     if b"prefer" not in query_string:
         return ()
     given = parse_qs(query_string.decode("latin-1")).get("prefer", [])
@@ -183,7 +183,7 @@ def _start(opened: Download) -> tuple[int, RawHeaders]:
 
 
 def _data_headers(image: Image, length: int | None) -> RawHeaders:
-    """``length`` None: not known before the end of the data, which the server marks; there are no ranges then."""
+    """``length`` None: unknown before the end of the data, which the server marks; ranges are not supported then."""
     if length is None:
         headers = [_OCTETS, (b"accept-ranges", b"none")]
     else:
