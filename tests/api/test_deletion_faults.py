@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from glimpse.db.records import Viewer
+from glimpse.db.sql import own_tables
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.properties import FAILED_UPLOAD
@@ -315,3 +317,70 @@ class TestWithoutExtendedAttributes:
         assert wire.upload(image_id, DATA).status == 204
         assert settle(wire) == 0
         assert held(wire, "a") == ["a"]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_deletion_that_another_process_took_over(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, *, finished: bool
+) -> None:
+    """The database did not answer for longer than a lease. The client hears what became of the image, not 410."""
+    image_id = uploaded(wire)
+    store = wire.service.deps.stores.by_id("a")
+    remove = store.delete
+
+    def take_over(url: str) -> None:
+        remove(url)
+        if finished:
+            assert settle(wire) == 1
+            return
+        with wire.rows() as connection:
+            connection.execute(sa.update(own_tables.jobs).values(generation=own_tables.jobs.c.generation + 1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "delete", take_over)
+        status, text = delete(wire, image_id)
+    if finished:
+        assert status == 204
+        assert wire("GET", f"/v2/images/{image_id}").status == 404
+    else:
+        assert status == 503
+        assert "was taken over by another process" in text
+        assert settle(wire) == 1
+        assert wire("GET", f"/v2/images/{image_id}").status == 404
+
+
+def test_a_location_whose_removal_another_process_took_over(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_id = uploaded(wire, "b")
+    store = wire.service.deps.stores.by_id("b")
+    remove = store.delete
+
+    def take_over(url: str) -> None:
+        remove(url)
+        with wire.rows() as connection:
+            connection.execute(sa.update(own_tables.jobs).values(generation=own_tables.jobs.c.generation + 1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "delete", take_over)
+        assert wire.as_(ADMIN)("DELETE", f"/v2/stores/b/{image_id}").status == 204
+    assert stores_of(wire, image_id) == ["a"]
+    assert settle(wire) == 1
+    assert held(wire, "a", "b") == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["upload", "deletion"])
+def test_a_heartbeat_before_the_job_is_recorded(wire: Wire, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """While the database did not answer, a heartbeat found no row yet, and took the job for lost."""
+    image_id = uploaded(wire) if kind == "deletion" else wire.create()["id"]
+    deps = wire.service.deps
+    name = "begin_deletion" if kind == "deletion" else "begin_upload"
+    begin = getattr(deps.database, name)
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        deps.heartbeat.renew()
+        return begin(*args, **kwargs)
+
+    monkeypatch.setattr(deps.database, name, late)
+    if kind == "deletion":
+        assert delete(wire, image_id)[0] == 204
+    else:
+        assert wire.upload(image_id, DATA).status == 204

@@ -39,6 +39,8 @@ class ClaimedRun:
         #: the attempt name of unfinished data in stores: letters and digits, the same for every claim of the job
         self.attempt_name = job.id.replace("-", "")
         self._lifetime = lifetime
+        #: whether the job has a row by now, which the heartbeat may expect to find
+        self.is_recorded = True
         self._renewed_at = time.monotonic()
         self._lost = False
         self._cancelled = job.cancel_requested
@@ -72,6 +74,15 @@ class ClaimedRun:
 
 class AttendedRun(ClaimedRun):
     """The run of a job whose work the request does itself."""
+
+    def __init__(self, job: Job, lifetime: float) -> None:
+        """``job`` is about to be recorded, claimed for ``lifetime`` seconds."""
+        super().__init__(job, lifetime)
+        self.is_recorded = False
+
+    def needs_renewal(self) -> bool:
+        """Whether half of the lease is over."""
+        return time.monotonic() - self._renewed_at > self._lifetime / 2
 
     def check(self) -> None:
         """Return if the request may continue; called between pieces of work.
@@ -123,8 +134,9 @@ class Heartbeat:
     ) -> Generator[AttendedRun]:
         """Create a job that this request does itself, and renew its lease while the block runs.
 
-        The job is not recorded yet: a database operation records it together with the change that it protects. It
-        belongs to no project, so that its recovery does not count towards the concurrent jobs of one.
+        The job is not recorded yet: a database operation records it together with the change that it protects, and
+        the caller then calls :meth:`begun`. It belongs to no project, so that its recovery does not count towards the
+        concurrent jobs of one.
         """
         job = Job(
             id=uuid.uuid4().hex,
@@ -145,10 +157,19 @@ class Heartbeat:
         with self.holding(run):
             yield run
 
+    def begun(self, run: AttendedRun) -> None:
+        """The job of ``run`` is recorded now; its lease is renewed at once if that took long.
+
+        A database that did not answer for a while makes it take long.
+        """
+        run.is_recorded = True
+        if run.needs_renewal():
+            self.renew()
+
     def renew(self) -> None:
         """Renew the leases of all runs, and tell each whether it must stop or has lost its job."""
         with self._lock:
-            runs = dict(self._runs)
+            runs = {claim: run for claim, run in self._runs.items() if run.is_recorded}
         if not runs:
             return
         asked_at = time.monotonic()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from glimpse.context import Context
+from glimpse.db.base import Database
 from glimpse.domain.image import Image
 from glimpse.domain.job import JobChange, JobStatus
 from glimpse.domain.job_kinds import IMAGE_DELETION, NoInput
-from glimpse.errors import Conflict, Forbidden, Invalid, Refused
+from glimpse.domain.status import Status
+from glimpse.errors import Conflict, Forbidden, GlimpseError, Invalid, LeaseLost, NotFound, Refused, Unavailable
 from glimpse.jobs.steps.image_deletion import delete_claimed
 from glimpse.notify import events
 from glimpse.services.deps import Deps, viewer_of
@@ -24,6 +26,7 @@ def delete_image(deps: Deps, context: Context, image_id: str) -> None:
     :raises Forbidden: policy ``delete_image``, or the image is protected, or a store does not allow the deletion
         (the image is kept as with DataInUse).
     :raises Conflict: the image is being deleted, or has changed.
+    :raises Unavailable: another process took the deletion over and has not finished it yet.
     :raises DataInUse: a store refuses. The message lists the copies that are already deleted; if there are none, the
         image is unchanged. The deletion is not retried.
     """
@@ -37,14 +40,31 @@ def delete_image(deps: Deps, context: Context, image_id: str) -> None:
         return
     with deps.heartbeat.attend(context, IMAGE_DELETION, NoInput(), image_id=image.id) as run:
         locations = database.begin_deletion(run.job, deps.heartbeat.lifetime, from_status=image.status)
+        deps.heartbeat.begun(run)
         try:
             deleted_at = delete_claimed(database, deps.stores, run, locations)
         except (Conflict, Refused, Invalid) as error:
             database.save_job(run.job, JobChange(status=JobStatus.FAILED, message=str(error)))
             raise
+        except (LeaseLost, NotFound) as error:
+            _require_carried_out(database, image.id, error)
+            return
     # there may be copies that wait for a store
     deps.jobs.wakeup.set()
     _tell(deps, image, deleted_at)
+
+
+def _require_carried_out(database: Database, image_id: str, error: GlimpseError) -> None:
+    """The process that took the deletion over tells of it when it is done.
+
+    :raises Unavailable: it is not done yet.
+    """
+    image = database.get_any_image(image_id)
+    if image is not None and image.status is not Status.DELETED:
+        raise Unavailable(
+            f"The deletion of image {image_id} took too long and was taken over by another process, which carries it "
+            "out."
+        ) from error
 
 
 def _tell(deps: Deps, image: Image, deleted_at: datetime) -> None:

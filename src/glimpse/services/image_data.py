@@ -76,6 +76,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
             deps.database.begin_upload(run.job, deps.heartbeat.lifetime, formats=formats)
         else:
             growth = admission.claim(context, image, run.job, deps.heartbeat.lifetime, request.declared_size)
+        deps.heartbeat.begun(run)
         request = _watched(request, run, growth)
         try:
             if deps.notifier is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -26,13 +27,15 @@ from glimpse.domain.locations import LocationEdit, Placement
 from glimpse.domain.patch import Operation
 from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, Forbidden, Invalid, NotFound
+from glimpse.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
 from glimpse.jobs.steps.copies import check_removable
 from glimpse.jobs.steps.copy_removal import remove_claimed
 from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.stores.argument_checks import split_url
 from glimpse.stores.multi import place, store_of
+
+LOG = logging.getLogger(__name__)
 
 _WEB = frozenset({"http", "https"})
 _SERVICE = "service"
@@ -120,7 +123,12 @@ def remove_location(deps: Deps, context: Context, image: Image, location: Locati
     needed = deps.stores.needs(location)
     with deps.heartbeat.attend(context, COPY_REMOVAL, given, image_id=image.id, stores=needed) as run:
         updated_at = deps.database.begin_location_removal(run.job, deps.heartbeat.lifetime, location.id)
-        remove_claimed(deps.database, deps.stores, run)
+        deps.heartbeat.begun(run)
+        try:
+            remove_claimed(deps.database, deps.stores, run)
+        except LeaseLost:
+            # the image has the location no more, and the process that took the job over removes the copy
+            LOG.warning("Job %s was taken over by another process, which removes the copy", run.job.id)
     return updated_at
 
 

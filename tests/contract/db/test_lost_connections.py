@@ -170,7 +170,7 @@ def test_the_waits_of_use_db_reconnect_end(backend: Backend, gate: Relay, monkey
     gate.down()
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
-    with pytest.raises(DatabaseUnavailable, match="does not answer"):
+    with pytest.raises(DatabaseUnavailable, match="is not responding"):
         database.count_jobs()
     assert waits == [2, 4, 8, 10, 10]
     database.close()
