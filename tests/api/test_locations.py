@@ -152,9 +152,10 @@ class TestRequest:
         def unknown(*_: object, **__: object) -> list[object]:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-        monkeypatch.setattr("glimpse.fetch.address.socket.getaddrinfo", unknown)
         with located(tmp_path, uri_filter=UriFilter()) as at:
             image_id = at.wire.create()["id"]
+            # from here on: through a registry, its connection is there by now
+            monkeypatch.setattr("glimpse.fetch.address.socket.getaddrinfo", unknown)
             for url in (at.url, "http://localhost/", "http://localhost.localdomain.invalid/", "https://10.0.0.1:6443/"):
                 assert at.post(image_id, url).status == 400, url
 
