@@ -167,6 +167,7 @@ def test_deletion_during_an_upload_ends_it(wire: Wire, image: str) -> None:
     deps = wire.service.deps
     with deps.heartbeat.attend(Context(request_id="req-1"), UPLOAD, NoInput(), image_id=image) as run:
         deps.database.begin_upload(run.job, 30.0)
+        deps.heartbeat.begun(run)
         assert wire("DELETE", f"/v2/images/{image}").status == 204
         deps.heartbeat.renew()
         with pytest.raises(Gone, match="deleted"):

@@ -133,7 +133,7 @@ class TestUnfinishedJobs:
         finally:
             beat.stop()
         assert value(exposed(metrics), "glimpse_jobs", kind="upload", status="running") == 2
-        assert "The count of jobs missed a turn: The database is not responding." in caplog.text
+        assert "The count of jobs was skipped this time: The database is not responding." in caplog.text
 
 
 def test_notifications(metrics: ProcessMetrics) -> None:
