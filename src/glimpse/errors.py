@@ -1,48 +1,48 @@
 """The typed errors of all layers below ``api/``.
 
     GlimpseError
-    ├── Invalid                 the request can never succeed as it is
+    ├── Invalid                 the request is invalid and would fail again
     │   ├── SizeMismatch          more or fewer bytes than announced
-    │   ├── BodyIncomplete        the body did not end, its sender went away
-    │   └── MarkerUnknown         the paging marker names no image
-    ├── Unauthenticated         no identity could be established
-    ├── TooManyAttempts         too many wrong passwords, for now none is looked at
-    ├── Forbidden               identity known, operation refused
+    │   ├── BodyIncomplete        the client disconnected before the end of the body
+    │   └── MarkerUnknown         the paging marker does not refer to an image
+    ├── Unauthenticated         no valid credentials
+    ├── TooManyAttempts         too many failed logins: passwords are not checked for a while
+    ├── Forbidden               the caller is known, the operation is not allowed
     ├── NotFound                does not exist, or must look so to the caller
     │   └── DataNotFound          the store has no data at a location
-    ├── Conflict                the state of the resource does not allow it
-    │   └── Duplicate             something of this identity exists already
-    ├── Gone                    the image vanished while data were moving
-    │   └── LeaseLost             another process took the operation over
-    ├── Refused                 a store refuses, and would refuse again: nothing is tried later
-    │   ├── AccessDenied          it does not let the service read or write
-    │   ├── DeletionDenied        (also Forbidden) it does not let the service delete
-    │   ├── DataInUse             (also Conflict) others depend on the data
-    │   ├── ForeignLocation       (also Invalid) the location is not one of the store
-    │   └── StoreReadOnly         (also Gone) it never takes new data
-    ├── LimitExceeded           a quota or a size limit
-    │   └── StoreFull             no space in the store
-    ├── UnsupportedContent      media type, or content that inspection refuses
+    ├── Conflict                the state of the resource does not allow the operation
+    │   └── Duplicate             a resource with the same identity already exists
+    ├── Gone                    the image was deleted during a data transfer
+    │   └── LeaseLost             another process took over the operation
+    ├── Refused                 a store refuses permanently: no retries
+    │   ├── AccessDenied          the service may not read or write
+    │   ├── DeletionDenied        (also Forbidden) the service may not delete
+    │   ├── DataInUse             (also Conflict) something depends on the data
+    │   ├── ForeignLocation       (also Invalid) the location does not belong to the store
+    │   └── StoreReadOnly         (also Gone) the store is read-only
+    ├── LimitExceeded           a quota or a size limit is reached
+    │   └── StoreFull             no space left in the store
+    ├── UnsupportedContent      unsupported media type, or data that inspection refused
     ├── RangeNotSatisfiable     a byte range outside the data
-    ├── BodyTimeout             the sender of a body stopped sending
-    └── Unavailable             a part that is needed does not answer now
-        ├── Busy                  too much is running already; it may be tried again soon
-        ├── StoreUnavailable
-        │   ├── StoreBusy           (also Busy) as many streams are open as the store may have
-        │   └── DataIncomplete      reading failed when a part of the data had been sent
+    ├── BodyTimeout             the body did not arrive in time
+    └── Unavailable             a service that is needed is not available
+        ├── Busy                  too many operations are running; retry soon
+        ├── StoreUnavailable      the store cannot be read or written now
+        │   ├── StoreBusy           (also Busy) the store has reached its limit of open streams
+        │   └── DataIncomplete      reading failed after part of the data had been sent
         └── DatabaseUnavailable
 
-Errors of stores are of two kinds, and callers decide by kind: after ``Refused`` the operation is over, after
-``StoreUnavailable`` it may be tried again, here or with another copy. ``DataNotFound``, ``Duplicate``, ``StoreFull``
-and ``RangeNotSatisfiable`` are answers, of neither kind.
+Store errors are permanent or temporary, and callers decide by that: after ``Refused`` the operation is over, after
+``StoreUnavailable`` it may be retried, on the same copy or another one. ``DataNotFound``, ``Duplicate``, ``StoreFull``
+and ``RangeNotSatisfiable`` are neither: they are results.
 
-``api/errors.py`` is the one place that gives these an HTTP status. A message is a sentence for the user: it is
-built from fields, and never carries a secret or a path of the host.
+Only ``api/errors.py`` maps these errors to HTTP statuses. A message is a sentence for the user, built from fields. It
+never contains secrets or paths of the host.
 """
 
 
 class GlimpseError(Exception):
-    """Base of all errors that users may see; ``str(error)`` is the sentence for the user."""
+    """Base of all errors that users may see; ``str(error)`` is the message for the user."""
 
 
 class Invalid(GlimpseError):
@@ -111,7 +111,7 @@ class Duplicate(Conflict):
 
 
 class Gone(GlimpseError):
-    """The image was deleted while its data were moving, or the store takes no data at all (HTTP 410)."""
+    """The image was deleted during a data transfer, or the store is read-only (HTTP 410)."""
 
 
 class LeaseLost(Gone):
@@ -119,7 +119,7 @@ class LeaseLost(Gone):
 
 
 class Refused(GlimpseError):
-    """A store refuses an operation, and would refuse it again (HTTP 503 unless the error is also of another class)."""
+    """A store refuses an operation permanently (HTTP 503 unless the error is also of another class)."""
 
 
 class AccessDenied(Refused):
@@ -135,11 +135,11 @@ class DataInUse(Conflict, Refused):
 
 
 class ForeignLocation(Invalid, Refused):
-    """The location is not one of the store that was asked for it."""
+    """The location does not belong to this store."""
 
 
 class StoreReadOnly(Gone, Refused):
-    """The store never takes new data."""
+    """The store is read-only."""
 
 
 class LimitExceeded(GlimpseError):
@@ -185,7 +185,7 @@ class StoreUnavailable(Unavailable):
 
 
 class StoreBusy(Busy, StoreUnavailable):
-    """The store has as many streams open as it may."""
+    """The store has reached its limit of open streams."""
 
 
 class DataIncomplete(StoreUnavailable):

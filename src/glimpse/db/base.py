@@ -119,9 +119,9 @@ class MaintenanceDatabase(Protocol):
     ) -> PurgedBatch:
         """Remove up to ``limit`` rows (1 to ``LARGEST_BATCH``) in the order of their keys, in one transaction.
 
-        ``deleted_before`` is naive UTC. Called again with ``after`` until ``last`` is None it has looked at every row
-        once. A row of ``tasks`` takes its row of ``task_info`` along. An image goes only when it has no row in the
-        tables of properties, tags, locations and members any more, and no lease.
+        ``deleted_before`` is naive UTC. To visit every row once, call it with ``after`` until ``last`` is None. A row
+        of ``tasks`` is removed together with its row of ``task_info``. An image is removed only if it has no rows in
+        the tables of properties, tags, locations and members, and no unfinished upload or deletion.
 
         :raises Invalid: the table is not one of ``PURGEABLE``, or the limit is out of range.
         :raises Conflict: an image got such a row meanwhile; nothing is removed.

@@ -1,6 +1,7 @@
-"""The list of store drivers. A driver is registered only by its entry here; importing one has no side effects.
+"""The list of store drivers. Drivers are registered only here; importing one has no side effects.
 
-To add a driver: write its options struct and its store, add a line here, and a fixture in ``tests/contract/stores``.
+To add a driver: write its options struct and its store, add an entry here, and add a fixture in
+``tests/contract/stores``.
 """
 
 from __future__ import annotations
@@ -40,14 +41,25 @@ def _no_timeout(_options: msgspec.Struct) -> CallTimeout | None:
 class Driver(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of store (store-formats 1.1).
 
-    ``schemes`` are the schemes of locations that it reads. ``build`` takes the id of a store and its options, an
-    object of ``options``; it imports heavy and optional modules itself and raises ``StoreMisconfigured``. For a driver
-    that ``fetches`` users' URLs it also takes the rules for these URLs and the settings for their servers. ``details``
-    returns what store discovery shows to administrators (imports-and-stores 1.4): no credentials, hosts or addresses.
-    ``timeout`` returns the call timeout from the driver's own options; None: that of ``[glimpse]``.
-    ``url_prefixes`` of the id and the options of a store are those of ``Prefixed``, known without opening the store.
-    Data of a driver that is ``only_read`` are on servers from which nobody deletes, whether such a store is configured
-    or not (store-formats 4). URIs ``in_directories`` are paths, whose directory tells one installation from another.
+    ``schemes``: the URI schemes of the locations that it reads.
+
+    ``build``: takes the id of a store and its options, an instance of ``options``; imports heavy and optional modules
+    itself and raises ``StoreMisconfigured``.
+
+    ``fetches``: the driver fetches users' URLs; ``build`` then also takes the rules for these URLs and the settings for
+    their servers.
+
+    ``details``: returns what store discovery shows to administrators (imports-and-stores 1.4), without credentials,
+    hosts or addresses.
+
+    ``timeout``: returns the call timeout from the driver's own options; None for that of ``[glimpse]``.
+
+    ``url_prefixes``: returns the prefixes of ``Prefixed`` from the id and the options of a store, without opening it.
+
+    ``only_read``: the data are on servers where Glimpse never deletes, even if no such store is configured
+    (store-formats 4).
+
+    ``in_directories``: URIs are file paths; their directories distinguish the stores of different installations.
     """
 
     kind: str
@@ -89,5 +101,5 @@ DRIVERS: dict[str, Driver] = {
 
 
 def driver_of(scheme: str) -> Driver | None:
-    """The driver of locations of a scheme, whether a store of it is configured or not."""
+    """Return the driver for locations with this scheme, even if no store uses it; None if no driver reads them."""
     return next((driver for driver in DRIVERS.values() if scheme in driver.schemes), None)

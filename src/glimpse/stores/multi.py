@@ -1,4 +1,4 @@
-"""The configured stores, which of them serves a location, and the addresses that clients give (images-api 3.5.4)."""
+"""The configured stores, the store of a location, and checks of URLs that clients give (images-api 3.5.4)."""
 
 from __future__ import annotations
 
@@ -177,9 +177,9 @@ def offered_by(settings: Stores) -> frozenset[str]:
 
 
 def store_of(stores: StoreSet, url: str) -> Store:
-    """The store that serves an address of a client.
+    """Return the store that serves a URL given by a client.
 
-    :raises Invalid: the address is no location, or of a kind that clients may not use, or no store serves it.
+    :raises Invalid: the URL is malformed, clients may not use its scheme, or no store serves it.
     """
     scheme, _ = split_url(url)
     if scheme in REFUSED_SCHEMES:
@@ -191,11 +191,14 @@ def store_of(stores: StoreSet, url: str) -> Store:
 
 
 def place(stores: StoreSet, url: str, *, size_cap: int) -> Placement:
-    """What the store of an address says about it; ``size_cap`` is the largest size of an image, in bytes.
+    """Return the size of the data at a URL and the metadata of its location, as told by its store.
 
-    :raises Invalid: see :func:`store_of`; or the store refuses the address, or has no data there.
-    :raises LimitExceeded: there are more bytes than an image may have.
-    :raises StoreUnavailable: the store does not work now.
+    ``size_cap`` is the maximum size of an image in bytes.
+
+    :raises Invalid: see :func:`store_of`; or the store refuses the URL, has no data there, does not know their size, or
+        the data are empty.
+    :raises LimitExceeded: the data are larger than ``size_cap``.
+    :raises StoreUnavailable: the store is not working at the moment.
     """
     store = store_of(stores, url)
     try:

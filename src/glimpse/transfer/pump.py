@@ -220,7 +220,7 @@ class BodyPump(Generic[T]):
         except asyncio.CancelledError:
             self._break_off(BodyIncomplete(self.received))
             raise
-        except Exception as error:  # noqa: BLE001 - whoever waits for the outcome gets it
+        except Exception as error:  # noqa: BLE001 - raised in the steps
             self._break_off(error)
             return
         finally:
@@ -311,7 +311,7 @@ class BodyPump(Generic[T]):
         except StopIteration as end:
             self._tell(self._settle, end.value, None)
             return True
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the outcome gets it
+        except BaseException as error:  # noqa: BLE001 - raised where the outcome is awaited
             self._tell(self._settle, None, error)
             return True
         if given.ended or given.failed:

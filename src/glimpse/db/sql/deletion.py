@@ -1,4 +1,4 @@
-"""The end of an image: its rows are marked, not removed (database 6)."""
+"""Delete images: their rows are marked as deleted, not removed (database 6)."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ _MARK_UNPROTECTED = _MARK.where(images.c.protected == sa.false())
 
 
 def require_deletion(job: Job, *_: object, **__: object) -> None:
-    """Refuse the job of a deletion that cannot be stored.
+    """Check that the job of a deletion can be stored.
 
-    :raises NotFound: no image can have its id.
-    :raises Invalid: a text does not fit its column.
+    :raises NotFound: the image id of the job is not a possible id.
+    :raises Invalid: a string does not fit its column.
     """
     require_image_id(job.image_id or "")
     require_job(job)
 
 
 def require_removals(job: Job, removals: Sequence[Job] = (), *_: object, **__: object) -> None:
-    """Refuse jobs that follow a deletion and cannot be stored.
+    """Check that the jobs that follow a deletion can be stored.
 
-    :raises NotFound: no image can have the id of the deleted one.
-    :raises Invalid: a text does not fit its column.
+    :raises NotFound: the image id of ``job`` is not a possible id.
+    :raises Invalid: a string does not fit its column.
     """
     require_image_id(job.image_id or "")
     for removal in removals:
@@ -61,7 +61,7 @@ def begin_deletion(
 ) -> list[Location]:
     """See :meth:`glimpse.db.base.Database.begin_deletion`."""
     image_id = job.image_id or ""
-    # whoever adds a location locks this row, and looks for the job afterwards
+    # adding a location locks this row as well, and then checks for the job
     found = connection.execute(_LOCK, {"image_id": image_id}).first()
     if found is None:
         raise no_such_image(image_id)
@@ -100,8 +100,8 @@ def delete_without_data(connection: Connection, image_id: str) -> datetime:
     if not connection.execute(_MARK_UNPROTECTED, {"image_id": image_id, "moment": moment}).rowcount:
         status_and_protection(connection, image_id)
         raise Conflict("The image is protected.")
-    # Asked for once the row is locked: in a condition of the statement above, PostgreSQL would not see the location
-    # of an upload that ended while it waited for the lock.
+    # Checked once the row is locked: in a condition of the statement above, PostgreSQL would not see the location of
+    # an upload that ended while it waited for the lock.
     if mark_all_deleted(connection, image_id, moment):
         raise Conflict("The image has data by now.")
     _drop_children(connection, image_id, moment)

@@ -1,13 +1,13 @@
-"""A page as the heads of ranges of an index, so that the last page of a list costs what the first one does.
+"""Read a page from ranges of an index, so that the last page of a list costs the same as the first one.
 
-The indexes on ``images`` end with a key, ``created_at`` and ``id``, behind the owner or the visibility. Such an index
-is read in both directions. What follows a marker is one range in it for each key of the order: the rows that are
-equal in all keys before this one, and beyond the marker in it. NULL, which is smaller than any value, is a range of
-its own: no database reads ``key < value OR key IS NULL`` as one.
+The indexes on ``images`` have the owner or the visibility first, then a sort key, ``created_at`` and ``id``. Databases
+read them in both directions. The rows after a marker are one index range for each sort key: rows that equal the marker
+in all keys before this one and come after it in this one. NULL, which sorts before every value, is a separate range,
+because no database reads ``key < value OR key IS NULL`` as one range.
 
-Where an order goes on in another way than the index, with other keys or in another direction, the first rows of a range
-may be cut out of the middle of a group of equal keys. So the head of that group is read as well, in its own order
-(:attr:`Range.departs`): that costs as much as the group is large.
+If the order differs from the index after the first key, in its keys or its direction, the page may end within a group
+of rows whose first keys are equal. The start of that group is then read in the order of the list as well
+(:attr:`Range.departs`); the cost depends on the size of the group.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from glimpse.domain.listing import SortKey
 
 Condition = sa.ColumnElement[bool]
 
-#: What the marker of a list is: NULL or not, by key of the order; None without a marker.
+#: For each sort key, whether the marker's value is NULL; None without a marker.
 MarkerNulls = Sequence[bool] | None
 
-#: Parameters: the rows of a page, and one less.
+#: Parameters: the number of rows of a page, and that number minus one.
 LIMIT = sa.bindparam("limit", type_=sa.Integer())
 LAST = sa.bindparam("last", type_=sa.Integer())
 
@@ -37,11 +37,11 @@ _TIES = ("created_at", "id")
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Rows of a list that have their first keys in common, and lie together in an index if these are its own.
+    """Rows of a list with equal first sort keys; contiguous in an index that begins with these keys.
 
-    ``equal`` says what they have in common, ``beyond`` where they begin. ``order`` is what is left to sort them by,
-    ``index`` the columns that the index has left, none where they are not together in it. ``null`` is NULL in all of
-    them. ``known``: the first key of ``order`` is not NULL in any.
+    ``equal`` are the conditions on the equal keys, ``beyond`` those on the start of the range. ``order`` are the
+    remaining sort keys, ``index`` the remaining columns of the index; empty if the rows are not contiguous in it.
+    ``null`` is a column that is NULL in all rows. ``known``: the first key of ``order`` is never NULL.
     """
 
     equal: tuple[Condition, ...]
@@ -53,18 +53,18 @@ class Range(msgspec.Struct, frozen=True):
 
     @property
     def follows(self) -> bool:
-        """Whether the index has the rows in their order."""
+        """Tell whether the index has the rows in the order of the list."""
         columns = tuple([key.column for key in self.order])
         return columns == self.index and len({key.descending for key in self.order}) == 1
 
     @property
     def departs(self) -> bool:
-        """Whether the index has them in the order of the first key, and then in another one."""
+        """Tell whether the order of the index agrees with that of the list in the first key only."""
         return not self.follows and self.index[:1] == (self.order[0].column,)
 
 
 def ranges(order: Sequence[SortKey], marker: MarkerNulls) -> list[Range]:
-    """The ranges that make up a list in this order, or what follows its marker, one after the other."""
+    """Return the ranges of a list in this order, first to last: all of it, or the part after the marker."""
     if marker is None:
         return _from_start(order)
     found: list[Range] = []
@@ -102,12 +102,12 @@ def _beyond(order: Sequence[SortKey], position: int, *, is_null: bool) -> list[R
 
 
 def _range(beyond: Condition | None, order: Sequence[SortKey], position: int) -> Range:
-    """Rows that are equal in the keys before this position, and not NULL in the one at it."""
+    """Return the range of rows with equal keys before this position and a key at it that is not NULL."""
     return Range((), () if beyond is None else (beyond,), tuple(order[position:]), _left_of_index(order, position))
 
 
 def _nulls(order: Sequence[SortKey], position: int) -> Range:
-    """Rows that are equal in the keys before this position, and NULL in the one at it."""
+    """Return the range of rows with equal keys before this position and NULL at it."""
     key = order[position].column
     left = tuple(order[position + 1 :])
     known = not images.c[left[0].column].nullable
@@ -128,23 +128,23 @@ def _value(column: sa.Column[Any], position: int) -> sa.BindParameter[Any]:
 def heads(
     conditions: Sequence[Condition], order: Sequence[SortKey], part: Range, dialect: str, index: str | None
 ) -> list[Any]:
-    """SELECTs of the keys of ``order`` that together hold the first rows of a range; they may overlap.
+    """Return SELECTs of the sort keys that together find the first rows of a range; they may overlap.
 
-    ``index`` is the one to use on MySQL and SQLite, which otherwise choose.
+    ``index`` is the index for MySQL and SQLite to use; with None they choose.
     """
 
     def rows(*more: Condition, columns: Sequence[sa.Column[Any]], has_order: bool = True) -> sa.Select[Any]:
         found = sa.select(*columns).where(*conditions, *part.equal, *more)
         if not index:
             return found
-        # where this index lacks keys of the order MySQL may know a better one, SQLite does not
+        # if this index lacks sort keys, MySQL may know a better one, SQLite does not
         return use_index(found, images, index) if has_order else order_index(found, images, index)
 
     keys = [images.c[key.column] for key in order]
     first = part.order[0]
     if not part.follows and not part.departs:
         return [rows(*part.beyond, columns=keys, has_order=False).order_by(*_terms(part, dialect)).limit(LIMIT)]
-    # PostgreSQL does not see that a key that is NULL orders nothing, the others do
+    # unlike the others, PostgreSQL does not know that a key that is NULL in all rows does not affect the order
     known = [part.null] if part.null and dialect == "postgresql" else []
     straight = [_term(column, first.descending) for column in (*known, *part.index)]
     head = rows(*part.beyond, columns=keys).order_by(*straight).limit(LIMIT)
@@ -159,7 +159,7 @@ def heads(
 def _terms(part: Range, dialect: str) -> list[sa.ColumnElement[Any]]:
     if not part.known:
         return order_by(part.order, state_nulls=dialect == "postgresql")
-    # said of a key without NULLs, it would keep PostgreSQL from an index
+    # NULLS FIRST or LAST on a key without NULLs would keep PostgreSQL from using an index
     return [_term(part.order[0].column, part.order[0].descending), *_after_first(part.order, dialect)]
 
 

@@ -1,6 +1,6 @@
-"""Jobs as rows of ``glimpse_jobs``: objects are JSON in ASCII, which every database takes.
+"""Convert jobs to rows of ``glimpse_jobs`` and back. Objects are stored as JSON in ASCII, which every database accepts.
 
-Every row is written and read here, so what a kind marks as secret is encrypted in all of them, see
+All rows are written and read here, so the fields that a kind of job marks as secret are encrypted in every row; see
 :mod:`glimpse.domain.job_kinds`.
 """
 
@@ -25,19 +25,19 @@ _LENGTHS = {
     "claimed_by": 255,
 }  # fmt: skip
 
-#: The columns of a :class:`Job`, in the order of its fields.
+#: The columns of ``glimpse_jobs`` in the order of the fields of :class:`Job`.
 JOB_COLUMNS = tuple(jobs.c[name] for name in Job.__struct_fields__)
 
 
 class JobRows:
-    """Makes rows of jobs and jobs of rows."""
+    """Converts jobs to rows and rows to jobs."""
 
     def __init__(self, encrypt: Callable[[str], str] = str, decrypt: Callable[[str], str] = str) -> None:
         self._encrypt = encrypt
         self._decrypt = decrypt
 
     def row(self, job: Job, moment: datetime) -> dict[str, Any]:
-        """The new row of a job, without ``due_at``, which is the database's to tell."""
+        """Return the new row of a job, without ``due_at``, which the database sets."""
         row = msgspec.structs.asdict(job)
         del row["due_at"]
         row["input"] = change_secrets(job.type, job.input, self._encrypt)
@@ -47,7 +47,7 @@ class JobRows:
         return {**row, "status": status, "stores": joined(job.stores), "created_at": moment, "updated_at": moment}
 
     def job(self, row: Sequence[Any]) -> Job:
-        """The job of a row of :data:`JOB_COLUMNS`."""
+        """Return the job for a row of :data:`JOB_COLUMNS`."""
         fields: dict[str, Any] = dict(zip(Job.__struct_fields__, row, strict=True))
         for name in _JSON:
             if fields[name] is not None:
@@ -59,19 +59,19 @@ class JobRows:
 
 
 def joined(stores: Sequence[str]) -> str | None:
-    """Names of stores as a row has them."""
+    """Return the names of stores as one string, as stored in a row; None without any."""
     return "".join(f",{name}," for name in stores) or None
 
 
 def separated(text: str | None) -> tuple[str, ...]:
-    """The names of :func:`joined`."""
+    """Return the names of stores from the string that :func:`joined` made."""
     return tuple(text[1:-1].split(",,")) if text else ()
 
 
 def require_job(job: Job) -> None:
-    """Check the texts of a new job; those in its objects are stored as ASCII.
+    """Check the strings of a new job, except those in its objects, which are stored as ASCII.
 
-    :raises Invalid: one does not fit its column, or the kind or its input is unknown.
+    :raises Invalid: a string does not fit its column, or the kind or its input is unknown.
     """
     input_of(job)
     for name, longest in _LENGTHS.items():
@@ -84,7 +84,7 @@ def require_job(job: Job) -> None:
 def require_stores(stores: Sequence[str]) -> None:
     """Check the names of stores.
 
-    :raises Invalid: one cannot be stored.
+    :raises Invalid: a name cannot be stored.
     """
     require_storable(stores)
     if any(not name or "," in name for name in stores):

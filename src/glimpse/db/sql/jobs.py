@@ -1,4 +1,4 @@
-"""Jobs: added, claimed, renewed, saved and listed; see ``db/job_base.py``."""
+"""Add, claim, renew, save, cancel and list jobs; see ``db/job_base.py``."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from glimpse.errors import Duplicate, LeaseLost, MarkerUnknown, NotFound
 
 _COLUMNS = jobs.c
 
-#: Seconds that a claim or a pause lasts from now on.
+#: Seconds until a claim expires or a pause ends.
 SECONDS: Any = sa.bindparam("seconds", type_=Seconds)
 _LATER = PRESENT + SECONDS
 _ID = _COLUMNS.id == sa.bindparam("job_id", type_=sa.String())
 _MOMENT: Any = sa.bindparam("moment", type_=sa.DateTime())
 _HOLDER: Any = sa.bindparam("holder", type_=sa.String())
 _RUNNING = _COLUMNS.status == sa.literal_column("'running'", sa.String())
-#: This very run, as long as nobody took the job over; parameters of :func:`claimed`.
+#: Matches the job as long as this run has it; its parameters come from :func:`claimed`.
 CLAIMED = sa.and_(
     _ID,
     equals(_COLUMNS.claimed_by, _HOLDER),
@@ -44,9 +44,9 @@ CLAIMED = sa.and_(
 )
 
 _INSERT = sa.insert(jobs).values({"due_at": PRESENT})
-#: For rows of jobs that are born claimed.
+#: Inserts a job that is claimed from the start.
 INSERT_CLAIMED = sa.insert(jobs).values({"due_at": _LATER})
-#: Removes the row of a run that has ended well.
+#: Removes the job of a run that has succeeded.
 DROP_CLAIMED = sa.delete(jobs).where(CLAIMED)
 _GET = sa.select(*JOB_COLUMNS).where(_ID)
 _GET_CLAIMED = sa.select(*JOB_COLUMNS).where(CLAIMED)
@@ -62,7 +62,7 @@ _CLAIM = (
         updated_at=_MOMENT,
     )
 )
-# the ids once more, because MariaDB uses no index for pairs
+# repeats the ids, because MariaDB uses no index for pairs
 _HELD = sa.and_(
     _COLUMNS.id.in_(sa.bindparam("ids", expanding=True)),
     sa.tuple_(_COLUMNS.id, _COLUMNS.generation).in_(sa.bindparam("claims", expanding=True)),
@@ -91,19 +91,19 @@ _ASK_TO_STOP = sa.update(jobs).where(_ID, _COLUMNS.due_at.is_not(None)).values(c
 _FORGET = sa.delete(jobs).where(_COLUMNS.ended_at < sa.bindparam("before", type_=sa.DateTime()))
 _COUNT = (
     sa.select(_COLUMNS.type, _COLUMNS.status, sa.func.count())
-    # a range, so that an index over it is used
+    # a range, so that the index on due_at is used
     .where(_COLUMNS.due_at >= 0.0)
     .group_by(_COLUMNS.type, _COLUMNS.status)
 )
 
 
 def claimed(job: Job) -> dict[str, Any]:
-    """Parameters of :data:`CLAIMED`."""
+    """Return the parameters of :data:`CLAIMED`."""
     return {"job_id": job.id, "holder": job.claimed_by, "of_generation": job.generation}
 
 
 def no_such_job(job_id: str) -> NotFound:
-    """The error for a job that is not there."""
+    """Build the error for a job that does not exist."""
     return NotFound(f"There is no job {job_id}.")
 
 
@@ -119,10 +119,10 @@ def insert_job(connection: Connection, row: dict[str, Any]) -> None:
 
 
 def require_new_job(job: Job, change: ImageChange | None = None) -> None:
-    """Refuse a job or a change of its image that cannot be stored.
+    """Check that a new job and the change of its image can be stored.
 
-    :raises Invalid: a text does not fit its column, or the kind of the job or its input is unknown.
-    :raises NotFound: no image can have this id; only with a ``change``.
+    :raises Invalid: a string does not fit its column, or the kind of the job or its input is unknown.
+    :raises NotFound: the image id of the job is not a possible id; only with a ``change``.
     """
     require_job(job)
     if change is not None:
@@ -141,7 +141,7 @@ def add_job(connection: Connection, rows: JobRows, job: Job, change: ImageChange
 
 @lru_cache(maxsize=64)
 def _due(stores: tuple[str, ...], *, without_owners: bool) -> Any:
-    """Jobs that are due; those that need other than ``stores`` only if they are to be cancelled."""
+    """Return the SELECT of the due jobs that need no other stores than ``stores``, or are to be cancelled."""
     unknown: Any = _COLUMNS.stores
     for name in stores:
         unknown = sa.func.replace(unknown, f",{name},", "")
@@ -177,7 +177,7 @@ def due_jobs(
 
 
 def require_owner(job: Job, owner: str, *_: object, **__: object) -> None:  # noqa: ARG001 - as the operation
-    """:raises Invalid: the name of a process does not fit its column."""
+    """:raises Invalid: the name of the process does not fit its column."""
     require_storable((owner,))
     require_short(owner, 255, "The name of a process")
 
@@ -193,7 +193,7 @@ def claim_job(connection: Connection, rows: JobRows, job: Job, owner: str, lifet
     }
     if connection.execute(_CLAIM, parameters).rowcount != 1:
         return None
-    # read now: its holder until now may have saved a step since ``job`` was read
+    # read again: the previous holder may have saved a step since ``job`` was read
     run = {"job_id": job.id, "holder": owner, "of_generation": job.generation + 1}
     row = connection.execute(_GET_CLAIMED, run).first()
     return None if row is None else rows.job(row)
@@ -222,9 +222,9 @@ def _save(columns: tuple[str, ...], *, pauses: bool) -> Any:
 
 
 def save_claimed(connection: Connection, job: Job, change: JobChange, moment: datetime) -> None:
-    """Change the row of a run.
+    """Change the row of the job of a run.
 
-    :raises LeaseLost: it is another run's.
+    :raises LeaseLost: another run has the job.
     """
     columns = _changed_columns(job, change, moment)
     pauses = change.status is JobStatus.PENDING
@@ -236,9 +236,9 @@ def save_claimed(connection: Connection, job: Job, change: JobChange, moment: da
 
 
 def end_claimed(connection: Connection, job: Job, change: JobChange | None, moment: datetime) -> None:
-    """Remove the row of a run, or end it by ``change``.
+    """Remove the row of the job of a run, or apply ``change`` to it.
 
-    :raises LeaseLost: it is another run's.
+    :raises LeaseLost: another run has the job.
     """
     if change is not None:
         save_claimed(connection, job, change, moment)
@@ -247,7 +247,7 @@ def end_claimed(connection: Connection, job: Job, change: JobChange | None, mome
 
 
 def require_job_change(job: Job, change: JobChange, image_change: ImageChange | None = None) -> None:  # noqa: ARG001 - as the operation
-    """:raises Invalid: a text of the changes does not fit its column."""
+    """:raises Invalid: a string in one of the changes does not fit its column."""
     require_stores(change.stores or ())
     if image_change is not None:
         require_change(image_change)
@@ -268,7 +268,7 @@ def _changed_columns(job: Job, change: JobChange, moment: datetime) -> dict[str,
         if getattr(change, name) is not None:
             columns[name] = getattr(change, name)
     if change.message is not None:
-        # it may quote what a server or a client said
+        # the message may quote a server or a client
         columns["message"] = UNSTORABLE.sub("?", change.message)
     if change.result is not None:
         columns["result"] = json.dumps(change.result)
@@ -284,7 +284,7 @@ def _changed_columns(job: Job, change: JobChange, moment: datetime) -> dict[str,
 
 
 def require_job_id(job_id: str) -> None:
-    """:raises NotFound: no job can have this id."""
+    """:raises NotFound: this is not a possible id of a job."""
     if len(job_id) > 36 or UNSTORABLE.search(job_id) is not None:
         raise no_such_job(job_id)
 

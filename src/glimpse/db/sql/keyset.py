@@ -1,6 +1,6 @@
-"""The order of a list, and where a page starts: after its marker (images-api 3.4.2; database 10.2).
+"""Sort a list and start a page after its marker (images-api 3.4.2; database 10.2).
 
-NULL is the smallest value in every database, in the order and in the comparison with the marker alike.
+NULL sorts before every value on every database, both in ORDER BY and in comparisons with the marker.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from glimpse.domain.listing import SortKey
 
 
 def order_by(order: Sequence[SortKey], *, state_nulls: bool, table: sa.Table = images) -> list[sa.ColumnElement[Any]]:
-    """The terms of ORDER BY; ``state_nulls`` where the database takes NULL as the largest value by itself."""
+    """Return the terms of ORDER BY; ``state_nulls`` for a database that sorts NULL last by default."""
     return [_term(table.c[key.column], key.descending, state_nulls) for key in order]
 
 
@@ -27,12 +27,12 @@ def _term(column: sa.Column[Any], descending: bool, state_nulls: bool) -> sa.Col
 
 
 def marker_name(position: int) -> str:
-    """The parameter that holds the marker's value of the key at this position of the order."""
+    """Return the name of the parameter for the marker's value of the sort key at this position."""
     return f"marker_{position}"
 
 
 def after_marker(order: Sequence[SortKey], nulls: Sequence[bool], table: sa.Table = images) -> sa.ColumnElement[bool]:
-    """Rows strictly after the marker; ``nulls`` tells at which keys the marker itself is NULL."""
+    """Return the condition for rows after the marker; ``nulls``: whether the marker is NULL, for each sort key."""
     condition: sa.ColumnElement[bool] = sa.false()
     for position in reversed(range(len(order))):
         key = order[position]

@@ -1,4 +1,4 @@
-"""The statement of a page. It depends only on the shape of a request, so that few are built and compiled."""
+"""Build the SELECT of one page of a list. It depends only on the shape of a request, so few are built and compiled."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "lte": operator.le,
 }
 _EXACT: dict[str, Callable[[Any, Any], Any]] = {"eq": equals, "neq": differs}
-# Columns with an index of their own, of which one value belongs to few images.
+# Columns with their own index where a value matches few images.
 _RARE = frozenset({"id", "checksum", "os_hash_value"})
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """A list request without its values: two requests of one shape run the same statement.
+    """A list request without its values: requests of the same shape run the same statement.
 
-    ``marker_nulls`` is None without a marker, else tells at which keys of the order the marker is NULL.
+    ``marker_nulls`` says for each sort key whether the marker's value is NULL; None without a marker.
     """
 
     scope: ListScope
@@ -54,11 +54,13 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=256)
 def page_statement(shape: Shape, dialect: str, *, hints: bool = True) -> sa.Select[*tuple[Any, ...]]:
-    """The page of this shape, on this kind of database. Values are the parameters ``comparison_N``, ``one_of_N``,
-    ``marker_N``, ``limit``, ``last`` (one less) and those of ``tag_property_filters.py`` and ``visibility.py``.
+    """Return the SELECT of a page of this shape for this database.
 
-    The keys of the images on the page are found first, in indexes alone where the filters allow it. With ``hints``
-    MySQL and SQLite are told by which, and refuse the statement where the index is not there.
+    Its parameters are ``comparison_N``, ``one_of_N``, ``marker_N``, ``limit``, ``last`` (``limit`` - 1) and those of
+    ``tag_property_filters.py`` and ``visibility.py``.
+
+    A subquery first finds the sort keys of the images on the page, with index-only reads where the filters allow it.
+    With ``hints`` the statement names the indexes for MySQL and SQLite, which refuse it if one is missing.
     """
     found: list[Any] = []
     for lane in lanes(shape, dialect):
@@ -75,8 +77,10 @@ def page_statement(shape: Shape, dialect: str, *, hints: bool = True) -> sa.Sele
 def heads_of(
     lane: Lane, conditions: Sequence[Condition], shape: Shape, dialect: str, *, hints: bool
 ) -> Iterator[list[sa.Select[*tuple[Any, ...]]]]:
-    """SELECTs of the keys of the first images of a lane, range by range, where the images of a range come before those
-    of the next; all of them in one where they are not found in the order of an index."""
+    """Yield the SELECTs of the sort keys of a lane's first images, one list for each range, in the order of the list.
+
+    A lane that is not read in index order is a single range.
+    """
     if not _followed(lane, shape):
         yield [_gathered(lane, conditions, shape, dialect, hints=hints)]
         return
@@ -86,7 +90,7 @@ def heads_of(
 
 
 def rows_of(found: Sequence[Any], shape: Shape, dialect: str) -> sa.Select[*tuple[Any, ...]]:
-    """The first images of all that these SELECTs of keys find, in order."""
+    """Return the SELECT of the first images that these SELECTs of sort keys find, in order."""
     page = first_of(found, shape, dialect).subquery("page")
     return (
         order(sa.select(*IMAGE_COLUMNS), images, PRIMARY)
@@ -96,7 +100,10 @@ def rows_of(found: Sequence[Any], shape: Shape, dialect: str) -> sa.Select[*tupl
 
 
 def first_of(found: Sequence[Any], shape: Shape, dialect: str) -> sa.Select[*tuple[Any, ...]]:
-    """The keys of the first images of all that these SELECTs find, in order; an image may be found several times."""
+    """Return the SELECT of the sort keys of the first images that these SELECTs find, in order.
+
+    Several of them may find the same image.
+    """
     if len(found) == 1:
         return found[0]
     every = cast("sa.Table", sa.union(*[sa.select(part.subquery()) for part in found]).subquery("found"))
@@ -107,12 +114,12 @@ def first_of(found: Sequence[Any], shape: Shape, dialect: str) -> sa.Select[*tup
 
 
 def key_columns(order: Sequence[SortKey]) -> list[str]:
-    """The columns of an order, each once, and the id."""
+    """Return the columns of an order without duplicates, and the id."""
     return list(dict.fromkeys([*(key.column for key in order), "id"]))
 
 
 def lanes(shape: Shape, dialect: str) -> Sequence[Lane]:
-    """The lanes that together have all images of the list."""
+    """Return the lanes that together contain all images of the list."""
     if shape.use.few is not None:
         source = shape.use.few.few_images(dialect)
         return [Lane((shape.scope.condition(),), source=source.join(images, images.c.id == source.c.image_id))]
@@ -125,25 +132,25 @@ def lanes(shape: Shape, dialect: str) -> Sequence[Lane]:
 
 
 def _followed(lane: Lane, shape: Shape) -> bool:
-    """Whether the images of a lane are found along an index, by the first key. Otherwise all are looked through."""
+    """Tell whether a lane is read in the order of an index, by the first key. Otherwise all its images are read."""
     return shape.order[0].column in lane.indexes and not _has_index_by_name(shape)
 
 
 def _has_index_by_name(shape: Shape) -> bool:
-    # of one name there are few images; they lie together in the index by name, in the order of their time
+    # few images share a name; the index by name has them together, ordered by creation time
     return ("name", "eq") in shape.comparisons and shape.order[0].column not in {"name", "created_at"}
 
 
 def _index(lane: Lane, shape: Shape) -> str | None:
-    """The index for a lane, unless filters may be better served by another one, which the database chooses then.
+    """Return the index to read a lane by; None if another one may suit the filters better: the database chooses then.
 
-    Without being told MySQL takes a range of more than half the table for all that has the same owner.
+    Without a hint MySQL reads all images of the owner where a range has more than half of the table.
     """
     key = shape.order[0].column
     if (_filtered(shape) - {key}).isdisjoint(INDEXED_KEYS):
         return lane.indexes[key]
     if key == "created_at" and not shape.one_of:
-        # an index by owner and another column has the images with one value of that in the order of their time
+        # an index by owner and another column orders the images with the same value by creation time
         match shape.comparisons:
             case ((column, "eq"),):
                 return lane.indexes.get(column)
@@ -159,12 +166,12 @@ def _filtered(shape: Shape) -> set[str]:
 def _gathered(
     lane: Lane, conditions: Sequence[Condition], shape: Shape, dialect: str, *, hints: bool
 ) -> sa.Select[*tuple[Any, ...]]:
-    """The keys of the first images of a lane that is looked through."""
+    """Return the SELECT of the sort keys of a lane's first images, for a lane that is read completely and sorted."""
     by_name = _has_index_by_name(shape) and "name" in lane.indexes
     index = _index_to_gather(lane, shape, by_name=by_name) if hints else None
     rows = sa.select(*[images.c[column] for column in key_columns(shape.order)])
     if shape.tag_property_filters and by_name and dialect == "mysql":
-        # it would read each image from the table before it asks for tags or properties, while the index has all else
+        # it would read each image from the table before checking tags or properties; the index has all other columns
         left = sa.select(images.c.id).where(*conditions).limit(NO_LIMIT)
         left_over = (advise(left, images, index) if index else left).subquery("left_over")
         rows = rows.select_from(left_over.join(images, images.c.id == left_over.c.id))
@@ -172,7 +179,7 @@ def _gathered(
     else:
         rows = rows.select_from(lane.source)
     if shape.marker_nulls is not None:
-        # before those for tags and properties, which take longest: MariaDB asks them in the order of the text
+        # before tags and properties, which are the slowest: MariaDB checks conditions in the order of the statement
         rows = rows.where(after_marker(shape.order, shape.marker_nulls))
     rows = rows.where(*conditions)
     if index:
@@ -185,26 +192,26 @@ def _gathered(
 
 
 def _index_to_gather(lane: Lane, shape: Shape, *, by_name: bool) -> str | None:
-    """The index that has all images of a lane, unless the database may know a better one."""
+    """Return the index to read all images of a lane by; None if the database may know a better one."""
     if by_name:
         return lane.indexes["name"]
     if lane.source is not images:
         return PRIMARY
     if lane.is_of_visibility or (_filtered(shape) - {"created_at"}).isdisjoint(INDEXED_KEYS):
-        # it has every key that no index is in the order of
+        # this index contains the sort keys that have no index of their own
         return lane.indexes.get("created_at")
     return None
 
 
 def _as_expressions(order: Sequence[SortKey]) -> list[sa.ColumnElement[Any]]:
-    # SQLite does not know how few a lane has, and would follow the order of an index through all other images
+    # SQLite does not know how few images the lane has, and would read all images in the order of an index
     plus: custom_op[Any] = custom_op("+")
     columns: list[sa.UnaryExpression[Any]] = [sa.UnaryExpression(images.c[key.column], operator=plus) for key in order]
     return [column.desc() if key.descending else column.asc() for column, key in zip(columns, order, strict=True)]
 
 
 def filters(shape: Shape) -> list[Condition]:
-    """What the list asks of every image, apart from tags and properties."""
+    """Return the conditions that every image of the list meets, except tags and properties."""
     return [
         is_live(images, by_index=True),
         *(images.c.status != sa.literal_column(f"'{status}'", sa.String()) for status in sorted(UNLISTED)),
@@ -218,7 +225,7 @@ def filters(shape: Shape) -> list[Condition]:
 
 
 def tag_property_conditions(shape: Shape, dialect: str, *, in_set: bool, hints: bool) -> list[Condition]:
-    """That an image has the tags and properties; ``in_set``: among so many images that a set is worth making."""
+    """Return the conditions for tags and properties; ``in_set``: so many images are checked that a set may pay off."""
     many = shape.use.many if in_set else None
     return [
         one.in_set(dialect) if one == many else one.on_image(dialect, hints=hints)
@@ -229,7 +236,7 @@ def tag_property_conditions(shape: Shape, dialect: str, *, in_set: bool, hints: 
 
 def _comparison(name: str, op: str, position: int) -> Condition:
     column = images.c[name]
-    # a number that is too large for the column is still a number to compare with
+    # a number that is too large for the column is still compared as a number
     kind = sa.BigInteger() if isinstance(column.type, sa.Integer) else column.type
     compare = _EXACT.get(op, _OPERATORS[op]) if _is_exact(column) else _OPERATORS[op]
     return compare(column, sa.bindparam(f"comparison_{position}", type_=kind))
@@ -241,5 +248,5 @@ def _is_one_of(name: str, values: sa.BindParameter[Any]) -> Condition:
 
 
 def _is_exact(column: sa.Column[Any]) -> bool:
-    # ids are the database's to compare (images-api 0.4)
+    # ids are compared by the database's own rules (images-api 0.4)
     return isinstance(column.type, sa.String) and not column.primary_key

@@ -1,6 +1,6 @@
-"""Lists of images: what the page depends on, the page, and all that belongs to its images.
+"""List images: one statement each for the marker, for the page, and for the rows of other tables about its images.
 
-A statement each; filters by tags and properties (``tag_property_filters.py``) take more of them.
+Filters by tags and properties (``tag_property_filters.py``) need more statements.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from glimpse.errors import Forbidden, MarkerUnknown
 _SORT_COLUMNS = sorted(SORT_KEYS)
 _LARGEST = 2**63 - 1
 
-# deleted ones, too, whose rows stay until they are purged
+# including deleted images, whose rows stay until they are purged
 _ANY_MARKER: sa.Select[*tuple[Any, ...]] = sa.select(
     sa.type_coerce(images.c.visibility, sa.String).label("visibility"),
     images.c.owner,
@@ -62,7 +62,7 @@ def _on_page(image_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     return image_id.in_(sa.bindparam("ids", expanding=True))
 
 
-# not ordered: MariaDB would put the long texts into a temporary table on disk for that
+# without ORDER BY: to sort, MariaDB would write the long texts to a temporary table on disk
 _CHILDREN = children(_on_page, PROJECT, force_index)
 _CHILDREN_WITHOUT_HINTS = children(_on_page, PROJECT, name_no_index)
 _BY_ROW_ID = itemgetter(2)
@@ -70,7 +70,7 @@ _BY_LAST = itemgetter(-1)
 
 
 def list_images(connection: Connection, query: ListQuery, viewer: Viewer) -> list[Image]:
-    """See :meth:`glimpse.db.base.Database.list_images`; a page of no images asks the database nothing."""
+    """See :meth:`glimpse.db.base.Database.list_images`. A page of 0 images runs no statement."""
     if query.limit <= 0:
         return []
     values = _values(query, viewer)
@@ -120,7 +120,7 @@ def _page(connection: Connection, shape: Shape, values: dict[str, Any]) -> Seque
     except DBAPIError as error:
         if not misses_index(error):
             raise
-        # somebody dropped it, which makes lists slow and nothing else
+        # the index was dropped: lists are slow without it, but they work
         return _rows(connection, shape, values, hints=False)
 
 
@@ -132,14 +132,14 @@ def _rows(connection: Connection, shape: Shape, values: dict[str, Any], *, hints
 
 
 def _up_to_id(order: Sequence[SortKey]) -> tuple[SortKey, ...]:
-    # ids are never equal: what follows orders nothing, nor does a key that is named again
+    # ids are unique, so keys after the id have no effect, and neither has a repeated key
     columns = {key.column: key for key in reversed(order)}
     first = [key for key in order if columns[key.column] is key]
     return tuple(first[: [key.column for key in first].index("id") + 1])
 
 
 def _values(query: ListQuery, viewer: Viewer) -> dict[str, Any] | None:
-    """The values of a request; None where one is a text that no row can hold, so nothing matches."""
+    """Return the parameters of a request; None if a string cannot be stored in any row, so that nothing matches."""
     values: dict[str, Any] = {
         "limit": query.limit,
         "last": query.limit - 1,
@@ -161,23 +161,23 @@ def _values(query: ListQuery, viewer: Viewer) -> dict[str, Any] | None:
 
 
 def _in_range(value: Any) -> Any:
-    # what no 64-bit column holds compares like its extreme, and no image has that size
+    # a number outside 64 bits compares like the largest or smallest one, which no image has as its size
     if isinstance(value, int) and not isinstance(value, bool):
         return min(max(value, -_LARGEST), _LARGEST)
     return value
 
 
 def _marker(connection: Connection, query: ListQuery, viewer: Viewer) -> dict[str, Any] | None:
-    """The marker's values of the keys.
+    """Return the marker's value of each sort key; None without a marker.
 
-    :raises MarkerUnknown: the marker names no image, or one that is deleted and the viewer is no administrator.
-    :raises Forbidden: the viewer does not see it.
+    :raises MarkerUnknown: there is no such image, or it is deleted and the viewer is not an administrator.
+    :raises Forbidden: the image is not visible to the viewer.
     """
     if query.marker is None:
         return None
     row: Any = None
     if len(query.marker) <= 36 and storable(query.marker):
-        # as in Glance, an administrator's list goes on behind an image that was deleted (images-api 3.4.1)
+        # as in Glance, an administrator's list continues after a deleted image (images-api 3.4.1)
         statement = _ANY_MARKER if viewer.is_admin else _MARKER
         row = connection.execute(statement, {"marker": query.marker, "project": viewer.project_id}).fetchone()
     if row is None:
@@ -191,7 +191,7 @@ def _marker(connection: Connection, query: ListQuery, viewer: Viewer) -> dict[st
 def _numbers(
     connection: Connection, asked: tuple[TagPropertyFilter, ...], values: dict[str, Any]
 ) -> tuple[list[float], float]:
-    """About how many images match each of the indexed filters, 0 being certain, and how many there are in all."""
+    """Estimate how many images match each indexed filter (0 is exact), and how many images there are."""
     sampled = tuple([one for one in asked if one.is_indexed])
     if not sampled:
         return [], 0

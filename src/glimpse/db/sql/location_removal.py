@@ -1,4 +1,4 @@
-"""Single locations: taken from an image, and which are verified; see :class:`glimpse.db.base.LocationDatabase`."""
+"""Remove single locations from images, and list unverified ones; see :class:`glimpse.db.base.LocationDatabase`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glimpse.db.sql.reading import fits, require_image_id
 from glimpse.db.sql.row_state import is_live, is_marked
 from glimpse.db.sql.tables import image_locations, images
 from glimpse.db.sql.transaction import stamp
-from glimpse.db.sql.unverified_locations import find_marks
+from glimpse.db.sql.unverified_locations import find_unverified
 from glimpse.domain.job import Job, JobChange
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict
@@ -54,10 +54,10 @@ _RESTORE = (
 
 
 def require_removal(job: Job, *_: object, **__: object) -> None:
-    """Refuse the job of a removal that cannot be stored.
+    """Check that the job of a removal can be stored.
 
-    :raises NotFound: no image can have its id.
-    :raises Invalid: a text does not fit its column.
+    :raises NotFound: the image id of the job is not a possible id.
+    :raises Invalid: a string does not fit its column.
     """
     require_image_id(job.image_id or "")
     require_job(job)
@@ -83,7 +83,7 @@ def begin_location_removal(
 
 def unverified_locations(connection: Connection, image_id: str) -> dict[int, str | None]:
     """See :meth:`glimpse.db.base.LocationDatabase.unverified_locations`."""
-    return find_marks(connection, image_id) if fits(image_id) else {}
+    return find_unverified(connection, image_id) if fits(image_id) else {}
 
 
 def finish_location_removal(

@@ -15,7 +15,7 @@ from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations, images
 from glimpse.db.sql.texts import TEXT_BYTES, require_location
-from glimpse.db.sql.unverified_locations import change_marks, mark
+from glimpse.db.sql.unverified_locations import add_unverified, record_checks
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.job_kinds import DELETION_KEY
 from glimpse.errors import Conflict, Invalid
@@ -166,11 +166,11 @@ def change_locations(connection: Connection, image_id: str, change: ImageChange,
         if dropped != len(change.drop_locations):
             raise gone
     if change.verified_locations or change.refused_locations:
-        change_marks(connection, image_id, change)
+        record_checks(connection, image_id, change)
     rows = [insertable(image_id, location, moment) for location in change.add_locations]
     if change.mark_unverified:
         for row in rows:
-            mark(connection, image_id, _insert_one(connection, row), moment)
+            add_unverified(connection, image_id, _insert_one(connection, row), moment)
     elif rows:
         insert_locations(connection, rows)
 

@@ -1,8 +1,8 @@
-"""The page of a list that asks for tags or properties, led by the images of the project.
+"""Read a page of a list filtered by tags or properties: the project's own images first, then the others.
 
-To see whether an image has a tag or property takes time, so no more of them are asked than the page needs. The
-project's own come first, range by range (``index_ranges.py``) until there is a page of them. Of all others, public and
-shared ones, only those are of interest that are not behind the last of these.
+Checking whether an image has a tag or property is slow, so no more images are checked than the page needs. The
+project's own images are read first, range by range (``index_ranges.py``), until they fill a page. Of the others,
+public and shared ones, only those are read that do not sort after the last own image.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _BOUND = "bound"
 def own_images_first(
     connection: Connection, shape: Shape, values: dict[str, Any], *, hints: bool
 ) -> Sequence[Any] | None:
-    """The rows of the page; None where no own images lead, or where one of them was changed meanwhile.
+    """Return the rows of the page; None if the list has no own images to read first, or one of them has changed.
 
-    The parameters are those of :func:`~glimpse.db.sql.list_statement.page_statement`.
+    ``values`` are the parameters of :func:`~glimpse.db.sql.list_statement.page_statement`.
     """
     dialect = connection.dialect.name
     statements = _lead_statements(shape, dialect, hints=hints)
@@ -62,7 +62,7 @@ def own_images_first(
 
 @lru_cache(maxsize=256)
 def _lead_statements(shape: Shape, dialect: str, *, hints: bool) -> list[sa.Select[*tuple[Any, ...]]] | None:
-    """The keys of own images, one statement for each range; they are asked one after the other."""
+    """Return the SELECTs of the sort keys of own images: one for each range, to be run in this order."""
     found = lanes(shape, dialect)
     lead = _lead(found, shape)
     if lead is None:
@@ -74,7 +74,7 @@ def _lead_statements(shape: Shape, dialect: str, *, hints: bool) -> list[sa.Sele
 
 
 def _lead(found: Sequence[Lane], shape: Shape) -> int | None:
-    """Which lane most of the list is in: own images, or the only lane."""
+    """Return the position of the lane to read first: that of own images, or the only lane; None without either."""
     for position, lane in enumerate(found):
         if lane.indexes and (len(found) == 1 or (lane.is_of_owner and not shape.scope.is_admin)):
             return position
@@ -85,7 +85,7 @@ def _lead(found: Sequence[Lane], shape: Shape) -> int | None:
 def _page_statement(
     shape: Shape, dialect: str, last_is_null: bool | None, *, hints: bool
 ) -> sa.Select[*tuple[Any, ...]]:
-    """``last_is_null``: whether the first key of the last own image is NULL; None without a page of them."""
+    """``last_is_null``: whether the first key of the last own image is NULL; None if they do not fill a page."""
     every = lanes(shape, dialect)
     lead = _lead(every, shape)
     within = _within(shape, last_is_null)
@@ -93,10 +93,10 @@ def _page_statement(
     for position, lane in enumerate(every):
         if position == lead:
             keys = [images.c[column] for column in key_columns(shape.order)]
-            # what it was found by may have changed since; IS TRUE, or SQLite would begin with the owner
+            # these conditions may have become false; without IS TRUE, SQLite would start from the owner
             still_there = [condition.is_(sa.true()) for condition in (*lane.conditions, *within)]
             led = sa.select(*keys).where(images.c.id.in_(_LED), *still_there, *filters(shape))
-            # told that, MariaDB does not ask all other indexes how many rows they have
+            # with this hint MariaDB does not estimate the number of rows in all other indexes
             found.append(use_index(led, images, PRIMARY))
             continue
         asked = (*filters(shape), *within, *tag_property_conditions(shape, dialect, in_set=False, hints=hints))
@@ -106,7 +106,7 @@ def _page_statement(
 
 
 def _within(shape: Shape, last_is_null: bool | None) -> list[Condition]:
-    """Not behind the last one, as far as the first key tells. NULL is smaller than any value."""
+    """Return the condition that an image does not sort after the last own one by the first key (NULL sorts first)."""
     if last_is_null is None:
         return []
     key = shape.order[0]

@@ -27,7 +27,7 @@ from glimpse.db.sql.tables import (
     task_info,
     tasks,
 )
-from glimpse.db.sql.unverified_locations import forget
+from glimpse.db.sql.unverified_locations import delete_unverified
 from glimpse.domain.job_kinds import IMAGE_DELETION, UPLOAD
 from glimpse.errors import Conflict, Invalid
 
@@ -109,7 +109,7 @@ def purge_batch(
     if rows is tasks:
         connection.execute(_REMOVE_TASK_INFO, {"ids": ids})
     if rows is image_locations:
-        forget(connection, ids)
+        delete_unverified(connection, ids)
     remove = sa.delete(rows).where(rows.c.id.in_(_IDS), _own(rows))
     try:
         removed = connection.execute(remove, {"ids": ids, "before": deleted_before}).rowcount

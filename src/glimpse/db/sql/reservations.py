@@ -1,4 +1,4 @@
-"""Room for running uploads, kept in the rows of their jobs; see :class:`glimpse.db.base.UsageDatabase`."""
+"""Reserve space for running uploads, in the rows of their jobs; see :class:`glimpse.db.base.UsageDatabase`."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""What other tables say of images: tags and custom properties, as filters of a list.
+"""Filter a list by tags and custom properties.
 
-The images that match such a filter are looked through when there are few of them. Otherwise the list is followed in
-its order until the page is full. Each image on the way is asked for its tag or property, which is soon done with where
-many have it; where not, all that have it are put into a set at first, and the images on the way are looked up in that.
+If few images match a filter, all of them are read and sorted. Otherwise the list is read in its order until the page is
+full, and each image read is checked for the tag or property. If many images match, the check is a lookup in the table
+of tags or properties. If fewer match, the ids of all matching images are first put into a set, and the check is a
+lookup in the set.
 
-How many there are is estimated, because no database knows how many images have a certain value of a certain property:
-an index by value has the ids of images in their order, and ids are random, so the first ones tell how close together
-they all are. What is chosen for a wrong estimate takes longer and finds the same.
+The number of matching images is estimated, because no database knows how many images have a given value of a given
+property. An index by value has the ids of the matching images in order, and ids are random, so the distance between
+the first ones shows how many there are. After a wrong estimate a list is slower, but still correct.
 """
 
 from __future__ import annotations
@@ -23,27 +24,27 @@ from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_properties, image_tags, images
 from glimpse.domain.listing import ListQuery
 
-# Of T images N match a filter, so T/N are passed for each that is found, and a hundred times as many for a page. They
-# are few while to look N of them up takes less than to put N into a set and pass those with a look into it; a set is
-# made while this takes less than to ask each. By what it takes on each kind of database these hold up to the square
-# roots of so many times T (measured with T = 200,000). Less than a sample are always few.
+# N of T images match a filter, so T/N images are checked for each one found, and a hundred times as many for a page.
+# Reading all N matching images is fastest while N² is below _FEW * T. Building a set of them and looking up each image
+# there is fastest while N² is below _SET * T. Above that, checking each image by itself is fastest. The factors were
+# measured on each kind of database with T = 200,000. Fewer images than a sample are always "few".
 _FEW = {"postgresql": 5, "sqlite": 15, "mysql": 50}
 _SET = {"postgresql": 900, "sqlite": 120, "mysql": 180}
 
-# rows of the index that the estimate is made from
+# number of index rows that an estimate is based on
 _SAMPLE = 256
-#: Of a page of ids, which no page reaches: with any limit databases begin with what it is the limit of.
+#: A limit above any number of rows: databases execute a subquery first if it has a limit.
 NO_LIMIT = sa.literal_column(str(2**31 - 1), sa.Integer())
 
-# Longer values are not in the index (migration glimpse_004), for which PostgreSQL would have no room. That of MySQL
-# has the beginning of each value, and a comparison there does not mind blanks at the end.
+# Longer values are not in the index (migration glimpse_004), because they exceed PostgreSQL's limit for an index row.
+# MySQL's index has a prefix of each value, and its comparisons ignore trailing blanks.
 _INDEXED = 255
 
 
 class TagPropertyFilter(msgspec.Struct, frozen=True):
     """A filter by a tag or a custom property, with parameters ``tag_N``, or ``property_N`` and ``value_N``.
 
-    ``is_indexed``: an index leads from the tag or property to its images.
+    ``is_indexed``: an index finds the images with the tag or property.
     """
 
     position: int
@@ -70,37 +71,37 @@ class TagPropertyFilter(msgspec.Struct, frozen=True):
         return (image_tags if self.is_tag else image_properties).c.image_id
 
     def on_image(self, dialect: str, *, hints: bool) -> sa.ColumnElement[bool]:
-        """Whether the image has it, asked of the image; with ``hints`` the database is told by which index."""
+        """Return the condition for one image, a lookup by its id; with ``hints`` the statement names the index."""
         one = sa.literal_column("1", sa.Integer())
         rows = self._rows(one, dialect)
         if hints and self.is_indexed and not self.is_tag:
-            # it would take the unique one, and has to look at the row then
+            # MySQL would choose the unique index, and then has to read the row as well
             rows = use_index(rows, image_properties, "glimpse_image_properties_value")
         if self.is_tag or dialect != "sqlite":
             rows = rows.where(self._image_id == images.c.id)
         else:
-            # so SQLite takes the index by value, which has all it needs, and not the unique one
+            # with BETWEEN SQLite uses the index by value, which has all columns needed, instead of the unique one
             rows = rows.where(self._image_id.between(images.c.id, images.c.id))
-        # not EXISTS: planners would take that as a reason to look for all images that match
+        # not EXISTS: planners would turn that into a search for all matching images
         return rows.limit(one).scalar_subquery().is_not(None)
 
     def in_set(self, dialect: str) -> sa.ColumnElement[bool]:
-        """Whether the image has it, looked up among all that have it."""
-        # without IS TRUE planners would begin with the images in the set
+        """Return the condition for one image, a lookup in the set of all matching images."""
+        # without IS TRUE planners would start from the images in the set
         return images.c.id.in_(self._rows(self._image_id, dialect)).is_(sa.true())
 
     def few_images(self, dialect: str) -> sa.Subquery:
-        """The ids of the images with it, each once, where they are few."""
+        """Return a subquery of the distinct ids of the matching images, for a filter that few images match."""
         return self._rows(self._image_id, dialect).distinct().limit(NO_LIMIT).subquery("matching")
 
     def sample(self, dialect: str) -> sa.Select[*tuple[Any, ...]]:
-        """One row for :func:`estimate`: rows at the beginning of the index, and the last image id in them."""
+        """Return a SELECT of the arguments of :func:`estimate`: number of index rows sampled, last image id in them."""
         return _sampled(self._rows(self._image_id, dialect))
 
 
 def sample_of_all() -> sa.Select[*tuple[Any, ...]]:
-    """The same of all images, deleted ones among them."""
-    # the condition, which all of them meet, lets SQLite say that it looks for them in an index
+    """Return the same SELECT for all images, including deleted ones."""
+    # every image meets this condition; with it SQLite's query plan says that it searches an index
     every = sa.select(images.c.id.label("image_id")).where(images.c.id >= sa.literal_column("''", images.c.id.type))
     return _sampled(every.order_by(images.c.id))
 
@@ -111,22 +112,22 @@ def _sampled(image_ids: sa.Select[Any]) -> sa.Select[*tuple[Any, ...]]:
 
 
 def estimate(rows: int, last: str | None) -> float:
-    """How many images match a filter, from its :meth:`TagPropertyFilter.sample`.
+    """Estimate how many images match a filter, from its :meth:`TagPropertyFilter.sample`.
 
-    Exact where these are fewer than the sample takes.
+    The number is exact if it is smaller than the sample size.
     """
     if last is None or rows < _SAMPLE:
         return rows
     try:
         place = max(int(last[:8], 16), 0)
     except ValueError:
-        # the id is no UUID, which only Glance's tools let happen
+        # the id is not a UUID; only Glance's tools allow that
         return rows
     return rows * 2**32 / (place + 1)
 
 
 def tag_property_filters_of(query: ListQuery) -> tuple[TagPropertyFilter, ...]:
-    """The tags and properties that a list asks for."""
+    """Return the tag and property filters of a list."""
     tags = [TagPropertyFilter(position, is_tag=True) for position in range(len(query.tags))]
     properties = [
         TagPropertyFilter(position, is_indexed=len(value) <= _INDEXED)
@@ -136,8 +137,11 @@ def tag_property_filters_of(query: ListQuery) -> tuple[TagPropertyFilter, ...]:
 
 
 class Use(msgspec.Struct, frozen=True):
-    """What is done with the tag and property filters of a list: the images that match ``few`` are looked through, those
-    that match ``many`` are put into a set, and images are asked for all others. One of the two is None, or both."""
+    """How to apply the tag and property filters of a list.
+
+    All images that match ``few`` are read, or those that match ``many`` are put into a set; at most one is given. The
+    other filters are checked for each image.
+    """
 
     few: TagPropertyFilter | None = None
     many: TagPropertyFilter | None = None
@@ -146,9 +150,9 @@ class Use(msgspec.Struct, frozen=True):
 def use_of(
     asked: Sequence[TagPropertyFilter], numbers: Sequence[float], images_in_all: float, dialect: str, *, asks_all: bool
 ) -> Use:
-    """``numbers`` are the estimates for the indexed filters.
+    """Choose how to apply the filters. ``numbers`` are the estimates for the indexed ones.
 
-    ``asks_all``: no index has the order of the list and no other filter narrows it, so that every image would be asked,
+    ``asks_all``: no index has the order of the list and there are no other filters, so every image would be checked and
     not only those up to the end of the page.
     """
     fewest, rarest = min(

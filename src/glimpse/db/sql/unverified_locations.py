@@ -1,7 +1,7 @@
 """Rows of ``glimpse_unverified_locations``; see :class:`glimpse.db.base.LocationDatabase`.
 
-There is no foreign key to ``image_locations``: Glance must be able to purge its rows after a swap back. A row whose
-location is gone has no effect, and goes when Glimpse purges that location.
+There is no foreign key to ``image_locations``, because Glance must be able to purge its rows after a swap back. A row
+without its location has no effect. Glimpse removes a row when it purges the location.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _AMONG = _COLUMNS.location_id.in_(sa.bindparam("ids", expanding=True))
 
 _FIND = sa.select(_COLUMNS.location_id, _COLUMNS.refusal).where(_OF_IMAGE)
 _INSERT = sa.insert(unverified_locations)
-_FORGET = sa.delete(unverified_locations).where(_AMONG)
+_DELETE = sa.delete(unverified_locations).where(_AMONG)
 _VERIFY = sa.delete(unverified_locations).where(_OF_IMAGE, _AMONG)
 _REFUSE = (
     sa.update(unverified_locations)
@@ -31,15 +31,15 @@ _REFUSE = (
 )
 
 
-def mark(connection: Connection, image_id: str, location_id: int, moment: datetime) -> None:
-    """Record a new location as not verified."""
-    # SQLite gives the id of a purged row to a new one
-    forget(connection, (location_id,))
+def add_unverified(connection: Connection, image_id: str, location_id: int, moment: datetime) -> None:
+    """Record a new location as unverified."""
+    # SQLite reuses the ids of purged rows
+    delete_unverified(connection, (location_id,))
     connection.execute(_INSERT, {"location_id": location_id, "image_id": image_id, "created_at": moment})
 
 
-def change_marks(connection: Connection, image_id: str, change: ImageChange) -> None:
-    """The part of a change that is about the marks of locations."""
+def record_checks(connection: Connection, image_id: str, change: ImageChange) -> None:
+    """Record which locations ``change`` verifies, and which it refuses and why."""
     if change.verified_locations:
         connection.execute(_VERIFY, {"of_image": image_id, "ids": list(change.verified_locations)})
     for location_id, reason in change.refused_locations:
@@ -47,11 +47,11 @@ def change_marks(connection: Connection, image_id: str, change: ImageChange) -> 
         connection.execute(_REFUSE, parameters)
 
 
-def forget(connection: Connection, location_ids: Collection[int]) -> None:
-    """Remove the marks of locations that are purged."""
-    connection.execute(_FORGET, {"ids": list(location_ids)})
+def delete_unverified(connection: Connection, location_ids: Collection[int]) -> None:
+    """Delete the rows of locations that are purged."""
+    connection.execute(_DELETE, {"ids": list(location_ids)})
 
 
-def find_marks(connection: Connection, image_id: str) -> dict[int, str | None]:
-    """The reasons by location; see :meth:`glimpse.db.base.LocationDatabase.unverified_locations`."""
+def find_unverified(connection: Connection, image_id: str) -> dict[int, str | None]:
+    """Return refusal reasons by location id; see :meth:`glimpse.db.base.LocationDatabase.unverified_locations`."""
     return {row[0]: row[1] for row in connection.execute(_FIND, {"of_image": image_id})}

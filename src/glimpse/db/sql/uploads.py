@@ -1,4 +1,4 @@
-"""Uploads: begun with the job that owns them, finished or given up by that run alone."""
+"""Begin, finish and cancel uploads. An upload begins together with its job, and only that run may end it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from glimpse.errors import Conflict, Gone, Invalid, LeaseLost
 
 _LARGEST = 2**63 - 1
 
-#: What an upload knows of its data, and a cancelled one forgets.
+#: Columns that a finished upload sets and a cancelled one clears.
 DATA_COLUMNS = ("size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value")
 
 
@@ -75,7 +75,7 @@ def _parameter(name: str) -> Any:
     return sa.bindparam(f"job_{name}", type_=jobs.c[name].type)
 
 
-#: The row of an upload that begins; parameters of :func:`_row`.
+#: Job row of a new upload; its parameters come from :func:`_row`.
 _ROW: dict[str, Any] = {
     **{name: _parameter(name) for name in ("id", "owner", "user_id", "request_id", "stores", "claimed_by")},
     **{name: _parameter(name) for name in ("type", "unique_key", "project_id", "reserved_bytes")},
@@ -94,14 +94,14 @@ _ROW: dict[str, Any] = {
 }
 
 
-# A row that is left from an earlier upload is stale once the image was queued again: its run is fenced.
+# The row of an earlier upload is stale once the image is queued again: replacing it fences off the earlier run.
 _RENEWED = {name: value for name, value in _ROW.items() if name not in {"image_id", "unique_key", "type"}}
 _NEW = sa.select(*_ROW.values()).where(images.c.id == sa.bindparam("image_id", type_=sa.String()), NOT_DELETING)
 
 
 def _record(insert: Any, *, conflict: bool = True) -> Any:
-    # This looks for a deletion itself: on PostgreSQL the statement before, which may have waited for the lock of the
-    # image's row, sees the other tables as they were when it began.
+    # This statement checks for a deletion itself: on PostgreSQL the one before it may have waited for the lock of the
+    # image's row, and sees the other tables as they were when it began.
     statement = insert.from_select(list(_ROW), _NEW)
     if conflict:
         statement = statement.on_conflict_do_update(index_elements=["unique_key"], set_=_RENEWED)
@@ -118,7 +118,7 @@ _RECORD = {
 
 
 def _row(job: Job, moment: datetime) -> dict[str, Any]:
-    """Parameters of :data:`_RECORD`."""
+    """Return the parameters of :data:`_RECORD`, except ``seconds``."""
     return {
         "job_id": job.id,
         "job_owner": job.owner,
@@ -137,10 +137,10 @@ def _row(job: Job, moment: datetime) -> dict[str, Any]:
 
 
 def require_upload(job: Job, *_: object, **__: object) -> None:
-    """Check the texts of a new job, as :func:`glimpse.db.sql.job_rows.require_job` does.
+    """Check the strings of a new job, like :func:`glimpse.db.sql.job_rows.require_job`.
 
-    :raises NotFound: no image can have its id.
-    :raises Invalid: one cannot be stored.
+    :raises NotFound: the image id of the job is not a possible id.
+    :raises Invalid: a string cannot be stored.
     """
     require_image_id(job.image_id or "")
     stores = "".join(job.stores)
@@ -197,8 +197,8 @@ def finish_upload(
     parameters: dict[str, Any] = {f"new_{name}": getattr(data, name) for name in DATA_COLUMNS}
     parameters |= run
     parameters |= {"image_id": image_id, "moment": moment}
-    # The run is asked for twice: on PostgreSQL the condition of the UPDATE may see the job as it was before another
-    # process took it, the DELETE waits for that process.
+    # The run is checked twice: on PostgreSQL the condition of the UPDATE may see the job as it was before another
+    # process claimed it; the DELETE waits for that process.
     activated = connection.execute(_ACTIVATE, parameters).rowcount
     if connection.execute(DROP_CLAIMED, run).rowcount != 1:
         raise LeaseLost(LEASE_LOST)
@@ -215,7 +215,7 @@ def finish_upload(
 
 
 def _location_row(image_id: str, location: Location, moment: datetime) -> dict[str, Any]:
-    # what a store has just made: its URL is short, its metadata mostly empty
+    # a store has just created this location: its URL is short, its metadata usually empty
     if UNSTORABLE.search(location.url) or len(location.url) * 3 > TEXT_BYTES:
         raise Invalid("The URL of a location is too long, or has characters that cannot be stored.")
     metadata = write_metadata(location) if location.metadata else "{}"
@@ -229,10 +229,10 @@ def _location_row(image_id: str, location: Location, moment: datetime) -> dict[s
 
 
 def require_data(job: Job, data: StoredData, *_: object, **__: object) -> None:
-    """Check sizes and digests of new data, and the id of their image.
+    """Check the size, virtual size and digests of new data, and the id of their image.
 
-    :raises Invalid: one does not fit its column.
-    :raises Gone: no image can have this id.
+    :raises Invalid: a value does not fit its column.
+    :raises Gone: the image id of the job is not a possible id.
     """
     digests = (data.checksum, data.os_hash_algo, data.os_hash_value)
     if UNSTORABLE.search("".join(digests)) or any(
@@ -246,7 +246,7 @@ def require_data(job: Job, data: StoredData, *_: object, **__: object) -> None:
 
 
 def require_failure(job: Job, change: JobChange | None = None) -> None:  # noqa: ARG001 - as the operation
-    """:raises Invalid: the message of ``change`` cannot be a property."""
+    """:raises Invalid: the message of ``change`` cannot be stored as a property."""
     if change is not None:
         require_properties({FAILED_UPLOAD: change.message})
 
@@ -254,7 +254,7 @@ def require_failure(job: Job, change: JobChange | None = None) -> None:  # noqa:
 def cancel_upload(connection: Connection, job: Job, change: JobChange | None = None) -> bool:
     """See :meth:`glimpse.db.base.Database.cancel_upload`.
 
-    :raises LeaseLost: the job is another run's.
+    :raises LeaseLost: another run has the job.
     """
     moment = stamp(connection)
     image_id = job.image_id or ""

@@ -1,8 +1,8 @@
-"""What a project uses, and the room that is left for it (database 12); see :class:`glimpse.db.base.UsageDatabase`.
+"""Read the usage of a project and reserve space for it (database 12); see :class:`glimpse.db.base.UsageDatabase`.
 
-Two sums make up what is taken: the copies that images have, and what jobs of running uploads have reserved. They
-are read by one statement, so an upload that ends meanwhile is in exactly one of them. Before a reservation is made
-the row of the project in ``glimpse_projects`` is locked; SQLite has one writer at a time anyway.
+Used space is the sum of the stored copies of images and of the reservations of running uploads. One statement reads
+both, so an upload that ends meanwhile is counted exactly once. Before a reservation is made, the project's row in
+``glimpse_projects`` is locked; SQLite has only one writer at a time anyway.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glimpse.db.sql.own_tables import jobs, projects
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.domain.allowance import Allowance, ImageCeiling
 
-#: The internal property that is not empty while copies are being made.
+#: Internal property that is not empty while the image is being copied to more stores.
 _COPYING = "os_glance_importing_to_stores"
 
 _DEAD = ("killed", "deleted", "pending_delete")
@@ -42,7 +42,7 @@ _IS_COPIED = sa.exists().where(
 
 
 def _of_owner(select: SelectT) -> SelectT:
-    # SQLite would read all images where there were few when it looked, MariaDB where many are the project's
+    # SQLite would read all images if its statistics are from when there were few, MariaDB if the project has many
     return force_index(select, images, "owner_image_idx")
 
 
@@ -90,7 +90,7 @@ _LOCK = {
 
 
 def lock_project(connection: Connection, project_id: str) -> None:
-    """Let nobody else reserve for the project until this transaction ends."""
+    """Block other reservations for the project until this transaction ends."""
     lock = _LOCK.get(connection.dialect.name)
     if lock is not None:
         connection.execute(lock, {"id": project_id})
@@ -99,11 +99,12 @@ def lock_project(connection: Connection, project_id: str) -> None:
 def reserve(
     connection: Connection, allowance: Allowance, needed: int, wished: int, *, image_id: str = "", job_id: str = ""
 ) -> int:
-    """The bytes that an operation may take; the project is locked from then on.
+    """Lock the project and return how many bytes an operation may use.
 
-    ``image_id`` is an image that does not count because it is being written, ``job_id`` the operation's own job.
+    ``image_id`` is an image that is not counted because it is being written, ``job_id`` the operation's own job, whose
+    reservation is not counted.
 
-    :raises LimitExceeded: ``needed`` does not fit.
+    :raises LimitExceeded: ``needed`` bytes exceed the allowance.
     """
     lock_project(connection, allowance.project_id)
     of = {"of_project": allowance.project_id, "but_image": image_id, "but_job": job_id}
@@ -112,9 +113,9 @@ def reserve(
 
 
 def check_ceiling(connection: Connection, ceiling: ImageCeiling) -> None:
-    """Let the project have one image more; the project is locked from then on.
+    """Lock the project and check that it may have one more image.
 
-    :raises LimitExceeded: it has too many.
+    :raises LimitExceeded: it has as many images as it may have.
     """
     lock_project(connection, ceiling.project_id)
     ceiling.check(connection.execute(_COUNT, {"of_project": ceiling.project_id}).scalar_one())
@@ -124,7 +125,7 @@ def usage(connection: Connection, project_id: str | None) -> UsageFigures:
     """See :meth:`glimpse.db.base.UsageDatabase.usage`."""
     of, statement = ({}, _FIGURES_OF_NOBODY) if project_id is None else ({"of_project": project_id}, _FIGURES)
     size, stage, count, uploading = cast("tuple[Any, ...]", connection.execute(statement, of).one())
-    # sums are NULL over no row, and decimals on servers
+    # sums are NULL without rows, and decimals on PostgreSQL and MySQL
     return UsageFigures(
         size_total=int(size or 0),
         stage_total=int(stage or 0),

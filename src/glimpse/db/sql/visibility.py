@@ -1,4 +1,4 @@
-"""Which images a viewer sees: one by one, and in lists (images-api 3.11; database 8)."""
+"""Select the images that a viewer sees in lists (images-api 3.11; database 8)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from glimpse.db.sql.row_state import is_live, is_of, literal_visibility
 from glimpse.db.sql.tables import image_members, images
 from glimpse.domain.status import MemberStatus, Visibility
 
-#: The viewer's project in every statement.
+#: Parameter of every statement: the viewer's project.
 PROJECT = sa.bindparam("project", type_=sa.String())
-#: The membership status that a list asks for.
+#: Parameter: the membership status that a list is filtered by.
 MEMBER_STATUS = sa.bindparam("member_status", type_=sa.String())
 
 _OWN = equals(images.c.owner, PROJECT)
@@ -24,10 +24,10 @@ _VISIBILITIES = frozenset(visibility.value for visibility in Visibility)
 _MEMBER_STATUSES = frozenset(status.value for status in MemberStatus)
 
 
-# The indexes (migrations glimpse_004, glimpse_005, glimpse_008) that have the live images of an owner, and all of them,
-# in the order of a key, and those of the visibility public or community by time. The order of ids is that of the table.
+# Indexes of live images (migrations glimpse_004, glimpse_005, glimpse_008): those of an owner and those of all owners
+# in the order of a sort key, and public and community ones by creation time. The table itself has the order of ids.
 
-#: Sort keys with indexes of their own.
+#: Sort keys that have their own indexes.
 INDEXED_KEYS = ("created_at", "updated_at", "name", "size")
 _OF_OWNER = {key: f"glimpse_images_owner_{key}" for key in INDEXED_KEYS}
 _OF_ALL = {key: f"glimpse_images_{key}" for key in INDEXED_KEYS} | {"id": "PRIMARY"}
@@ -35,10 +35,10 @@ _OF_VISIBILITY = {"created_at": "glimpse_images_visibility"}
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """A part of the listed images that is found in one way. Lanes of a list may have images in common.
+    """A subset of the listed images, read with one access path. Lanes of a list may overlap.
 
-    ``indexes``: by the first key of an order, the index that has the images of the lane in it. In the order of any
-    other key they are gathered.
+    ``indexes``: the index to read the lane in order, by the first sort key. For other keys all images of the lane are
+    read and sorted.
     """
 
     conditions: tuple[sa.ColumnElement[bool], ...]
@@ -47,17 +47,17 @@ class Lane(msgspec.Struct, frozen=True):
 
     @property
     def is_of_visibility(self) -> bool:
-        """Whether it has the images of a visibility that few have."""
+        """Tell whether the lane has the images of a visibility that few images have."""
         return self.indexes is _OF_VISIBILITY
 
     @property
     def is_of_owner(self) -> bool:
-        """Whether it has images of one owner."""
+        """Tell whether the lane has the images of one owner."""
         return self.indexes is _OF_OWNER
 
 
 class ListScope(msgspec.Struct, frozen=True):
-    """What the set of listed images depends on, apart from the names of the project and the status."""
+    """Determines which images a list has, together with the parameters for the project and the membership status."""
 
     is_admin: bool
     has_project: bool
@@ -66,16 +66,16 @@ class ListScope(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, viewer: Viewer, visibility: str | None, member_status: str) -> ListScope:
-        """The scope of one list request."""
+        """Return the scope of a list request."""
         return cls(viewer.is_admin, viewer.project_id is not None, visibility, member_status == "all")
 
     @property
     def is_empty(self) -> bool:
-        """Whether it asks for a visibility that no image has."""
+        """Tell whether the requested visibility does not exist."""
         return self.visibility not in {None, "all"} and self.visibility not in _VISIBILITIES
 
     def lanes(self) -> list[Lane]:
-        """The images listed, as lanes."""
+        """Return the lanes that together have all images of the list."""
         if self.is_admin:
             return [self._lane_of_every_project()]
         lanes: list[Lane] = []
@@ -111,11 +111,11 @@ class ListScope(msgspec.Struct, frozen=True):
                 return _lane_of(visibility)
 
     def lane_of_filtered(self) -> Lane:
-        """The same where a filter leaves few of them."""
+        """Return a single lane for a list that a filter reduces to few images."""
         return Lane((self.condition(),))
 
     def lane_of_owner(self) -> Lane:
-        """The same where a filter names their owner."""
+        """Return a single lane for a list with a filter by owner."""
         return Lane((self.condition(),), _OF_OWNER)
 
     def _lane_of_memberships(self) -> Lane:
@@ -123,7 +123,7 @@ class ListScope(msgspec.Struct, frozen=True):
         return Lane((_is("shared"), *self._membership()), source=source)
 
     def condition(self) -> sa.ColumnElement[bool]:
-        """The images listed, as one condition."""
+        """Return the condition that matches all images of the list."""
         if self.is_empty:
             return sa.false()
         own = _OWN if self.has_project else sa.false()
