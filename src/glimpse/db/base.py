@@ -32,22 +32,22 @@ class LocationDatabase(Protocol):
 
     @writes()
     def begin_location_removal(self, job: Job, lifetime: float, location_id: int) -> datetime:
-        """Take an active location from the active image of ``job``, insert the job, claimed for ``lifetime`` seconds,
-        and return the new ``updated_at``.
+        """Remove an active location from the active image of ``job`` and return the new ``updated_at``.
 
-        The row is kept as ``pending_delete`` (database 7.4).
+        The job is inserted, claimed for ``lifetime`` seconds. The location's row is kept as ``pending_delete``
+        (database 7.4).
 
-        :raises NotFound: the image is gone.
-        :raises Conflict: the image is not active or being deleted, the location is not there, or none would remain.
+        :raises NotFound: the image does not exist.
+        :raises Conflict: the image is not active, or is being deleted; or the location does not exist, or is the last.
         """
         ...
 
     @reads()
     def unverified_locations(self, image_id: str) -> dict[int, str | None]:
-        """The ids of those locations of an image that no data may be served from.
+        """Return the ids of the locations of an image whose data must not be served, and why.
 
-        They were added by changes with ``mark_unverified``, and no other change has named them among its
-        ``verified_locations`` yet. The value is the reason for which the check refused one, None before the check.
+        These locations were added by changes with ``mark_unverified``, and no later change has listed them in
+        ``verified_locations``. The value is the reason why the check refused the location, None before the check.
         """
         ...
 
@@ -55,59 +55,59 @@ class LocationDatabase(Protocol):
     def finish_location_removal(
         self, job: Job, location_id: int | None, change: JobChange | None = None, *, restore: bool = False
     ) -> None:
-        """End a run of a removal: remove its row, or change it by ``change``.
+        """End a run of a removal: remove its job, or apply ``change`` to it.
 
-        The row of the location, if it is still ``pending_delete``, becomes ``deleted``. With ``restore`` it becomes
-        active again, unless the image is deleted by now.
+        If the location is still ``pending_delete``, it becomes ``deleted``; with ``restore`` it becomes active again,
+        unless the image has been deleted.
 
-        :raises LeaseLost: the job is not this run's any more; nothing is changed.
+        :raises LeaseLost: another run has the job; nothing is changed.
         """
         ...
 
 
 class UsageDatabase(Protocol):
-    """What projects use, and room that is reserved for running uploads.
+    """Usage of projects, and space reserved for running uploads.
 
-    A reservation is part of the job of its upload: it ends with the job, also after a crash. Reservations of one
-    project are made one after the other, so all together never get more than the allowance.
+    A reservation is part of the job of its upload: it ends with the job, even after a crash. Reservations of one
+    project are made one at a time, so together they never exceed the allowance.
     """
 
     @reads()
     def usage(self, project_id: str | None) -> UsageFigures:
-        """The figures of the images that a project owns, or of those without an owner; reservations are not in them."""
+        """Return the usage of a project, None for images without an owner; reservations are not included."""
         ...
 
-    # what is granted takes the place of what was, and is counted without it
+    # the new reservation replaces the old one, which is not counted
     @writes(idempotent=True)
     def extend_reservation(self, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
-        """Reserve ``needed`` bytes in all for the upload of ``job``, and up to ``wished``; returns what it has then.
+        """Reserve at least ``needed`` and up to ``wished`` bytes in total for the upload of ``job``; return the number.
 
-        :raises LimitExceeded: ``needed`` does not fit; the reservation stays as it was.
-        :raises LeaseLost: the job is not this run's any more.
+        :raises LimitExceeded: ``needed`` bytes exceed the allowance; the reservation is not changed.
+        :raises LeaseLost: another run has the job.
         """
         ...
 
 
 class MaintenanceDatabase(Protocol):
-    """Completion of old rows, and removal of rows that were only marked as deleted (database 11).
+    """Completes old rows, and purges rows that are marked as deleted (database 11).
 
-    A purge takes a row when ``deleted`` is true **and** ``deleted_at`` is before a moment: a live row with an old
-    ``deleted_at``, as Glance leaves them when it revives one, stays. So does whatever waits for its data to be removed
-    from a store: images and locations in ``pending_delete``, and the other rows of such an image, which may still be
-    restored.
+    A purge removes rows with ``deleted`` true **and** ``deleted_at`` before a given time. It keeps live rows with an
+    old ``deleted_at``, which Glance leaves when it reuses a row. It also keeps images and locations in
+    ``pending_delete``, whose data are still to be removed from a store, and all other rows of such an image, which may
+    still be restored.
     """
 
     @writes()
     def name_location_store(self, image_id: str, location_id: int, store_id: str) -> bool:
-        """Write ``store_id`` into the metadata of a live location that names no store; times stay as they are.
+        """Add ``store_id`` to the metadata of a live location without a store; its timestamps are not changed.
 
-        Returns False when the location is gone or names a store by now (imports-and-stores 4.5).
+        Return False if the location does not exist any more or already has a store (imports-and-stores 4.5).
         """
         ...
 
     @reads(for_admins=True)
     def count_purgeable(self, tables: Collection[str], deleted_before: datetime) -> dict[str, int]:
-        """How many rows of each of ``tables`` a purge of all of them would remove, in the order of ``PURGEABLE``.
+        """Count the rows of each of ``tables`` that a purge of all of them would remove, in the order of ``PURGEABLE``.
 
         :raises Invalid: a table is not one of ``PURGEABLE``.
         """
