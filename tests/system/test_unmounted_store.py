@@ -47,7 +47,7 @@ def test_an_empty_directory_is_noticed_at_start_with_a_marker_or_without(start_s
     away = service.data_dir / "away"
     service.images_dir.rename(away)
     service.start()
-    assert "nor any of 2 images recorded there, so it is not used" in service.log
+    assert eventually(lambda: "nor any of 2 images recorded there, so it is not used" in service.log, 20)
     assert not marker.exists()
     assert_unavailable(service, api, deleted)
     service.stop()

@@ -60,7 +60,7 @@ def refused(place: Installation, sentence: str) -> None:
         assert ended.returncode == 1, ended
         (told,) = (ended.stdout + ended.stderr).splitlines()
         assert sentence in told
-        assert "with that service's own tool to 2024_1_contract01 first." in told
+        assert "with glance-manage to 2024_1_contract01 first." in told
     assert facts(place) == before
 
 
