@@ -384,3 +384,26 @@ def test_a_heartbeat_before_the_job_is_recorded(wire: Wire, monkeypatch: pytest.
         assert delete(wire, image_id)[0] == 204
     else:
         assert wire.upload(image_id, DATA).status == 204
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("Store a does not answer."), DataInUse("Store a refuses.")])
+def test_a_cancelled_upload_whose_store_fails_is_over(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It came back after each lease, because its end was never recorded."""
+    database = wire.service.deps.database
+    image_id: str = wire.create()["id"]
+    job = upload_job(image_id, stores=wire.service.deps.stores.needed["a"])
+    database.begin_upload(job, 30.0)
+    database.cancel_job(job.id)
+
+    def fail(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(wire.service.deps.stores.by_id("a"), "sweep", fail)
+    assert settle(wire) == 1
+    (ended,) = jobs(wire)
+    assert ended.status is JobStatus.CANCELLED
+    assert str(error) in ended.message
+    assert wire("GET", f"/v2/images/{image_id}").json["status"] == "queued"
+    assert settle(wire) == 0

@@ -11,7 +11,7 @@ from glimpse.db.base import Database
 from glimpse.domain.job import JobChange, JobStatus
 from glimpse.domain.job_kinds import UPLOAD
 from glimpse.domain.status import Status
-from glimpse.errors import StoreUnavailable
+from glimpse.errors import Refused, StoreUnavailable
 from glimpse.jobs.base import Outcome, Run, WaitForStores
 from glimpse.notify import events
 from glimpse.notify.base import Notifier
@@ -59,7 +59,14 @@ class UploadRecovery:
             LOG.warning("Cancelled upload %s: its store is not configured here, so no data are removed", run.job.id)
         else:
             run.require_lease()
-            self._sweep(run, store)
+            try:
+                self._sweep(run, store)
+            except (Refused, StoreUnavailable) as error:
+                return self._queue(
+                    run,
+                    JobStatus.CANCELLED,
+                    f"The upload was cancelled; upload the data again. Its data may still be in the store: {error}",
+                )
         return self._queue(run, JobStatus.CANCELLED, "The upload was cancelled; upload the data again.")
 
     def _sweep(self, run: Run, store: Store) -> None:
