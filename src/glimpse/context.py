@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 import msgspec
 
 from glimpse.settings.model import Secret
@@ -34,3 +36,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     def sees_credentials(self) -> bool:
         """Whether location URLs are shown with credentials: only to administrators and services."""
         return self.is_admin or "service" in self.roles or "service" in self.service_roles
+
+
+#: The caller of the current request or job; None outside of both. Threads that work for a request copy it.
+CALLER: ContextVar[Context | None] = ContextVar("glimpse_caller", default=None)

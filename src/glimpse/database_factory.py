@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from glimpse.context import CALLER
 from glimpse.db.base import Database
 from glimpse.settings.database_url import addresses, is_registry
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import Settings
 from glimpse.settings.startup import pool_of_service, with_pool
-from glimpse.telemetry.formatters import CALLER
 from glimpse.tls_files import TlsFileError
 
 if TYPE_CHECKING:

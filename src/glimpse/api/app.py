@@ -31,9 +31,8 @@ from glimpse.api.unread_body import DRAIN_BYTES, drop
 from glimpse.api.versions import negotiate, versions_document
 from glimpse.asgi import Message, Receive, Scope, Send
 from glimpse.auth.base import Authenticator, Credentials, Identity
-from glimpse.context import Context
+from glimpse.context import CALLER, Context
 from glimpse.errors import BodyTimeout, GlimpseError, Unavailable
-from glimpse.telemetry.formatters import CALLER
 from glimpse.telemetry.metrics import Answered, Recorder
 
 LOG = logging.getLogger(__name__)

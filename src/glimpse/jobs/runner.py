@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import timedelta
 
-from glimpse.context import Context
+from glimpse.context import CALLER, Context
 from glimpse.db.base import Database
 from glimpse.domain.clock import now
 from glimpse.domain.job import ENDED, Claim, Job, JobChange, JobStatus
@@ -35,7 +35,6 @@ from glimpse.jobs.periodic import Periodic
 from glimpse.jobs.run import UnattendedRun
 from glimpse.notify.base import Notifier
 from glimpse.settings.model import Jobs
-from glimpse.telemetry.formatters import CALLER
 
 LOG = logging.getLogger(__name__)
 

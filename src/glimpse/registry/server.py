@@ -16,14 +16,13 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from glimpse.asgi import CLIENT_KEY, Message, Receive, Scope, Send
-from glimpse.context import Context
+from glimpse.context import CALLER, Context
 from glimpse.errors import BodyTimeout, GlimpseError, Invalid, LimitExceeded
 from glimpse.registry import errors, wire
 from glimpse.registry.call_pool import CallPool
 from glimpse.registry.errors import NotProcessed, RoleRefused, UnknownMethod, VersionRefused
 from glimpse.registry.methods import METHODS, Method
 from glimpse.registry.tls import Client
-from glimpse.telemetry.formatters import CALLER
 from glimpse.telemetry.metrics import Answered, Recorder
 
 # ----------------------------------------------------------------------- The access line of each call to the registry

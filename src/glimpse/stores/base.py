@@ -110,7 +110,10 @@ class Store(Protocol):
 
     Creating the object opens nothing that a forked process must not share: no connection, no thread, no file that stays
     open. The first call that needs a connection opens it. The object can be created while the store is down; its calls
-    raise StoreUnavailable until the store works.
+    raise StoreUnavailable until the store works, and need no new object when it works again.
+
+    A store that acts in the name of the user finds the caller, with the token, in ``glimpse.context.CALLER`` when a
+    writer or reader is opened and in each other call. It is None, or has no token, when a job runs.
     """
 
     @property
@@ -282,5 +285,48 @@ class Listing(Protocol):
 
         :raises AccessDenied: the service may not list the store; at any step of the iteration.
         :raises StoreUnavailable: the store is unavailable; at any step of the iteration.
+        """
+        ...
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """Ability of stores that can find out cheaply whether their system works."""
+
+    def probe(self) -> None:
+        """Return if the system answers and accepts the credentials; at most a few small requests.
+
+        :raises AccessDenied: the system refuses the credentials, or the service may not use the pool, bucket or
+            container.
+        :raises StoreUnavailable: the system is not working.
+        """
+        ...
+
+
+@runtime_checkable
+class Presigning(Protocol):
+    """Ability of stores whose system serves an object to everybody who has a signed URL of limited validity."""
+
+    def presigned_url(self, url: str, seconds: int) -> str | None:
+        """Return a URL at which the object can be read for ``seconds``; None if the store is not set up for it.
+
+        :raises DataNotFound: there is no object.
+        :raises ForeignLocation: the URI does not belong to this store.
+        :raises StoreUnavailable: the store is unavailable.
+        """
+        ...
+
+
+@runtime_checkable
+class AccessLists(Protocol):
+    """Ability of stores that keep objects in users' own accounts, where the system itself checks who may read."""
+
+    def set_readers(self, url: str, projects: Sequence[str] | None) -> None:
+        """Let these projects, and the owner, read the object; None: everybody.
+
+        :raises DataNotFound: there is no object.
+        :raises ForeignLocation: the URI does not belong to this store.
+        :raises AccessDenied: the caller may not change who reads.
+        :raises StoreUnavailable: the store is unavailable.
         """
         ...

@@ -25,6 +25,7 @@ from glimpse.fetch.rules import UrlRules
 from glimpse.settings.model import DataSources, UriFilter
 from glimpse.stores.argument_checks import after_scheme
 from glimpse.stores.base import StoreMisconfigured
+from glimpse.stores.driver import Driver
 
 if TYPE_CHECKING:
     from glimpse.fetch.fetcher import Fetched, Fetcher
@@ -282,3 +283,6 @@ def _require_end(answer: Fetched) -> None:
     """
     if answer.headers.get("transfer-encoding", "").rpartition(",")[2].strip().lower() != "chunked":
         raise AccessDenied("The server says neither how long the data are nor where they end.")
+
+
+DRIVER = Driver(kind="http", schemes=SCHEMES, options=HttpOptions, build=HttpStore, fetches=True, only_read=True)

@@ -12,6 +12,7 @@ import msgspec
 from glimpse.errors import DataNotFound, Duplicate, ForeignLocation, StoreFull, StoreUnavailable
 from glimpse.stores.argument_checks import after_scheme, check_names, span_length
 from glimpse.stores.base import Bytes, Placed, StoredObject
+from glimpse.stores.driver import Driver
 
 SCHEMES = ("memory",)
 
@@ -205,3 +206,13 @@ class MemoryReader:
 
     def close(self) -> None:
         self._data.release()
+
+
+DRIVER = Driver(
+    kind="memory",
+    schemes=SCHEMES,
+    options=MemoryOptions,
+    build=MemoryStore,
+    url_prefixes=url_prefixes,
+    in_directories=True,
+)

@@ -6,7 +6,6 @@ import json
 import logging
 import re
 import time
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 from unicodedata import category
@@ -14,7 +13,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from glimpse.context import Context
+from glimpse.context import CALLER, Context
 
 # ------------------------ Removes secrets and control characters from log text (ARCHITECTURE.md, Data safety, rule 7)
 
@@ -95,9 +94,6 @@ def _json_escape(char: str) -> str:
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
-
-#: The caller of the current request; None outside of requests.
-CALLER: ContextVar[Context | None] = ContextVar("glimpse_caller", default=None)
 
 _PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "caller", "taskName"}
 _ENCODE = msgspec.json.Encoder(enc_hook=str).encode

@@ -1,4 +1,4 @@
-"""Logging set-up. Lines contain the identity in ``formatters.CALLER``."""
+"""Logging set-up. Lines contain the identity in ``context.CALLER``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from glimpse.context import CALLER
 from glimpse.settings.model import Logging
-from glimpse.telemetry.formatters import CALLER, ClassicFormatter, JsonFormatter
+from glimpse.telemetry.formatters import ClassicFormatter, JsonFormatter
 
 #: Marks the handlers that :func:`configure` installed, so that it can be called again.
 _HANDLER_NAME = "glimpse"

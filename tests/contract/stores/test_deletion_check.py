@@ -14,7 +14,7 @@ from glimpse.stores.base import DeletionCheck, Store, ability
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.store import FilesystemStore
 from glimpse.stores.http import HttpOptions, HttpStore
-from tests.contract.stores.rig import Rig, new_id
+from tests.contract.stores.rigs.base import Rig, new_id
 
 
 def _check(store: Store, url: str) -> None:

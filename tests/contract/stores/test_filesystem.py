@@ -13,7 +13,7 @@ from glimpse.errors import AccessDenied, DataNotFound, DeletionDenied, Duplicate
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.reader import NOW_BYTES, FilesystemReader
 from glimpse.stores.filesystem.store import FilesystemStore
-from tests.contract.stores.rig import new_id
+from tests.contract.stores.rigs.base import new_id
 from tests.support.images.content import noise
 
 MIB = 1 << 20

@@ -12,7 +12,7 @@ from glimpse.errors import StoreFull
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.store import FilesystemStore
 from glimpse.stores.memory import MemoryOptions, MemoryStore
-from tests.contract.stores.rig import new_id
+from tests.contract.stores.rigs.base import new_id
 from tests.support.images.content import noise
 
 MIB = 1 << 20

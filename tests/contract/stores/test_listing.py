@@ -9,7 +9,7 @@ from glimpse.errors import StoreUnavailable
 from glimpse.stores.base import Listing, StoredObject, ability
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.filesystem.store import FilesystemStore
-from tests.contract.stores.rig import Rig, new_id
+from tests.contract.stores.rigs.base import Rig, new_id
 
 
 def _listed(rig: Rig) -> list[StoredObject]:

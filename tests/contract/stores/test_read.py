@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glimpse.errors import DataNotFound, ForeignLocation, RangeNotSatisfiable
-from tests.contract.stores.rig import Rig, new_id
+from tests.contract.stores.rigs.base import Rig, new_id
 from tests.support.images.content import noise
 
 CONTENT = noise(3000) + bytes(20_000) + noise(7001, "behind the hole")

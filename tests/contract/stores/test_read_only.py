@@ -29,7 +29,7 @@ from glimpse.settings.model import Stores, StoreSettings, UriFilter
 from glimpse.stores.base import Store, StoreMisconfigured
 from glimpse.stores.http import HttpOptions, HttpStore
 from glimpse.stores.multi import StoreSet
-from tests.contract.stores.rig import new_id
+from tests.contract.stores.rigs.base import new_id
 from tests.support.images.content import noise
 from tests.support.web_server import WebServer, certificate, serving
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from glimpse.errors import DataNotFound, GlimpseError, StoreUnavailable
-from tests.contract.stores.rig import Rig, new_id
+from tests.contract.stores.rigs.base import Rig, new_id
 
 
 def test_nothing_to_sweep(rig: Rig):

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glimpse.errors import DataNotFound, Duplicate, Invalid
-from tests.contract.stores.rig import Rig, new_id
+from tests.contract.stores.rigs.base import Rig, new_id
 from tests.support.images.content import noise
 
 SIZES = st.integers(0, 40_000) | st.sampled_from((4095, 4096, 4097, 65535, 65536, 65537, 131072))

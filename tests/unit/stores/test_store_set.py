@@ -8,8 +8,9 @@ import pytest
 from glimpse.domain.image import Location
 from glimpse.errors import Invalid, StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
-from glimpse.stores.all import DRIVERS, Driver
+from glimpse.stores.all import DRIVERS
 from glimpse.stores.base import StoreMisconfigured
+from glimpse.stores.driver import Driver
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions, MemoryStore
 from glimpse.stores.multi import StoreSet, offered_by
@@ -106,9 +107,12 @@ def test_what_a_process_offers_is_known_without_opening_a_store(tmp_path: Path, 
     )
     entries = (
         StoreSettings(id="files", kind="file", options=options),
-        *(StoreSettings(id=f"a-{kind}", kind=kind, options=DRIVERS[kind].options()) for kind in ("http", "memory")),
+        *(
+            StoreSettings(id=f"a-{kind}", kind=kind, options=driver.options())
+            for kind, driver in DRIVERS.items()
+            if kind != "file"
+        ),
     )
-    assert {entry.kind for entry in entries} == set(DRIVERS), "every driver is tested"
     settings = Stores(default="files", stores=entries, named=named)
     assert offered_by(settings) == StoreSet(settings).offers()
     assert {f"file://{tmp_path}/a/", f"filesystem://{tmp_path}/b/", "memory://a-memory/"} < offered_by(settings)

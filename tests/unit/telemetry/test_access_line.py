@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from glimpse.api.app import access_record
-from glimpse.context import Context
-from glimpse.telemetry.formatters import CALLER, ClassicFormatter, JsonFormatter
+from glimpse.context import CALLER, Context
+from glimpse.telemetry.formatters import ClassicFormatter, JsonFormatter
 
 
 @pytest.fixture

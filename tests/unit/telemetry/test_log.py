@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from glimpse.context import Context
+from glimpse.context import CALLER, Context
 from glimpse.settings.model import Logging
 from glimpse.telemetry import log
-from glimpse.telemetry.formatters import CALLER, ClassicFormatter, JsonFormatter, one_line, redacted
+from glimpse.telemetry.formatters import ClassicFormatter, JsonFormatter, one_line, redacted
 
 WHO = Context(request_id="req-1", user_id="u1", project_id="p1")
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -16,10 +17,39 @@ def new_id() -> str:
 
 
 @dataclass
+class Faults:
+    """How to harm the real system behind a store.
+
+    ``new_store``: another store with the same configuration, which has not been used yet.
+
+    ``hanging``: while it is entered the system takes requests and does not answer; a call of a store then ends within
+    ``deadline`` seconds.
+
+    ``down``: while it is entered the processes of the system are killed (``kill -9``); it has restarted at the end.
+
+    ``full``: gives a store of the system that has space for less than 64 MiB.
+
+    ``wrong_credentials``: a store with credentials that the system does not know.
+
+    ``expire``: makes the credentials that the store holds at the moment invalid (a token, a session), while those of
+    its options stay valid; None where the system has no such credentials.
+    """
+
+    new_store: Callable[[], Store]
+    hanging: Callable[[], AbstractContextManager[None]]
+    deadline: float
+    down: Callable[[], AbstractContextManager[None]]
+    full: Callable[[], AbstractContextManager[Store]]
+    wrong_credentials: Callable[[], Store]
+    expire: Callable[[Store], None] | None
+
+
+@dataclass
 class Rig:
     """``leftovers`` lists what is really there, by image id, unfinished data included.
 
-    A test adds to ``kept`` the ids of images that it leaves; anything else that is found at its end fails it.
+    A test adds to ``kept`` the ids of images that it leaves; anything else that is found at its end fails it. After
+    that ``remove`` cleans the real system up.
     """
 
     store: Store
@@ -27,6 +57,8 @@ class Rig:
     prefix: str
     foreign_urls: tuple[str, ...]
     kept: set[str] = field(default_factory=set)
+    faults: Faults | None = None
+    remove: Callable[[], None] | None = None
 
     def url(self, name: str) -> str:
         """A location as the store would write it."""

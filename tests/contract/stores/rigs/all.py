@@ -1,0 +1,39 @@
+"""The stores under contract. To put a driver under it, write a module here and add its name.
+
+A module has ``RIGS``, functions that each take an empty directory and return a :class:`Rig`, and, if the driver needs a
+server, ``NEEDS``: the environment variable that names the server. Such rigs run in ``make services`` only.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.stores.rigs.base import Rig
+from tests.support.needs import unavailable
+
+MODULES = (
+    "filesystem",
+    "memory",
+)
+
+
+def parameters() -> Iterator[Any]:
+    """Yield one pytest parameter for each rig."""
+    for name in MODULES:
+        module = import_module(f"tests.contract.stores.rigs.{name}")
+        needs: str | None = getattr(module, "NEEDS", None)
+        for build in module.RIGS:
+            marks = [pytest.mark.interop] if needs else []
+            yield pytest.param((needs, build), id=build.__name__, marks=marks)
+
+
+def built(parameter: tuple[str | None, Callable[[Path], Rig]], directory: Path) -> Rig:
+    """Return the rig of a parameter; skips or fails the test where its server is not there."""
+    needs, build = parameter
+    if needs and not os.environ.get(needs):
+        unavailable(f"{needs} names no server; dev/rigs starts one")
+    return build(directory)
