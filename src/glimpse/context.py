@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 import msgspec
 
+from glimpse.service_catalog import ServiceCatalog
 from glimpse.settings.model import Secret
 
 
@@ -13,7 +14,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The caller of one request, from the authenticator (images-api 5.1).
 
     Role names are lower case. ``is_admin`` is the result of the rule ``context_is_admin``. ``token`` is the caller's
-    Keystone token, for calls to other services on the caller's behalf.
+    Keystone token, and ``catalog`` the service catalog of it, for calls to other services on the caller's behalf.
     """
 
     request_id: str
@@ -26,6 +27,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     system_scope: str | None = None
     read_only: bool = False
     token: Secret | None = None
+    catalog: ServiceCatalog | None = None
 
     @property
     def project_scoped(self) -> bool:

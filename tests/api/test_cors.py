@@ -154,7 +154,7 @@ def test_without_an_origin_nothing_of_it_runs(tmp_path: Path) -> None:
 def settings_of(directory: Path, text: str) -> tuple[Cors, dict[str, Cors]]:
     (directory / "glance-api.conf").write_text(text)
     sources = Sources(config_files=(directory / "glance-api.conf",), environ={"HOME": str(directory)})
-    settings = load(sources, {kind: driver.options for kind, driver in DRIVERS.items()}).settings
+    settings = load(sources, DRIVERS).settings
     return settings.cors, dict(settings.more_cors)
 
 

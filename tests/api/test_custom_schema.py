@@ -48,7 +48,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         def enter(content: object) -> Wire:
             file = write(tmp_path, content)
             sources = Sources(config_files=(file,), environ={"HOME": str(tmp_path)})
-            loaded = load(sources, {kind: driver.options for kind, driver in DRIVERS.items()}).settings
+            loaded = load(sources, DRIVERS).settings
             assert loaded.custom_schema == content
             base = settings_in(tmp_path, auth=Auth(kind="headers"))
             return stack.enter_context(wired(msgspec.structs.replace(base, custom_schema=loaded.custom_schema)))

@@ -324,6 +324,7 @@ class Application:
             system_scope=identity.system_scope,
             read_only=identity.read_only,
             token=identity.token,
+            catalog=identity.catalog,
         )
         policy = self._app_state.deps.policy
         is_admin = policy.recall_admin(caller)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from glimpse.service_catalog import ServiceCatalog
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.model import Secret
 
@@ -38,7 +39,7 @@ class Credentials(msgspec.Struct, frozen=True):
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The authenticated caller, before policy is applied. Roles are in lower case.
 
-    ``token`` is the caller's Keystone token, if any.
+    ``token`` is the caller's Keystone token, if any, and ``catalog`` its service catalog.
     """
 
     user_id: str | None = None
@@ -49,6 +50,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     system_scope: str | None = None
     read_only: bool = False
     token: Secret | None = None
+    catalog: ServiceCatalog | None = None
 
 
 class Authenticator(Protocol):

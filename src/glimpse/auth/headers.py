@@ -6,16 +6,22 @@ import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 
+import msgspec
+
 from glimpse.auth.base import AuthSettingsError, Credentials, Identity
 from glimpse.errors import Unauthenticated
+from glimpse.service_catalog import ServiceCatalog
+from glimpse.settings.model import Secret
 
 MAX_ID = 255
 MAX_ROLES = 16384
+MAX_CATALOG = 1 << 18
 
 _STATUS = "x-identity-status"
 _PROJECT = ("x-project-id", "x-tenant-id", "x-tenant")
+_CATALOG = "x-service-catalog"
 _NAMES = frozenset(
-    {_STATUS, *_PROJECT, "x-user-id", "x-roles", "x-service-roles", "x-domain-id", "openstack-system-scope"}
+    {_STATUS, _CATALOG, *_PROJECT, "x-user-id", "x-roles", "x-service-roles", "x-domain-id", "openstack-system-scope"}
 )
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -57,6 +63,8 @@ class HeaderAuth:
             service_roles=_roles(found.get("x-service-roles")),
             domain_id=found.get("x-domain-id") or None,
             system_scope=found.get("openstack-system-scope") or None,
+            token=_token(credentials),
+            catalog=_catalog(found.get(_CATALOG)),
         )
 
     def seen(self, credentials: Credentials) -> bool:  # noqa: ARG002 - the protocol's signature
@@ -101,12 +109,30 @@ def _text(name: str, value: str) -> str:
         text = value.strip() if value.isascii() else value.encode("latin-1").decode("utf-8").strip()
     except UnicodeError as error:
         raise Unauthenticated(f"The header {name} is not UTF-8 text.") from error
-    names_roles = name.endswith("roles")
+    names_id = not name.endswith("roles") and name != _CATALOG
     # columns for ids cannot store characters outside the BMP
-    storable = names_roles or max(text, default="") <= "\uffff"
-    if not text.isprintable() or not storable or len(text) > (MAX_ROLES if names_roles else MAX_ID):
+    storable = not names_id or max(text, default="") <= "\uffff"
+    longest = MAX_ID if names_id else MAX_CATALOG if name == _CATALOG else MAX_ROLES
+    if not text.isprintable() or not storable or len(text) > longest:
         raise Unauthenticated(f"The header {name} is too long or contains forbidden characters.")
     return text
+
+
+def _token(credentials: Credentials) -> Secret | None:
+    """Return the token with which stores act for the caller; the proxy has confirmed the identity, not the token."""
+    text = (credentials.headers.get("x-auth-token") or "").strip()
+    return Secret(text) if text and text.isascii() and text.isprintable() else None
+
+
+@lru_cache(maxsize=256)
+def _catalog(text: str | None) -> ServiceCatalog | None:
+    """:raises Unauthenticated: the header is not a service catalog."""
+    if not text:
+        return None
+    try:
+        return ServiceCatalog(msgspec.json.decode(text))
+    except (ValueError, msgspec.DecodeError) as error:
+        raise Unauthenticated("The header x-service-catalog is malformed.") from error
 
 
 def _roles(text: str | None) -> frozenset[str]:

@@ -13,6 +13,7 @@ import msgspec
 from glimpse.auth.base import AuthSettingsError, AuthUnavailable, Identity
 from glimpse.errors import Unauthenticated, Unavailable
 from glimpse.extras import needs
+from glimpse.service_catalog import ServiceCatalog
 from glimpse.settings.errors import SettingsError
 from glimpse.settings.library_sections import AUTHTOKEN, give_credentials
 from glimpse.settings.model import Sections
@@ -185,12 +186,24 @@ def _vouched(user: Any, service: Any) -> Vouched:
         service_roles=_lowered(service.role_names) if service is not None else frozenset(),
         domain_id=user.domain_id,
         system_scope=next(iter(scope)) if scope else None,
+        catalog=_catalog(user),
     )
     expires = user.expires
     if service is not None and (service.expires < expires or expires <= datetime.now(UTC)):
         # an expired user token counts as long as the service's token is valid
         expires = service.expires
     return Vouched(identity, expires, user.application_credential_access_rules is not None)
+
+
+def _catalog(user: Any) -> ServiceCatalog | None:
+    """Return the catalog; None if the token has none, as with ``include_service_catalog = false``."""
+    if not user.has_service_catalog():
+        return None
+    try:
+        return ServiceCatalog(user.service_catalog.catalog)
+    except ValueError as error:
+        LOG.warning("The service catalog of a token cannot be used: %s", error)
+        return None
 
 
 def _lowered(names: Iterable[str]) -> frozenset[str]:

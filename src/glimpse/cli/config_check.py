@@ -57,8 +57,10 @@ def _look_at_stores(settings: Settings) -> Findings:
     """Open each store separately, except those whose directories the service will create."""
     problems = Problems()
     notes: list[str] = []
+    warnings: list[str] = []
     for entry in settings.stores.stores:
-        with problems.collecting():
+        of_store = Problems()
+        with of_store.collecting():
             missing = _missing_directories(entry)
             if not missing:
                 alone = msgspec.structs.replace(settings.stores, default=entry.id, stores=(entry,))
@@ -68,8 +70,12 @@ def _look_at_stores(settings: Settings) -> Findings:
                 if reason is not None:
                     raise SettingsError(f"The store {entry.id}: data directory {directory} {reason}.")
                 notes.append(f"Store {entry.id}: the data directory {directory} will be created")
+        if entry.id == settings.stores.default:
+            problems.reasons += of_store.reasons
+        else:
+            warnings += [f"{reason} The service starts without this store" for reason in of_store.reasons]
     problems.raise_any()
-    return Findings(notes=tuple(notes) if embedded_file(settings) is None else ())
+    return Findings(tuple(warnings), tuple(notes) if embedded_file(settings) is None else ())
 
 
 def _missing_directories(entry: StoreSettings) -> list[Path]:

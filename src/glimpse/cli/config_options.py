@@ -106,7 +106,7 @@ def read_settings(
     sources = Sources(
         config_files=config_files, config_dirs=config_dirs, environ=os.environ, command_line=command_line
     )  # fmt: skip
-    return load(sources, {kind: driver.options for kind, driver in DRIVERS.items()})
+    return load(sources, DRIVERS)
 
 
 def settings_or_exit(

@@ -65,7 +65,7 @@ def _store_of(location: Location) -> str | None:
 
 
 def _named(deps: Deps, image: Image, location: Location) -> Location:
-    found = deps.stores.serving(location)
+    found = deps.stores.owner(location)
     if found is None or _store_of(location) == found:
         return location
     if "store" not in location.metadata and location.id is not None:

@@ -91,7 +91,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def load(sources: Sources, drivers: Drivers) -> Loaded:
-    """Read and validate the settings; ``drivers`` are the options structs of store drivers by kind.
+    """Read and validate the settings; ``drivers`` are the store drivers by kind.
 
     :raises SettingsError: files or values are invalid; it lists as many errors as possible.
     """
@@ -111,7 +111,9 @@ def load(sources: Sources, drivers: Drivers) -> Loaded:
     ]
     credentials = credential_sections(settings) | library_credential_sections(settings)
     present = [found for found in present if found[0] not in credentials]
-    remarks = report(present, map(normal_section, backends), {n for d in drivers.values() for n in d.__struct_fields__})
+    remarks = report(
+        present, map(normal_section, backends), {n for d in drivers.values() for n in d.options.__struct_fields__}
+    )
     unknown = _unknown_variables(sources.environ)
     warnings = (*remarks.warnings, *configured.remarks, *unknown, *credential_warnings(settings))
     return Loaded(settings, warnings, remarks.notes)

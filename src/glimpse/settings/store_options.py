@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import inspect
@@ -12,7 +12,23 @@ from glimpse.settings import checks
 from glimpse.settings.model import Secret
 from glimpse.settings.options import Kind, Option
 
-Drivers = Mapping[str, type[msgspec.Struct]]
+
+class DescribedDriver(Protocol):
+    """What the settings know of a store driver: the struct of its options, and its URI schemes."""
+
+    @property
+    def options(self) -> type[msgspec.Struct]:
+        """The struct whose fields are the options, with their defaults and descriptions."""
+        ...
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """URI schemes of the locations that it reads."""
+        ...
+
+
+#: The store drivers by kind.
+Drivers = Mapping[str, DescribedDriver]
 
 #: Written in octal digits (store-formats 5.5).
 OCTAL = frozenset({"filesystem_store_file_perm"})
@@ -30,7 +46,7 @@ def driver_options(driver: type[msgspec.Struct], section: str) -> tuple[Option, 
 def store_section(drivers: Drivers, kinds: Iterable[str], section: str) -> tuple[Option, ...]:
     """Return all options that ``section`` may have for stores of ``kinds``."""
     known = dict.fromkeys(kind for kind in kinds if kind in drivers)
-    return tuple(option for kind in known for option in driver_options(drivers[kind], section))
+    return tuple(option for kind in known for option in driver_options(drivers[kind].options, section))
 
 
 def identity_options(store_id: str) -> tuple[Option, Option]:

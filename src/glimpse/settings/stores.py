@@ -21,13 +21,9 @@ FALLBACK = "backend_defaults"
 #: The id of the only store without named stores.
 DEFAULT_ID = "default"
 
-#: Kinds of Glance's drivers (store-formats 1.1), whether they exist here or not.
-FIELD_KINDS = ("file", "http", "swift", "rbd", "cinder", "s3", "vmware")
+#: Kinds of Glance's drivers that do not exist here, by URI scheme (store-formats 1.1).
+UNSUPPORTED = {"vmware": "vmware", "vsphere": "vmware"}
 
-_KIND_OF_SCHEME = {
-    "filesystem": "file", "https": "http", "swift+http": "swift", "swift+https": "swift", "swift+config": "swift",
-    "vsphere": "vmware", "s3+http": "s3", "s3+https": "s3",
-}  # fmt: skip
 #: Former names of drivers in ``stores``: the module's name is the kind, with one exception.
 _LEGACY_PREFIX = "glance.store."
 _LEGACY_MODULES = {"filesystem": "file", "vmware_datastore": "vmware"}
@@ -40,12 +36,15 @@ class Configured(msgspec.Struct, frozen=True):
     remarks: tuple[str, ...]
 
 
-def kind_of(name: str) -> str:
+def kind_of(name: str, drivers: Drivers) -> str:
     """Return the kind of a driver given by kind, URI scheme or former class name."""
     if name.startswith(_LEGACY_PREFIX):
         module = name.removeprefix(_LEGACY_PREFIX).partition(".")[0]
         return _LEGACY_MODULES.get(module, module)
-    return _KIND_OF_SCHEME.get(name, name)
+    if name in drivers:
+        return name
+    served = next((kind for kind, driver in drivers.items() if name in driver.schemes), name)
+    return UNSUPPORTED.get(served, served)
 
 
 def named_backends(values: Values, drivers: Drivers) -> dict[str, str]:
@@ -60,11 +59,11 @@ def named_backends(values: Values, drivers: Drivers) -> dict[str, str]:
             raise SettingsError.of_option(
                 "DEFAULT", "enabled_backends", "must not contain this id, which is reserved", value=text
             )
-        if kind not in drivers and kind not in FIELD_KINDS:
+        if kind not in drivers and kind not in UNSUPPORTED.values():
             raise SettingsError.of_option(
                 "DEFAULT",
                 "enabled_backends",
-                f"must have a kind of store after each id: {', '.join(FIELD_KINDS)}",
+                f"must have a kind of store after each id: {', '.join(drivers)}",
                 value=text,
             )
     return backends
@@ -85,7 +84,7 @@ def named_stores(backends: Mapping[str, str], values: Values, drivers: Drivers) 
         StoreSettings(
             id=store_id,
             kind=kind,
-            options=_options(drivers[kind], store_id, values, {}),
+            options=_options(drivers[kind].options, store_id, values, {}),
             description=values.get((store_id, "store_description")),
             weight=values.get((store_id, "weight"), 0),
         )
@@ -108,9 +107,9 @@ def single_store(values: Values, drivers: Drivers, images: Path | None) -> Confi
     :raises SettingsError: the default is not one of them, or cannot be used, or an option is wrong.
     """
     listed: list[str] = values.get((SINGLE, "stores"), ["file", "http"])
-    kinds = list(dict.fromkeys(kind_of(name) for name in listed))
+    kinds = list(dict.fromkeys(kind_of(name, drivers) for name in listed))
     scheme = str(values.get((SINGLE, "default_store"), "file"))
-    default = kind_of(scheme)
+    default = kind_of(scheme, drivers)
     if default not in kinds:
         allowed = f"must be one of the kinds in [{SINGLE}] stores: {', '.join(kinds)}"
         raise SettingsError.of_option(SINGLE, "default_store", allowed, value=scheme)
@@ -122,7 +121,7 @@ def single_store(values: Values, drivers: Drivers, images: Path | None) -> Confi
         StoreSettings(
             id=DEFAULT_ID if kind == default else kind,
             kind=kind,
-            options=_options(drivers[kind], SINGLE, values, own if kind == "file" else {}),
+            options=_options(drivers[kind].options, SINGLE, values, own if kind == "file" else {}),
         )
         for kind in kinds
         if kind in drivers

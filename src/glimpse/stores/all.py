@@ -22,6 +22,11 @@ DRIVERS: dict[str, Driver] = {
 }
 
 
+def private_schemes() -> frozenset[str]:
+    """Return the URI schemes that clients may not use in locations that they add."""
+    return frozenset(scheme for driver in DRIVERS.values() for scheme in driver.private_schemes)
+
+
 def driver_of(scheme: str) -> Driver | None:
     """Return the driver for locations with this scheme, even if no store uses it; None if no driver reads them."""
     return next((driver for driver in DRIVERS.values() if scheme in driver.schemes), None)

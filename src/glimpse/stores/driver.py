@@ -45,6 +45,12 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     (store-formats 4).
 
     ``in_directories``: URIs are file paths; their directories distinguish the stores of different installations.
+
+    ``only_own``: a store reads only URIs with its own prefixes. Otherwise it is also tried for other URIs with its
+    schemes, such as those of another pool or bucket of the same system (store-formats 3).
+
+    ``private_schemes``: those of ``schemes`` that clients may not use in locations that they add, because the URIs name
+    files of the host or credentials in its configuration (images-api 3.5.4).
     """
 
     kind: str
@@ -57,3 +63,5 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     url_prefixes: Callable[[str, Any], tuple[str, ...]] = _no_prefixes
     only_read: bool = False
     in_directories: bool = False
+    only_own: bool = False
+    private_schemes: tuple[str, ...] = ()

@@ -215,4 +215,5 @@ DRIVER = Driver(
     build=MemoryStore,
     url_prefixes=url_prefixes,
     in_directories=True,
+    only_own=True,
 )

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
 from glimpse.domain.image import Location
 from glimpse.domain.locations import Placement
-from glimpse.errors import DataNotFound, ForeignLocation, Invalid, LimitExceeded, Refused, StoreUnavailable
+from glimpse.errors import (
+    DataNotFound,
+    ForeignLocation,
+    GlimpseError,
+    Invalid,
+    LimitExceeded,
+    Refused,
+    StoreUnavailable,
+)
 from glimpse.settings.model import Stores, StoreSettings
-from glimpse.stores.all import DRIVERS, driver_of
+from glimpse.stores.all import DRIVERS, driver_of, private_schemes
 from glimpse.stores.argument_checks import split_url
 from glimpse.stores.base import Prefixed, Store, StoreMisconfigured, ability
+from glimpse.stores.driver import Driver
 from glimpse.stores.timed_calls import CallTimeout
+from glimpse.stores.unusable import UnusableStore
 from glimpse.stores.wrap import StoreMetrics, wrapped
+
+LOG = logging.getLogger(__name__)
 
 #: Stores for data in transit, which clients neither see nor name (imports-and-stores 4.2).
 RESERVED = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
-
-#: Schemes that clients may never use: files of the host, and names of credentials in its configuration.
-REFUSED_SCHEMES = frozenset({"file", "filesystem", "swift+config"})
 
 
 class StoreSet:
     """All stores of the service, built once at start (store-formats 2 and 3)."""
 
     def __init__(self, settings: Stores, metrics: StoreMetrics | None = None) -> None:
-        """:raises StoreMisconfigured: a store cannot work as configured."""
+        """Build all stores; one that is not the default and cannot work as configured is an :class:`UnusableStore`.
+
+        :raises StoreMisconfigured: the default store cannot work as configured, or the list of stores is invalid.
+        """
         self._by_id: dict[str, Store] = {}
-        #: scheme → (prefix of the URI after the scheme, store), longest prefix first, then in configuration order
-        self._by_scheme: dict[str, list[tuple[str, Store]]] = {}
+        #: scheme → (store, whether it reads only URIs with its own prefixes), in configuration order
+        self._by_scheme: dict[str, list[tuple[Store, bool]]] = {}
         for entry in settings.stores:
             if entry.id in self._by_id:
                 raise StoreMisconfigured(entry.id, "is configured twice")
@@ -62,19 +75,68 @@ class StoreSet:
         return store
 
     def for_location(self, location: Location) -> Store:
-        """Return the store named in the location's metadata, else the one with the longest matching URI prefix.
+        """Return the first store of :meth:`candidates`.
+
+        :raises StoreUnavailable: no configured store serves the location.
+        :raises ForeignLocation: the location is not a URI.
+        """
+        return self.candidates(location)[0]
+
+    def candidates(self, location: Location) -> Sequence[Store]:
+        """Return the stores that may have the data of a location, at least one (store-formats 3).
+
+        It is the store named in the location's metadata, else the one with the longest matching URI prefix. Otherwise
+        it is each store of the scheme, in configuration order, that may read URIs without its prefixes.
 
         :raises StoreUnavailable: no configured store serves the location.
         :raises ForeignLocation: the location is not a URI.
         """
         named = location.metadata.get("store")
         if isinstance(named, str) and named in self._by_id:
-            return self._by_id[named]
-        scheme, rest = split_url(location.url)
-        for beginning, store in self._by_scheme.get(scheme, ()):
-            if rest.startswith(beginning):
+            return (self._by_id[named],)
+        scheme, _ = split_url(location.url)
+        own = self.by_prefix(location.url)
+        if own is not None:
+            return (own,)
+        others = [store for store, only_own in self._by_scheme.get(scheme, ()) if not only_own]
+        if not others:
+            raise StoreUnavailable(f"No configured store serves this location of the scheme {scheme}.")
+        return others
+
+    def by_prefix(self, url: str) -> Store | None:
+        """Return the store with the longest URI prefix that matches ``url``; stores without prefixes match last.
+
+        :raises ForeignLocation: it is not a URI.
+        """
+        scheme, rest = split_url(url)
+        longest, best = -1, None
+        for store, _ in self._by_scheme.get(scheme, ()):
+            for beginning in _beginnings(store):
+                if len(beginning) > longest and rest.startswith(beginning):
+                    longest, best = len(beginning), store
+        return best
+
+    def holding(self, location: Location) -> Store:
+        """Return the store of :meth:`candidates` that has the object; asks the stores if there are several.
+
+        :raises DataNotFound: none of them has it.
+        :raises StoreUnavailable: no configured store serves the location, or one is unavailable and no other has it.
+        :raises ForeignLocation: the location is not a URI, or no store serves it.
+        """
+        candidates = self.candidates(location)
+        if len(candidates) == 1:
+            return candidates[0]
+        failure: GlimpseError | None = None
+        for store in candidates:
+            try:
+                store.size(location.url)
+            except (DataNotFound, ForeignLocation) as error:
+                failure = failure or error
+            except StoreUnavailable as error:
+                failure = error
+            else:
                 return store
-        raise StoreUnavailable(f"No configured store serves this location of the scheme {scheme}.")
+        raise failure or StoreUnavailable("No configured store serves this location.")
 
     def serving(self, location: Location) -> str | None:
         """Return the id of the store of :meth:`for_location`, None without one."""
@@ -82,6 +144,20 @@ class StoreSet:
             return self.for_location(location).id
         except (StoreUnavailable, ForeignLocation):
             return None
+
+    def owner(self, location: Location) -> str | None:
+        """Return the id of the store that is named in the metadata of a location, or whose prefix the URI has.
+
+        None: no store, or only the stores themselves can tell whether they have the object.
+        """
+        named = location.metadata.get("store")
+        if isinstance(named, str) and named in self._by_id:
+            return named
+        try:
+            store = self.by_prefix(location.url)
+        except ForeignLocation:
+            return None
+        return None if store is None else store.id
 
     def is_read_only(self, location: Location) -> bool:
         """Tell whether the data of a location are never deleted, because they are on a web server (store-formats 4)."""
@@ -93,7 +169,7 @@ class StoreSet:
         offered = set(self._by_id)
         for scheme, served in self._by_scheme.items():
             offered.add(f"{scheme}://")
-            offered.update(f"{scheme}://{beginning}" for beginning, _ in served)
+            offered.update(f"{scheme}://{beginning}" for store, _ in served for beginning in _beginnings(store))
         return frozenset(offered)
 
     def needs(self, location: Location) -> tuple[str, ...]:
@@ -156,12 +232,15 @@ class StoreSet:
 
     def _add(self, entry: StoreSettings, store: Store) -> None:
         self._by_id[entry.id] = store
-        prefixed = ability(store, Prefixed)
-        beginnings = [""] if prefixed is None else [split_url(url)[1] for url in prefixed.url_prefixes]
-        for scheme in DRIVERS[entry.kind].schemes:
-            served = self._by_scheme.setdefault(scheme, [])
-            served += [(beginning, store) for beginning in beginnings]
-            served.sort(key=lambda pair: -len(pair[0]))
+        driver = DRIVERS[entry.kind]
+        for scheme in driver.schemes:
+            self._by_scheme.setdefault(scheme, []).append((store, driver.only_own))
+
+
+def _beginnings(store: Store) -> list[str]:
+    """Return the URI prefixes of a store without the scheme; read each time, because some are known only later."""
+    prefixed = ability(store, Prefixed)
+    return [""] if prefixed is None else [split_url(url)[1] for url in prefixed.url_prefixes]
 
 
 def offered_by(settings: Stores) -> frozenset[str]:
@@ -182,7 +261,7 @@ def store_of(stores: StoreSet, url: str) -> Store:
     :raises Invalid: the URL is malformed, clients may not use its scheme, or no store serves it.
     """
     scheme, _ = split_url(url)
-    if scheme in REFUSED_SCHEMES:
+    if scheme in private_schemes():
         raise Invalid(f"Locations of the scheme {scheme} cannot be added.")
     try:
         return stores.for_location(Location(url=url))
@@ -216,6 +295,13 @@ def place(stores: StoreSet, url: str, *, size_cap: int) -> Placement:
     return Placement(size, {"store": store.id} if stores.named else {})
 
 
+def _prefixes(driver: Driver, entry: StoreSettings) -> tuple[str, ...]:
+    try:
+        return driver.url_prefixes(entry.id, entry.options)
+    except StoreMisconfigured:  # its reason is that of the store
+        return ()
+
+
 def _build(entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None) -> Store:
     driver = DRIVERS.get(entry.kind)
     if driver is None:
@@ -230,4 +316,11 @@ def _build(entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None)
     timeout = driver.timeout(entry.options)
     if timeout is None and settings.calls.timeout:
         timeout = CallTimeout(seconds=settings.calls.timeout)
-    return wrapped(driver.build(entry.id, entry.options, *arguments), settings.calls, timeout, metrics)
+    try:
+        store: Store = driver.build(entry.id, entry.options, *arguments)
+    except StoreMisconfigured as error:
+        if entry.id == settings.default:
+            raise
+        LOG.error("Store %s cannot be used: %s", entry.id, error.reason)  # noqa: TRY400 - the message is complete
+        return UnusableStore(entry.id, driver.schemes[0], error.reason, _prefixes(driver, entry))
+    return wrapped(store, settings.calls, timeout, metrics)

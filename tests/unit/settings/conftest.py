@@ -9,10 +9,10 @@ import pytest
 
 from glimpse.settings.load import Loaded, Sources, load
 from glimpse.settings.oslo import Override
-from glimpse.stores.filesystem.options import FilesystemOptions
-from glimpse.stores.memory import MemoryOptions
+from glimpse.stores.filesystem.driver import DRIVER as FILE
+from glimpse.stores.memory import DRIVER as MEMORY
 
-DRIVERS = {"file": FilesystemOptions, "memory": MemoryOptions}
+DRIVERS = {"file": FILE, "memory": MEMORY}
 
 Loader = Callable[..., Loaded]
 

@@ -62,13 +62,13 @@ WRONG = [
     ("[DEFAULT]\nenabled_backends = a\n", "enabled_backends = a", "name:value"),
     ("[DEFAULT]\nenabled_backends = os_glance_x:file\n", "os_glance_x:file", "reserved"),
     ("[DEFAULT]\nenabled_backends = database:file\n", "database:file", "reserved"),
-    ("[DEFAULT]\nenabled_backends = a:tape\n", "a:tape", "file, http, swift"),
+    ("[DEFAULT]\nenabled_backends = a:tape\n", "a:tape", "each id: file, memory"),
     (NAMED, "[glance_store] default_backend", "one of a, b"),
     (NAMED + "[glance_store]\ndefault_backend = c\n", "default_backend = c", "one of a, b"),
     (
-        "[DEFAULT]\nenabled_backends = a:rbd\n[glance_store]\ndefault_backend = a\n",
+        "[DEFAULT]\nenabled_backends = a:vmware\n[glance_store]\ndefault_backend = a\n",
         "default_backend = a",
-        "no stores of kind rbd",
+        "no stores of kind vmware",
     ),
     (NAMED + "[glance_store]\ndefault_backend = a\n[a]\nweight = heavy\n", "[a] weight = heavy", "a whole number"),
     (
@@ -83,7 +83,7 @@ WRONG = [
     ),
     ("[glance_store]\nstores =\n", '[glance_store] stores = ""', "must not be empty"),
     ("[glance_store]\ndefault_store = rbd\n", "default_store = rbd", "file, http"),
-    ("[glance_store]\nstores = rbd\ndefault_store = rbd\n", "default_store = rbd", "no stores of kind rbd"),
+    ("[glance_store]\nstores = vsphere\ndefault_store = vsphere\n", "default_store = vsphere", "kind vmware"),
 ]
 
 

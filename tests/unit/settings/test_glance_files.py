@@ -9,9 +9,11 @@ import pytest
 
 from glimpse.settings.load import Loaded, Sources, load
 from glimpse.settings.model import Secret, Settings, StoreSettings
+from glimpse.stores.filesystem.driver import DRIVER as FILE
 from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.stores.http import DRIVER as HTTP
 
-DRIVERS = {"file": FilesystemOptions}
+DRIVERS = {"file": FILE, "http": HTTP}
 Sample = Callable[[str], Path]
 
 
@@ -101,7 +103,7 @@ class TestSingleStore:
         assert any("registry_host" in line and "was removed" in line for line in remarks)
         assert any("[keystone_authtoken] admin_user" in line and "was removed" in line for line in remarks)
         assert "[keystone_authtoken] password" not in text
-        assert any("http is skipped: this version has no stores of this kind" in line for line in remarks)
+        assert any("vmware is skipped: this version has no stores of this kind" in line for line in remarks)
         assert any("disk_formats" in line and "has moved to [image_format]" in line for line in remarks)
         assert "is unknown" not in text
 
@@ -116,24 +118,24 @@ class TestNamedStores:
         return {store.id: store for store in settings.stores.stores}
 
     def test_stores_without_a_driver_are_left_out(self, named: Settings) -> None:
-        assert list(self.by_id(named)) == ["fast", "cheap"]
+        assert list(self.by_id(named)) == ["fast", "cheap", "ext"]
         assert (named.stores.default, named.stores.named) == ("fast", True)
 
     def test_and_reported(self, sample: Sample) -> None:
         text = "\n".join(load_file(sample("named-stores.conf")).remarks)
-        assert "Store ceph is skipped: this version has no stores of kind rbd" in text
-        assert "Store ext is skipped: this version has no stores of kind http" in text
-        assert "[ceph] rbd_store_pool" in text
+        assert "Store vsphere is skipped: this version has no stores of kind vmware" in text
+        assert "[vsphere] vmware_server_host" in text
+        assert "VMWARE_PASS" not in text
         assert "[os_glance_staging_store] filesystem_store_datadir" in text
         assert "is unknown" not in text
 
     def test_description_and_weight(self, named: Settings) -> None:
-        fast, cheap = self.by_id(named).values()
+        fast, cheap, _ = self.by_id(named).values()
         assert (fast.description, fast.weight) == ("NVMe tier", 10)
         assert (cheap.description, cheap.weight) == (None, 0)
 
     def test_own_section_then_backend_defaults_then_the_driver(self, named: Settings) -> None:
-        fast, cheap = (store.options for store in named.stores.stores)
+        fast, cheap, _ = (store.options for store in named.stores.stores)
         assert isinstance(fast, FilesystemOptions)
         assert isinstance(cheap, FilesystemOptions)
         assert (fast.filesystem_store_file_perm, cheap.filesystem_store_file_perm) == (0o600, 0o640)

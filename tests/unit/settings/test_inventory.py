@@ -12,7 +12,7 @@ from glimpse.settings.model import Settings
 from glimpse.settings.unread_options import NOT_USED_YET, REMOVED, WITHOUT_EFFECT
 from tests.unit.settings.conftest import DRIVERS, Loader
 
-DRIVER_OPTIONS = {name for driver in DRIVERS.values() for name in driver.__struct_fields__}
+DRIVER_OPTIONS = {name for driver in DRIVERS.values() for name in driver.options.__struct_fields__}
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,11 @@ from glimpse.settings.load import Sources, load
 from glimpse.settings.model import Quotas
 from glimpse.stores.all import DRIVERS
 
-OPTIONS = {kind: driver.options for kind, driver in DRIVERS.items()}
-
 
 def quotas_of(directory: Path, text: str) -> Quotas:
     file = directory / "glance-api.conf"
     file.write_text(f"[DEFAULT]\n{text}\n")
-    return load(Sources(config_files=(file,), environ={"HOME": str(directory)}), OPTIONS).settings.quotas
+    return load(Sources(config_files=(file,), environ={"HOME": str(directory)}), DRIVERS).settings.quotas
 
 
 @pytest.mark.parametrize(

@@ -39,14 +39,19 @@ class WaitingCopy(msgspec.Struct, frozen=True):
 
 
 def store_to_delete_from(stores: StoreSet, location: Location) -> Store | None:
-    """The store that has a copy which can be deleted; None for data in stores that are only read (store-formats 4).
+    """The store that has a copy which can be deleted; None for data in stores that are only read (store-formats 4), and
+    if several stores may have it, but none has it.
 
     :raises StoreUnavailable: no store of this process serves the location.
     :raises Invalid: the location is no URL.
     """
     if stores.is_read_only(location):
         return None
-    store = stores.for_location(location)
+    try:
+        store = stores.holding(location)
+    except DataNotFound:
+        LOG.info("A copy is gone already: no store of its scheme has it")
+        return None
     return store if store.writable else None
 
 

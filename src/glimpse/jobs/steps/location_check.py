@@ -162,7 +162,7 @@ class LocationCheck:
             algorithm = (image.os_hash_value and image.os_hash_algo) or self._formats.hashing_algorithm
             if not is_supported(algorithm):
                 raise _OtherData(f"The digest of the image is of {algorithm}, which cannot be computed here.")
-        store = self._stores.for_location(location)
+        store = self._stores.holding(location)
         return read_location(
             run,
             store,

@@ -181,7 +181,7 @@ class LocationImport:
         try:
             content = read_location(
                 run,
-                self._stores.for_location(location),
+                self._stores.holding(location),
                 location.url,
                 image.size,
                 self._digest_threads,

@@ -14,4 +14,6 @@ DRIVER = Driver(
     timeout=call_timeout,
     url_prefixes=url_prefixes,
     in_directories=True,
+    only_own=True,
+    private_schemes=SCHEMES,
 )
