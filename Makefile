@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= $(shell expr $$(nproc) + 1)
 TESTS  ?= tests
 
-.PHONY: help demo run clients test check services bench install format lock clean
+.PHONY: help demo run clients test check services bench stores install format lock clean
 
 help:
 	@echo "make demo      start Glimpse, upload a real image, list, download, verify, clean up"
@@ -15,6 +15,7 @@ help:
 	@echo "make check     lint, types, import contracts"
 	@echo "make services  the suites that need real clients, backends and large data"
 	@echo "make bench     speed, side by side with Glance where it is installed"
+	@echo "make bench stores   speed of each storage backend, side by side with a real Glance and a plain client"
 
 demo: $(VENV)/.installed
 	@$(BIN)/python dev/demo.py
@@ -35,8 +36,12 @@ check: $(VENV)/.installed-test
 services: $(VENV)/.installed-test $(VENV)-clients/.installed
 	dev/services
 
+# `make bench stores`: the second word chooses the benchmark, ARGUMENTS="..." are passed to it
 bench: $(VENV)/.installed-test
-	$(BIN)/python bench/run.py
+	$(BIN)/python $(if $(filter stores,$(MAKECMDGOALS)),-m bench.stores $(ARGUMENTS),bench/run.py)
+
+stores:
+	@$(if $(filter bench,$(MAKECMDGOALS)),:,$(MAKE) --no-print-directory bench stores)
 
 install: $(VENV)/.installed
 
