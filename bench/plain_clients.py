@@ -15,8 +15,8 @@ import json
 import os
 import resource
 import sys
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -88,32 +88,49 @@ class Rbd:
     def write(self, parts: Iterator[memoryview], size: int) -> None:
         self._rbd.RBD().create(self._pool, self._name, size, order=23, old_format=False, features=1)
         with self._rbd.Image(self._pool, self._name) as image:
-            flights = threading.Semaphore(IN_FLIGHT)
+            flights = _Flights()
             offset = 0
-            results: list[Any] = []
             for part in parts:
-                flights.acquire()
-                results.append(image.aio_write(bytes(part), offset, lambda _: flights.release()))
+                flights.add(image.aio_write(bytes(part), offset, _ignore))
                 offset += len(part)
-            for result in results:
-                result.wait_for_complete()
-                if result.get_return_value() < 0:
-                    raise OSError(-result.get_return_value(), "write")
+            flights.end()
             image.flush()
 
     def read(self, offset: int, size: int) -> None:
         with self._rbd.Image(self._pool, self._name, read_only=True) as image:
-            flights = threading.Semaphore(IN_FLIGHT)
-            results: list[Any] = []
+            flights = _Flights()
             for start in range(offset, offset + size, PIECE):
-                flights.acquire()
-                length = min(PIECE, offset + size - start)
-                results.append(image.aio_read(start, length, lambda _completion, _data: flights.release()))
-            for result in results:
-                result.wait_for_complete()
+                flights.add(image.aio_read(start, min(PIECE, offset + size - start), _ignore))
+            flights.end()
 
     def remove(self) -> None:
         self._rbd.RBD().remove(self._pool, self._name)
+
+
+class _Flights:
+    """Asynchronous calls of librbd, of which only some are in flight."""
+
+    def __init__(self) -> None:
+        self._running: deque[Any] = deque()
+
+    def add(self, completion: Any) -> None:
+        self._running.append(completion)
+        if len(self._running) == IN_FLIGHT:
+            self._wait()
+
+    def end(self) -> None:
+        while self._running:
+            self._wait()
+
+    def _wait(self) -> None:
+        completion = self._running.popleft()
+        completion.wait_for_complete_and_cb()
+        if completion.get_return_value() < 0:
+            raise OSError(-completion.get_return_value(), "an asynchronous call failed")
+
+
+def _ignore(*_: object) -> None:
+    pass
 
 
 class S3:
