@@ -25,6 +25,7 @@ from glimpse.notify.base import Notifier
 from glimpse.services.store_markers import check_markers
 from glimpse.settings.model import Settings
 from glimpse.settings.startup import pool_of_jobs
+from glimpse.stores.health import StoreHealth
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import Recorder
 
@@ -42,9 +43,11 @@ class Background:
     renewal: Periodic
     #: None without metrics
     counting: Periodic | None
+    health: StoreHealth
 
     def start(self) -> None:
-        """Begin to renew leases and to take jobs."""
+        """Begin to probe stores, to renew leases and to take jobs."""
+        self.health.start()
         self.renewal.start()
         self.runner.start()
         if self.counting is not None:
@@ -56,6 +59,7 @@ class Background:
             self.counting.stop()
         self.runner.stop()
         self.renewal.stop()
+        self.health.stop()
 
 
 def build_background(
@@ -84,10 +88,10 @@ def build_background(
     )
     renewal = Periodic("The renewal of leases", settings.leases.heartbeat, heartbeat.renew)
     if recorder is None:
-        return Background(runner, renewal, None)
-    return Background(
-        runner, renewal, Periodic("The count of jobs", COUNT_INTERVAL, lambda: count_unfinished(database, recorder))
-    )
+        return Background(runner, renewal, None, stores.health)
+    stores.health.on_change = recorder.store_up
+    counting = Periodic("The count of jobs", COUNT_INTERVAL, lambda: count_unfinished(database, recorder))
+    return Background(runner, renewal, counting, stores.health)
 
 
 def count_unfinished(database: Database, recorder: Recorder) -> None:

@@ -24,7 +24,7 @@ from starlette.routing import Router
 from glimpse.api.compression import WORTH_BYTES, compressed
 from glimpse.api.error_response import FailureReply
 from glimpse.api.errors import Refusal
-from glimpse.api.healthcheck import health, is_healthcheck
+from glimpse.api.healthcheck import HealthCheck, is_healthcheck
 from glimpse.api.origin import base_url, forwarded_for, host_url, path_of
 from glimpse.api.request import AppState, Reply, Request
 from glimpse.api.unread_body import DRAIN_BYTES, drop
@@ -215,6 +215,7 @@ class Application:
         self._failure = FailureReply(authenticator.challenge)
         settings = app_state.settings
         self._longest_request_id = settings.limits.max_request_id_length
+        self._health = HealthCheck(settings.api, app_state.deps.stores.health)
         self._versions = {"cache": settings.api.image_cache, "multi": settings.stores.named}
         self._trust_proxy = settings.api.enable_proxy_headers_parsing
 
@@ -268,8 +269,8 @@ class Application:
             path = scope["path"] = _SLASHES.sub("/", path)
         method: str = scope["method"]
         accept = headers.get("accept")
-        if path.startswith("/healthcheck") and is_healthcheck(path):
-            reply = health(method, accept, self._app_state.settings.api.healthcheck_disable_file)
+        if path.startswith("/healthcheck") and is_healthcheck(path) and self._health.answers(scope.get("client")):
+            reply = self._health.reply(method, accept)
             await self._reply(scope, observed, headers, reply)
             return
         if method == "OPTIONS":

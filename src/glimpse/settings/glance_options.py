@@ -53,6 +53,16 @@ _API = (
         check=checks.not_empty, help="While this file exists, `/healthcheck` answers 503.",
     ),
     Option(
+        section="healthcheck", name="detailed", kind="boolean", target="api.healthcheck_detailed",
+        help="`/healthcheck` tells why a store is down, and since when.",
+    ),
+    Option(
+        section="healthcheck", name="allowed_source_ranges", kind="list", target="api.healthcheck_ranges",
+        check=checks.networks,
+        help="Networks (CIDR) from which `/healthcheck` is answered; empty: all. Others get the answer of an unknown "
+        "path.",
+    ),
+    Option(
         section="paste_deploy", name="flavor", kind="string", default_text="none",
         help="A keystone flavor selects auth `keystone` if `[glimpse] auth` is not set.",
     ),

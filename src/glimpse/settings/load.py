@@ -254,6 +254,12 @@ def _check_together(settings: Settings) -> None:
         if settings.metrics.port == settings.listen.port:
             allowed = "must not be bind_port"
             raise SettingsError.of_option(SECTION, "metrics_port", allowed, value=str(settings.metrics.port))
+    with problems.collecting():
+        known = {store.id for store in settings.stores.stores}
+        for store_id in settings.api.healthcheck_required_stores:
+            if store_id not in known:
+                allowed = f"must be ids of stores: {', '.join(sorted(known))}"
+                raise SettingsError.of_option(SECTION, "healthcheck_required_stores", allowed, value=store_id)
     problems.raise_any()
 
 

@@ -179,6 +179,8 @@ class StoreCalls(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 1
     #: objects of one store that are read and written at the same time; 0: any number
     max_streams: int = 0
+    #: seconds between probes of a store that works
+    probe_interval: float = 30.0
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +249,11 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     #: gzip for long JSON responses to clients that accept it
     compress_lists: bool = True
     healthcheck_disable_file: Path = Path("/etc/glance/healthcheck_disable")
+    healthcheck_detailed: bool = False
+    #: networks (CIDR) that may ask for the health; empty: all
+    healthcheck_ranges: tuple[str, ...] = ()
+    #: ids of stores without which the health check answers 503
+    healthcheck_required_stores: tuple[str, ...] = ()
 
 
 class Cors(msgspec.Struct, frozen=True, kw_only=True):

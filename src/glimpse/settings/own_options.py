@@ -141,6 +141,18 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "the next copy is read, or the answer is 503 with `Retry-After`.",
     ),
     Option(
+        section=SECTION, name="store_probe_interval", kind="number", target="store_calls.probe_interval",
+        check=checks.more_than_zero,
+        help="Seconds between checks whether a store works, in each process; at most 5 for a store that is down. The "
+        "log, the metric `glimpse_store_up` and `/healthcheck` name the stores that are down.",
+    ),
+    Option(
+        section=SECTION, name="healthcheck_required_stores", kind="list", target="api.healthcheck_required_stores",
+        help="Ids of stores (`default` without `enabled_backends`) without which `/healthcheck` answers 503, so that a "
+        "load balancer sends requests to other nodes. Without the option a store that is down is named, and the answer "
+        "stays 200.",
+    ),
+    Option(
         section=SECTION, name="max_images_per_project", kind="integer", minimum=0,
         target="quotas.max_images_per_project",
         help="Maximum number of images per project, with or without data; 0: no limit. One more is refused with "

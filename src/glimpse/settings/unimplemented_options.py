@@ -62,6 +62,4 @@ AWAITED_OPTIONS: tuple[Option, ...] = (
     _option("inject_metadata_properties", "inject", "map", "Properties put on imported images."),
     _option("image_conversion", "output_format", "string", "Format that imports convert to.", choices=_CONVERSIONS),
     _option("glance_download_properties", "extra_properties", "bounded", "Properties that glance-download copies."),
-    _option("healthcheck", "detailed", "boolean", "The health check tells more."),
-    _option("healthcheck", "allowed_source_ranges", "list", "Who may ask.", check=checks.networks),
 )  # fmt: skip

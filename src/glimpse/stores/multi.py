@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -21,8 +21,9 @@ from glimpse.errors import (
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.all import DRIVERS, driver_of, private_schemes
 from glimpse.stores.argument_checks import split_url
-from glimpse.stores.base import Prefixed, Store, StoreMisconfigured, ability
+from glimpse.stores.base import Prefixed, Probed, Store, StoreMisconfigured, ability
 from glimpse.stores.driver import Driver
+from glimpse.stores.health import StoreHealth
 from glimpse.stores.timed_calls import CallTimeout
 from glimpse.stores.unusable import UnusableStore
 from glimpse.stores.wrap import StoreMetrics, wrapped
@@ -47,7 +48,7 @@ class StoreSet:
         for entry in settings.stores:
             if entry.id in self._by_id:
                 raise StoreMisconfigured(entry.id, "is configured twice")
-            self._add(entry, _build(entry, settings, metrics))
+            self._add(entry, _build(entry, settings, metrics, self._noticed))
         if settings.default not in self._by_id:
             raise StoreMisconfigured(settings.default, "is the default store, but not configured")
         self.default = self._by_id[settings.default]
@@ -57,9 +58,15 @@ class StoreSet:
         self.needed = {store_id: self._name(store) for store_id, store in self._by_id.items()}
         #: the settings of each store, in configuration order
         self.entries = settings.stores
+        probed = {store_id: ability(store, Probed) for store_id, store in self._by_id.items()}
+        #: which stores work; starts no thread before ``health.start()``
+        self.health = StoreHealth(
+            {store_id: found for store_id, found in probed.items() if found is not None}, settings.calls.probe_interval
+        )
 
     def close(self) -> None:
         """Close all stores; they must not be used afterwards."""
+        self.health.stop()
         for store in self._by_id.values():
             store.close()
 
@@ -223,6 +230,9 @@ class StoreSet:
             ranked.append((store_id not in prefer, -weight, position))
         return [locations[position] for _, _, position in sorted(ranked)]
 
+    def _noticed(self, store_id: str, worked: bool) -> None:
+        self.health.noticed(store_id, worked=worked)
+
     def _name(self, store: Store) -> tuple[str, ...]:
         if self.named:
             return (store.id,)
@@ -302,7 +312,9 @@ def _prefixes(driver: Driver, entry: StoreSettings) -> tuple[str, ...]:
         return ()
 
 
-def _build(entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None) -> Store:
+def _build(
+    entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None, noticed: Callable[[str, bool], None]
+) -> Store:
     driver = DRIVERS.get(entry.kind)
     if driver is None:
         raise StoreMisconfigured(entry.id, f"there is no driver {entry.kind!r}; the drivers are {', '.join(DRIVERS)}")
@@ -323,4 +335,4 @@ def _build(entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None)
             raise
         LOG.error("Store %s cannot be used: %s", entry.id, error.reason)  # noqa: TRY400 - the message is complete
         return UnusableStore(entry.id, driver.schemes[0], error.reason, _prefixes(driver, entry))
-    return wrapped(store, settings.calls, timeout, metrics)
+    return wrapped(store, settings.calls, timeout, metrics, noticed)

@@ -13,7 +13,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from glimpse.errors import Busy, GlimpseError, Refused, StoreBusy, StoreUnavailable, Unavailable
 from glimpse.settings.model import StoreCalls
-from glimpse.stores.base import Bytes, DeletionCheck, Placed, Reader, ReadsNow, Store, Writer, ability
+from glimpse.stores.base import Bytes, DeletionCheck, Placed, Probed, Reader, ReadsNow, Store, Writer, ability
 from glimpse.stores.timed_calls import CallTimeout, TimedCalls
 
 P = ParamSpec("P")
@@ -41,10 +41,17 @@ class StoreMetrics(Protocol):
         ...
 
 
-def wrapped(store: Store, calls: StoreCalls, timeout: CallTimeout | None, metrics: StoreMetrics | None) -> Store:
+def wrapped(
+    store: Store,
+    calls: StoreCalls,
+    timeout: CallTimeout | None,
+    metrics: StoreMetrics | None,
+    noticed: Callable[[str, bool], None] | None = None,
+) -> Store:
     """Return ``store`` with the wrappers that ``calls``, ``timeout`` and ``metrics`` ask for.
 
-    Each attempt of a retried call has its own timeout and is counted separately.
+    Each attempt of a retried call has its own timeout and is counted separately. ``noticed`` is called after calls of a
+    store that can be probed, with its id and whether it worked.
     """
     if timeout is not None:
         store = TimedStore(store, timeout)
@@ -54,6 +61,8 @@ def wrapped(store: Store, calls: StoreCalls, timeout: CallTimeout | None, metric
         store = MeasuredStore(store, metrics)
     if calls.retries:
         store = RetryingStore(store, calls.retries)
+    if noticed is not None and ability(store, Probed) is not None:
+        store = WatchedStore(store, noticed)
     return store
 
 
@@ -134,6 +143,31 @@ class RetryingStore(Wrapper):
             return call(*args, **kwargs)
 
         return attempt
+
+
+class WatchedStore(Wrapper):
+    """Tells after each call whether the store worked."""
+
+    def __init__(self, inner: Store, noticed: Callable[[str, bool], None]) -> None:
+        super().__init__(inner)
+        self._noticed = noticed
+        self.writer = self._watched(inner.writer)
+        self.reader = self._watched(inner.reader)
+        self.delete = self._watched(inner.delete)
+        self.size = self._watched(inner.size)
+
+    def _watched(self, call: Callable[P, T]) -> Callable[P, T]:
+        def watched(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                result = call(*args, **kwargs)
+            except StoreUnavailable as error:
+                if not isinstance(error, Busy):
+                    self._noticed(self.id, False)  # noqa: FBT003 - the callback's signature
+                raise
+            self._noticed(self.id, True)  # noqa: FBT003
+            return result
+
+        return watched
 
 
 class LimitedStore(Wrapper):

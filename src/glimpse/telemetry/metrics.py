@@ -79,6 +79,10 @@ class Recorder(Protocol):
         """A stream of a store ended that ``read`` or ``written`` so many bytes."""
         ...
 
+    def store_up(self, store: str, up: bool) -> None:
+        """Record whether a store works."""
+        ...
+
     def close(self) -> None:
         """Count the remaining records. Safe to call twice."""
         ...
@@ -124,6 +128,11 @@ class ProcessMetrics:
         self._store_bytes = Counter(
             "glimpse_store_bytes", "Bytes read from stores and written to them.", ("store", "direction"), registry=own
         )
+        # a store may be out of reach of one process only
+        self._stores_up = Gauge(
+            "glimpse_store_up", "1 if a store works, 0 if it is down.", ("store",), registry=own,
+            multiprocess_mode="livemin",
+        )  # fmt: skip
         transfers = Gauge(
             "glimpse_transfers", "Transfers in progress.", ("direction",), registry=own, multiprocess_mode="livesum"
         )
@@ -166,6 +175,9 @@ class ProcessMetrics:
 
     def store_bytes(self, store: str, direction: str, count: int) -> None:
         self._store_bytes.labels(store, direction).inc(count)
+
+    def store_up(self, store: str, up: bool) -> None:
+        self._stores_up.labels(store).set(up)
 
     def flush(self) -> None:
         """Count the collected records."""

@@ -192,6 +192,12 @@ class FilesystemStore:
         self._elsewhere = {path: tuple(other for other in self._by_path if other != path) for path in self._by_path}
         self.url_prefixes = tuple(f"file://{path}/" for path in self._by_path)
 
+    def probe(self) -> None:
+        """:raises StoreUnavailable: a data directory is not mounted, or its file system does not work."""
+        for directory in self._directories:
+            directory.require_present()
+            directory.free_bytes()
+
     def check_markers(self, recorded: Callable[[str], Sequence[str]]) -> None:
         for directory in self._directories:
             directory.check_marker(recorded)
