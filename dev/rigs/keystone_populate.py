@@ -22,6 +22,8 @@ USERS = {
     "alt": ("alt_demo", ("member",)),
     "glance": ("service", ("admin", "service")),
     "barbican": ("service", ("admin", "service")),
+    "cinder": ("service", ("admin", "service")),
+    "swift": ("service", ("admin", "service")),
 }
 #: cloud of clouds.yaml → user and project
 CLOUDS = {
@@ -33,7 +35,14 @@ CLOUDS = {
     "service": ("glance", "service"),
 }
 #: type of a service → name
-SERVICES = {"image": "glance", "image_remote": "glance_remote", "key-manager": "barbican"}
+SERVICES = {
+    "image": "glance",
+    "image_remote": "glance_remote",
+    "key-manager": "barbican",
+    "object-store": "swift",
+    "volumev3": "cinderv3",
+    "block-storage": "cinder",
+}
 
 
 class Identity:

@@ -119,6 +119,29 @@ make_venv() {
     "$python" -m venv "$VENV"
 }
 
+# certificate_need: a private CA and a server certificate for localhost, *.localhost and 127.0.0.1, which the rigs
+# with HTTPS share; sets CA_CERT, TLS_CERT, TLS_KEY.
+certificate_need() {
+    local dir=$RIG_DIR/tls
+    CA_CERT=$dir/ca.pem TLS_CERT=$dir/server.crt TLS_KEY=$dir/server.key
+    command -v openssl >/dev/null || apt_need openssl
+    mkdir -p "$dir"
+    (
+        exec 7>"$dir/.lock" 9>&-
+        flock -w 60 7
+        [ ! -e "$dir/.made" ] || exit 0
+        openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj '/CN=rig test CA' \
+            -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign,cRLSign' \
+            -keyout "$dir/ca.key" -out "$CA_CERT" &&
+            openssl req -newkey rsa:2048 -nodes -subj '/CN=localhost' -keyout "$TLS_KEY" -out "$dir/server.csr" &&
+            printf '%s\n' 'subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1' 'basicConstraints=CA:FALSE' \
+                'keyUsage=digitalSignature,keyEncipherment' 'extendedKeyUsage=serverAuth' >"$dir/server.ext" &&
+            openssl x509 -req -in "$dir/server.csr" -CA "$CA_CERT" -CAkey "$dir/ca.key" -CAcreateserial \
+                -days 3650 -extfile "$dir/server.ext" -out "$TLS_CERT" &&
+            touch "$dir/.made"
+    ) >>"$RIG_LOG/tls.log" 2>&1 || die "no certificate, see $RIG_LOG/tls.log"
+}
+
 # ----------------------------------------------------------------------------------------------- processes
 
 # A pid file holds the pid and the start time of the process, so that a number that was given to another process

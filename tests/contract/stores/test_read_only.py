@@ -89,18 +89,36 @@ def https(base: Path, stack: ExitStack) -> ReadRig:
     return _http(server, "files", HttpOptions(https_ca_certificates_file=str(authority)))
 
 
-def nginx(_base: Path, _stack: ExitStack) -> ReadRig:
-    """A server of the field, where the environment names one: its URL, and the directory behind ``/files/``."""
-    url, root = os.environ.get("GLIMPSE_TEST_HTTP_URL"), os.environ.get("GLIMPSE_TEST_HTTP_ROOT")
+def _nginx(directory: str, variable: str = "GLIMPSE_TEST_HTTP_URL") -> ReadRig:
+    """A server of the field, where the environment names one: its URL, and the directory that it serves."""
+    url, root = os.environ.get(variable), os.environ.get("GLIMPSE_TEST_HTTP_ROOT")
     if not url or not root:
-        pytest.skip("GLIMPSE_TEST_HTTP_URL and GLIMPSE_TEST_HTTP_ROOT name no server")
+        pytest.skip(f"{variable} and GLIMPSE_TEST_HTTP_ROOT name no server")
 
     def put(data: bytes) -> str:
         name = new_id()
         (Path(root) / name).write_bytes(data)
-        return f"{url}/files/{name}"
+        return f"{url}/{directory}/{name}"
 
-    return ReadRig(HttpStore("web", HttpOptions(), LOCAL), put, f"{url}/files/nothing")
+    authority = os.environ.get("GLIMPSE_TEST_HTTPS_CA", "") if url.startswith("https:") else ""
+    options = HttpOptions(https_ca_certificates_file=authority)
+    return ReadRig(HttpStore("web", options, LOCAL), put, f"{url}/{directory}/nothing")
+
+
+def nginx(_base: Path, _stack: ExitStack) -> ReadRig:
+    return _nginx("files")
+
+
+def nginx_without_ranges(_base: Path, _stack: ExitStack) -> ReadRig:
+    return _nginx("norange")
+
+
+def nginx_redirecting(_base: Path, _stack: ExitStack) -> ReadRig:
+    return _nginx("redirect")
+
+
+def nginx_with_tls(_base: Path, _stack: ExitStack) -> ReadRig:
+    return _nginx("files", "GLIMPSE_TEST_HTTPS_URL")
 
 
 RIGS: tuple[Callable[[Path, ExitStack], ReadRig], ...] = (
@@ -109,6 +127,9 @@ RIGS: tuple[Callable[[Path, ExitStack], ReadRig], ...] = (
     http_without_head,
     https,
     nginx,
+    nginx_without_ranges,
+    nginx_redirecting,
+    nginx_with_tls,
 )
 
 
