@@ -1,10 +1,10 @@
 """What a storage system gives to a plain client without any image service: the limit of what a service can reach.
 
-    python -m bench.plain_clients BACKEND CONFIGURATION STORE MIB STREAMS
+    python -m bench.plain_clients BACKEND CONFIGURATION MIB STREAMS
 
 runs in an interpreter that has the library of the backend: the standard library for files, librados and librbd,
-obstore, or python-swiftclient. The options of the store are those in section STORE of CONFIGURATION, a glance-api.conf.
-Each line of the output is a JSON document: way, seconds, CPU seconds of the client.
+obstore, python-swiftclient, or os-brick. The options of the store are those of CONFIGURATION, a glance-api.conf. Each
+line of the output is a JSON document: way, seconds, CPU seconds of the client.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.plain_cinder import CinderVolume
 from bench.transfers import BLOCK, MIB, block
 
 #: What the writing clients hand over at a time, and what is in flight at most.
@@ -219,7 +220,11 @@ class _File:
         return part
 
 
-BACKENDS: dict[str, Callable[[Options], Plain]] = {"file": File, "rbd": Rbd, "s3": S3, "swift": Swift}
+BACKENDS: dict[str, Callable[[Options], Plain]] = {
+    "file": File, "rbd": Rbd, "s3": S3, "swift": Swift, "cinder": CinderVolume,
+}  # fmt: skip
+#: A volume is attached once at a time.
+ONE_READER = {"cinder"}
 
 
 def _reference(options: Options) -> Options:
@@ -269,9 +274,9 @@ def _measured(way: str) -> Iterator[None]:
 
 def main() -> None:
     """Write and read one object, and print how long it took."""
-    backend, configuration, section = sys.argv[1:4]
-    size, streams = int(sys.argv[4]) * MIB, int(sys.argv[5])
-    client = BACKENDS[backend](_sections(Path(configuration))[section])
+    backend, configuration = sys.argv[1:3]
+    size, streams = int(sys.argv[3]) * MIB, int(sys.argv[4])
+    client = BACKENDS[backend](_sections(Path(configuration))["glance_store"])
     block()
     try:
         with _measured("digests"):
@@ -285,11 +290,12 @@ def main() -> None:
         os.sync()
         with _measured("download"):
             client.read(0, size)
-        step = -(-size // streams)
-        ranges = [(offset, min(step, size - offset)) for offset in range(0, size, step)]
-        with _measured("ranges"), ThreadPoolExecutor(streams) as threads:
-            for future in [threads.submit(client.read, *wanted) for wanted in ranges]:
-                future.result()
+        if backend not in ONE_READER:
+            step = -(-size // streams)
+            ranges = [(offset, min(step, size - offset)) for offset in range(0, size, step)]
+            with _measured("ranges"), ThreadPoolExecutor(streams) as threads:
+                for future in [threads.submit(client.read, *wanted) for wanted in ranges]:
+                    future.result()
     finally:
         client.remove()
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -19,15 +19,15 @@ _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 class ProcessTree:
-    """The processes started with ``environment()``, except those that have ended."""
+    """The processes started with ``environment``, except those that have ended."""
 
     def __init__(self, name: str) -> None:
         self._mark = f"{VARIABLE}={name}-{os.getpid()}".encode()
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment for the command that starts the server."""
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment for the command that starts the server: that of this process, and ``more``."""
         name, _, value = self._mark.decode().partition("=")
-        return {**os.environ, name: value}
+        return {**os.environ, **more, name: value}
 
     def pids(self) -> list[int]:
         """Return the processes that run now."""

@@ -18,9 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keystoneauth1.identity
-import keystoneauth1.session
-
 from bench.process_tree import ProcessTree
 from bench.store_report import GLANCE, GLIMPSE
 from bench.transfers import Client
@@ -36,16 +33,21 @@ _SERVERS = {"mysql": "RIG_MYSQL_URL", "postgresql": "RIG_POSTGRESQL_URL"}
 
 
 @dataclass(frozen=True)
-class Backend:
-    """One kind of store: the rigs that it needs, and the arguments of ``glance-conf``.
-
-    ``section`` of the configuration has the options of the store.
+class Setup:
+    """What both services have: the file with the options of their store (None: a filesystem store), the kind of their
+    database, worker processes, and more environment.
     """
 
-    name: str
-    rigs: tuple[str, ...]
-    arguments: tuple[str, ...]
-    section: str = "glance_store"
+    stores: Path | None
+    db: str
+    workers: int
+    environment: dict[str, str]
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of ``glance-conf``. Every caller may do everything."""
+        stores = [] if self.stores is None else ["--stores", str(self.stores)]
+        return ["--auth", "none", "--db", self.db, *stores]
 
 
 @dataclass(frozen=True)
@@ -111,51 +113,39 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def glance(arguments: Sequence[str], workers: int) -> Iterator[Target]:
+def glance(setup: Setup) -> Iterator[Target]:
     """A real Glance under uWSGI, as its guide recommends."""
     port, processes = free_port(), ProcessTree("glance")
-    words = ["--port", str(port), *arguments]
+    words = ["--port", str(port), *setup.arguments, "--fresh", "--workers", str(setup.workers)]
     try:
-        run_rig("glance-up", *words, "--fresh", "--workers", str(workers), environment=processes.environment())
-        yield Target(GLANCE, Client(f"http://{HOST}:{port}", request_headers(arguments)), processes)
+        run_rig("glance-up", *words, environment=processes.environment(setup.environment))
+        yield Target(GLANCE, Client(f"http://{HOST}:{port}"), processes)
     finally:
-        _remove(port, arguments[arguments.index("--db") + 1])
+        _remove(port, setup.db)
 
 
 @contextlib.contextmanager
-def glimpse(arguments: Sequence[str], workers: int, place: Path) -> Iterator[tuple[Target, Path]]:
+def glimpse(setup: Setup, place: Path) -> Iterator[tuple[Target, Path]]:
     """``glimpse serve`` on a configuration of Glance; also yields the path of the configuration file."""
     port, processes = free_port(), ProcessTree("glimpse")
-    configuration = Path(run_rig("glance-conf", "--port", str(port), *arguments, "--fresh").strip()) / "glance-api.conf"
+    words = ["--port", str(port), *setup.arguments, "--fresh"]
+    configuration = Path(run_rig("glance-conf", *words).strip()) / "glance-api.conf"
     options = ["--config-file", str(configuration), "--data-dir", str(place / "data")]
-    address = ["--host", HOST, "--port", str(port), "--workers", str(workers)]
+    address = ["--host", HOST, "--port", str(port), "--workers", str(setup.workers)]
     try:
-        subprocess.run([COMMAND, "db", "sync", "--config-file", str(configuration)], check=True)
+        subprocess.run([COMMAND, "db", "sync", "--config-file", str(configuration)], check=True, stdout=sys.stderr)
         with (place / "glimpse.log").open("wb") as log:
             service = subprocess.Popen(
                 [COMMAND, "serve", *options, *address],
-                stdout=log, stderr=log, start_new_session=True, env=processes.environment(),
+                stdout=log, stderr=log, start_new_session=True, env=processes.environment(setup.environment),
             )  # fmt: skip
         try:
             _wait_for(port, service, place / "glimpse.log")
-            client = Client(f"http://{HOST}:{port}", request_headers(arguments))
-            yield Target(GLIMPSE, client, processes), configuration
+            yield Target(GLIMPSE, Client(f"http://{HOST}:{port}"), processes), configuration
         finally:
             _end(service)
     finally:
-        _remove(port, arguments[arguments.index("--db") + 1])
-
-
-def request_headers(arguments: Sequence[str]) -> dict[str, str]:
-    """Return the headers of requests: a new token, unless the services run without Keystone."""
-    if "none" in arguments:
-        return {}
-    settings = rig_settings("keystone")
-    auth = keystoneauth1.identity.V3Password(
-        settings["RIG_KEYSTONE_URL"], username="demo", password=settings["RIG_KEYSTONE_PASSWORD"],
-        project_name="demo", user_domain_id="default", project_domain_id="default",
-    )  # fmt: skip
-    return {"X-Auth-Token": str(auth.get_token(keystoneauth1.session.Session()))}
+        _remove(port, setup.db)
 
 
 def _remove(port: int, db: str) -> None:

@@ -23,8 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.process_tree import watched
+from bench.store_backends import BACKENDS, Backend
 from bench.store_report import DIGESTS, PLAIN, Figure, Report
-from bench.store_targets import Backend, Target, glance, glimpse, request_headers, started
+from bench.store_targets import Setup, Target, glance, glimpse, rig_directory, started
 from bench.transfers import MIB, Data, Failed
 
 UPLOAD, CHUNKED, DOWNLOAD, RANGES = "upload", "upload, chunked", "download", "ranges"
@@ -35,8 +36,6 @@ PLAIN_WAYS = {
     "download": [(DOWNLOAD, PLAIN)],
     "ranges": [(RANGES, PLAIN)],
 }
-
-BACKENDS = {backend.name: backend for backend in (Backend("file", (), ("--auth", "none", "--store", "file")),)}
 
 
 class Measured:
@@ -51,13 +50,13 @@ class Measured:
         time.sleep(1)
         self._idle = target.processes.memory()
 
-    def figure(self, backend: str, way: str, number: int, streams: int) -> Figure:
-        """Carry out one transfer.
+    def figure(self, backend: str, way: str, number: int, streams: int, settle: list[str]) -> Figure:
+        """Carry out one transfer, after the command ``settle``.
 
         :raises Failed: the service does not do it.
         """
         work = self._work(way, streams)
-        os.sync()
+        _settle(settle)
         with watched(self.target.processes) as peak:
             before, began = self.target.processes.processor_seconds(), time.perf_counter()
             work()
@@ -98,22 +97,24 @@ class Measured:
 
 def measure(backend: Backend, asked: argparse.Namespace, data: Data, report: Report) -> None:
     """Measure one backend."""
-    arguments = [*backend.arguments, "--db", asked.db]
+    databases = [] if asked.db == "sqlite" else [f"db {asked.db.replace('mysql', 'mariadb')}"]
     with contextlib.ExitStack() as stack:
-        databases = [] if asked.db == "sqlite" else [f"db {asked.db.replace('mysql', 'mariadb')}"]
         stack.enter_context(started([*databases, *backend.rigs]))
+        settings = {**os.environ, "RIG_DIR": str(rig_directory())}
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="glimpse-bench-")))
-        ours, configuration = stack.enter_context(glimpse(arguments, asked.workers, place))
-        targets = [ours] if asked.alone else [ours, stack.enter_context(glance(arguments, asked.workers))]
+        sections, stores = backend.sections(settings), place / "stores.conf"
+        stores.write_text(sections)
+        setup = Setup(stores if sections else None, asked.db, asked.workers, backend.environment(settings))
+        ours, configuration = stack.enter_context(glimpse(setup, place))
+        targets = [ours] if asked.alone else [ours, stack.enter_context(glance(setup))]
         services = [Measured(target, data) for target in targets]
+        settle = backend.settle(settings)
         for number in range(asked.rounds):
-            for service in services:
-                service.target.client.headers = request_headers(arguments)
             # the last upload is the one that downloads read
             for way in (CHUNKED, UPLOAD, DOWNLOAD, RANGES):
                 for service in services:
                     try:
-                        report.figures.append(service.figure(backend.name, way, number, asked.streams))
+                        report.figures.append(service.figure(backend.name, way, number, asked.streams, settle))
                     except Failed as error:
                         report.remarks[backend.name, way, service.target.name] = _first_line(error)
                 if way == UPLOAD and not number:
@@ -121,17 +122,18 @@ def measure(backend: Backend, asked: argparse.Namespace, data: Data, report: Rep
                         service.check()
             for service in services:
                 service.end_round()
-            report.figures += plain(backend, configuration, asked, number)
+            _settle(settle)
+            report.figures += plain(backend, configuration, asked, number, {**settings, **setup.environment})
             print(f"{backend.name}: round {number + 1} of {asked.rounds}", file=sys.stderr)
 
 
-def plain(backend: Backend, configuration: Path, asked: argparse.Namespace, number: int) -> list[Figure]:
+def plain(
+    backend: Backend, configuration: Path, asked: argparse.Namespace, number: int, environment: dict[str, str]
+) -> list[Figure]:
     """Measure a plain client of the same store."""
-    where = [backend.name, str(configuration), backend.section, str(asked.mib), str(asked.streams)]
-    os.sync()
-    ended = subprocess.run(
-        [sys.executable, "-m", "bench.plain_clients", *where], stdout=subprocess.PIPE, text=True, check=False
-    )
+    where = [backend.name, str(configuration), str(asked.mib), str(asked.streams)]
+    command = [backend.plain_interpreter(rig_directory()), "-m", "bench.plain_clients", *where]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     if ended.returncode:
         raise SystemExit(f"the plain client of {backend.name} failed")
     return [
@@ -139,6 +141,13 @@ def plain(backend: Backend, configuration: Path, asked: argparse.Namespace, numb
         for one in map(json.loads, ended.stdout.splitlines())
         for way, target in PLAIN_WAYS[one["way"]]
     ]
+
+
+def _settle(command: list[str]) -> None:
+    """Let the system write what it has in memory, and free what was deleted."""
+    if command:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    os.sync()
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import os
 import random
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,18 +62,16 @@ class Data:
 class Client:
     """One image service."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        """``headers`` are sent with each request, for example a token."""
+    def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 9292)
-        self.headers = dict(headers)
 
     def call(self, method: str, path: str, document: object = None) -> Any:
         """Send a metadata request and return the document of the answer."""
         body = None if document is None else json.dumps(document)
         connection = http.client.HTTPConnection(*self._address, timeout=_SECONDS)
         try:
-            connection.request(method, path, body, {**self.headers, "Content-Type": "application/json"})
+            connection.request(method, path, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             content = answer.read()
         finally:
@@ -141,7 +139,7 @@ class Client:
         """Download the image and return its digest."""
         connection = http.client.HTTPConnection(*self._address, timeout=_SECONDS)
         try:
-            connection.request("GET", f"/v2/images/{image_id}/file", headers=self.headers)
+            connection.request("GET", f"/v2/images/{image_id}/file")
             answer = connection.getresponse()
             digest = hashlib.sha512()
             while part := answer.read(MIB):
@@ -160,8 +158,7 @@ class Client:
 
     def _head(self, method: str, image_id: str, *lines: str) -> bytes:
         host, port = self._address
-        own = [f"{name}: {value}" for name, value in self.headers.items()]
-        head = [f"{method} /v2/images/{image_id}/file HTTP/1.1", f"Host: {host}:{port}", *own, *lines]
+        head = [f"{method} /v2/images/{image_id}/file HTTP/1.1", f"Host: {host}:{port}", *lines]
         return ("\r\n".join([*head, "Connection: close"]) + "\r\n\r\n").encode()
 
     def _answer(self, connection: socket.socket, expected: int) -> bytes:
