@@ -116,7 +116,7 @@ def measure(backend: Backend, asked: argparse.Namespace, data: Data, report: Rep
                     try:
                         report.figures.append(service.figure(backend.name, way, number, asked.streams, settle))
                     except Failed as error:
-                        report.remarks[backend.name, way, service.target.name] = _first_line(error)
+                        report.remarks[backend.name, way, service.target.name] = str(error)
                 if way == UPLOAD and not number:
                     for service in services:
                         service.check()
@@ -148,10 +148,6 @@ def _settle(command: list[str]) -> None:
     if command:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     os.sync()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\r\n")[0].partition("\n")[0]
 
 
 def main() -> None:

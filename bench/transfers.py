@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import random
+import re
 import socket
 import struct
 from collections.abc import Iterator
@@ -172,7 +173,8 @@ class Client:
         head, _, rest = received.partition(b"\r\n\r\n")
         words = head.split(maxsplit=2)
         if len(words) < 2 or words[1] != str(expected).encode():
-            raise Failed((received + connection.recv(4096))[:600].decode(errors="replace") or "no answer")
+            body = re.sub(r"<[^>]*>|\s+", " ", (rest + connection.recv(65536)).decode(errors="replace"))
+            raise Failed(f"{b' '.join(words[1:2]).decode() or 'no answer'} {' '.join(body.split())[:300]}")
         return rest
 
 
