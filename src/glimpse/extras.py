@@ -10,7 +10,9 @@ from typing import Final, Literal
 DISTRIBUTION: Final = "glimpse-images"
 
 #: The extras of ``pyproject.toml`` that settings may need.
-Extra = Literal["uvicorn", "registry", "postgresql", "mysql", "keystone", "limits", "notifications", "signatures"]
+Extra = Literal[
+    "uvicorn", "registry", "postgresql", "mysql", "keystone", "limits", "notifications", "signatures", "cinder"
+]
 
 
 def install(extra: Extra) -> str:

@@ -15,6 +15,7 @@ MODULES = (
     "filesystem.driver",
     "http",
     "memory",
+    "cinder.driver",
 )
 
 DRIVERS: dict[str, Driver] = {

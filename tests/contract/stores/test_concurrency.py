@@ -53,7 +53,7 @@ def test_readers_read_while_another_image_is_written(rig: Rig):
 
 
 def test_of_many_commits_of_one_image_exactly_one_succeeds(rig: Rig):
-    for _ in range(10):
+    for _ in rig.repetitions(10):
         image_id = new_id()
         writers = {
             attempt: rig.begin(image_id, attempt.encode(), attempt=attempt)

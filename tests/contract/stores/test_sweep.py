@@ -71,7 +71,7 @@ def test_a_sweep_spares_other_attempts_and_other_images(rig: Rig):
 
 
 def test_whichever_of_commit_and_sweep_comes_first_nothing_stays(rig: Rig):
-    for _ in range(50):
+    for _ in rig.repetitions(50):
         image_id = new_id()
         writer = rig.begin(image_id, b"data", attempt="try1")
         start = threading.Barrier(2)

@@ -14,6 +14,8 @@ SIZES = st.integers(0, 40_000) | st.sampled_from((4095, 4096, 4097, 65535, 65536
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(st.tuples(SIZES, st.booleans()), max_size=6), known=st.booleans())
 def test_what_was_written_in_any_pieces_is_read(rig: Rig, pieces: list[tuple[int, bool]], known: bool):
+    if rig.had_enough():
+        return
     parts = [bytes(size) if zero else noise(size, str(size)) for size, zero in pieces]
     content = b"".join(parts)
     writer = rig.store.writer(new_id(), len(content) if known else None, "try1")
@@ -80,7 +82,7 @@ def test_the_location_is_the_known_one_and_plain_metadata(rig: Rig):
     rig.kept.add(image_id)
     placed = rig.begin(image_id, b"data").commit()
     assert placed.url.startswith(f"{rig.store.scheme}://")
-    assert placed.url.endswith(f"/{image_id}")
+    assert placed.url == rig.url(image_id)
     assert placed.metadata == {}
 
 

@@ -16,6 +16,7 @@ from tests.contract.stores.rigs.base import Rig
 from tests.support.needs import unavailable
 
 MODULES = (
+    "cinder",
     "filesystem",
     "memory",
 )

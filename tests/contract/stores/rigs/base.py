@@ -50,6 +50,9 @@ class Rig:
 
     A test adds to ``kept`` the ids of images that it leaves; anything else that is found at its end fails it. After
     that ``remove`` cleans the real system up.
+
+    ``slow``: an object takes seconds; tests repeat themselves less often. ``readers_protect``: an object that is being
+    read cannot be deleted. ``unit``: unfinished data are listed with a multiple of this size.
     """
 
     store: Store
@@ -59,6 +62,19 @@ class Rig:
     kept: set[str] = field(default_factory=set)
     faults: Faults | None = None
     remove: Callable[[], None] | None = None
+    slow: bool = False
+    readers_protect: bool = False
+    unit: int = 1
+    _examples: int = 0
+
+    def repetitions(self, usual: int) -> range:
+        """How often a test repeats itself."""
+        return range(min(3, usual) if self.slow else usual)
+
+    def had_enough(self) -> bool:
+        """Whether a test with generated examples has done enough of them."""
+        self._examples += 1
+        return self.slow and self._examples > 3
 
     def url(self, name: str) -> str:
         """A location as the store would write it."""

@@ -1,0 +1,218 @@
+"""Attached volumes in the attaching process: an RBD image through librbd, or a device or file with a path.
+
+Runs only in that process: it imports os-brick, which brings libraries that the API process does not load.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from threading import Condition
+from typing import Any, Protocol
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds that the operations in progress get when a volume is taken away.
+_LAST_OPERATIONS = 20.0
+#: Seconds until a device must show the size of its volume after it was extended.
+_GROWTH = 20.0
+
+_TOO_LARGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class DeviceError(Exception):
+    """An operation has failed; ``str(error)`` is for the user."""
+
+    def __init__(self, reason: str, *, permanent: bool = False, full: bool = False) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+        self.full = full
+
+
+class Device(Protocol):
+    """An open volume. Positions are in bytes; the calls may run in several threads."""
+
+    #: a new volume reads as zeros
+    zeros: bool
+
+    def read(self, offset: int, area: memoryview) -> None:
+        """Fill ``area``."""
+        ...
+
+    def write(self, offset: int, area: memoryview) -> None:
+        """Write all of ``area``."""
+        ...
+
+    def flush(self) -> None:
+        """Make durable what was written."""
+        ...
+
+    def size(self) -> int:
+        """Return the size of the volume."""
+        ...
+
+    def close(self) -> None:
+        """Close the device."""
+        ...
+
+
+class RbdDevice:
+    """An image of Ceph, opened by os-brick."""
+
+    zeros = True
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._image = handle.rbd_image
+
+    def read(self, offset: int, area: memoryview) -> None:
+        found = self._image.read(offset, len(area))
+        if len(found) != len(area):
+            raise OSError(errno.EIO, "the image is shorter than the volume")
+        area[:] = found
+
+    def write(self, offset: int, area: memoryview) -> None:
+        self._image.write(bytes(area), offset)
+
+    def flush(self) -> None:
+        self._image.flush()
+
+    def size(self) -> int:
+        return int(self._image.size())
+
+    def close(self) -> None:
+        """Leave it to os-brick, which closes the handle when it disconnects."""
+
+
+class PathDevice:
+    """A block device, or a file in a mounted share."""
+
+    zeros = False
+
+    def __init__(self, path: str, *, writable: bool, root_helper: str) -> None:
+        """Take the device over as the user of the service while it is open, if necessary."""
+        self._path = path
+        self._root_helper = root_helper
+        self._owner: int | None = None
+        mode = os.R_OK | (os.W_OK if writable else 0)
+        if not os.access(path, mode):
+            self._owner = os.stat(path).st_uid
+            self._chown(os.getuid())
+        try:
+            self._file = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+        except BaseException:
+            self._give_back()
+            raise
+
+    def read(self, offset: int, area: memoryview) -> None:
+        while area:
+            count = os.preadv(self._file, [area], offset)
+            if not count:
+                raise OSError(errno.EIO, "the device is shorter than the volume")
+            area = area[count:]
+            offset += count
+
+    def write(self, offset: int, area: memoryview) -> None:
+        while area:
+            count = os.pwritev(self._file, [area], offset)
+            area = area[count:]
+            offset += count
+
+    def flush(self) -> None:
+        os.fsync(self._file)
+
+    def size(self) -> int:
+        return os.lseek(self._file, 0, os.SEEK_END)
+
+    def close(self) -> None:
+        os.close(self._file)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._owner is not None:
+            try:
+                self._chown(self._owner)
+            except (OSError, subprocess.SubprocessError) as error:
+                LOG.warning("The owner of %s cannot be restored: %s", self._path, error)
+
+    def _chown(self, owner: int) -> None:
+        command = [*self._root_helper.split(), "chown", str(owner), self._path]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603 - of the operator
+
+
+class SharedDevice:
+    """A connected volume that several streams use. It can be taken from all of them."""
+
+    def __init__(self, connector: Any, connection: dict[str, Any], found: Any, device: Device) -> None:
+        self._connector = connector
+        self._connection = connection
+        self._found = found
+        self._device = device
+        self._changed = Condition()
+        self._operations = 0
+        self._open = True
+        self.zeros = device.zeros
+
+    @contextmanager
+    def used(self) -> Generator[Device]:
+        """Use the device for one operation.
+
+        :raises DeviceError: the volume was taken away, or the operation failed.
+        """
+        with self._changed:
+            if not self._open:
+                raise DeviceError("the volume was taken from the transfer", permanent=False)
+            self._operations += 1
+        try:
+            yield self._device
+        except DeviceError:
+            raise
+        except Exception as error:  # librbd has errors of its own, which are no OSError
+            LOG.warning("An operation on a volume failed: %s", error)
+            full = getattr(error, "errno", None) in _TOO_LARGE
+            raise DeviceError(f"an operation on the volume failed ({type(error).__name__})", full=full) from error
+        finally:
+            with self._changed:
+                self._operations -= 1
+                self._changed.notify_all()
+
+    def extended(self, least: int) -> int:
+        """Return the size after an extension to at least ``least`` bytes; waits until the device shows it."""
+        end = time.monotonic() + _GROWTH
+        with self.used() as device:
+            if isinstance(device, PathDevice):
+                self._connector.extend_volume(self._connection)
+            while (size := device.size()) < least:
+                if time.monotonic() > end:
+                    raise DeviceError("the device does not show the new size of the volume")
+                time.sleep(0.1)
+            return size
+
+    def size(self) -> int:
+        """Return the size of the volume in bytes."""
+        with self.used() as device:
+            return device.size()
+
+    def close(self, *, keep_connected: bool) -> None:
+        """Close the device, after the operations in progress, and disconnect it. Safe to call twice.
+
+        :raises DeviceError: an operation does not end, or the volume cannot be disconnected.
+        """
+        with self._changed:
+            if not self._open:
+                return
+            self._open = False
+            if not self._changed.wait_for(lambda: not self._operations, _LAST_OPERATIONS):
+                raise DeviceError("an operation on the volume does not end")
+        try:
+            self._device.close()
+            if not keep_connected:
+                self._connector.disconnect_volume(self._connection, self._found, force=True)
+        except Exception as error:
+            LOG.warning("A volume cannot be disconnected: %s", error)
+            raise DeviceError(f"the volume cannot be disconnected ({type(error).__name__})") from error

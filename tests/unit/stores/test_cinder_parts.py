@@ -1,0 +1,219 @@
+"""Parts of the Cinder driver that need no Cinder: locations, options, records, sharing, devices."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glimpse.errors import AccessDenied, ForeignLocation
+from glimpse.settings.model import Secret
+from glimpse.stores.base import StoreMisconfigured
+from glimpse.stores.cinder.attacher import _check_format
+from glimpse.stores.cinder.devices import DeviceError, PathDevice, SharedDevice
+from glimpse.stores.cinder.locations import gibibytes, prefix, volume_of, without_store
+from glimpse.stores.cinder.options import CinderOptions
+from glimpse.stores.cinder.records import Records
+from glimpse.stores.cinder.shared_volumes import SharedVolumes
+from glimpse.stores.cinder.store import CinderStore, _size
+from glimpse.stores.cinder.volumes import Volume
+
+VOLUME = "7e918973-3a81-4c36-9a04-a7da6b0dd0e7"
+GIB = 1 << 30
+
+
+class TestLocations:
+    @pytest.mark.parametrize("url", [f"cinder://{VOLUME}", f"cinder://vol/{VOLUME}", f" CINDER://vol/{VOLUME}\n"])
+    def test_both_forms(self, url: str) -> None:
+        assert volume_of(url, "vol") == VOLUME
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            f"cinder://other/{VOLUME}",
+            f"cinder://vol/a/{VOLUME}",
+            f"cinder:///{VOLUME}",
+            f"cinder://vol/{VOLUME.upper()}",
+            f"cinder://vol/{VOLUME.replace('-', '')}",
+            f"cinder://vol/{VOLUME}?x",
+            "cinder://vol/",
+            "cinder://",
+            f"rbd://{VOLUME}",
+        ],
+    )
+    def test_others(self, url: str) -> None:
+        with pytest.raises(ForeignLocation):
+            volume_of(url, "vol")
+
+    def test_a_store_without_a_name_writes_no_id(self) -> None:
+        assert (prefix("default"), prefix("vol")) == ("cinder://", "cinder://vol/")
+        assert without_store(f"cinder://{VOLUME}")
+        assert not without_store(f"cinder://vol/{VOLUME}")
+
+    @pytest.mark.parametrize(("size", "volume"), [(0, 1), (1, 1), (GIB, 1), (GIB + 1, 2), (5 * GIB, 5)])
+    def test_size_of_the_volume(self, size: int, volume: int) -> None:
+        assert gibibytes(size) == volume
+
+
+@pytest.mark.parametrize(
+    ("metadata", "size"),
+    [
+        ({}, 2 * GIB),
+        ({"image_size": "17"}, 17),
+        ({"image_size": "0"}, 2 * GIB),
+        ({"image_size": "0", "glimpse_attempt": "a1"}, 0),
+        ({"image_size": "many"}, 2 * GIB),
+        ({"image_size": str(2 * GIB + 1)}, 2 * GIB),
+    ],
+)
+def test_size_of_the_image(metadata: dict[str, str], size: int) -> None:
+    assert _size(Volume(VOLUME, "available", 2, "2026-01-01T00:00:00", metadata=metadata)) == size
+
+
+class TestOptions:
+    def test_root_helper(self) -> None:
+        assert CinderOptions().root_helper == "sudo glance-rootwrap /etc/glance/rootwrap.conf"
+        assert CinderOptions(rootwrap_config="doas brick-rootwrap /etc/x").root_helper == "doas brick-rootwrap /etc/x"
+
+    def test_a_login_is_used_only_if_it_is_complete(self) -> None:
+        login: dict[str, Any] = {
+            "cinder_store_auth_address": "http://keystone/v3",
+            "cinder_store_user_name": "glance",
+            "cinder_store_password": Secret("made-up"),
+            "cinder_store_project_name": "service",
+        }
+        assert CinderOptions(**login).has_login
+        for name in login:
+            assert not CinderOptions(**login | {name: None}).has_login
+        credential: dict[str, Any] = {
+            "cinder_store_auth_address": "http://keystone/v3",
+            "cinder_store_application_credential_id": "id",
+            "cinder_store_application_credential_secret": Secret("made-up"),
+        }
+        assert CinderOptions(**credential).has_login
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"cinder_catalog_info": "volumev3"},
+            {"cinder_mount_point_base": "relative"},
+            {"cinder_ca_certificates_file": "/missing"},
+        ],
+    )
+    def test_what_cannot_work_is_found_at_start(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(StoreMisconfigured):
+            CinderStore("vol", CinderOptions(**wrong))
+
+    def test_without_user_and_login(self) -> None:
+        store = CinderStore("vol", CinderOptions())
+        with pytest.raises(AccessDenied, match="no credentials"):
+            store.size(f"cinder://{VOLUME}")
+
+
+class TestRecords:
+    def test_they_are_found_by_volume(self, tmp_path: Path) -> None:
+        records = Records("vol", str(tmp_path), "name")
+        records.prepare()
+        records.add(VOLUME, "first")
+        records.add(VOLUME, "second")
+        records.add("other", "third")
+        assert sorted(records.of(VOLUME)) == ["first", "second"]
+        records.remove(VOLUME, "first")
+        records.remove(VOLUME, "first")
+        assert records.of(VOLUME) == ["second"]
+
+    def test_a_directory_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "attachments").touch()
+        with pytest.raises(AccessDenied, match="cinder_mount_point_base"):
+            Records("vol", str(tmp_path), "name").prepare()
+
+
+class TestSharing:
+    def test_readers_share_and_the_last_has_the_turn(self) -> None:
+        volumes = SharedVolumes()
+        first = volumes.acquire(VOLUME, writable=False)
+        assert first.changing
+        volumes.ready(first)
+        second = volumes.acquire(VOLUME, writable=False)
+        assert second is first
+        assert not volumes.leave(first)
+        assert volumes.leave(second)
+        volumes.forget(second)
+        assert volumes.acquire(VOLUME, writable=True).changing
+
+    def test_a_writer_is_alone(self) -> None:
+        volumes = SharedVolumes()
+        volumes.ready(volumes.acquire(VOLUME, writable=True))
+        for writable in (True, False):
+            with pytest.raises(DeviceError, match="another transfer"):
+                volumes.acquire(VOLUME, writable=writable)
+
+    def test_the_turn_passes_on(self) -> None:
+        volumes = SharedVolumes()
+        first = volumes.acquire(VOLUME, writable=False)
+        found = []
+        waiting = threading.Thread(target=lambda: found.append(volumes.acquire(VOLUME, writable=False)))
+        waiting.start()
+        volumes.forget(first)
+        waiting.join(5)
+        assert found[0] is not first
+        assert found[0].changing
+
+
+class FakeConnector:
+    def __init__(self) -> None:
+        self.disconnected = 0
+
+    def disconnect_volume(self, *_: object, **__: object) -> None:
+        self.disconnected += 1
+
+
+class TestDevices:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "device"
+        path.write_bytes(bytes(100))
+        return path
+
+    def test_reading_and_writing(self, path: Path) -> None:
+        device = PathDevice(str(path), writable=True, root_helper="")
+        device.write(7, memoryview(b"data"))
+        device.flush()
+        area = bytearray(6)
+        device.read(6, memoryview(area))
+        assert area == b"\0data\0"
+        assert device.size() == 100
+        with pytest.raises(OSError, match="shorter"):
+            device.read(98, memoryview(area))
+        device.close()
+
+    def test_a_volume_that_was_taken_away(self, path: Path) -> None:
+        connector = FakeConnector()
+        shared = SharedDevice(connector, {}, None, PathDevice(str(path), writable=False, root_helper=""))
+        assert shared.size() == 100
+        shared.close(keep_connected=False)
+        shared.close(keep_connected=False)
+        assert connector.disconnected == 1
+        with pytest.raises(DeviceError, match="taken"):
+            shared.size()
+
+    def test_a_device_that_others_use_stays_connected(self, path: Path) -> None:
+        connector = FakeConnector()
+        shared = SharedDevice(connector, {}, None, PathDevice(str(path), writable=False, root_helper=""))
+        shared.close(keep_connected=True)
+        assert connector.disconnected == 0
+
+    def test_errors_are_told_without_details(self, path: Path) -> None:
+        shared = SharedDevice(FakeConnector(), {}, None, PathDevice(str(path), writable=False, root_helper=""))
+        with pytest.raises(DeviceError) as caught, shared.used() as device:
+            device.write(0, memoryview(b"x"))
+        assert str(path) not in str(caught.value)
+
+    @pytest.mark.parametrize("more", [{"format": "qcow2"}, {"format": "raw", "encrypted": True}])
+    def test_formats_on_a_share_that_hold_no_plain_data(self, more: dict[str, object]) -> None:
+        _check_format({"driver_volume_type": "nfs", "format": "raw"})
+        _check_format({"driver_volume_type": "rbd", **more})
+        with pytest.raises(DeviceError):
+            _check_format({"driver_volume_type": "nfs", **more})
