@@ -59,12 +59,20 @@ def test_a_rule_has_the_default_that_the_reference_says(name: str, check: str) -
     assert {rule.name: rule.check for rule in RULES}[name] == check
 
 
-@pytest.mark.parametrize(("kind", "section"), [("file", "5.5"), ("http", "6")])
-def test_options_of_stores_are_those_of_the_reference(kind: str, section: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "page", "section"),
+    [
+        ("file", "filesystem-and-http.md", "5.5"),
+        ("http", "filesystem-and-http.md", "6"),
+        ("s3", "s3-and-vmware.md", "10.3"),
+    ],
+)
+def test_options_of_stores_are_those_of_the_reference(kind: str, page: str, section: str) -> None:
     defaults = DRIVERS[kind].options()
     described = {
-        names_in(cells[0])[0]: cells[2].strip("*`").removesuffix(" (off)")
-        for cells in rows("store-formats/filesystem-and-http.md", section)
+        name: cells[2].strip("*`").removesuffix(" (off)").removesuffix(", required")
+        for cells in rows(f"store-formats/{page}", section)
+        for name in names_in(cells[0])
     }
     options = {
         option.name: operator.attrgetter(option.name)(defaults)
@@ -77,6 +85,8 @@ def as_written(default: object) -> str:
     """A default as the tables of store-formats write it."""
     if default is None or default == ():
         return "none"
+    if default == "":
+        return "empty"
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

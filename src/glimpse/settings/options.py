@@ -116,6 +116,8 @@ def written(value: Any, *, octal: bool = False) -> str:
     """Format a value in Markdown; ``octal`` for file modes."""
     if value is None:
         return "none"
+    if value == "":
+        return "empty"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple | dict):

@@ -16,6 +16,7 @@ MODULES = (
     "http",
     "memory",
     "cinder.driver",
+    "s3.driver",
 )
 
 DRIVERS: dict[str, Driver] = {

@@ -19,6 +19,7 @@ MODULES = (
     "cinder",
     "filesystem",
     "memory",
+    "s3",
 )
 
 

@@ -52,7 +52,8 @@ class Rig:
     that ``remove`` cleans the real system up.
 
     ``slow``: an object takes seconds; tests repeat themselves less often. ``readers_protect``: an object that is being
-    read cannot be deleted. ``unit``: unfinished data are listed with a multiple of this size.
+    read cannot be deleted. ``unit``: unfinished data are listed with a multiple of this size. ``buffers``: a writer may
+    keep its first MiBs in memory, so that these are listed without them.
     """
 
     store: Store
@@ -65,6 +66,7 @@ class Rig:
     slow: bool = False
     readers_protect: bool = False
     unit: int = 1
+    buffers: bool = False
     _examples: int = 0
 
     def repetitions(self, usual: int) -> range:

@@ -1,0 +1,97 @@
+"""What the error answers of S3 servers mean (store-formats 4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+from glimpse.errors import AccessDenied, DataNotFound, Duplicate, GlimpseError, StoreFull, StoreUnavailable
+
+_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
+_FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "InsufficientStorageSpace", "EntityTooLarge", "StorageFull"})
+#: Client errors that pass: the clock is corrected, the other operation on the object ends, the bucket is created.
+_PASSING = frozenset(
+    {
+        "RequestTimeTooSkewed", "RequestTimeout", "SlowDown", "OperationAborted", "ConditionalRequestConflict",
+        "TooManyRequests", "Throttling", "ThrottlingException", "RequestLimitExceeded", "ServiceUnavailable",
+        "InternalError",
+    }
+)  # fmt: skip
+_PASSING_STATUS = frozenset({408, 425, 429})
+_ADVICE = {
+    "RequestTimeTooSkewed": "the clocks of this host and of the server differ",
+    "AuthorizationHeaderMalformed": "s3_store_region_name is probably wrong",
+    "PermanentRedirect": "the bucket is at another host or in another region",
+    "TemporaryRedirect": "the bucket is at another host or in another region",
+    "InvalidObjectState": "the object is archived",
+}  # fmt: skip
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A response with its whole body; ``headers`` have names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_error(self) -> bool:
+        """True also for an error that follows after the status 200, as CompleteMultipartUpload may send it."""
+        return self.status >= 300 or b"<Error>" in self.body[:512]
+
+    @property
+    def code(self) -> str:
+        """The code of an error, empty if the answer has none."""
+        found = next(values(self.body, "Code"), "") if self.body else ""
+        return found if _CODE.fullmatch(found) else ""
+
+
+class UploadGone(StoreUnavailable):
+    """The multipart upload does not exist: it was aborted or completed."""
+
+
+def elements(body: bytes, name: str) -> Iterator[ET.Element]:
+    """Yield the elements called ``name`` of an XML document, in any namespace; none if it is not valid XML."""
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+        return
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - without a DTD there are no entities to expand
+    except ET.ParseError:
+        return
+    for element in root.iter():
+        if element.tag.rpartition("}")[2] == name:
+            yield element
+
+
+def values(body: bytes, name: str) -> Iterator[str]:
+    """Yield the texts of the elements called ``name``."""
+    for element in elements(body, name):
+        yield element.text or ""
+
+
+def child(element: ET.Element, name: str) -> str:
+    """Return the text of a child of ``element``, empty if there is none."""
+    return next((found.text or "" for found in element if found.tag.rpartition("}")[2] == name), "")
+
+
+def failure(store_id: str, answer: Answer) -> GlimpseError:
+    """Return the error that an error answer means; its message has the code of S3, but no key, host or credentials."""
+    code = answer.code
+    said = f"{answer.status} {code}".strip()
+    advice = f": {_ADVICE[code]}" if code in _ADVICE else ""
+    if code == "NoSuchUpload":
+        return UploadGone(f"The upload to store {store_id} was ended by somebody else.")
+    if code == "NoSuchBucket":
+        return StoreUnavailable(f"The bucket of store {store_id} does not exist.")
+    if answer.status == 404:
+        return DataNotFound(f"Store {store_id} has no data at the location.")
+    if answer.status == 412:
+        return Duplicate(f"Store {store_id} already has an object of this image.")
+    if code in _FULL or answer.status in {413, 507}:
+        return StoreFull(f"Store {store_id} has no space left ({said}).")
+    if answer.status >= 500 or answer.status in _PASSING_STATUS or code in _PASSING or answer.status < 300:
+        return StoreUnavailable(f"The server of store {store_id} answers {said}{advice}.")
+    return AccessDenied(f"The server of store {store_id} refuses the request: {said}{advice}.")
