@@ -17,6 +17,7 @@ MODULES = (
     "memory",
     "cinder.driver",
     "s3.driver",
+    "swift.driver",
 )
 
 DRIVERS: dict[str, Driver] = {

@@ -20,6 +20,7 @@ MODULES = (
     "filesystem",
     "memory",
     "s3",
+    "swift",
 )
 
 
