@@ -65,12 +65,13 @@ def test_a_rule_has_the_default_that_the_reference_says(name: str, check: str) -
         ("file", "filesystem-and-http.md", "5.5"),
         ("http", "filesystem-and-http.md", "6"),
         ("s3", "s3-and-vmware.md", "10.3"),
+        ("rbd", "rbd.md", "8.5"),
     ],
 )
 def test_options_of_stores_are_those_of_the_reference(kind: str, page: str, section: str) -> None:
     defaults = DRIVERS[kind].options()
     described = {
-        name: cells[2].strip("*`").removesuffix(" (off)").removesuffix(", required")
+        name: cells[2].strip("*`").removesuffix(" (off)").removesuffix(", required").replace("−", "-")
         for cells in rows(f"store-formats/{page}", section)
         for name in names_in(cells[0])
     }

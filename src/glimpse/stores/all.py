@@ -18,6 +18,7 @@ MODULES = (
     "cinder.driver",
     "s3.driver",
     "swift.driver",
+    "rbd.driver",
 )
 
 DRIVERS: dict[str, Driver] = {

@@ -21,6 +21,7 @@ MODULES = (
     "memory",
     "s3",
     "swift",
+    "rbd",
 )
 
 

@@ -1,0 +1,110 @@
+"""Mapping of errors of Ceph's libraries to the errors of a store (store-formats 4).
+
+Both libraries raise errors with a number of ``errno``; completions of asynchronous calls have the negative number.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from glimpse.errors import (
+    AccessDenied,
+    DataInUse,
+    DataNotFound,
+    DeletionDenied,
+    Duplicate,
+    ForeignLocation,
+    GlimpseError,
+    StoreFull,
+    StoreUnavailable,
+)
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM})
+#: The connection is of no use any more: the cluster has excluded this client, or it is shut down.
+LOST = frozenset({errno.ESHUTDOWN, errno.ENOTCONN})
+
+
+def number_of(error: Exception) -> int:
+    """Return the number of an error of the libraries; 0 if it has none."""
+    number = getattr(error, "errno", None)
+    return abs(number) if isinstance(number, int) else 0
+
+
+def duplicate(store_id: str, image_id: str) -> Duplicate:
+    """Return the error for an image that already has an object."""
+    return Duplicate(f"Store {store_id} already has data of image {image_id}.")
+
+
+def missing(store_id: str) -> DataNotFound:
+    """Return the error for an object that does not exist."""
+    return DataNotFound(f"Store {store_id} has no data at the location.")
+
+
+def foreign(store_id: str) -> ForeignLocation:
+    """Return the error for a location of another cluster."""
+    return ForeignLocation(f"The location is not one of store {store_id}: it is in another Ceph cluster.")
+
+
+def swept(store_id: str) -> StoreUnavailable:
+    """Return the error for an attempt whose unfinished data were removed."""
+    return StoreUnavailable(f"The upload to store {store_id} was aborted meanwhile.")
+
+
+def in_use(store_id: str) -> DataInUse:
+    """Return the error for an image that has clones, or that a client has opened for writing."""
+    return DataInUse(f"The data in store {store_id} are in use: they have clones, or a client has opened the image.")
+
+
+def connect_error(store_id: str, number: int) -> GlimpseError:
+    """Return the error for a failure of connecting."""
+    if number in _REFUSED or number == errno.ENOENT:
+        # ENOENT: there is no key for the user
+        return AccessDenied(f"The Ceph cluster refuses the user of store {store_id}, or there is no key for this user.")
+    return StoreUnavailable(f"Store {store_id} cannot connect to its Ceph cluster: {_reason(number)}.")
+
+
+def pool_error(store_id: str, number: int) -> GlimpseError:
+    """Return the error for a pool that cannot be opened."""
+    if number == errno.ENOENT:
+        return StoreUnavailable(f"A pool of store {store_id} does not exist.")
+    return read_error(store_id, number)
+
+
+def write_error(store_id: str, number: int) -> GlimpseError:
+    """Return the error for a failure of creating, writing or committing."""
+    if number in _FULL:
+        return StoreFull(f"Store {store_id} has no space left for the data.")
+    if number in _REFUSED:
+        return AccessDenied(f"Store {store_id} cannot be written: {_reason(number)}.")
+    if number == errno.ENOENT:
+        return swept(store_id)
+    return StoreUnavailable(f"Store {store_id} cannot be written now: {_reason(number)}.")
+
+
+def open_error(store_id: str, number: int) -> GlimpseError:
+    """Return the error for a failure of opening an image."""
+    return missing(store_id) if number == errno.ENOENT else read_error(store_id, number)
+
+
+def read_error(store_id: str, number: int) -> GlimpseError:
+    """Return the error for a failure of reading, listing or asking."""
+    if number in _REFUSED:
+        return AccessDenied(f"Store {store_id} cannot be read: {_reason(number)}.")
+    return StoreUnavailable(f"Store {store_id} cannot be read now: {_reason(number)}.")
+
+
+def delete_error(store_id: str, number: int) -> GlimpseError:
+    """Return the error for a failure of deleting."""
+    if number == errno.ENOENT:
+        return missing(store_id)
+    if number == errno.EBUSY:
+        return in_use(store_id)
+    if number in _REFUSED:
+        return DeletionDenied(f"Store {store_id} does not allow the deletion: {_reason(number)}.")
+    return StoreUnavailable(f"Store {store_id} cannot delete now: {_reason(number)}.")
+
+
+def _reason(number: int) -> str:
+    return os.strerror(number) if number else "unknown reason"
