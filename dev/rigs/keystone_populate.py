@@ -24,6 +24,8 @@ USERS = {
     "barbican": ("service", ("admin", "service")),
     "cinder": ("service", ("admin", "service")),
     "swift": ("service", ("admin", "service")),
+    "nova": ("service", ("admin", "service")),
+    "placement": ("service", ("admin", "service")),
 }
 #: cloud of clouds.yaml → user and project
 CLOUDS = {
@@ -42,6 +44,8 @@ SERVICES = {
     "object-store": "swift",
     "volumev3": "cinderv3",
     "block-storage": "cinder",
+    "compute": "nova",
+    "placement": "placement",
 }
 
 

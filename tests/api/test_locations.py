@@ -72,7 +72,8 @@ class TestRequest:
             b"", b"[]", b"{", b'"x"', b"{}", b'{"url": 1}', b'{"url": ""}', b'{"url": null}',
             b'{"validation_data": {}}',
             b'{"url": "http://h/", "validation_data": null}', b'{"url": "http://h/", "validation_data": []}',
-            b'{"url": "http://h/", "validation_data": {"store": "x"}}',
+            b'{"url": "http://h/", "validation_data": {"store": 1}}',
+            b'{"url": "http://h/", "validation_data": {"store": "x", "os_hash_algo": "sha512"}}',
             b'{"url": "http://h/", "validation_data": {"checksum": "0123456789abcdef0123456789abcdef"}}',
             b'{"url": "http://h/", "validation_data": {"os_hash_algo": "sha512"}}',
             b'{"url": "http://h/", "validation_data": {"os_hash_value": "00"}}',
@@ -167,9 +168,10 @@ class TestRequest:
 
 
 class TestWithoutADigest:
-    def test_the_image_is_active_and_then_hashed(self, at: Located) -> None:
+    @pytest.mark.parametrize("given", [{}, {"store": "what Cinder sends"}], ids=["empty", "store"])
+    def test_the_image_is_active_and_then_hashed(self, at: Located, given: dict[str, str]) -> None:
         image_id = at.wire.create(name="n")["id"]
-        assert at.post(image_id, at.url, validation_data={}).status == 202
+        assert at.post(image_id, at.url, validation_data=given).status == 202
         assert at.run_jobs() == 1
         shown = at.show(image_id)
         assert (shown["status"], shown["size"], shown["stores"], shown["name"]) == ("active", len(DATA), "web", "n")

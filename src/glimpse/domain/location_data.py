@@ -102,12 +102,15 @@ def location_request(document: Mapping[str, object]) -> LocationRequest:
 
 
 def _digest(given: Mapping[str, object]) -> Digest | None:
-    if not given:
-        return None
-    if set(given) != {"os_hash_algo", "os_hash_value"}:
+    # Cinder names the store here, which follows from the URL (imports-and-stores 10.2)
+    keys = given.keys() - {"store"}
+    if not isinstance(given.get("store", ""), str) or keys not in (set(), {"os_hash_algo", "os_hash_value"}):
         raise Invalid(
-            "'validation_data' must contain both os_hash_algo and os_hash_value, or neither, and no other keys."
+            "'validation_data' must contain both os_hash_algo and os_hash_value, or neither; "
+            "besides these only 'store' (a string)."
         )
+    if not keys:
+        return None
     algorithm, value = given["os_hash_algo"], given["os_hash_value"]
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise Invalid(f"The value of os_hash_algo must be one of {', '.join(ALGORITHMS)}.")

@@ -80,10 +80,10 @@ def _creation(image: Fragment) -> Fragment:
 
 
 def _location_addition() -> Fragment:
-    digest = _object(
-        {"os_hash_algo": {**_TEXT, "enum": list(ALGORITHMS)}, "os_hash_value": {**_TEXT, "maxLength": 128}}
-    )
-    validation = {"oneOf": [{"type": "object", "maxProperties": 0}, {**digest, "additionalProperties": False}]}
+    store = {"store": {**_TEXT, "description": "Ignored; Cinder sends it."}}
+    digest = {"os_hash_algo": {**_TEXT, "enum": list(ALGORITHMS)}, "os_hash_value": {**_TEXT, "maxLength": 128}}
+    forms = ({"properties": store}, {"properties": digest | store, "required": list(digest)})
+    validation = {"oneOf": [{"type": "object", **form, "additionalProperties": False} for form in forms]}
     url = {**_TEXT, "minLength": 1, "maxLength": URL_BYTES}
     return {"type": "object", "properties": {"url": url, "validation_data": validation}, "required": ["url"]}
 
