@@ -6,7 +6,8 @@
 ``make bench stores`` runs it; ``ARGUMENTS="..."`` are passed on. It needs Debian and what ``dev/rigs`` needs. Both
 services have a configuration of Glance's, of the same kind, and store in the same system. Each transfer is measured in
 turn (Glimpse, Glance, Glimpse, Glance, ..., a plain client at the end of each round). CPU seconds and memory are those
-of the service's processes without the backend's. Memory is the highest seen above idle, after a transfer of 1 MiB.
+of the service's processes without the backend's. Memory is the highest seen above idle, where idle is after transfers
+of 1 MiB in all workers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.process_tree import watched
@@ -36,6 +38,8 @@ PLAIN_WAYS = {
     "download": [(DOWNLOAD, PLAIN)],
     "ranges": [(RANGES, PLAIN)],
 }
+#: Small transfers at the same time before the measurements.
+_WARM = 8
 
 
 class Measured:
@@ -88,6 +92,12 @@ class Measured:
         return lambda: self._client.download_ranges(self.image_id, size, streams)
 
     def _warm_up(self) -> None:
+        """Have each worker load its libraries and open its connections, as far as the kernel spreads requests."""
+        with ThreadPoolExecutor(_WARM) as threads:
+            for future in [threads.submit(self._transfer_small) for _ in range(_WARM)]:
+                future.result()
+
+    def _transfer_small(self) -> None:
         data = Data(MIB)
         image_id = self._client.create()
         self._client.upload(image_id, data, chunked=False)

@@ -34,6 +34,9 @@ class Transfers:
             [*command, build.__module__, build.__name__, str(directory)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def start(self) -> None:
+        """Wait until the store is in use."""
         self._expect("ready")
 
     def run(self, step: str) -> None:
@@ -42,7 +45,7 @@ class Transfers:
         self._expect("done")
 
     def end(self) -> None:
-        """Let it remove its objects."""
+        """Let it remove its objects; its standard error says what failed."""
         self.process.communicate(timeout=120)
         assert self.process.returncode == 0
 
@@ -63,6 +66,7 @@ def test_memory_of_transfers(
         unavailable(f"{needs} names no server; dev/rigs starts one")
     transfers = Transfers(build, tmp_path)
     try:
+        transfers.start()
         taken: dict[str, int] = {}
         idle: int | None = None
         for step in BUDGETS:
