@@ -38,7 +38,6 @@ from glimpse.services.store_markers import check_markers
 from glimpse.settings.model import Settings
 from glimpse.signature.all import LazyVerifiers
 from glimpse.stores.multi import StoreSet
-from glimpse.stores.wrap import StoreMetrics
 from glimpse.telemetry.metrics import ProcessMetrics, Recorder
 from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
@@ -125,7 +124,7 @@ def _deps(
     database: Database,
     schemas: SchemaCatalog,
     notifier: Notifier | None,
-    metrics: StoreMetrics | None,
+    metrics: Recorder | None,
 ) -> Deps:
     """The collaborators of the use cases."""
     stores = StoreSet(settings.stores, metrics)
@@ -134,7 +133,7 @@ def _deps(
     return Deps(
         database=database,
         stores=stores,
-        source=_image_source(stores),
+        source=_image_source(stores, metrics),
         policy=policy,
         heartbeat=Heartbeat(database, settings.leases),
         checker=schemas.checker,
@@ -153,9 +152,9 @@ def _deps(
     )
 
 
-def _image_source(stores: StoreSet) -> ImageSource:
+def _image_source(stores: StoreSet, metrics: Recorder | None) -> ImageSource:
     """Where downloads read from. A cache goes here, in front of the stores."""
-    return StoredData(stores)
+    return StoredData(stores) if metrics is None else StoredData(stores, metrics.download_failover)
 
 
 def _app_state(settings: Settings, deps: Deps, schemas: SchemaCatalog, recorder: Recorder | None) -> AppState:

@@ -445,7 +445,7 @@ def test_a_cache_stands_between_downloads_and_stores(tmp_path: Path, monkeypatch
     """All that reads an image for a client goes through the one source that the service was built with."""
     caches: list[KeptData] = []
 
-    def with_cache(stores: StoreSet) -> ImageSource:
+    def with_cache(stores: StoreSet, _metrics: object) -> ImageSource:
         caches.append(KeptData(StoredData(stores)))
         return caches[-1]
 

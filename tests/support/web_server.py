@@ -25,8 +25,9 @@ class WebServer:
     HEAD; ``cut`` with half of the bytes announced; ``secret`` only with basic credentials user:secret; ``slow`` in
     pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for; from :meth:`hush` to
     :meth:`speak`, ``silent`` answers nothing but HEAD, and ``mute`` nothing at all; ``drip`` one byte of the body each
-    ``pause`` seconds, ``drophead`` one byte of the head. ``/redirect/CODE?to=URL`` sends on, ``/status/CODE`` answers
-    so.
+    ``pause`` seconds, ``drophead`` one byte of the head; ``broken`` with ranges and the entity tag ``tag``, of
+    which the first ``breaks`` answers end after a third of the bytes. ``/redirect/CODE?to=URL`` sends on,
+    ``/status/CODE`` answers so.
     """
 
     def __init__(self, *, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
@@ -39,6 +40,8 @@ class WebServer:
         self._speaks = threading.Event()
         self._speaks.set()
         self.slow_part = 64 << 10
+        self.tag = '"v1"'
+        self.breaks = 0
         self._server = ThreadingHTTPServer((address, 0), _handler_for(self))
         self._server.daemon_threads = True
         if context is not None:
@@ -137,9 +140,13 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
                 self._body(kind, data)
                 self.close_connection = True
                 return
-            wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if kind in {"files", "secret", "wrong"} else None
+            ranged = {"files", "secret", "wrong", "broken"}
+            wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if kind in ranged else None
+            tag = {"ETag": owner.tag} if kind == "broken" else {}
+            if self.headers.get("If-Range", owner.tag) != owner.tag:
+                wanted = None
             if wanted is None:
-                self._head(200, {"Content-Length": str(len(data)), "Accept-Ranges": "bytes"})
+                self._head(200, {"Content-Length": str(len(data)), "Accept-Ranges": "bytes", **tag})
                 self._body(kind, data)
                 return
             start, last = int(wanted[1]), min(int(wanted[2] or len(data) - 1), len(data) - 1)
@@ -149,14 +156,16 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
             shift = 1 if kind == "wrong" else 0
             part = data[start : last + 1]
             fields = {"Content-Range": f"bytes {start + shift}-{last}/{len(data)}", "Content-Length": str(len(part))}
-            self._head(206, fields)
+            self._head(206, {**fields, **tag})
             self._body(kind, part)
 
         def _body(self, kind: str, data: bytes) -> None:
             if self.command == "HEAD":
                 return
-            if kind == "cut":
-                self.wfile.write(data[: len(data) // 2])
+            breaks = kind == "broken" and owner.breaks > 0
+            if kind == "cut" or breaks:
+                owner.breaks -= breaks
+                self.wfile.write(data[: len(data) // 3])
                 self.close_connection = True
                 self.connection.shutdown(2)
             elif kind == "drip":

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from glimpse.domain.image import Image, Location
-from glimpse.errors import DataNotFound, GlimpseError, RangeNotSatisfiable, Refused, StoreUnavailable
+from glimpse.errors import (
+    DataNotFound,
+    ForeignLocation,
+    GlimpseError,
+    RangeNotSatisfiable,
+    Refused,
+    StoreUnavailable,
+)
+from glimpse.services.failover import FailoverReader
 from glimpse.stores.base import Reader, Store
 from glimpse.stores.multi import StoreSet
 
@@ -47,41 +55,116 @@ class ImageSource(Protocol):
         ...
 
 
-class StoredData:
-    """The :class:`ImageSource` of the stores: the first location that answers."""
+#: Called with the id of the store whose copy failed, and ``open`` or ``read``; another copy is tried then.
+OnFailover = Callable[[str, str], None]
 
-    def __init__(self, stores: StoreSet) -> None:
+
+def _ignore(_store: str, _moment: str) -> None:
+    """Without metrics."""
+
+
+class StoredData:
+    """The :class:`ImageSource` of the stores: the first copy that answers, and the next ones if it fails."""
+
+    def __init__(self, stores: StoreSet, on_failover: OnFailover = _ignore) -> None:
         self._stores = stores
+        self.on_failover = on_failover
 
     def size(self, found: DataFound) -> int | None:
         if found.image.size is not None:
             return found.image.size
-        return self._first(found, lambda store, location: store.size(location.url))
+        return _Copies(self._stores, found, self.on_failover).first(lambda store, location: store.size(location.url))
 
     def open(self, found: DataFound, offset: int, length: int | None) -> Reader:
+        copies = _Copies(self._stores, found, self.on_failover)
+
         def opened(store: Store, location: Location) -> Reader:
-            try:
-                return store.reader(location.url, offset, length)
-            except RangeNotSatisfiable as error:
-                # the range lies within the recorded size, so the object is too short
-                raise StoreUnavailable(f"The data in store {store.id} are shorter than the recorded size.") from error
+            return _reader(store, location, offset, length)
 
-        return self._first(found, opened)
+        reader = copies.first(opened)
+        if copies.exhausted:
+            return reader
+        whole = reader.length
 
-    def _first(self, found: DataFound, use: Callable[[Store, Location], T]) -> T:
-        image = found.image
-        failure: GlimpseError = StoreUnavailable(f"The data of image {image.id} are missing from their store.")
-        for location in found.locations:
+        def go_on(delivered: int, failure: StoreUnavailable) -> Reader:
+            rest = None if whole is None else whole - delivered
+
+            def reopened(store: Store, location: Location) -> Reader:
+                _require_equal(store, location, found.image.size)
+                return _reader(store, location, offset + delivered, rest)
+
+            LOG.warning("Image %s cannot be read further than %d bytes: %s", found.image.id, delivered, failure)
+            return copies.first(reopened, after=failure)
+
+        return FailoverReader(reader, go_on)
+
+
+class _Copies:
+    """The copies of an image in the order to try them, each once."""
+
+    def __init__(self, stores: StoreSet, found: DataFound, on_failover: OnFailover) -> None:
+        self._stores = stores
+        self._found = found
+        self._on_failover = on_failover
+        self._left = list(found.locations)
+        self._current = ""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no copy is left to try."""
+        return not self._left
+
+    def first(self, use: Callable[[Store, Location], T], after: StoreUnavailable | None = None) -> T:
+        """Return the result of ``use`` for the next copy for which it succeeds; ``after`` is why the one before failed.
+
+        :raises StoreUnavailable: there is none; ``after``, if given.
+        """
+        image = self._found.image
+        missing = StoreUnavailable(f"The data of image {image.id} are missing from their store.")
+        failure: GlimpseError = after or missing
+        if after is not None and self._left:
+            self._on_failover(self._current, "read")
+        while self._left:
+            location = self._left.pop(0)
             try:
-                return use(self._stores.for_location(location), location)
+                return self._at(location, use)
             except DataNotFound as error:
                 LOG.error(  # noqa: TRY400 - the message is complete
                     "The data of image %s at location %s are missing: %s", image.id, location.id, error
                 )
             except (StoreUnavailable, Refused) as error:
                 LOG.warning("Image %s cannot be read at its location %s: %s", image.id, location.id, error)
-                failure = error
+                failure = after or error
+            if self._left:
+                self._on_failover(self._current, "open")
         if isinstance(failure, Refused):
             # the location was accepted when it was added: the client who reads now made no mistake
             raise StoreUnavailable(str(failure)) from failure
         raise failure
+
+    def _at(self, location: Location, use: Callable[[Store, Location], T]) -> T:
+        """Use a location in the first of its stores that has the object (store-formats 3)."""
+        stores = self._stores.candidates(location)
+        for store in stores[:-1]:
+            self._current = store.id
+            try:
+                return use(store, location)
+            except (DataNotFound, ForeignLocation):
+                LOG.debug("Store %s does not have location %s", store.id, location.id)
+        self._current = stores[-1].id
+        return use(stores[-1], location)
+
+
+def _reader(store: Store, location: Location, offset: int, length: int | None) -> Reader:
+    try:
+        return store.reader(location.url, offset, length)
+    except RangeNotSatisfiable as error:
+        # the range lies within the recorded size, so the object is too short
+        raise StoreUnavailable(f"The data in store {store.id} are shorter than the recorded size.") from error
+
+
+def _require_equal(store: Store, location: Location, size: int | None) -> None:
+    """:raises StoreUnavailable: the copy has another size than the image, so its bytes may be others too."""
+    found = store.size(location.url)
+    if found is not None and size is not None and found != size:
+        raise StoreUnavailable(f"The copy in store {store.id} has {found} bytes, the image has {size}.")

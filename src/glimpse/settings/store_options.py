@@ -26,6 +26,11 @@ class DescribedDriver(Protocol):
         """URI schemes of the locations that it reads."""
         ...
 
+    @property
+    def durable(self) -> bool:
+        """Whether the data outlive the process."""
+        ...
+
 
 #: The store drivers by kind.
 Drivers = Mapping[str, DescribedDriver]

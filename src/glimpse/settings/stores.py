@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def named_stores(backends: Mapping[str, str], values: Values, drivers: Drivers) 
         for store_id, kind in backends.items()
         if kind not in drivers
     )
-    return Configured(Stores(default=default, stores=stores, named=True), remarks)
+    return Configured(Stores(default=default, stores=stores, named=True), (*_losses(stores, drivers), *remarks))
 
 
 def single_store(values: Values, drivers: Drivers, images: Path | None) -> Configured:
@@ -132,7 +132,17 @@ def single_store(values: Values, drivers: Drivers, images: Path | None) -> Confi
         for kind in asked_for
         if kind not in drivers
     )
-    return Configured(Stores(default=DEFAULT_ID, stores=stores), remarks)
+    losses = _losses([store for store in stores if store.kind in asked_for], drivers)
+    return Configured(Stores(default=DEFAULT_ID, stores=stores), (*losses, *remarks))
+
+
+def _losses(stores: Iterable[StoreSettings], drivers: Drivers) -> tuple[str, ...]:
+    return tuple(
+        f"Store {store.id} keeps images in memory: all of them are lost when the process ends, and each process has "
+        "its own; use it for trials only"
+        for store in stores
+        if not drivers[store.kind].durable
+    )
 
 
 def _options(driver: type[msgspec.Struct], section: str, values: Values, defaults: Mapping[str, str]) -> msgspec.Struct:

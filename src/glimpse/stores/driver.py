@@ -49,6 +49,8 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     ``only_own``: a store reads only URIs with its own prefixes. Otherwise it is also tried for other URIs with its
     schemes, such as those of another pool or bucket of the same system (store-formats 3).
 
+    ``durable``: the data outlive the process.
+
     ``private_schemes``: those of ``schemes`` that clients may not use in locations that they add, because the URIs name
     files of the host or credentials in its configuration (images-api 3.5.4).
     """
@@ -64,4 +66,5 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     only_read: bool = False
     in_directories: bool = False
     only_own: bool = False
+    durable: bool = True
     private_schemes: tuple[str, ...] = ()

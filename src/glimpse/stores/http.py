@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -30,6 +32,8 @@ from glimpse.stores.driver import Driver
 if TYPE_CHECKING:
     from glimpse.fetch.fetcher import Fetched, Fetcher
 
+LOG = logging.getLogger(__name__)
+
 SCHEMES = ("http", "https")
 
 #: Maximum number of redirects followed.
@@ -37,6 +41,9 @@ REDIRECTS = 5
 
 #: Temporary refusals of a server: Request Timeout, Too Early, Too Many Requests.
 _PASSING = frozenset({408, 425, 429})
+
+#: How often a broken download is resumed at the byte reached; the pause in seconds before each.
+_RESUME_PAUSES = (0.0, 0.5, 2.0)
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
@@ -102,10 +109,14 @@ class HttpStore:
         after_scheme(url, SCHEMES, self.id)
         answer = self._open("GET", url, _range_header(offset, length))
         try:
-            return self._reader(answer, offset, length)
+            reader = self._reader(answer, offset, length)
         except BaseException:
             answer.close()
             raise
+        tag = _strong_tag(answer)
+        if tag is not None:
+            reader.resume = partial(self._resumed, url, tag, offset)
+        return reader
 
     def size(self, url: str) -> int | None:
         """Return the size in bytes that the server reports, None if it reports none.
@@ -172,6 +183,26 @@ class HttpStore:
         except Unavailable as error:
             raise StoreUnavailable(str(error)) from error
 
+    def _resumed(self, url: str, tag: str, offset: int, delivered: int, length: int | None) -> Fetched | None:
+        """Open the rest of a range whose download broke after ``delivered`` bytes; None if the server does not send it.
+
+        ``tag`` is the entity tag of the data so far: data that changed since are not sent.
+        """
+        start = offset + delivered
+        last = "" if length is None else offset + length - 1
+        try:
+            answer = self._open("GET", url, {"Range": f"bytes={start}-{last}", "If-Range": tag})
+        except (AccessDenied, StoreUnavailable) as error:
+            LOG.warning("Store %s: reading could not be resumed at byte %d: %s", self.id, start, error)
+            return None
+        found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+        if answer.status == 206 and found is not None and found[1] == str(start) and _strong_tag(answer) == tag:
+            LOG.info("Store %s: reading is resumed at byte %d", self.id, start)
+            return answer
+        answer.close()
+        LOG.warning("Store %s: reading could not be resumed at byte %d: the server does not send it", self.id, start)
+        return None
+
     def _reader(self, answer: Fetched, offset: int, length: int | None) -> HttpReader:
         if answer.status == 206:
             start, total = self._range_of(answer)
@@ -209,9 +240,11 @@ class HttpStore:
 
 
 class HttpReader:
-    """Implements ``stores.base.Reader``."""
+    """Implements ``stores.base.Reader``. Resumes a broken download at the byte reached, if the server identifies the
+    data by a strong entity tag.
+    """
 
-    __slots__ = ("_answer", "_chunks", "_delivered", "_rest", "_skip", "length")
+    __slots__ = ("_answer", "_chunks", "_delivered", "_pauses", "_rest", "_skip", "length", "resume")
 
     def __init__(self, answer: Fetched, *, skip: int, length: int | None) -> None:
         """``skip`` bytes precede the range; with a ``length`` of None it extends to the end of the response."""
@@ -221,6 +254,9 @@ class HttpReader:
         self._rest = b""
         self._skip = skip
         self._delivered = 0
+        self._pauses = iter(_RESUME_PAUSES)
+        #: takes the bytes delivered and the length of the range; returns the rest of the range, None if it cannot
+        self.resume: Callable[[int, int | None], Fetched | None] | None = None
 
     def read(self, size: int) -> bytes:
         wanted = size if self.length is None else min(size, self.length - self._delivered)
@@ -239,14 +275,14 @@ class HttpReader:
         self._answer.close()
 
     def _next(self) -> bool:
-        """Read the next chunk of the response; False at the end of data of unknown length."""
+        """Read the next chunk of the response, or resume it; False at the end of data of unknown length."""
         try:
-            chunk = next(self._chunks, None)
+            chunk = self._chunk()
         except Unavailable as error:
+            if self._go_on():
+                return True
             raise StoreUnavailable(str(error)) from error
         if chunk is None:
-            if self.length is not None:
-                raise StoreUnavailable(f"The data ended {self.length - self._delivered} bytes too early.")
             if self._skip:
                 raise StoreUnavailable("The data ended before the range began.")
             self.length = self._delivered
@@ -254,6 +290,26 @@ class HttpReader:
         dropped = min(self._skip, len(chunk))
         self._skip -= dropped
         self._rest = chunk[dropped:]
+        return True
+
+    def _chunk(self) -> bytes | None:
+        """:raises Unavailable: the response broke off."""
+        chunk = next(self._chunks, None)
+        if chunk is None and self.length is not None:
+            raise Unavailable(f"The data ended {self.length - self._delivered} bytes too early.")
+        return chunk
+
+    def _go_on(self) -> bool:
+        """Replace the broken response by one with the rest of the range; False if that is not possible."""
+        pause = next(self._pauses, None)
+        if self.resume is None or pause is None:
+            return False
+        self._answer.close()
+        time.sleep(pause)
+        answer = self.resume(self._delivered, self.length)
+        if answer is None:
+            return False
+        self._answer, self._chunks, self._skip = answer, answer.chunks(), 0
         return True
 
 
@@ -264,6 +320,11 @@ def _range_header(offset: int, length: int | None) -> dict[str, str]:
     # at least one byte: an empty range cannot be expressed
     last = "" if length is None else str(offset + max(length, 1) - 1)
     return {"Range": f"bytes={offset}-{last}"}
+
+
+def _strong_tag(answer: Fetched) -> str | None:
+    tag = answer.headers.get("etag", "").strip()
+    return tag if len(tag) > 2 and tag.startswith('"') and tag.endswith('"') else None
 
 
 def _length(answer: Fetched) -> int | None:

@@ -216,4 +216,5 @@ DRIVER = Driver(
     url_prefixes=url_prefixes,
     in_directories=True,
     only_own=True,
+    durable=False,
 )

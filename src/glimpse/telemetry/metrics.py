@@ -79,6 +79,10 @@ class Recorder(Protocol):
         """A stream of a store ended that ``read`` or ``written`` so many bytes."""
         ...
 
+    def download_failover(self, store: str, moment: str) -> None:
+        """Record that the copy in a store failed, and another one is tried; ``moment`` is ``open`` or ``read``."""
+        ...
+
     def store_up(self, store: str, up: bool) -> None:
         """Record whether a store works."""
         ...
@@ -128,6 +132,10 @@ class ProcessMetrics:
         self._store_bytes = Counter(
             "glimpse_store_bytes", "Bytes read from stores and written to them.", ("store", "direction"), registry=own
         )
+        self._failovers = Counter(
+            "glimpse_download_failovers", "Copies that failed while another one was left to try.", ("store", "moment"),
+            registry=own,
+        )  # fmt: skip
         # a store may be out of reach of one process only
         self._stores_up = Gauge(
             "glimpse_store_up", "1 if a store works, 0 if it is down.", ("store",), registry=own,
@@ -175,6 +183,9 @@ class ProcessMetrics:
 
     def store_bytes(self, store: str, direction: str, count: int) -> None:
         self._store_bytes.labels(store, direction).inc(count)
+
+    def download_failover(self, store: str, moment: str) -> None:
+        self._failovers.labels(store, moment).inc()
 
     def store_up(self, store: str, up: bool) -> None:
         self._stores_up.labels(store).set(up)

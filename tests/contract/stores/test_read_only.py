@@ -26,7 +26,7 @@ from glimpse.errors import (
     StoreUnavailable,
 )
 from glimpse.settings.model import Stores, StoreSettings, UriFilter
-from glimpse.stores.base import Store, StoreMisconfigured
+from glimpse.stores.base import Reader, Store, StoreMisconfigured
 from glimpse.stores.http import HttpOptions, HttpStore
 from glimpse.stores.multi import StoreSet
 from tests.contract.stores.rigs.base import new_id
@@ -49,7 +49,10 @@ class ReadRig:
 
     def get(self, url: str, offset: int = 0, length: int | None = None, *, batch: int = 1 << 20) -> bytes:
         """Read a range; the reader must deliver what it announces."""
-        reader = self.store.reader(url, offset, length)
+        return self.drain(self.store.reader(url, offset, length), batch=batch)
+
+    def drain(self, reader: Reader, *, batch: int = 1 << 20) -> bytes:
+        """Read to the end, and close the reader."""
         try:
             result = bytearray()
             while part := reader.read(batch):
@@ -262,6 +265,31 @@ class TestServersOfAllKinds:
     def test_a_server_that_breaks_off(self, server: WebServer, store: HttpStore) -> None:
         with pytest.raises(StoreUnavailable):
             self.rig(store).get(server.url("cut", "a"))
+
+    def test_a_broken_download_is_resumed_at_the_byte_reached(self, server: WebServer, store: HttpStore) -> None:
+        for offset, length in ((0, None), (3000, None), (3000, SIZE - 5000)):
+            server.breaks = 3
+            end = SIZE if length is None else offset + length
+            assert self.rig(store).get(server.url("broken", "a"), offset, length, batch=999) == CONTENT[offset:end]
+            assert server.breaks == 0
+
+    def test_but_not_for_ever(self, server: WebServer, store: HttpStore) -> None:
+        server.breaks = 100
+        with pytest.raises(StoreUnavailable, match="closed the connection early"):
+            self.rig(store).get(server.url("broken", "a"))
+        assert server.breaks == 96
+
+    @pytest.mark.parametrize("tag", ['W/"v1"', '"v2"'])
+    def test_data_that_are_not_certainly_the_same_are_not_resumed(
+        self, server: WebServer, store: HttpStore, tag: str
+    ) -> None:
+        server.breaks = 1
+        if tag.startswith("W/"):
+            server.tag = tag
+        reader = store.reader(server.url("broken", "a"))
+        server.tag = tag
+        with pytest.raises(StoreUnavailable, match="closed the connection early"):
+            self.rig(store).drain(reader)
 
     def test_a_server_that_sends_another_part(self, server: WebServer, store: HttpStore) -> None:
         with pytest.raises(StoreUnavailable):

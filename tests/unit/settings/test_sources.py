@@ -161,3 +161,15 @@ class TestIdentity:
     def test_basic(self, loaded: Loader) -> None:
         auth = loaded("[glimpse]\nauth = basic\nhtpasswd_file = /etc/glimpse/htpasswd\n").settings.auth
         assert (auth.kind, auth.htpasswd_file) == ("basic", Path("/etc/glimpse/htpasswd"))
+
+
+@pytest.mark.parametrize(
+    ("text", "store"),
+    [
+        ("[DEFAULT]\nenabled_backends = ram:memory\n[glance_store]\ndefault_backend = ram\n", "ram"),
+        ("[glance_store]\nstores = memory\ndefault_store = memory\n", "default"),
+    ],
+)
+def test_a_store_in_memory_is_warned_of(loaded: Loader, text: str, store: str) -> None:
+    (warning,) = loaded(text).warnings
+    assert warning.startswith(f"Store {store} keeps images in memory: all of them are lost when the process ends")
