@@ -70,6 +70,8 @@ _IMAGES = (
     RuleDefault("upload_image", _MEMBER, "upload data of this image", _WALLABY),
     RuleDefault("download_image", _FETCHED, "download this image", _WALLABY),
     RuleDefault("download_from_store", _FETCHED, "choose the store that this image is downloaded from"),
+    # not Glance's: a client that presents the URL is not asked for its rights again
+    RuleDefault("get_image_presigned_url", _FETCHED, "get a URL of the store for this image"),
     RuleDefault("deactivate", _MEMBER, "deactivate this image", _WALLABY),
     RuleDefault("reactivate", _MEMBER, "reactivate this image", _WALLABY),
     RuleDefault("copy_image", ADMIN, "copy this image to other stores"),

@@ -24,6 +24,7 @@ from glimpse.errors import (
 from glimpse.jobs.heartbeat import AttendedRun
 from glimpse.notify import events
 from glimpse.quota.base import Growth
+from glimpse.services.access_lists import set_readers
 from glimpse.services.deps import Deps
 from glimpse.signature.base import SIGNATURE, KeyManagerCaller, SignatureVerifier, is_signed
 from glimpse.stores.base import Store, Writer
@@ -95,6 +96,8 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
             _give_up(deps, image, run, error)
             raise
         _activate(deps, image, run, store, data)
+    if deps.stores.keeps_access_lists:
+        set_readers(deps, image.id)
 
 
 def _signature(deps: Deps, context: Context, image: Image) -> SignatureVerifier | None:

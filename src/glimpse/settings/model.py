@@ -249,6 +249,9 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     #: gzip for long JSON responses to clients that accept it
     compress_lists: bool = True
     healthcheck_disable_file: Path = Path("/etc/glance/healthcheck_disable")
+    #: whether clients may ask for presigned URLs, and the seconds that these are valid
+    presigned_urls: bool = False
+    presigned_url_time: int = 300
     healthcheck_detailed: bool = False
     #: networks (CIDR) that may ask for the health; empty: all
     healthcheck_ranges: tuple[str, ...] = ()

@@ -201,6 +201,16 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "clients that accept it. Shorter responses and image data are never compressed.",
     ),
     Option(
+        section=SECTION, name="presigned_urls", kind="boolean", target="api.presigned_urls",
+        help="Give clients that ask for it (`GET /v2/images/{id}/file?presigned=true`) a URL at which they read the "
+        "data from the store itself, if the store can sign one; see [stores.md](stores.md#presigned-urls).",
+    ),
+    Option(
+        section=SECTION, name="presigned_url_time", kind="integer", minimum=1, maximum=604800,
+        target="api.presigned_url_time",
+        help="Seconds that a presigned URL is valid: until then everybody who has it can start to read the data.",
+    ),
+    Option(
         section=SECTION, name="signature_trusted_certificates", kind="list", target="signatures.trusted_certificates",
         help="Certificate ids in the key manager. If set, the certificate of a signed image must be valid now and "
         "lead to one of them.",

@@ -21,7 +21,7 @@ from glimpse.errors import (
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.all import DRIVERS, driver_of, private_schemes
 from glimpse.stores.argument_checks import split_url
-from glimpse.stores.base import Prefixed, Probed, Store, StoreMisconfigured, ability
+from glimpse.stores.base import AccessLists, Prefixed, Probed, Store, StoreMisconfigured, ability
 from glimpse.stores.driver import Driver
 from glimpse.stores.health import StoreHealth
 from glimpse.stores.timed_calls import CallTimeout
@@ -58,6 +58,8 @@ class StoreSet:
         self.needed = {store_id: self._name(store) for store_id, store in self._by_id.items()}
         #: the settings of each store, in configuration order
         self.entries = settings.stores
+        #: whether any store keeps access lists of its own
+        self.keeps_access_lists = any(ability(store, AccessLists) is not None for store in self._by_id.values())
         probed = {store_id: ability(store, Probed) for store_id, store in self._by_id.items()}
         #: which stores work; starts no thread before ``health.start()``
         self.health = StoreHealth(
@@ -289,8 +291,9 @@ def place(stores: StoreSet, url: str, *, size_cap: int) -> Placement:
     :raises LimitExceeded: the data are larger than ``size_cap``.
     :raises StoreUnavailable: the store is not working at the moment.
     """
-    store = store_of(stores, url)
+    store_of(stores, url)
     try:
+        store = stores.holding(Location(url=url))
         size = store.size(url)
     except DataNotFound as error:
         raise Invalid("There are no data at the location.") from error

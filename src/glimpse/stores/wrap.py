@@ -146,12 +146,11 @@ class RetryingStore(Wrapper):
 
 
 class WatchedStore(Wrapper):
-    """Tells after each call whether the store worked."""
+    """Tells after each call that reads or deletes whether the store worked."""
 
     def __init__(self, inner: Store, noticed: Callable[[str, bool], None]) -> None:
         super().__init__(inner)
         self._noticed = noticed
-        self.writer = self._watched(inner.writer)
         self.reader = self._watched(inner.reader)
         self.delete = self._watched(inner.delete)
         self.size = self._watched(inner.size)

@@ -104,6 +104,7 @@ BY_VISIBILITY = {
     "get_image": (OWNER_READER, READERS, READERS, READERS),
     "download_image": (OWNER_MEMBER, MEMBERS, MEMBERS, MEMBERS),
     "download_from_store": (OWNER_MEMBER, MEMBERS, MEMBERS, MEMBERS),
+    "get_image_presigned_url": (OWNER_MEMBER, MEMBERS, MEMBERS, MEMBERS),
     "get_member": (OWNER_READER, READERS, OWNER_READER, OWNER_READER),
     "get_members": (OWNER_READER, READERS, OWNER_READER, OWNER_READER),
     "modify_member": (ADMIN, ADMIN | {"other member"}, ADMIN, ADMIN),

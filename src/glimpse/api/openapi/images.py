@@ -103,6 +103,19 @@ _CONDITIONS = (
     header("If-None-Match", "Answer 304 if the data have one of these entity tags.", {"type": "string"}),
 )
 
+_PRESIGNED = {
+    "type": "object",
+    "properties": {
+        "url": {"type": "string"},
+        "expires_at": {"type": "string", "format": "date-time"},
+        "size": {"type": ["integer", "null"]},
+        "checksum": {"type": ["string", "null"]},
+        "os_hash_algo": {"type": ["string", "null"]},
+        "os_hash_value": {"type": ["string", "null"]},
+    },
+    "required": ["url", "expires_at", "size", "checksum", "os_hash_algo", "os_hash_value"],
+}
+
 IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
     ("PUT", "/images/{image_id}/file"): Operation(
         id="upload_image", summary="Upload the data of an image", tag=DATA,
@@ -118,12 +131,16 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
         id="download_image", summary="Download the data of an image, or a range of them", tag=DATA,
         parameters=(
             query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
+            query("presigned", "`true`: answer with a presigned URL as JSON if there is one.", {"type": "boolean"}),
             header("Range", "A single range: `bytes=first-last`.", {"type": "string"}),
             header("If-Range", "Send the whole image unless it has this `ETag`.", {"type": "string"}),
             *_CONDITIONS,
         ),
         answers={
-            200: Answer(text="All data.", content={OCTETS: _BYTES}, headers=_ABOUT),
+            200: Answer(
+                text="All data; or where to read them.",
+                content={OCTETS: _BYTES, "application/json": _PRESIGNED}, headers=_ABOUT,
+            ),
             204: Answer(text="The image has no data."),
             206: Answer(text="The range.", content={OCTETS: _BYTES}, headers=(*_ABOUT, "Content-Range")),
             304: _UNCHANGED,

@@ -11,12 +11,16 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import parse_qs
 
+import msgspec
+
 from glimpse.api.errors import Refusal
-from glimpse.api.request import NO_CONTENT, RawHeaders, Reply, Request
+from glimpse.api.request import NO_CONTENT, RawHeaders, Reply, Request, json_reply
+from glimpse.domain.clock import wire_time
 from glimpse.domain.image import Image
 from glimpse.errors import Busy, DataIncomplete
 from glimpse.services.download import Download, find_data, open_data, record_download, source_of
 from glimpse.services.image_source import DataFound
+from glimpse.services.presigned import presigned_url
 from glimpse.transfer.concurrency import RETRY_SECONDS
 from glimpse.transfer.fair_threads import Lane
 from glimpse.transfer.preconditions import Verdict, precondition
@@ -38,6 +42,10 @@ async def download(request: Request) -> Reply | None:
         return NO_CONTENT
     if (unchanged := _unchanged(request, found.image)) is not None:
         return unchanged
+    if request.settings.api.presigned_urls and _asks_for_url(request.scope["query_string"]):
+        offered = await _presigned(request, found)
+        if offered is not None:
+            return offered
     tag = strong_etag(found.image.os_hash_value, found.image.checksum)
 
     def range_of(size: int) -> ByteRange | None:
@@ -59,6 +67,32 @@ async def download(request: Request) -> Reply | None:
         )
         await _send(request, lane, opened)
     return None
+
+
+def _asks_for_url(query_string: bytes) -> bool:
+    return (
+        b"presigned" in query_string and parse_qs(query_string.decode("latin-1")).get("presigned", [""])[-1] == "true"
+    )
+
+
+async def _presigned(request: Request, found: DataFound) -> Reply | None:
+    """Return the answer with a presigned URL; None if the data are to be sent. Never a redirect (docs/adr/0022)."""
+    seconds = request.settings.api.presigned_url_time
+    ask = partial(presigned_url, request.deps, request.context, found, seconds)
+    with request.app_state.downloads.place(request.party):
+        offered = await _from_store(request, found, _lane(request, found), ask, lambda _: None)
+    if offered is None:
+        return None
+    image = found.image
+    document = {
+        "url": offered.url,
+        "expires_at": wire_time(offered.expires_at),
+        "size": image.size,
+        "checksum": image.checksum,
+        "os_hash_algo": image.os_hash_algo,
+        "os_hash_value": image.os_hash_value,
+    }
+    return json_reply(msgspec.json.encode(document), 200, (b"cache-control", b"no-store"))
 
 
 async def head(request: Request) -> Reply | None:

@@ -60,6 +60,7 @@ async def update(request: Request) -> Reply:
     # this checks new locations in stores, and deletes the data of removed ones
     run = request.storing if any(operation.on_locations for operation in operations) else request.blocking
     image = await run(update_image, request.deps, request.context, image_id, operations)
+    await request.give_readers(image_id)
     return json_reply(_body(request, image))
 
 

@@ -30,7 +30,9 @@ async def list_(request: Request) -> Reply:
 async def add(request: Request) -> Reply:
     """POST: 200 with the new member."""
     member_id = _member_id(await _document(request))
-    member = await request.blocking(add_member, request.deps, request.context, request.params["image_id"], member_id)
+    image_id = request.params["image_id"]
+    member = await request.blocking(add_member, request.deps, request.context, image_id, member_id)
+    await request.give_readers(image_id)
     return _one(member)
 
 
@@ -44,13 +46,16 @@ async def set_status(request: Request) -> Reply:
     """PUT: 200 with the changed member."""
     status = _status(await _document(request))
     image_id, member_id = _names(request)
-    return _one(await request.blocking(set_member_status, request.deps, request.context, image_id, member_id, status))
+    member = await request.blocking(set_member_status, request.deps, request.context, image_id, member_id, status)
+    await request.give_readers(image_id)
+    return _one(member)
 
 
 async def remove(request: Request) -> Reply:
     """DELETE: 204."""
     image_id, member_id = _names(request)
     await request.blocking(remove_member, request.deps, request.context, image_id, member_id)
+    await request.give_readers(image_id)
     return NO_CONTENT
 
 

@@ -1,0 +1,52 @@
+"""Who may read the objects of an image in stores that check this themselves (store-formats 7.4).
+
+Called after each change of visibility, owner, members or locations. As in Glance, a failure is logged and does not fail
+the request: the service itself still decides about each request that it gets.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from glimpse.db.records import Viewer
+from glimpse.domain.image import Image
+from glimpse.domain.status import Visibility
+from glimpse.errors import GlimpseError
+from glimpse.services.deps import Deps
+from glimpse.stores.base import AccessLists, ability
+
+LOG = logging.getLogger(__name__)
+
+_EVERYBODY = Viewer(None, is_admin=True)
+_OPEN = frozenset({Visibility.PUBLIC, Visibility.COMMUNITY})
+
+
+def set_readers(deps: Deps, image_id: str) -> None:
+    """Give the readers of an image to all its stores on this node that keep access lists; waits for these stores.
+
+    Readers are everybody for public and community images, the members of a shared image, and otherwise nobody but the
+    owner. The stores act for the caller of the request.
+    """
+    try:
+        image = deps.database.get_image(image_id, _EVERYBODY)
+        readers = _readers(deps, image)
+    except GlimpseError as error:
+        LOG.warning("The readers of image %s could not be given to its stores: %s", image_id, error)
+        return
+    for location in image.locations:
+        owner = deps.stores.owner(location)
+        lists = None if owner is None else ability(deps.stores.by_id(owner), AccessLists)
+        if lists is None:
+            continue
+        try:
+            lists.set_readers(location.url, readers)
+        except GlimpseError as error:
+            LOG.warning("The readers of image %s could not be given to store %s: %s", image.id, owner, error)
+
+
+def _readers(deps: Deps, image: Image) -> list[str] | None:
+    if image.visibility in _OPEN:
+        return None
+    if image.visibility is not Visibility.SHARED:
+        return []
+    return [member.member_id for member in deps.database.list_members(image.id, _EVERYBODY)]

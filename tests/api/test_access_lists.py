@@ -1,0 +1,77 @@
+"""Stores that check readers themselves get them after each change (store-formats 7.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from glimpse.context import CALLER
+from glimpse.errors import StoreUnavailable
+from glimpse.settings.model import Stores, StoreSettings
+from glimpse.stores import all as drivers
+from glimpse.stores.memory import MemoryOptions, MemoryStore
+from tests.support.wire import ADMIN, MEMBER, Wire, settings_in, wired
+
+DATA = b"0123456789"
+
+
+class ListingReaders(MemoryStore):
+    """A store in memory that keeps the readers of its objects, and for whom it was asked to."""
+
+    given: list[tuple[str, Sequence[str] | None, str | None]]
+    failure: Exception | None = None
+
+    def set_readers(self, url: str, projects: Sequence[str] | None) -> None:
+        if self.failure is not None:
+            raise self.failure
+        caller = CALLER.get()
+        self.given.append((url, projects, None if caller is None else caller.project_id))
+
+
+@pytest.fixture
+def wire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    monkeypatch.setattr(ListingReaders, "given", [], raising=False)
+    monkeypatch.setattr(ListingReaders, "failure", None)
+    driver = drivers.Driver(
+        kind="memory", schemes=("memory",), options=MemoryOptions, build=ListingReaders,
+        url_prefixes=lambda store_id, _: (f"memory://{store_id}/",),
+    )  # fmt: skip
+    monkeypatch.setitem(drivers.DRIVERS, "memory", driver)
+    stores = Stores(default="ram", stores=(StoreSettings(id="ram", kind="memory", options=MemoryOptions()),))
+    with wired(settings_in(tmp_path, stores=stores)) as made:
+        yield made
+
+
+def readers() -> Sequence[str] | None:
+    """Those of the last call."""
+    return ListingReaders.given[-1][1]
+
+
+def test_readers_follow_the_image(wire: Wire) -> None:
+    image_id: str = wire.create(visibility="shared")["id"]
+    assert wire("POST", f"/v2/images/{image_id}/members", json_body={"member": "early"}).status == 200
+    assert ListingReaders.given == [], "an image without data has no objects"
+    assert wire.upload(image_id, DATA).status == 204
+    assert [call[1:] for call in ListingReaders.given] == [(["early"], MEMBER.project)]
+    assert wire("POST", f"/v2/images/{image_id}/members", json_body={"member": "late"}).status == 200
+    assert sorted(readers() or ()) == ["early", "late"]
+    assert wire("DELETE", f"/v2/images/{image_id}/members/early").status == 204
+    assert readers() == ["late"]
+    assert wire.patch(image_id, {"op": "replace", "path": "/visibility", "value": "private"}).status == 200
+    assert readers() == []
+    public = {"op": "replace", "path": "/visibility", "value": "public"}
+    assert wire.as_(ADMIN).patch(image_id, public).status == 200
+    assert ListingReaders.given[-1][1:] == (None, ADMIN.project)
+
+
+def test_a_failure_is_logged_and_fails_nothing(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    image_id: str = wire.create(visibility="shared")["id"]
+    assert wire.upload(image_id, DATA).status == 204
+    monkeypatch.setattr(ListingReaders, "failure", StoreUnavailable("The object store does not answer."))
+    assert wire("POST", f"/v2/images/{image_id}/members", json_body={"member": "late"}).status == 200
+    reason = "The object store does not answer."
+    assert f"The readers of image {image_id} could not be given to store ram: {reason}" in caplog.text
