@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from glimpse.errors import StoreUnavailable
-from glimpse.settings.model import Api, PolicySettings, Stores, StoreSettings
+from glimpse.settings.model import Api, PolicySettings, Secret, Stores, StoreSettings
 from glimpse.stores import all as drivers
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions, MemoryStore
@@ -146,7 +146,7 @@ def test_on_a_real_object_store(tmp_path: Path) -> None:
     if not url:
         unavailable("GLIMPSE_TEST_S3_URL names no object store")
     options = drivers.DRIVERS["s3"].options(
-        s3_store_host=url, s3_store_access_key="rigaccess", s3_store_secret_key="rigsecretkey",
+        s3_store_host=url, s3_store_access_key=Secret("rigaccess"), s3_store_secret_key=Secret("rigsecretkey"),
         s3_store_bucket="presigned", s3_store_create_bucket_on_put=True, s3_store_bucket_url_format="path",
     )  # fmt: skip
     stores = Stores(default="s3", named=True, stores=(StoreSettings(id="s3", kind="s3", options=options),))

@@ -133,9 +133,7 @@ def _in_store_section(section: str, name: str, driver_options: Iterable[str]) ->
         return State.NOT_USED_YET if name.startswith("filesystem_") and (name in known or not known) else None
     if name in known or name in {"store_description", "weight"}:
         return State.USED
-    prefix = next((prefix for prefix, _ in STORE_PREFIXES if name.startswith(prefix)), None)
-    # all options of an existing driver are known
-    return None if prefix is None or any(one.startswith(prefix) for one in known) else State.NOT_USED_YET
+    return State.NOT_USED_YET if name.startswith(STORE_PREFIXES) else None
 
 
 def moved(section: str, name: str) -> Option | None:

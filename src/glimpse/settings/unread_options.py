@@ -136,18 +136,5 @@ LIBRARY_SECRETS = frozenset(
 #: Prefixes of removed options, by section.
 REMOVED_PREFIXES: Mapping[str, tuple[str, ...]] = {"DEFAULT": ("registry_",), "keystone_authtoken": ("admin_",)}
 
-#: Prefixes of store options, and the kind of store that reads them (store-formats 5 to 11).
-STORE_PREFIXES: tuple[tuple[str, str], ...] = (
-    ("filesystem_", "file"),
-    ("https_", "http"),
-    ("http_proxy_information", "http"),
-    ("swift_", "swift"),
-    ("default_swift_reference", "swift"),
-    ("rbd_", "rbd"),
-    ("rados_", "rbd"),
-    ("cinder_", "cinder"),
-    ("rootwrap_config", "cinder"),
-    ("os_region_name", "cinder"),
-    ("s3_", "s3"),
-    ("vmware_", "vmware"),
-)
+#: Prefixes of the options of drivers that do not exist here (store-formats 11).
+STORE_PREFIXES: tuple[str, ...] = ("vmware_",)

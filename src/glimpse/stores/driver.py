@@ -19,6 +19,10 @@ def _no_prefixes(_store_id: str, _options: msgspec.Struct) -> tuple[str, ...]:
     return ()
 
 
+def _unchanged(rest: str) -> str:
+    return rest
+
+
 def _no_timeout(_options: msgspec.Struct) -> CallTimeout | None:
     return None
 
@@ -40,6 +44,8 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     ``timeout``: returns the call timeout from the driver's own options; None for that of ``[glimpse]``.
 
     ``url_prefixes``: returns the prefixes of ``Prefixed`` from the id and the options of a store, without opening it.
+
+    ``without_credentials``: takes a URI after its scheme, and returns it in the form to compare with the prefixes.
 
     ``only_read``: the data are on servers where Glimpse never deletes, even if no such store is configured
     (store-formats 4).
@@ -63,6 +69,7 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     details: Callable[[Any], dict[str, object]] = _no_details
     timeout: Callable[[Any], CallTimeout | None] = _no_timeout
     url_prefixes: Callable[[str, Any], tuple[str, ...]] = _no_prefixes
+    without_credentials: Callable[[str], str] = _unchanged
     only_read: bool = False
     in_directories: bool = False
     only_own: bool = False

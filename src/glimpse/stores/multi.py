@@ -118,6 +118,9 @@ class StoreSet:
         :raises ForeignLocation: it is not a URI.
         """
         scheme, rest = split_url(url)
+        driver = driver_of(scheme)
+        if driver is not None:
+            rest = driver.without_credentials(rest)
         longest, best = -1, None
         for store, _ in self._by_scheme.get(scheme, ()):
             for beginning in _beginnings(store):

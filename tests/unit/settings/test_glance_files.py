@@ -9,11 +9,9 @@ import pytest
 
 from glimpse.settings.load import Loaded, Sources, load
 from glimpse.settings.model import Secret, Settings, StoreSettings
-from glimpse.stores.filesystem.driver import DRIVER as FILE
+from glimpse.stores.all import DRIVERS
 from glimpse.stores.filesystem.options import FilesystemOptions
-from glimpse.stores.http import DRIVER as HTTP
 
-DRIVERS = {"file": FILE, "http": HTTP}
 Sample = Callable[[str], Path]
 
 

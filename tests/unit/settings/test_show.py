@@ -12,8 +12,8 @@ from glimpse.settings.inventory import OPTIONS
 from glimpse.settings.load import Sources, load
 from glimpse.settings.model import Settings
 from glimpse.settings.show import as_json, as_text, shown
+from glimpse.stores.all import DRIVERS
 from tests.unit.settings.conftest import Loader
-from tests.unit.settings.test_glance_files import DRIVERS
 
 
 def again(text: str, tmp_path: Path) -> Settings:

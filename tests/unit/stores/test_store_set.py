@@ -7,7 +7,7 @@ import pytest
 
 from glimpse.domain.image import Location
 from glimpse.errors import Invalid, StoreUnavailable
-from glimpse.settings.model import Stores, StoreSettings
+from glimpse.settings.model import Secret, Stores, StoreSettings
 from glimpse.stores.all import DRIVERS
 from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.driver import Driver
@@ -154,3 +154,30 @@ def test_options_are_named_after_their_store_kind_as_operators_know_them():
         "filesystem_store_thread_pool_size",
         "filesystem_store_threadpool_threshold",
     }
+
+
+def _s3(store_id: str, bucket: str) -> StoreSettings:
+    options = DRIVERS["s3"].options(
+        s3_store_host="https://s3.example.org",
+        s3_store_access_key=Secret("access"), s3_store_secret_key=Secret("fake"),
+        s3_store_bucket=bucket,
+    )  # fmt: skip
+    return StoreSettings(id=store_id, kind="s3", options=options)
+
+
+@pytest.mark.parametrize(
+    ("url", "owner", "candidates"),
+    [
+        ("s3+https://s3.example.org/two/x", "b", ["b"]),
+        # before Glance's library 5.7.0; the secret key may contain a slash (store-formats 10.1)
+        ("s3+https://access:se/cr@et@s3.example.org/two/x", "b", ["b"]),
+        ("s3+https://s3.example.org/third/x", None, ["a", "b"]),
+    ],
+)
+def test_stores_that_may_have_an_object(url: str, owner: str | None, candidates: list[str]):
+    ram = StoreSettings(id="ram", kind="memory", options=MemoryOptions())
+    stores = StoreSet(Stores(default="ram", named=True, stores=(_s3("a", "one"), _s3("b", "two"), ram)))
+    location = Location(url=url)
+    assert stores.owner(location) == owner
+    assert [store.id for store in stores.candidates(location)] == candidates
+    stores.close()

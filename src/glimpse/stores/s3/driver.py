@@ -31,6 +31,17 @@ def _url_prefixes(store_id: str, options: S3Options) -> tuple[str, ...]:
         return ()
 
 
+def _without_credentials(rest: str) -> str:
+    """Drop the credentials of URIs of older versions of Glance; the key may contain ``/`` (store-formats 10.1)."""
+    return rest.rpartition("@")[2]
+
+
 DRIVER = Driver(
-    kind="s3", schemes=SCHEMES, options=S3Options, build=_build, details=_details, url_prefixes=_url_prefixes
+    kind="s3",
+    schemes=SCHEMES,
+    options=S3Options,
+    build=_build,
+    details=_details,
+    url_prefixes=_url_prefixes,
+    without_credentials=_without_credentials,
 )
