@@ -106,7 +106,9 @@ def build(chosen: SwiftOptions, tuning: Tuning = TUNING) -> Rig:
         "swift+config://nowhere/container/image",
         "swift://image",
     )
-    return SwiftRig(store, leftovers, f"{base}{container}/", foreign, faults=_faults(chosen, tuning), remove=remove)
+    return SwiftRig(
+        store, leftovers, f"{base}{container}/", foreign, faults=_faults(chosen, tuning), remove=remove, buffers=True
+    )
 
 
 class SwiftRig(Rig):
@@ -233,6 +235,11 @@ def expire(store: SwiftStore) -> None:
             token = account.grant().token
             headers = {"X-Auth-Token": token, "X-Subject-Token": token}
             store.connections.request("DELETE", f"{url.rstrip('/')}/auth/tokens", headers)
+    forget_tokens()
+
+
+def forget_tokens() -> None:
+    """Let Swift forget all tokens that it has issued or seen."""
     command = Path(f"/proc/{_pid('memcached')}/cmdline").read_bytes().split(b"\0")
     with socket.create_connection(("127.0.0.1", int(command[command.index(b"-p") + 1])), 5) as cache:
         cache.sendall(b"flush_all\r\n")
