@@ -63,7 +63,10 @@ class Guests:
 
     def converted(self, name: str, disk_format: str = "qcow2", *options: str) -> Path:
         """The same disk in another format."""
-        raw, path = self.raw(name), self._place / f"{name}.{disk_format}"
+        raw = self.raw(name)
+        if disk_format == "raw":
+            return raw
+        path = self._place / f"{name}.{disk_format}"
         if not path.exists():
             command = ["qemu-img", "convert", "-O", disk_format, *options, str(raw), str(path)]
             subprocess.run(command, check=True, capture_output=True)

@@ -12,6 +12,7 @@ from tests.interop.consumers.cloud import Cloud, Guests, make_cloud
 from tests.interop.consumers.glimpse_service import FILES, ImageService, serve
 from tests.interop.consumers.rigs import rig_dir, rig_environment, rig_runs, run_rig
 from tests.interop.consumers.traffic import routes
+from tests.interop.consumers.volumes import Volumes
 
 HERE = Path(__file__).parent
 Note = Callable[[str], None]
@@ -76,6 +77,34 @@ def nova(nova_rig: Callable[..., str], service: ImageService) -> str:
 def cloud(service: ImageService, nova: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Users, images and servers."""
     made = make_cloud(service, tmp_path_factory.mktemp("cloud"), nova)
+    yield made
+    made.clean()
+
+
+@pytest.fixture(scope="module")
+def cinder_lines() -> str:
+    """More lines of cinder.conf. Modules that need some have a fixture of this name."""
+    return ""
+
+
+@pytest.fixture(scope="module")
+def cinder_cloud(
+    service: ImageService,
+    cinder_rig: Callable[..., None],
+    cinder_lines: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cloud]:
+    """Users and images of a module that uses Cinder and no Nova; its fixture ``cloud`` returns this one."""
+    cinder_rig(service.url, cinder_lines)
+    made = make_cloud(service, tmp_path_factory.mktemp("cloud"))
+    yield made
+    made.clean()
+
+
+@pytest.fixture(scope="module")
+def volumes(cloud: Cloud) -> Iterator[Volumes]:
+    """Volumes of Cinder."""
+    made = Volumes(cloud.run, cloud.demo, cloud.admin)
     yield made
     made.clean()
 

@@ -66,7 +66,7 @@ def serve(place: Path, stores: Mapping[str, Mapping[str, object]], *python_path:
         yield OtherService(url)
         return
     keystone = keystone_rig()
-    database = run_rig("make-database", "mysql", "consumers", "--fresh").strip()
+    database = run_rig("make-database", "mysql", f"consumers_{PORT}", "--fresh").strip()
     common: dict[str, dict[str, object]] = {
         "DEFAULT": {},
         "glimpse": {"auth": "keystone"},
