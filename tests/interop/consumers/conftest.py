@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.interop.consumers.ceph import Ceph
 from tests.interop.consumers.cloud import Cloud, Guests, make_cloud
 from tests.interop.consumers.glimpse_service import FILES, ImageService, serve
 from tests.interop.consumers.rigs import rig_dir, rig_environment, rig_runs, run_rig
@@ -16,6 +18,18 @@ from tests.interop.consumers.volumes import Volumes
 
 HERE = Path(__file__).parent
 Note = Callable[[str], None]
+
+
+@dataclass
+class Story:
+    """The ids of what earlier tests of a module made; empty until then."""
+
+    server: str = ""
+    second: str = ""
+    snapshot: str = ""
+    volume: str = ""
+    image: str = ""
+    image_volume: str = ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,6 +72,19 @@ def cinder_rig() -> Iterator[Callable[..., None]]:
     yield start
     if not was_running:
         run_rig("cinder-down")
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    """What the tests of the module hand on."""
+    return Story()
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Ceph:
+    """The Ceph of the rigs, running."""
+    run_rig("ceph-up")
+    return Ceph()
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +159,10 @@ def note(
     yield notes.append
     calls = cloud.traffic.news()
     title = request.node.name.removeprefix("test_")
-    record_property("report", f"{title}: {'; '.join(notes)} ({time.monotonic() - began:.0f} s, {len(calls)} requests)")
+    record_property(
+        "report",
+        f"{title}: {' '.join('; '.join(notes).split())} ({time.monotonic() - began:.0f} s, {len(calls)} requests)",
+    )
     print(title, routes(calls))
     failed = [call for call in calls if call.status >= 500]
     assert not failed, f"errors of the image service: {failed}"

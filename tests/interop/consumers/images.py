@@ -84,6 +84,14 @@ class Images:
             assert time.monotonic() < end, f"image {image_id} is {found['status']}"
             time.sleep(1)
 
+    def wait_hashed(self, image_id: str, limit: float = 180) -> float:
+        """Wait until a job has computed the digest of an active image; returns the seconds."""
+        began = time.monotonic()
+        while not self.show(image_id)["os_hash_value"]:
+            assert time.monotonic() - began < limit, f"image {image_id} still has no digest"
+            time.sleep(1)
+        return time.monotonic() - began
+
     def wait_gone(self, image_id: str, limit: float = 60) -> None:
         """Wait until the image is deleted."""
         end = time.monotonic() + limit

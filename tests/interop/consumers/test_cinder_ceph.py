@@ -14,21 +14,14 @@ import pytest
 
 from tests.interop.consumers.ceph import Ceph, store_options
 from tests.interop.consumers.cloud import Cloud, Guests
-from tests.interop.consumers.conftest import Note
+from tests.interop.consumers.conftest import Note, Story
 from tests.interop.consumers.glimpse_service import ImageService, merged, serve
-from tests.interop.consumers.rigs import run_rig
 from tests.interop.consumers.traffic import data_calls, routes
 from tests.interop.consumers.volumes import Volumes, same_data
 from tests.interop.keystone_rig import keystone_rig
 
 MIB, GIB = 1 << 20, 1 << 30
 LOGIN = ("auth_type", "auth_url", "username", "password", "project_name", "user_domain_id", "project_domain_id")
-
-
-@pytest.fixture(scope="module")
-def ceph() -> Ceph:
-    run_rig("ceph-up")
-    return Ceph()
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +50,6 @@ def cloud(cinder_cloud: Cloud) -> Cloud:
 def alpha(cloud: Cloud, guests: Guests) -> str:
     """A raw image."""
     return cloud.images.upload("alpha", guests.raw("alpha"), "raw")
-
-
-class Story:
-    """What earlier tests of this module made."""
-
-    volume = ""
-
-
-@pytest.fixture(scope="module")
-def story() -> Story:
-    return Story()
 
 
 def rbd_name(volume: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.interop.consumers.cloud import Cloud, Guests, make_cloud
-from tests.interop.consumers.conftest import Note
+from tests.interop.consumers.conftest import Note, Story
 from tests.interop.consumers.glimpse_service import ImageService, serve
 from tests.interop.consumers.rigs import rig_environment, rig_runs, run_rig
 from tests.interop.consumers.traffic import data_calls, routes
@@ -94,13 +94,6 @@ def source(cloud: Cloud, volumes: Volumes, guests: Guests, kind: str) -> str:
     return volumes.new("source", kind, image)
 
 
-class Story:
-    """What earlier tests of this module made."""
-
-    image = ""
-    image_volume = ""
-
-
 @pytest.fixture(scope="module")
 def story(kind: str) -> Story:
     return Story()
@@ -136,11 +129,7 @@ def test_volume_becomes_an_image(cloud: Cloud, volumes: Volumes, story: Story, s
 def test_glimpse_serves_it(cloud: Cloud, story: Story, guests: Guests, tmp_path: Path, note: Note) -> None:
     """After the check (imports-and-stores 5.6) it has a digest, and the data of the volume."""
     assert story.image
-    began = time.monotonic()
-    while not cloud.images.show(story.image)["os_hash_value"]:
-        assert time.monotonic() - began < 180, cloud.images.show(story.image)
-        time.sleep(1)
-    seconds = time.monotonic() - began
+    seconds = cloud.images.wait_hashed(story.image)
     assert same_data(cloud.images.save(story.image, tmp_path / "saved"), guests.raw("alpha"))
     note(f"hashed {seconds:.0f} s later")
 

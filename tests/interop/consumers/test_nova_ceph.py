@@ -14,18 +14,11 @@ import pytest
 
 from tests.interop.consumers.ceph import Ceph, store_options
 from tests.interop.consumers.cloud import Cloud, Guests
-from tests.interop.consumers.conftest import Note
+from tests.interop.consumers.conftest import Note, Story
 from tests.interop.consumers.glimpse_service import ImageService, serve
-from tests.interop.consumers.rigs import run_rig
 from tests.interop.consumers.traffic import Call, data_calls, routes
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def ceph() -> Ceph:
-    run_rig("ceph-up")
-    return Ceph()
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +53,6 @@ def snap(image: str) -> str:
 def no_data(calls: list[Call], image: str) -> None:
     """No byte of the image went through the image service."""
     assert not data_calls(calls, image), routes(calls)
-
-
-class Story:
-    """What earlier tests of this module made."""
-
-    server = ""
-    snapshot = ""
-    second = ""
-
-
-@pytest.fixture(scope="module")
-def story() -> Story:
-    return Story()
 
 
 def test_image_in_the_pool(cloud: Cloud, ceph: Ceph, alpha: str, note: Note) -> None:
@@ -123,11 +103,7 @@ def test_live_snapshot_by_a_clone(cloud: Cloud, ceph: Ceph, story: Story, note: 
 def test_snapshot_is_hashed_and_served(cloud: Cloud, story: Story, tmp_path: Path, note: Note) -> None:
     """Glimpse reads and hashes what Nova added; afterwards it serves it, with what the guest wrote."""
     assert story.snapshot
-    began = time.monotonic()
-    while not cloud.images.show(story.snapshot)["os_hash_value"]:
-        assert time.monotonic() - began < 120, cloud.images.show(story.snapshot)
-        time.sleep(1)
-    seconds = time.monotonic() - began
+    seconds = cloud.images.wait_hashed(story.snapshot)
     saved = cloud.images.save(story.snapshot, tmp_path / "saved")
     assert saved.stat().st_size == 1 << 30
     history = subprocess.run(["mtype", "-i", f"{saved}@@1M", "::history"], capture_output=True, text=True, check=True)

@@ -12,22 +12,9 @@ from typing import Any
 import pytest
 
 from tests.interop.consumers.cloud import Cloud, Guests
-from tests.interop.consumers.conftest import Note
+from tests.interop.consumers.conftest import Note, Story
 
 PROPERTIES = {"note": "ünïcode ☃", "os_distro": "debian", "hw_rng_model": "virtio"}
-
-
-class Story:
-    """What earlier tests of this module made."""
-
-    server = ""
-    second = ""
-    snapshot = ""
-
-
-@pytest.fixture(scope="module")
-def story() -> Story:
-    return Story()
 
 
 def made(value: str) -> str:
