@@ -46,7 +46,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 #: Bytes that the server must take within ``silence``; the rate below which sending is given up follows from it.
-_SLICE = 256 << 10
+_SLICE = 512 << 10
 #: Idle connections that are kept, and for how long (seconds): servers close theirs after about a minute.
 _MOST_IDLE = 16
 _LONGEST_IDLE = 30.0

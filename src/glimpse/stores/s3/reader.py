@@ -22,6 +22,9 @@ _PAUSES = (0.0, 0.5, 2.0)
 #: Bytes between two breaks that count as progress.
 _PROGRESS = 16 << 20
 
+#: Bytes that are allocated for a read: about as much as a socket has at once.
+_BLOCK = 256 << 10
+
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -74,7 +77,7 @@ class S3Reader:
             if stream is None:
                 raise StoreUnavailable("The reader is closed.")
             try:
-                data = stream.response.read1(wanted)
+                data = self._received(stream, min(wanted, _BLOCK))
             except (OSError, HTTPException) as error:
                 self._resume(stream, self._client.broken(error))
                 continue
@@ -90,6 +93,11 @@ class S3Reader:
         stream, self._stream = self._stream, None
         if stream is not None:
             self._client.close_stream(stream)
+
+    def _received(self, stream: Stream, wanted: int) -> bytes:
+        """Return received data. TLS delivers at most 16 KiB at a time, which are too few for a read."""
+        response = stream.response
+        return response.read(wanted) if self._client.endpoint.tls else response.read1(wanted)
 
     def _resume(self, stream: Stream, error: StoreUnavailable) -> None:
         """Request the rest of the range.
