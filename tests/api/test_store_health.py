@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from glimpse.settings.model import Api, StoreCalls, Stores, StoreSettings
+from glimpse.settings.model import Api, Secret, StoreCalls, Stores, StoreSettings
+from glimpse.stores.all import DRIVERS
 from glimpse.stores.filesystem.options import FilesystemOptions
 from tests.support.footprint import eventually
+from tests.support.needs import unavailable
+from tests.support.relay import Relay
 from tests.support.wire import Wire, settings_in, wired
 
 JSON = {"Accept": "application/json"}
@@ -87,3 +92,43 @@ def test_a_disabled_node_says_both(tmp_path: Path) -> None:
 def test_only_some_networks_are_answered(tmp_path: Path, networks: tuple[str, ...], status: int) -> None:
     with watched(tmp_path, healthcheck_ranges=networks) as wire:
         assert wire("GET", "/healthcheck").status == status
+
+
+@pytest.mark.interop
+def test_a_real_object_store_that_goes_away_and_comes_back(tmp_path: Path) -> None:
+    """The connections to radosgw break, and no new one is accepted; the other store is served meanwhile."""
+    url = os.environ.get("GLIMPSE_TEST_S3_URL", "")
+    if not url:
+        unavailable("GLIMPSE_TEST_S3_URL names no object store")
+    real = urlsplit(url)
+    data = b"0123456789" * 1000
+    with Relay((str(real.hostname), int(real.port or 80))) as relay:
+        options = DRIVERS["s3"].options(
+            s3_store_host=f"http://127.0.0.1:{relay.port}", s3_store_bucket="health",
+            s3_store_access_key=Secret("rigaccess"), s3_store_secret_key=Secret("rigsecretkey"),
+            s3_store_create_bucket_on_put=True, s3_store_bucket_url_format="path",
+        )  # fmt: skip
+        near = FilesystemOptions(filesystem_store_datadir=str(tmp_path / "near"))
+        entries = (
+            StoreSettings(id="near", kind="file", options=near),
+            StoreSettings(id="far", kind="s3", options=options),
+        )
+        stores = Stores(default="near", stores=entries, named=True, calls=StoreCalls(probe_interval=0.2))
+        relay.down()  # at start
+        with wired(settings_in(tmp_path, stores=stores)) as wire:
+            health = wire.service.deps.stores.health
+            health.start()
+            for _ in range(2):
+                assert eventually(lambda: [state.id for state in health.down()] == ["far"], 30)
+                assert wire("GET", "/healthcheck", identity=False).body == b"OK\nStore far is down"
+                local = wire.create()["id"]
+                assert wire.upload(local, data).status == 204
+                assert wire("GET", f"/v2/images/{local}/file").body == data
+                assert wire.upload(wire.create()["id"], data, {"X-Image-Meta-Store": "far"}).status == 503
+                relay.up()
+                assert eventually(lambda: health.down() == (), 30)
+                distant = wire.create()["id"]
+                assert wire.upload(distant, data, {"X-Image-Meta-Store": "far"}).status == 204
+                assert wire("GET", f"/v2/images/{distant}/file").body == data
+                assert wire("DELETE", f"/v2/images/{distant}").status == 204
+                relay.down()
