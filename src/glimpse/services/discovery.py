@@ -5,7 +5,6 @@ from __future__ import annotations
 from glimpse.context import Context
 from glimpse.errors import NotFound
 from glimpse.services.deps import Deps
-from glimpse.stores.all import DRIVERS
 
 
 def stores_info(deps: Deps) -> list[dict[str, object]]:
@@ -41,7 +40,7 @@ def stores_detail(deps: Deps, context: Context) -> list[dict[str, object]]:
             **shown,
             "type": entry.kind,
             "weight": entry.weight,
-            "properties": DRIVERS[entry.kind].details(entry.options),
+            "properties": deps.stores.details(entry),
         }
         for shown, entry in zip(stores_info(deps), deps.stores.entries, strict=True)
     ]

@@ -210,6 +210,12 @@ class StoreSet:
         # the id of the only store, in jobs of versions before revision glimpse_007
         return self._by_id.get(names[0]) if names else self.default
 
+    def details(self, entry: StoreSettings) -> dict[str, object]:
+        """Return what store discovery shows of a store; nothing of one that cannot be used."""
+        if isinstance(self._by_id[entry.id], UnusableStore):
+            return {}
+        return DRIVERS[entry.kind].details(entry.options)
+
     def check_preferred(self, store_ids: Iterable[str]) -> None:
         """Check stores that a client prefers; reserved ones are allowed, but never have data (imports-and-stores 4.4).
 
@@ -265,7 +271,7 @@ def offered_by(settings: Stores) -> frozenset[str]:
         offered.add(entry.id)
         driver = DRIVERS.get(entry.kind)
         if driver is not None and isinstance(entry.options, driver.options):
-            beginnings = ["", *(split_url(url)[1] for url in driver.url_prefixes(entry.id, entry.options))]
+            beginnings = ["", *(split_url(url)[1] for url in _prefixes(driver, entry))]
             offered.update(f"{scheme}://{beginning}" for scheme in driver.schemes for beginning in beginnings)
     return frozenset(offered)
 

@@ -16,6 +16,8 @@ from glimpse.settings.database_url import masked_url
 from glimpse.settings.load import Sources, load
 from glimpse.settings.model import DatabaseSettings, Secret, Settings, Stores, StoreSettings
 from glimpse.settings.show import as_json, as_text
+from glimpse.settings.store_options import driver_options
+from glimpse.stores.all import DRIVERS as ALL
 from tests.unit.settings.conftest import DRIVERS
 
 #: Begins with what no other text of the output has.
@@ -85,3 +87,32 @@ def test_no_secret_is_printed(secret: str, quoted: bool, form: str) -> None:
 )
 def test_user_host_and_database_remain(url: str, shown: str) -> None:
     assert masked_url(url) == shown
+
+
+SECRET_OPTIONS = [
+    (kind, option.name)
+    for kind, driver in ALL.items()
+    for option in driver_options(driver.options, "a")
+    if option.secret
+]
+
+
+def test_the_secrets_of_all_drivers_are_known() -> None:
+    assert {name for _, name in SECRET_OPTIONS} >= {
+        "cinder_store_application_credential_secret", "cinder_store_password", "s3_store_access_key",
+        "s3_store_secret_key", "swift_store_application_credential_secret", "swift_store_key",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), SECRET_OPTIONS)
+def test_no_secret_of_a_driver_is_printed(tmp_path: Path, kind: str, name: str) -> None:
+    file = tmp_path / "glance-api.conf"
+    file.write_text(
+        f"[DEFAULT]\nenabled_backends = a:{kind},b:file\n[glance_store]\ndefault_backend = b\n[a]\n{name} = Zq7secret\n"
+    )
+    settings = load(Sources(config_files=(file,), environ={"HOME": "/h"}), ALL).settings
+    store = next(store for store in settings.stores.stores if store.id == "a")
+    assert getattr(store.options, name) == "Zq7secret"
+    for output in (as_text(settings), as_json(settings), repr(settings), repr(store.options)):
+        assert "Zq7" not in output
+    assert f"{name} = ***" in as_text(settings)

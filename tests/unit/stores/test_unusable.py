@@ -15,7 +15,7 @@ from glimpse.stores import all as drivers
 from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions
-from glimpse.stores.multi import StoreSet
+from glimpse.stores.multi import StoreSet, offered_by
 
 
 class TapeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,3 +72,5 @@ def test_a_file_store_whose_options_contradict_each_other(tmp_path: Path, caplog
     built = StoreSet(Stores(default="ram", stores=entries, named=True))
     assert "Store cheap cannot be used" in caplog.text
     assert built.owner(Location(url=f"file://{tmp_path}/x")) is None
+    assert [built.details(entry) for entry in entries] == [{}, {}]
+    assert "cheap" in offered_by(Stores(default="ram", stores=entries, named=True))
