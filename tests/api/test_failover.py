@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,10 +17,13 @@ from glimpse.db.records import Viewer
 from glimpse.domain.image import ImageChange, Location
 from glimpse.errors import StoreUnavailable
 from glimpse.services.image_source import DataFound, StoredData
-from glimpse.settings.model import Stores, StoreSettings
+from glimpse.settings.model import Secret, Stores, StoreSettings
+from glimpse.stores.all import DRIVERS
 from glimpse.stores.base import Reader
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions
+from tests.support.needs import unavailable
+from tests.support.relay import Relay
 from tests.support.wire import MEMBER, Wire, settings_in, wired
 
 MIB = 1 << 20
@@ -184,3 +188,35 @@ def test_the_last_failure_is_reported_again(wire: Wire, tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="too early"):
             read_all(reader)
     reader.close()
+
+
+@pytest.mark.interop
+def test_from_a_real_object_store_that_goes_away_to_a_file(tmp_path: Path) -> None:
+    """All connections to radosgw break in the middle of the download, and no new one is accepted."""
+    url = os.environ.get("GLIMPSE_TEST_S3_URL", "")
+    if not url:
+        unavailable("GLIMPSE_TEST_S3_URL names no object store")
+    real = urlsplit(url)
+    with Relay((str(real.hostname), int(real.port or 80))) as relay:
+        options = DRIVERS["s3"].options(
+            s3_store_host=f"http://127.0.0.1:{relay.port}", s3_store_bucket="failover",
+            s3_store_access_key=Secret("rigaccess"), s3_store_secret_key=Secret("rigsecretkey"),
+            s3_store_create_bucket_on_put=True, s3_store_bucket_url_format="path",
+        )  # fmt: skip
+        files = FilesystemOptions(filesystem_store_datadir=str(tmp_path / "cheap"))
+        entries = (
+            StoreSettings(id="fast", kind="s3", options=options, weight=10),
+            StoreSettings(id="cheap", kind="file", options=files),
+        )
+        with wired(settings_in(tmp_path, stores=Stores(default="fast", named=True, stores=entries))) as wire:
+            image_id = copied(wire, "cheap")
+
+            def cut(received: int) -> None:
+                if received >= 3 * MIB:
+                    relay.down()
+
+            status, body, complete = download(wire, image_id, cut)
+            assert (status, complete) == (200, True)
+            assert hashlib.sha512(body).hexdigest() == SUM
+            relay.up()
+            assert wire("DELETE", f"/v2/images/{image_id}").status == 204
