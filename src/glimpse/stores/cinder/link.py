@@ -21,6 +21,8 @@ LOG = logging.getLogger(__name__)
 #: Seconds until the process listens, and until it greets a new connection.
 _START = 30.0
 _GREETING = 10.0
+#: Heaps of the process: with one for each thread, every stream would keep some MiB after its end.
+_ARENAS = "2"
 
 
 class Link:
@@ -144,7 +146,7 @@ class AttachingProcess:
         try:
             subprocess.run(  # noqa: S603 - our own program
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=_START, cwd="/",
-                start_new_session=True,
+                start_new_session=True, env={"MALLOC_ARENA_MAX": _ARENAS, **os.environ},
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError) as error:
             LOG.error("The process that attaches volumes cannot be started: %s", error)  # noqa: TRY400 - says all

@@ -16,7 +16,7 @@ import msgspec
 
 #: Slots of a stream, that is, requests in progress at the same time, and the size of each in bytes.
 SLOTS = 4
-SLOT_SIZE = 2 << 20
+SLOT_SIZE = 1 << 20
 AREA = SLOTS * SLOT_SIZE
 
 #: The longest message in bytes; connection information is a few KiB.

@@ -1,4 +1,4 @@
-"""Volumes of a real Cinder with Keystone; each rig has a project and a user of its own.
+"""Volumes of a real Cinder with Keystone; each process of tests has a project and a user of its own.
 
 ``GLIMPSE_TEST_CINDER_RUN`` has the pid files of ``api`` and ``volume``. Volumes are of the type ``rbd``; those of the
 types ``loop`` and ``nfs`` have their tests in ``test_cinder.py``.
@@ -107,8 +107,8 @@ class Project:
                 return found
             time.sleep(0.5)
 
-    def remove(self) -> None:
-        """Remove the project with all its volumes."""
+    def clear(self) -> None:
+        """Remove all volumes."""
         for volume in self.volumes():
             for attachment in volume["attachments"]:
                 url = f"{self.cloud.admin_cinder}/attachments/{attachment['attachment_id']}"
@@ -116,6 +116,10 @@ class Project:
             url = f"{self.cloud.admin_cinder}/volumes/{volume['id']}"
             self.cloud.call("DELETE", f"{url}?cascade=true", raises=False)
         self.volumes()
+
+    def remove(self) -> None:
+        """Remove the project with all its volumes."""
+        self.clear()
         self.cloud.call("DELETE", f"/users/{self.user}")
         self.cloud.call("DELETE", f"/projects/{self.id}")
 
@@ -124,11 +128,19 @@ class Project:
         self.cloud.call("PUT", url, {"quota_set": {"gigabytes": gigabytes}})
 
 
+@cache
+def _project() -> Project:
+    """The project of this process: making one takes seconds."""
+    found = Project(Cloud())
+    atexit.register(found.remove)
+    return found
+
+
 @dataclass
 class CinderRig(Rig):
     """Locations have the id of the volume, which is not that of the image."""
 
-    project: Project = field(default_factory=lambda: Project(Cloud()))
+    project: Project = field(default_factory=_project)
 
     def url(self, name: str) -> str:
         for volume in self.project.volumes():
@@ -168,7 +180,7 @@ def _base() -> Path:
 def of_type(kind: str) -> CinderRig:
     """A rig whose volumes are of one type."""
     base = _base()
-    project = Project(Cloud())
+    project = _project()
     options = project.options(base, kind)
     store = CinderStore("vol", options)
 
@@ -187,7 +199,7 @@ def of_type(kind: str) -> CinderRig:
         f"cinder:///{uuid4()}",
     )
     return CinderRig(
-        store, leftovers, "cinder://vol/", foreign, remove=project.remove, project=project,
+        store, leftovers, "cinder://vol/", foreign, remove=project.clear, project=project,
         faults=_faults(base, project, options, store), slow=True, readers_protect=True, unit=1 << 30,
     )  # fmt: skip
 
