@@ -131,7 +131,8 @@ class RbdReader:
         self._session.close()
 
     def _take(self, size: int) -> bytes:
-        part = self._data if not self._passed and size >= len(self._data) else self._data[self._passed :][:size]
+        # a slice of everything is not a copy
+        part = self._data[self._passed : self._passed + size]
         self._passed += len(part)
         self._left -= len(part)
         return part

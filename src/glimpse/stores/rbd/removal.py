@@ -77,11 +77,13 @@ def remove_attempt(session: Session, pool: Any, image_id: str, attempt: str) -> 
     :raises StoreUnavailable: another process is still writing, or the cluster does not answer.
     :raises DeletionDenied: the user may not delete.
     """
-    found = False
+    unfinished = unfinished_name(image_id, attempt)
+    with session.translated(delete_error):
+        found = exists(session, pool, unfinished)
     try:
+        # its end may say that there is nothing: an image that is being renamed has two names
         with suppress(DataNotFound):
-            delete(session, pool, unfinished_name(image_id, attempt), SNAPSHOT)
-            found = True
+            delete(session, pool, unfinished, SNAPSHOT)
         with session.translated(delete_error):
             if _attempt_of(session, pool, image_id) != attempt:
                 # an interrupted renaming leaves a second name for the image that is now gone
@@ -103,14 +105,24 @@ def remove_dangling(session: Session, pool: Any, name: str) -> bool:
 
     :raises Exception: an error of the libraries.
     """
+    if exists(session, pool, name):
+        return False
+    # removes what there is, and raises as if there were nothing
+    with suppress(session.rbd.ImageNotFound):
+        session.rbd.RBD().remove(pool, name)
+    return True
+
+
+def exists(session: Session, pool: Any, name: str) -> bool:
+    """Tell whether there is an image of this name.
+
+    :raises Exception: an error of the libraries.
+    """
     try:
         session.image(pool, name).close()
     except session.rbd.ImageNotFound:
-        # removes what there is, and raises as if there were nothing
-        with suppress(session.rbd.ImageNotFound):
-            session.rbd.RBD().remove(pool, name)
-        return True
-    return False
+        return False
+    return True
 
 
 def remove_objects(session: Session, pool_number: int, prefix: str, count: int) -> None:

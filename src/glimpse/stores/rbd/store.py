@@ -165,7 +165,7 @@ class RbdStore:
         pool = session.pool(target.pool)
         unfinished = unfinished_name(target.image_id, target.attempt)
         with session.translated(write_error):
-            if _exists(session, pool, target.image_id):
+            if removal.exists(session, pool, target.image_id):
                 raise duplicate(self.id, target.image_id)
             try:
                 session.rbd.RBD().create(
@@ -235,11 +235,3 @@ def _features(session: Session) -> int:
     return (
         int(configured) if configured.isdigit() else session.rbd.RBD().features_from_string(configured)
     ) or _LAYERING
-
-
-def _exists(session: Session, pool: Any, name: str) -> bool:
-    try:
-        session.image(pool, name).close()
-    except session.rbd.ImageNotFound:
-        return False
-    return True

@@ -23,6 +23,7 @@ from glimpse.stores.rbd.pieces import Gatherer, data_runs
 from glimpse.stores.rbd.removal import ATTEMPT_KEY, remove_attempt, remove_dangling, remove_objects
 from glimpse.stores.rbd.renaming import rename
 from glimpse.stores.rbd.uri import SNAPSHOT, location_url, unfinished_name
+from glimpse.stores.timed_calls import within
 
 LOG = logging.getLogger(__name__)
 
@@ -129,17 +130,41 @@ class RbdWriter:
                 self._start(offset, piece)
             self._flights.wait_below(0)
             self._require_written()
-            with self._session.translated(write_error):
-                if self._size != self._data.position:
-                    self._image.resize(self._data.position)
-                self._image.flush()
-                self._image.create_snap(SNAPSHOT)
-                self._image.protect_snap(SNAPSHOT)
-                self._image.metadata_set(ATTEMPT_KEY, target.attempt)
-                self._publish()
+            self._complete_in_time()
             self._close_image()
             self._end(removed=True)
         return Placed(location_url(self._session.fsid, target.pool, target.image_id), {})
+
+    def _complete_in_time(self) -> None:
+        """Complete the image in a thread: these calls of the library may wait for a lock, which has no time limit."""
+        ended: list[bool] = []
+
+        def run() -> None:
+            try:
+                with self._session.translated(write_error):
+                    self._complete()
+            finally:
+                ended.append(True)
+
+        try:
+            within(4 * self._session.connection.deadline, run, f"Store {self.target.store_id}")
+        except StoreUnavailable:
+            if not ended:
+                # a call that still ends must not publish
+                self._swept = self._session.timed_out = True
+            raise
+
+    def _complete(self) -> None:
+        """Make the image durable and visible."""
+        if self._size != self._data.position:
+            self._image.resize(self._data.position)
+        self._image.flush()
+        self._image.create_snap(SNAPSHOT)
+        self._image.protect_snap(SNAPSHOT)
+        self._image.metadata_set(ATTEMPT_KEY, self.target.attempt)
+        if self._swept:
+            raise swept(self.target.store_id)
+        self._publish()
 
     def abort(self) -> None:
         with self._lock:
@@ -148,7 +173,7 @@ class RbdWriter:
             self._close_image()
             # a sweep removes everything itself; and when the cluster does not answer, each further request would take
             # its full time limit
-            removed = self._swept or (not self._session.timed_out and self._removed())
+            removed = not self._session.timed_out and (self._swept or self._removed())
             self._end(removed=removed)
 
     def stop(self) -> None:
