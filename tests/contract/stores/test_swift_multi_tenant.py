@@ -89,8 +89,9 @@ def cloud() -> Iterator[Cloud]:
     made = Cloud(swift_store_container=f"mt-{uuid4().hex[:8]}")
     yield made
     with made.caller("demo", "demo"):
-        assert list(made.store.own_containers()) == []
+        left = list(made.store.own_containers())
     made.store.close()
+    assert left == []
 
 
 @pytest.fixture
@@ -156,18 +157,30 @@ def test_a_failed_upload_leaves_no_container(cloud: Cloud):
         assert cloud.store.sweep(image_id, "dead") is False
 
 
-def test_an_upload_outlives_the_token_of_its_user(cloud: Cloud):
-    """With a trust, which is deleted at the end."""
+def test_the_trust_of_an_upload_is_deleted_at_its_end(cloud: Cloud):
     with cloud.caller("demo", "demo") as demo:
+        path = f"/OS-TRUST/trusts?trustor_user_id={demo.user_id}"
+        before = {trust["id"] for trust in cloud.request("GET", path)["trusts"]}
+        writer = cloud.store.writer(new_id(), None, "a1")
+        writer.write(b"data")
+        created = {trust["id"] for trust in cloud.request("GET", path)["trusts"]} - before
+        cloud.store.delete(writer.commit().url)
+        assert len(created) == 1
+        assert created.isdisjoint(trust["id"] for trust in cloud.request("GET", path)["trusts"])
+
+
+def test_an_upload_outlives_the_token_of_its_user(cloud: Cloud):
+    """With a trust, which expires by itself if Keystone does not let it be deleted without the user's token."""
+    with cloud.caller("demo", "demo") as demo:
+        path = f"/OS-TRUST/trusts?trustor_user_id={demo.user_id}"
+        before = {trust["id"] for trust in cloud.request("GET", path)["trusts"]}
         writer = cloud.store.writer(new_id(), None, "a1")
         writer.write(CONTENT[: 20 << 20])
-        trusts = cloud.request("GET", f"/OS-TRUST/trusts?trustor_user_id={demo.user_id}")["trusts"]
-        assert trusts
+        trusts = cloud.request("GET", path)["trusts"]
+        assert [bool(trust["expires_at"]) for trust in trusts if trust["id"] not in before] == [True]
         _revoke(cloud, demo.token)
         writer.write(CONTENT[20 << 20 :])
         url = writer.commit().url
-    left = cloud.request("GET", f"/OS-TRUST/trusts?trustor_user_id={demo.user_id}")["trusts"]
-    assert {trust["id"] for trust in left}.isdisjoint(trust["id"] for trust in trusts)
     with cloud.caller("demo", "demo"):
         assert cloud.get(url) == CONTENT
         cloud.store.delete(url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +15,9 @@ from glimpse.stores.swift.answers import passes, unreachable
 from glimpse.stores.swift.http import Answer, ConnectionFailed, Connections
 
 T = TypeVar("T")
+
+#: An upload with a trust ends within this time.
+_TRUST_LIFETIME = timedelta(days=7)
 
 
 class EndpointChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +112,8 @@ class Keystone:
             "project_id": trustor.project_id,
             "impersonation": True,
             "roles": [{"id": role} for role in trustor.role_ids],
+            # the end of one that could not be deleted
+            "expires_at": f"{datetime.now(UTC) + _TRUST_LIFETIME:%Y-%m-%dT%H:%M:%S.%fZ}",
         }
         answer = self._request("POST", "/OS-TRUST/trusts", {"X-Auth-Token": trustor.token}, {"trust": trust})
         return self._decoded(answer, _TrustBody).trust.id

@@ -97,7 +97,7 @@ class SwiftStore(ABC):
 
     @abstractmethod
     def after_deletion(self, account: Account, place: Place) -> None:
-        """Called after an image was deleted."""
+        """Called after an image was deleted, or the data of an attempt."""
 
     def writer(self, image_id: str, size: int | None, attempt: str) -> SwiftWriter:
         check_names(image_id, attempt)
@@ -151,7 +151,11 @@ class SwiftStore(ABC):
         is_orphan: Callable[[str], bool] | None = None,  # noqa: ARG002 - every object has its mark
     ) -> bool:
         check_names(image_id, attempt)
-        return self._sweep(*self.sweep_place(image_id), attempt)
+        account, place = self.sweep_place(image_id)
+        found = self._sweep(account, place, attempt)
+        if found:
+            self.after_deletion(account, place)
+        return found
 
     def objects(self) -> Iterator[StoredObject]:
         for account, container, prefix in self.own_containers():
@@ -207,6 +211,8 @@ class SwiftStore(ABC):
         if answer.status == 404:
             self._create_container(slot)
             answer = account.request("PUT", marker.path, {"If-None-Match": "*"})
+        if answer.status == 404:
+            raise StoreUnavailable(f"Store {self.id} has no container {place.container}: it was deleted meanwhile.")
         if answer.status == 412:
             raise Duplicate(f"Attempt {attempt} for image {image_id} already writes to store {self.id}.")
         if answer.status != 201:
