@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,11 +77,19 @@ class Installation:
             self._rig("glance-down", "--port", str(self.port))
 
     @contextmanager
-    def glimpse(self, place: Path) -> Iterator[Api]:
+    def glimpse(self, place: Path, environment: Mapping[str, str] | None = None) -> Iterator[Api]:
         """``glimpse serve`` on Glance's configuration file."""
         address = {"DEFAULT": {"bind_host": HOST, "bind_port": self.port}}
         arguments = ("--config-file", str(self.conf), "--data-dir", str(place / "data"))
-        with Service(place, options=address, arguments=arguments, port=self.port, workers=2, from_options_only=True):
+        with Service(
+            place,
+            options=address,
+            arguments=arguments,
+            environment=environment,
+            port=self.port,
+            workers=2,
+            from_options_only=True,
+        ):
             yield self._api
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
