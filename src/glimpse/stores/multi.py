@@ -261,7 +261,12 @@ class StoreSet:
 def _beginnings(store: Store) -> list[str]:
     """Return the URI prefixes of a store without the scheme; read each time, because some are known only later."""
     prefixed = ability(store, Prefixed)
-    return [""] if prefixed is None else [split_url(url)[1] for url in prefixed.url_prefixes]
+    return [""] if prefixed is None else [_after_scheme(url) for url in prefixed.url_prefixes]
+
+
+def _after_scheme(prefix: str) -> str:
+    """Return a prefix without its scheme; nothing remains of the prefix of an unnamed cinder store, ``cinder://``."""
+    return prefix.partition("://")[2]
 
 
 def offered_by(settings: Stores) -> frozenset[str]:
@@ -271,7 +276,7 @@ def offered_by(settings: Stores) -> frozenset[str]:
         offered.add(entry.id)
         driver = DRIVERS.get(entry.kind)
         if driver is not None and isinstance(entry.options, driver.options):
-            beginnings = ["", *(split_url(url)[1] for url in _prefixes(driver, entry))]
+            beginnings = ["", *(_after_scheme(url) for url in _prefixes(driver, entry))]
             offered.update(f"{scheme}://{beginning}" for scheme in driver.schemes for beginning in beginnings)
     return frozenset(offered)
 

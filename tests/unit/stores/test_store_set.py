@@ -181,3 +181,12 @@ def test_stores_that_may_have_an_object(url: str, owner: str | None, candidates:
     assert stores.owner(location) == owner
     assert [store.id for store in stores.candidates(location)] == candidates
     stores.close()
+
+
+def test_a_store_whose_uris_have_nothing_in_common_but_the_scheme():
+    """Those of the only cinder store have no id (store-formats 9.1)."""
+    entry = StoreSettings(id="default", kind="cinder", options=DRIVERS["cinder"].options())
+    settings = Stores(default="default", stores=(entry,), named=False)
+    url = "cinder://0c1a3d52-5a7c-4bd5-9b0f-9f5a5f1d1e4b"
+    assert StoreSet(settings).for_location(Location(url=url)).id == "default"
+    assert "cinder://" in offered_by(settings)
