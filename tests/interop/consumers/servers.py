@@ -125,9 +125,10 @@ class Servers:
             assert time.monotonic() < end, f"no {pattern} on the console; its last line: {last}"
             time.sleep(1.5)
 
-    def token(self, server_id: str, name: str = "alpha") -> Token:
-        """Wait until the guest has booted from a disk of this name."""
-        pattern = rf"GUEST-TOKEN name={name} uuid={server_id} disk=(\S+) boots=(\d+) history=(\S*)"
+    def token(self, server_id: str, name: str = "alpha", boots: int | None = None) -> Token:
+        """Wait until the guest has booted from a disk of this name; ``boots`` if the console may have an older boot."""
+        count = r"\d+" if boots is None else boots
+        pattern = rf"GUEST-TOKEN name={name} uuid={server_id} disk=(\S+) boots=({count}) history=(\S*)"
         disk, boots, history = self.wait_console(server_id, pattern)
         return Token(disk, int(boots), history.strip(",").split(","))
 
