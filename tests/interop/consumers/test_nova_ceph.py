@@ -95,7 +95,7 @@ def test_live_snapshot_by_a_clone(cloud: Cloud, ceph: Ceph, story: Story, note: 
     assert (shown["disk_format"], shown["container_format"]) == ("raw", "bare")
     assert ceph.snapshots(f"images/{snapshot}") == [("snap", True)]
     assert not ceph.parent(f"images/{snapshot}")
-    cloud.servers.token(story.server, boots=1)
+    assert cloud.servers.token(story.server).boots == 1
     story.snapshot = snapshot
     note(f"active after {seconds:.1f} s; {routes(calls)}")
 

@@ -58,7 +58,7 @@ def test_live_snapshot(cloud: Cloud, story: Story, note: Note) -> None:
     snapshot = cloud.images.add(cloud.servers.snapshot(server, f"Schnappschuß ☃ {cloud.run}"))
     shown = cloud.images.wait(snapshot)
     assert cloud.servers.wait(server)["OS-EXT-STS:power_state"] == 1
-    cloud.servers.token(server, boots=1)
+    assert cloud.servers.token(server).boots == 1
     story.snapshot = snapshot
     note(f"size {shown['size']}")
 
