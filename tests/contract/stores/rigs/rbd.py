@@ -121,6 +121,8 @@ def ceph() -> Ceph:
          "tell", "mon.*", "config", "set", "paxos_propose_interval", "0.05"],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
+    # the watch of a client that could not be ended, because the OSD was stopped, lasts for 30 seconds by default
+    cluster.command("config set", who="osd", name="osd_client_watch_timeout", value="10")
     allowed = ", ".join(f"profile rbd pool={pool}" for pool in pools)
     key = cluster.command(
         "auth get-or-create", entity=f"client.{user}", caps=["mon", "profile rbd", "osd", allowed, "mgr", allowed]
