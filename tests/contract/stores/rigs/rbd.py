@@ -172,6 +172,10 @@ def hanging(daemon: str = "osd.0") -> Iterator[None]:
         if daemon.startswith("osd."):
             # an only OSD that was stopped for longer than a read lease (16 s) delays requests until it peers again
             ceph().command("osd down", ids=[daemon.removeprefix("osd.")])
+            # waits until it does
+            with ceph().admin.open_ioctx(ceph().pool) as context:
+                context.write_full("back", b"")
+                context.remove_object("back")
 
 
 @contextmanager
