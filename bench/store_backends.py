@@ -96,8 +96,8 @@ BACKENDS = {
     for backend in (
         Backend("file", (), lambda _: {}),
         Backend("rbd", ("ceph",), _rbd, _rbd_environment),
-        Backend("s3", ("s3",), _s3, settle=_collect_garbage),
-        Backend("swift", ("swift",), _swift, plain="glance"),
-        Backend("cinder", ("cinder",), _cinder, _cinder_environment, plain="glance"),
+        Backend("s3", ("ceph", "s3"), _s3, plain="bench", settle=_collect_garbage),
+        Backend("swift", ("keystone", "swift"), _swift, plain="glance"),
+        Backend("cinder", ("keystone", "ceph", "cinder"), _cinder, _cinder_environment, plain="glance"),
     )
 }

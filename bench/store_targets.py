@@ -68,6 +68,12 @@ def run_rig(program: str, *arguments: str, environment: dict[str, str] | None = 
     return ended.stdout
 
 
+def need_virtual_environment(name: str) -> None:
+    """Have the virtual environment of ``dev/rigs/requirements/NAME.txt``."""
+    command = f". {shlex.quote(str(RIGS / 'lib.sh'))}; rig bench; venv_need {name}"
+    subprocess.run(["bash", "-c", command], check=True)
+
+
 def rig_directory() -> Path:
     """Return the directory of the rigs."""
     return Path(os.environ.get("RIG_DIR", Path.home() / ".rig"))
@@ -151,12 +157,10 @@ def glimpse(setup: Setup, place: Path) -> Iterator[tuple[Target, Path]]:
 def _remove(port: int, db: str) -> None:
     """Remove the service of this port with its database."""
     run_rig("glance-down", "--port", str(port), "--purge")
-    server = os.environ.get(_SERVERS.get(db, ""))
-    if server:
-        engine = connect(DatabaseSettings(connection=Secret(server)))
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS glance_{port}")
-        engine.dispose()
+    engine = connect(DatabaseSettings(connection=Secret(os.environ[_SERVERS[db]])))
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS glance_{port}")
+    engine.dispose()
 
 
 def _wait_for(port: int, service: subprocess.Popen[bytes], log: Path) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from bench.process_tree import watched
 from bench.store_backends import BACKENDS, Backend
 from bench.store_report import DIGESTS, PLAIN, Figure, Report
-from bench.store_targets import Setup, Target, glance, glimpse, rig_directory, started
+from bench.store_targets import Setup, Target, glance, glimpse, need_virtual_environment, rig_directory, started
 from bench.transfers import MIB, Data, Failed
 
 UPLOAD, CHUNKED, DOWNLOAD, RANGES = "upload", "upload, chunked", "download", "ranges"
@@ -107,9 +107,10 @@ class Measured:
 
 def measure(backend: Backend, asked: argparse.Namespace, data: Data, report: Report) -> None:
     """Measure one backend."""
-    databases = [] if asked.db == "sqlite" else [f"db {asked.db.replace('mysql', 'mariadb')}"]
     with contextlib.ExitStack() as stack:
-        stack.enter_context(started([*databases, *backend.rigs]))
+        stack.enter_context(started([f"db {asked.db.replace('mysql', 'mariadb')}", *backend.rigs]))
+        if backend.plain:
+            need_virtual_environment(backend.plain)
         settings = {**os.environ, "RIG_DIR": str(rig_directory())}
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="glimpse-bench-")))
         sections, stores = backend.sections(settings), place / "stores.conf"
@@ -168,7 +169,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--streams", type=int, default=8, help="parallel ranges of a download")
     parser.add_argument("--workers", type=int, default=2, help="worker processes of each service")
-    parser.add_argument("--db", default="mysql", choices=("sqlite", "mysql", "postgresql"))
+    parser.add_argument("--db", default="mysql", choices=("mysql", "postgresql"))
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     parser.add_argument("--alone", action="store_true", help="without Glance")
     asked = parser.parse_args()

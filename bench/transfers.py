@@ -173,7 +173,9 @@ class Client:
         head, _, rest = received.partition(b"\r\n\r\n")
         words = head.split(maxsplit=2)
         if len(words) < 2 or words[1] != str(expected).encode():
-            body = re.sub(r"<[^>]*>|\s+", " ", (rest + connection.recv(65536)).decode(errors="replace"))
+            with contextlib.suppress(ConnectionError):
+                rest += connection.recv(65536)
+            body = re.sub(r"<[^>]*>|\s+", " ", rest.decode(errors="replace"))
             raise Failed(f"{b' '.join(words[1:2]).decode() or 'no answer'} {' '.join(body.split())[:300]}")
         return rest
 
