@@ -181,28 +181,32 @@ class Swift:
         }  # fmt: skip
         self._swiftclient = swiftclient
         self._connection = swiftclient.Connection(**self._arguments)
-        self._container = f"bench-{os.getpid()}"
-        self._connection.put_container(self._container)
+        self._container = options["swift_store_container"]
+        self._name = f"bench-{os.getpid()}"
+        self._names: list[str] = []
 
     def write(self, parts: Iterator[memoryview], size: int) -> None:
         for number, offset in enumerate(range(0, size, self.SEGMENT)):
             length = min(self.SEGMENT, size - offset)
-            source = _File(parts, length)
-            self._connection.put_object(self._container, f"o-{number:05}", source, length, chunk_size=PIECE)
-        self._connection.put_object(self._container, "o", b"", headers={"X-Object-Manifest": f"{self._container}/o-"})
+            self._put(f"{self._name}-{number:05}", _File(parts, length), length)
+        self._put(self._name, b"", 0, {"X-Object-Manifest": f"{self._container}/{self._name}-"})
 
     def read(self, offset: int, size: int) -> None:
         connection = self._swiftclient.Connection(**self._arguments)
         wanted = {"Range": f"bytes={offset}-{offset + size - 1}"}
-        _, body = connection.get_object(self._container, "o", resp_chunk_size=MIB, headers=wanted)
+        _, body = connection.get_object(self._container, self._name, resp_chunk_size=MIB, headers=wanted)
         for _ in body:
             pass
         connection.close()
 
     def remove(self) -> None:
-        for found in self._connection.get_container(self._container)[1]:
-            self._connection.delete_object(self._container, found["name"])
-        self._connection.delete_container(self._container)
+        for name in self._names:
+            self._connection.delete_object(self._container, name)
+        self._names.clear()
+
+    def _put(self, name: str, source: Any, length: int, headers: Options | None = None) -> None:
+        self._names.append(name)
+        self._connection.put_object(self._container, name, source, length, chunk_size=PIECE, headers=headers)
 
 
 class _File:
