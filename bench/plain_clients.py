@@ -189,7 +189,7 @@ class Swift:
         for number, offset in enumerate(range(0, size, self.SEGMENT)):
             length = min(self.SEGMENT, size - offset)
             self._put(f"{self._name}-{number:05}", _File(parts, length), length)
-        self._put(self._name, b"", 0, {"X-Object-Manifest": f"{self._container}/{self._name}-"})
+        self._put(self._name, None, 0, {"X-Object-Manifest": f"{self._container}/{self._name}-"})
 
     def read(self, offset: int, size: int) -> None:
         connection = self._swiftclient.Connection(**self._arguments)
