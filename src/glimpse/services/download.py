@@ -22,7 +22,7 @@ from glimpse.errors import Forbidden, Unavailable
 from glimpse.notify import events
 from glimpse.services.deps import Deps
 from glimpse.services.image_source import DataFound, ImageSource
-from glimpse.stores.all import private_schemes
+from glimpse.stores.all import PRIVATE_SCHEMES
 from glimpse.stores.base import Reader
 from glimpse.stores.multi import StoreSet
 from glimpse.transfer.ranges import ByteRange
@@ -84,8 +84,7 @@ def readable_locations(database: LocationDatabase, image: Image) -> Sequence[Loc
     :raises Unavailable: the data of all locations are still being checked.
     :raises Forbidden: the check refused all of them; the message says why.
     """
-    private = private_schemes()
-    if all(location.url.partition("://")[0].lower() in private for location in image.locations):
+    if all(location.url.partition("://")[0].lower() in PRIVATE_SCHEMES for location in image.locations):
         return image.locations
     unverified = database.unverified_locations(image.id)
     if not unverified:

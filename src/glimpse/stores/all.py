@@ -26,9 +26,8 @@ DRIVERS: dict[str, Driver] = {
 }
 
 
-def private_schemes() -> frozenset[str]:
-    """Return the URI schemes that clients may not use in locations that they add."""
-    return frozenset(scheme for driver in DRIVERS.values() for scheme in driver.private_schemes)
+#: The URI schemes that clients may not use in locations that they add.
+PRIVATE_SCHEMES = frozenset(scheme for driver in DRIVERS.values() for scheme in driver.private_schemes)
 
 
 def driver_of(scheme: str) -> Driver | None:

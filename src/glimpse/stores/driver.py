@@ -19,10 +19,6 @@ def _no_prefixes(_store_id: str, _options: msgspec.Struct) -> tuple[str, ...]:
     return ()
 
 
-def _unchanged(rest: str) -> str:
-    return rest
-
-
 def _no_timeout(_options: msgspec.Struct) -> CallTimeout | None:
     return None
 
@@ -45,7 +41,8 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
 
     ``url_prefixes``: returns the prefixes of ``Prefixed`` from the id and the options of a store, without opening it.
 
-    ``without_credentials``: takes a URI after its scheme, and returns it in the form to compare with the prefixes.
+    ``without_credentials``: takes a URI after its scheme and returns it in the form to compare with the prefixes,
+    where that is another one.
 
     ``only_read``: the data are on servers where Glimpse never deletes, even if no such store is configured
     (store-formats 4).
@@ -69,7 +66,7 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     details: Callable[[Any], dict[str, object]] = _no_details
     timeout: Callable[[Any], CallTimeout | None] = _no_timeout
     url_prefixes: Callable[[str, Any], tuple[str, ...]] = _no_prefixes
-    without_credentials: Callable[[str], str] = _unchanged
+    without_credentials: Callable[[str], str] | None = None
     only_read: bool = False
     in_directories: bool = False
     only_own: bool = False

@@ -59,11 +59,17 @@ class StoreHealth:
         self._interval = interval
         self._deadline = deadline
         self._watched = {store_id: _Watched(store_id, probed) for store_id, probed in stores.items()}
+        #: the ids of the stores that do not work, for callers that cannot spare a call
+        self.down_ids: set[str] = set()
         self._changed = Condition()
         self._stopped = False
         self._thread: Thread | None = None
         #: called with the id of a store and whether it works, when it is first known and when it changes
         self.on_change: Callable[[str, bool], None] = _ignore
+
+    def add(self, store_id: str, probed: Probed) -> None:
+        """Watch another store; only before the start."""
+        self._watched[store_id] = _Watched(store_id, probed)
 
     def start(self) -> None:
         """Probe all stores now and from then on; no effect without stores that can be probed."""
@@ -143,10 +149,12 @@ class StoreHealth:
         before = watched.state
         if reason is None:
             watched.state = StoreState(before.id, up=True)
+            self.down_ids.discard(before.id)
             if before.since is not None:
                 LOG.warning("Store %s works again after %.0f s", before.id, time.time() - before.since)
         else:
             watched.state = StoreState(before.id, up=False, reason=reason, since=before.since or time.time())
+            self.down_ids.add(before.id)
             if before.up:
                 LOG.error("Store %s is down: %s", before.id, reason)
         self.on_change(before.id, watched.state.up)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -19,7 +19,7 @@ from glimpse.errors import (
     StoreUnavailable,
 )
 from glimpse.settings.model import Stores, StoreSettings
-from glimpse.stores.all import DRIVERS, driver_of, private_schemes
+from glimpse.stores.all import DRIVERS, PRIVATE_SCHEMES, driver_of
 from glimpse.stores.argument_checks import split_url
 from glimpse.stores.base import AccessLists, Prefixed, Probed, Store, StoreMisconfigured, ability
 from glimpse.stores.driver import Driver
@@ -34,6 +34,23 @@ LOG = logging.getLogger(__name__)
 RESERVED = frozenset({"os_glance_staging_store", "os_glance_tasks_store"})
 
 
+class _Served:
+    """A store that reads a scheme. ``known``: its URI prefixes without the scheme; empty while they are unknown."""
+
+    __slots__ = ("driver", "known", "store")
+
+    def __init__(self, store: Store, driver: Driver) -> None:
+        self.store = store
+        self.driver = driver
+        self.known: list[str] = []
+
+    def beginnings(self) -> list[str]:
+        """Ask the store for its prefixes; a store without prefixes serves every URI."""
+        prefixed = ability(self.store, Prefixed)
+        self.known = [""] if prefixed is None else [_after_scheme(url) for url in prefixed.url_prefixes]
+        return self.known
+
+
 class StoreSet:
     """All stores of the service, built once at start (store-formats 2 and 3)."""
 
@@ -43,12 +60,14 @@ class StoreSet:
         :raises StoreMisconfigured: the default store cannot work as configured, or the list of stores is invalid.
         """
         self._by_id: dict[str, Store] = {}
-        #: scheme → (store, whether it reads only URIs with its own prefixes), in configuration order
-        self._by_scheme: dict[str, list[tuple[Store, bool]]] = {}
+        #: which stores work; starts no thread before ``health.start()``
+        self.health = StoreHealth({}, settings.calls.probe_interval)
+        #: scheme → stores that read it, in configuration order
+        self._by_scheme: dict[str, list[_Served]] = {}
         for entry in settings.stores:
             if entry.id in self._by_id:
                 raise StoreMisconfigured(entry.id, "is configured twice")
-            self._add(entry, _build(entry, settings, metrics, self._noticed))
+            self._add(entry, _build(entry, settings, metrics, self.health))
         if settings.default not in self._by_id:
             raise StoreMisconfigured(settings.default, "is the default store, but not configured")
         self.default = self._by_id[settings.default]
@@ -60,11 +79,9 @@ class StoreSet:
         self.entries = settings.stores
         #: whether any store keeps access lists of its own
         self.keeps_access_lists = any(ability(store, AccessLists) is not None for store in self._by_id.values())
-        probed = {store_id: ability(store, Probed) for store_id, store in self._by_id.items()}
-        #: which stores work; starts no thread before ``health.start()``
-        self.health = StoreHealth(
-            {store_id: found for store_id, found in probed.items() if found is not None}, settings.calls.probe_interval
-        )
+        for store_id, store in self._by_id.items():
+            if (probed := ability(store, Probed)) is not None:
+                self.health.add(store_id, probed)
 
     def close(self) -> None:
         """Close all stores; they must not be used afterwards."""
@@ -103,11 +120,11 @@ class StoreSet:
         named = location.metadata.get("store")
         if isinstance(named, str) and named in self._by_id:
             return (self._by_id[named],)
-        scheme, _ = split_url(location.url)
         own = self.by_prefix(location.url)
         if own is not None:
             return (own,)
-        others = [store for store, only_own in self._by_scheme.get(scheme, ()) if not only_own]
+        scheme, _ = split_url(location.url)
+        others = [served.store for served in self._by_scheme.get(scheme, ()) if not served.driver.only_own]
         if not others:
             raise StoreUnavailable(f"No configured store serves this location of the scheme {scheme}.")
         return others
@@ -118,14 +135,14 @@ class StoreSet:
         :raises ForeignLocation: it is not a URI.
         """
         scheme, rest = split_url(url)
-        driver = driver_of(scheme)
-        if driver is not None:
-            rest = driver.without_credentials(rest)
+        all_served = self._by_scheme.get(scheme, ())
+        if all_served and (plain := all_served[0].driver.without_credentials) is not None:
+            rest = plain(rest)
         longest, best = -1, None
-        for store, _ in self._by_scheme.get(scheme, ()):
-            for beginning in _beginnings(store):
+        for served in all_served:
+            for beginning in served.known or served.beginnings():
                 if len(beginning) > longest and rest.startswith(beginning):
-                    longest, best = len(beginning), store
+                    longest, best = len(beginning), served.store
         return best
 
     def holding(self, location: Location) -> Store:
@@ -181,7 +198,7 @@ class StoreSet:
         offered = set(self._by_id)
         for scheme, served in self._by_scheme.items():
             offered.add(f"{scheme}://")
-            offered.update(f"{scheme}://{beginning}" for store, _ in served for beginning in _beginnings(store))
+            offered.update(f"{scheme}://{beginning}" for one in served for beginning in one.beginnings())
         return frozenset(offered)
 
     def needs(self, location: Location) -> tuple[str, ...]:
@@ -241,9 +258,6 @@ class StoreSet:
             ranked.append((store_id not in prefer, -weight, position))
         return [locations[position] for _, _, position in sorted(ranked)]
 
-    def _noticed(self, store_id: str, worked: bool) -> None:
-        self.health.noticed(store_id, worked=worked)
-
     def _name(self, store: Store) -> tuple[str, ...]:
         if self.named:
             return (store.id,)
@@ -255,13 +269,7 @@ class StoreSet:
         self._by_id[entry.id] = store
         driver = DRIVERS[entry.kind]
         for scheme in driver.schemes:
-            self._by_scheme.setdefault(scheme, []).append((store, driver.only_own))
-
-
-def _beginnings(store: Store) -> list[str]:
-    """Return the URI prefixes of a store without the scheme; read each time, because some are known only later."""
-    prefixed = ability(store, Prefixed)
-    return [""] if prefixed is None else [_after_scheme(url) for url in prefixed.url_prefixes]
+            self._by_scheme.setdefault(scheme, []).append(_Served(store, driver))
 
 
 def _after_scheme(prefix: str) -> str:
@@ -287,7 +295,7 @@ def store_of(stores: StoreSet, url: str) -> Store:
     :raises Invalid: the URL is malformed, clients may not use its scheme, or no store serves it.
     """
     scheme, _ = split_url(url)
-    if scheme in private_schemes():
+    if scheme in PRIVATE_SCHEMES:
         raise Invalid(f"Locations of the scheme {scheme} cannot be added.")
     try:
         return stores.for_location(Location(url=url))
@@ -329,9 +337,7 @@ def _prefixes(driver: Driver, entry: StoreSettings) -> tuple[str, ...]:
         return ()
 
 
-def _build(
-    entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None, noticed: Callable[[str, bool], None]
-) -> Store:
+def _build(entry: StoreSettings, settings: Stores, metrics: StoreMetrics | None, health: StoreHealth) -> Store:
     driver = DRIVERS.get(entry.kind)
     if driver is None:
         raise StoreMisconfigured(entry.id, f"there is no driver {entry.kind!r}; the drivers are {', '.join(DRIVERS)}")
@@ -352,4 +358,4 @@ def _build(
             raise
         LOG.error("Store %s cannot be used: %s", entry.id, error.reason)  # noqa: TRY400 - the message is complete
         return UnusableStore(entry.id, driver.schemes[0], error.reason, _prefixes(driver, entry))
-    return wrapped(store, settings.calls, timeout, metrics, noticed)
+    return wrapped(store, settings.calls, timeout, metrics, health)

@@ -14,6 +14,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from glimpse.errors import Busy, GlimpseError, Refused, StoreBusy, StoreUnavailable, Unavailable
 from glimpse.settings.model import StoreCalls
 from glimpse.stores.base import Bytes, DeletionCheck, Placed, Probed, Reader, ReadsNow, Store, Writer, ability
+from glimpse.stores.health import StoreHealth
 from glimpse.stores.timed_calls import CallTimeout, TimedCalls
 
 P = ParamSpec("P")
@@ -46,12 +47,12 @@ def wrapped(
     calls: StoreCalls,
     timeout: CallTimeout | None,
     metrics: StoreMetrics | None,
-    noticed: Callable[[str, bool], None] | None = None,
+    health: StoreHealth | None = None,
 ) -> Store:
     """Return ``store`` with the wrappers that ``calls``, ``timeout`` and ``metrics`` ask for.
 
-    Each attempt of a retried call has its own timeout and is counted separately. ``noticed`` is called after calls of a
-    store that can be probed, with its id and whether it worked.
+    Each attempt of a retried call has its own timeout and is counted separately. ``health`` takes note of how the
+    calls of a store that can be probed ended.
     """
     if timeout is not None:
         store = TimedStore(store, timeout)
@@ -61,8 +62,8 @@ def wrapped(
         store = MeasuredStore(store, metrics)
     if calls.retries:
         store = RetryingStore(store, calls.retries)
-    if noticed is not None and ability(store, Probed) is not None:
-        store = WatchedStore(store, noticed)
+    if health is not None and ability(store, Probed) is not None:
+        store = WatchedStore(store, health)
     return store
 
 
@@ -146,11 +147,11 @@ class RetryingStore(Wrapper):
 
 
 class WatchedStore(Wrapper):
-    """Tells after each call that reads or deletes whether the store worked."""
+    """Tells ``health`` after a call that reads or deletes if its end contradicts what is known of the store."""
 
-    def __init__(self, inner: Store, noticed: Callable[[str, bool], None]) -> None:
+    def __init__(self, inner: Store, health: StoreHealth) -> None:
         super().__init__(inner)
-        self._noticed = noticed
+        self._health = health
         self.reader = self._watched(inner.reader)
         self.delete = self._watched(inner.delete)
         self.size = self._watched(inner.size)
@@ -161,9 +162,10 @@ class WatchedStore(Wrapper):
                 result = call(*args, **kwargs)
             except StoreUnavailable as error:
                 if not isinstance(error, Busy):
-                    self._noticed(self.id, False)  # noqa: FBT003 - the callback's signature
+                    self._health.noticed(self.id, worked=False)
                 raise
-            self._noticed(self.id, True)  # noqa: FBT003
+            if self.id in self._health.down_ids:
+                self._health.noticed(self.id, worked=True)
             return result
 
         return watched
