@@ -83,12 +83,14 @@ def _cinder(settings: Settings) -> dict[str, str]:
         "cinder_store_auth_address": settings["RIG_KEYSTONE_URL"], "cinder_store_user_name": "glance",
         "cinder_store_password": settings["RIG_KEYSTONE_PASSWORD"], "cinder_store_project_name": "service",
         "cinder_volume_type": "rbd",
-        "rootwrap_config": str(Path(settings["RIG_DIR"]) / "venv/glance/etc/glance/rootwrap.conf"),
+        "rootwrap_config": str(Path(settings["RIG_DIR"]) / "venv/glance/rootwrap.conf"),
     }  # fmt: skip
 
 
 def _cinder_environment(settings: Settings) -> dict[str, str]:
-    return {**_rbd_environment(settings), "PATH": f"{settings['RIG_DIR']}/cinder/bin:{settings['PATH']}"}
+    # `sudo glance-rootwrap` is found in these directories
+    helpers = f"{settings['RIG_DIR']}/cinder/bin:{settings['RIG_DIR']}/venv/glance/bin"
+    return {**_rbd_environment(settings), "PATH": f"{helpers}:{settings['PATH']}"}
 
 
 BACKENDS = {
