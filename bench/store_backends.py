@@ -19,7 +19,7 @@ class Backend:
 
     ``rigs`` are those of ``dev/rigs`` that it needs. ``options`` takes the settings of the rigs. ``environment`` is
     what services and the plain client need besides, ``plain`` the virtual environment that has the client's library
-    (empty: that of Glimpse), ``settle`` a command between transfers.
+    (empty: that of Glimpse), ``settle`` a command between transfers, ``auth`` that of both services.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Backend:
     environment: Callable[[Settings], dict[str, str]] = lambda _: {}
     plain: str = ""
     settle: Callable[[Settings], list[str]] = lambda _: []
+    auth: str = "none"
 
     def sections(self, settings: Settings) -> str:
         """Return the lines of the configuration file for the store; empty for what ``glance-conf`` has itself."""
@@ -100,6 +101,9 @@ BACKENDS = {
         Backend("rbd", ("ceph",), _rbd, _rbd_environment),
         Backend("s3", ("ceph", "s3"), _s3, plain="bench", settle=_collect_garbage),
         Backend("swift", ("keystone", "swift"), _swift, plain="glance"),
-        Backend("cinder", ("keystone", "ceph", "cinder"), _cinder, _cinder_environment, plain="glance"),
+        # Glance cannot store a volume without the project of a user
+        Backend(
+            "cinder", ("keystone", "ceph", "cinder"), _cinder, _cinder_environment, plain="glance", auth="keystone"
+        ),
     )
 }

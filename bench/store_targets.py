@@ -18,6 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from keystoneauth1.identity import V3Password
+from keystoneauth1.session import Session
+
 from bench.process_tree import ProcessTree
 from bench.store_report import GLANCE, GLIMPSE
 from bench.transfers import Client
@@ -35,19 +38,20 @@ _SERVERS = {"mysql": "RIG_MYSQL_URL", "postgresql": "RIG_POSTGRESQL_URL"}
 @dataclass(frozen=True)
 class Setup:
     """What both services have: the file with the options of their store (None: a filesystem store), the kind of their
-    database, worker processes, and more environment.
+    database, worker processes, more environment, and ``auth`` as ``glance-conf`` has it.
     """
 
     stores: Path | None
     db: str
     workers: int
     environment: dict[str, str]
+    auth: str
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments of ``glance-conf``. Every caller may do everything."""
+        """The arguments of ``glance-conf``."""
         stores = [] if self.stores is None else ["--stores", str(self.stores)]
-        return ["--auth", "none", "--db", self.db, *stores]
+        return ["--auth", self.auth, "--db", self.db, *stores]
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,17 @@ def run_rig(program: str, *arguments: str, environment: dict[str, str] | None = 
     if ended.returncode:
         raise SystemExit(f"{program} ended with {ended.returncode}")
     return ended.stdout
+
+
+def request_headers(auth: str) -> dict[str, str]:
+    """Return the headers of requests: a new token of a member of a project, or none."""
+    if auth == "none":
+        return {}
+    login = V3Password(
+        os.environ["RIG_KEYSTONE_URL"], username="demo", password=os.environ["RIG_KEYSTONE_PASSWORD"],
+        project_name="demo", user_domain_id="default", project_domain_id="default",
+    )  # fmt: skip
+    return {"X-Auth-Token": str(login.get_token(Session()))}
 
 
 def need_virtual_environment(name: str) -> None:

@@ -27,7 +27,16 @@ from pathlib import Path
 from bench.process_tree import watched
 from bench.store_backends import BACKENDS, Backend
 from bench.store_report import DIGESTS, PLAIN, Figure, Report
-from bench.store_targets import Setup, Target, glance, glimpse, need_virtual_environment, rig_directory, started
+from bench.store_targets import (
+    Setup,
+    Target,
+    glance,
+    glimpse,
+    need_virtual_environment,
+    request_headers,
+    rig_directory,
+    started,
+)
 from bench.transfers import MIB, Data, Failed
 
 UPLOAD, CHUNKED, DOWNLOAD, RANGES = "upload", "upload, chunked", "download", "ranges"
@@ -115,12 +124,18 @@ def measure(backend: Backend, asked: argparse.Namespace, data: Data, report: Rep
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="glimpse-bench-")))
         sections, stores = backend.sections(settings), place / "stores.conf"
         stores.write_text(sections)
-        setup = Setup(stores if sections else None, asked.db, asked.workers, backend.environment(settings))
+        setup = Setup(
+            stores if sections else None, asked.db, asked.workers, backend.environment(settings), backend.auth
+        )
         ours, configuration = stack.enter_context(glimpse(setup, place))
         targets = [ours] if asked.alone else [ours, stack.enter_context(glance(setup))]
+        for target in targets:
+            target.client.headers = request_headers(backend.auth)
         services = [Measured(target, data) for target in targets]
         settle = backend.settle(settings)
         for number in range(asked.rounds):
+            for target in targets:
+                target.client.headers = request_headers(backend.auth)  # a token may be too old by now
             # the last upload is the one that downloads read
             for way in (CHUNKED, UPLOAD, DOWNLOAD, RANGES):
                 for service in services:

@@ -66,13 +66,15 @@ class Client:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 9292)
+        #: sent with each request
+        self.headers: dict[str, str] = {}
 
     def call(self, method: str, path: str, document: object = None) -> Any:
         """Send a metadata request and return the document of the answer."""
         body = None if document is None else json.dumps(document)
         connection = http.client.HTTPConnection(*self._address, timeout=_SECONDS)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            connection.request(method, path, body, {**self.headers, "Content-Type": "application/json"})
             answer = connection.getresponse()
             content = answer.read()
         finally:
@@ -140,7 +142,7 @@ class Client:
         """Download the image and return its digest."""
         connection = http.client.HTTPConnection(*self._address, timeout=_SECONDS)
         try:
-            connection.request("GET", f"/v2/images/{image_id}/file")
+            connection.request("GET", f"/v2/images/{image_id}/file", headers=self.headers)
             answer = connection.getresponse()
             digest = hashlib.sha512()
             while part := answer.read(MIB):
@@ -159,7 +161,8 @@ class Client:
 
     def _head(self, method: str, image_id: str, *lines: str) -> bytes:
         host, port = self._address
-        head = [f"{method} /v2/images/{image_id}/file HTTP/1.1", f"Host: {host}:{port}", *lines]
+        own = [f"{name}: {value}" for name, value in self.headers.items()]
+        head = [f"{method} /v2/images/{image_id}/file HTTP/1.1", f"Host: {host}:{port}", *own, *lines]
         return ("\r\n".join([*head, "Connection: close"]) + "\r\n\r\n").encode()
 
     def _answer(self, connection: socket.socket, expected: int) -> bytes:
