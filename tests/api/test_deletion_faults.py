@@ -23,6 +23,7 @@ from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.properties import FAILED_UPLOAD
 from glimpse.errors import DataInUse, StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
+from glimpse.stores.base import DeletionCheck, ability
 from glimpse.stores.filesystem.options import FilesystemOptions
 from tests.contract.db.examples import OVER, deletion_job, upload_job
 from tests.support.jobs import let_leases_run_out, run_due
@@ -261,7 +262,8 @@ def test_a_copy_that_appears_while_a_deletion_begins_is_deleted_too(
 
 def test_jobs_that_requests_do_themselves_are_no_tasks(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     image_id = uploaded(wire)
-    monkeypatch.setattr(wire.service.deps.stores.by_id("a"), "check_delete", _refuse)
+    check = ability(wire.service.deps.stores.by_id("a"), DeletionCheck)
+    monkeypatch.setattr(check, "check_delete", _refuse)
     assert delete(wire, image_id)[0] == 409
     assert wire.as_(ADMIN)("GET", f"/v2/images/{image_id}/tasks").json["tasks"] == []
 

@@ -201,5 +201,4 @@ def test_what_it_prints_for_a_client_is_a_configuration(tmp_path: Path) -> None:
 
 def loaded(file: Path, text: str) -> Settings:
     file.write_text(text)
-    drivers = {kind: driver.options for kind, driver in DRIVERS.items()}
-    return load(Sources(config_files=(file,), environ={"HOME": "/nowhere"}), drivers).settings
+    return load(Sources(config_files=(file,), environ={"HOME": "/nowhere"}), DRIVERS).settings
