@@ -24,8 +24,11 @@ SOURCE = ROOT / "src" / "glimpse"
 HOMES = {import_module(f"glimpse.stores.{name}").DRIVER.kind: name.partition(".")[0] for name in MODULES}
 #: These kinds are also names of protocols and ordinary words.
 WORDS = frozenset({"file", "http", "memory"})
-#: Where a kind is named besides: packages to install, and URLs in which clients may write credentials.
-ELSEWHERE = frozenset({"stores/all.py", "extras.py", "settings/startup.py", "domain/location_data.py"})
+#: Where a kind is named besides: packages to install, Ceph's module of this name, and URLs in which clients may write
+#: credentials.
+ELSEWHERE = frozenset(
+    {"stores/all.py", "stores/ceph_modules.py", "extras.py", "settings/startup.py", "domain/location_data.py"}
+)
 
 
 def texts_of(path: Path) -> Iterator[str]:

@@ -10,8 +10,9 @@ import pytest
 
 from glimpse.errors import AccessDenied, ForeignLocation
 from glimpse.settings.model import Secret
+from glimpse.stores import ceph_modules
 from glimpse.stores.base import StoreMisconfigured
-from glimpse.stores.cinder.attacher import _check_format
+from glimpse.stores.cinder.attacher import Attacher, _check_format
 from glimpse.stores.cinder.devices import DeviceError, PathDevice, SharedDevice
 from glimpse.stores.cinder.locations import gibibytes, prefix, volume_of, without_store
 from glimpse.stores.cinder.options import CinderOptions
@@ -19,6 +20,7 @@ from glimpse.stores.cinder.records import Records
 from glimpse.stores.cinder.shared_volumes import SharedVolumes
 from glimpse.stores.cinder.store import CinderStore, _size
 from glimpse.stores.cinder.volumes import Volume
+from glimpse.stores.cinder.wire import HostSettings
 
 VOLUME = "7e918973-3a81-4c36-9a04-a7da6b0dd0e7"
 GIB = 1 << 30
@@ -210,6 +212,19 @@ class TestDevices:
         with pytest.raises(DeviceError) as caught, shared.used() as device:
             device.write(0, memoryview(b"x"))
         assert str(path) not in str(caught.value)
+
+    def test_missing_modules_of_ceph_are_named(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def missing() -> None:
+            raise ImportError("needs the module rados")
+
+        monkeypatch.setattr(ceph_modules, "load", missing)
+        attacher = Attacher(HostSettings(root_helper="", mount_base="", lock_path="", address=""))
+        with pytest.raises(DeviceError, match="cannot be connected: needs the module rados") as caught:
+            attacher.connected({"driver_volume_type": "rbd"}, writable=False, multipath=False)
+        assert caught.value.permanent
+        assert "needs the module rados" in caplog.text
 
     @pytest.mark.parametrize("more", [{"format": "qcow2"}, {"format": "raw", "encrypted": True}])
     def test_formats_on_a_share_that_hold_no_plain_data(self, more: dict[str, object]) -> None:

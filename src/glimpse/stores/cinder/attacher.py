@@ -7,10 +7,12 @@ import os
 import shlex
 import socket
 import subprocess
+from contextlib import suppress
 from importlib import import_module
 from threading import Lock
 from typing import Any
 
+from glimpse.stores import ceph_modules
 from glimpse.stores.cinder.devices import Device, DeviceError, PathDevice, RbdDevice, SharedDevice
 from glimpse.stores.cinder.wire import HostSettings
 
@@ -56,13 +58,15 @@ class Attacher:
         :raises DeviceError: it cannot be connected, or is of a format that holds no plain data.
         """
         _check_format(connection)
+        if connection.get("driver_volume_type") == "rbd":
+            _check_ceph()
         connector = self._connector(connection, multipath=multipath)
         if connection.get("driver_volume_type") == "nfs":
             self._note_share(connector, connection)
         try:
             found = connector.connect_volume(connection)
         except Exception as error:
-            LOG.exception("A volume cannot be connected")
+            LOG.warning("A volume cannot be connected: %s", error, exc_info=True)
             raise DeviceError(f"the volume cannot be connected ({type(error).__name__})") from error
         try:
             device = self._opened(found["path"], writable=writable)
@@ -131,11 +135,21 @@ def _check_format(connection: dict[str, Any]) -> None:
         raise DeviceError("volumes in the format qcow2 are not supported", permanent=True)
 
 
+def _check_ceph() -> None:
+    try:
+        ceph_modules.load()
+    except ImportError as error:
+        LOG.error("Volumes in Ceph cannot be connected: %s", error)  # noqa: TRY400 - says all
+        raise DeviceError(f"the volume cannot be connected: {error}", permanent=True) from error
+
+
 def _load(settings: HostSettings) -> Any:
     """Import and set up os-brick.
 
     :raises DeviceError: it is not installed.
     """
+    with suppress(ImportError):  # other volumes need no Ceph; for those in Ceph _check_ceph raises it again
+        ceph_modules.load()  # os-brick's import finds them only in sys.path, or already loaded
     try:
         modules: tuple[Any, ...] = tuple(import_module(name) for name in _MODULES)
     except ImportError as error:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from glimpse.errors import GlimpseError, StoreUnavailable
-from glimpse.stores.rbd.bindings import Bindings
+from glimpse.stores.ceph_modules import Bindings
 from glimpse.stores.rbd.ceph_errors import LOST, connect_error, number_of, pool_error, read_error
 
 LOG = logging.getLogger(__name__)

@@ -10,9 +10,10 @@ from threading import Lock
 from typing import Any
 
 from glimpse.errors import GlimpseError
+from glimpse.stores import ceph_modules
 from glimpse.stores.argument_checks import check_names, is_object_name, span_length
 from glimpse.stores.base import StoredObject, StoreMisconfigured
-from glimpse.stores.rbd import bindings, removal
+from glimpse.stores.rbd import removal
 from glimpse.stores.rbd.ceph_conf import cluster_id
 from glimpse.stores.rbd.ceph_errors import duplicate, foreign, open_error, pool_error, read_error, write_error
 from glimpse.stores.rbd.connection import Cluster, ClusterSettings, Session
@@ -43,7 +44,7 @@ class RbdStore:
         self.id = store_id
         check(store_id, options)
         try:
-            loaded = bindings.load()
+            loaded = ceph_modules.load()
         except ImportError as error:
             raise StoreMisconfigured(store_id, str(error)) from error
         self.url_prefixes = url_prefixes(store_id, options)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from glimpse.stores.base import Store
-from glimpse.stores.rbd.bindings import Bindings, load
+from glimpse.stores.ceph_modules import Bindings, load
 from glimpse.stores.rbd.options import RbdOptions
 from glimpse.stores.rbd.store import RbdStore
 from tests.contract.stores.rigs.base import Faults, Rig
