@@ -95,7 +95,9 @@ venv_need() {
     VENV=$RIG_DIR/venv/$1
     want=$(sha256sum <"$pins")
     (
-        exec 7>"$RIG_DIR/.venv-$1.lock" 9>&-
+        # beside the environments, which sets of rigs may share
+        mkdir -p "$RIG_DIR/venv"
+        exec 7>"$RIG_DIR/venv/.$1.lock" 9>&-
         flock -w 900 7
         [ "$(cat "$VENV/.pins" 2>/dev/null)" != "$want" ] || exit 0
         say "pip install -r requirements/$1.txt (a minute or two, the first time)"
