@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from glimpse.context import CALLER
+from glimpse.domain.image import ImageChange, Location
 from glimpse.errors import StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores import all as drivers
@@ -75,3 +76,15 @@ def test_a_failure_is_logged_and_fails_nothing(
     assert wire("POST", f"/v2/images/{image_id}/members", json_body={"member": "late"}).status == 200
     reason = "The object store does not answer."
     assert f"The readers of image {image_id} could not be given to store ram: {reason}" in caplog.text
+
+
+def test_an_object_of_others_keeps_its_readers(wire: Wire) -> None:
+    """Else whoever adds the location of an object could open it to everybody."""
+    image_id: str = wire.create(visibility="shared")["id"]
+    assert wire.upload(image_id, DATA).status == 204
+    other: str = wire.create()["id"]
+    copy = ImageChange(add_locations=(Location(url=f"memory://ram/{other}", metadata={"store": "ram"}),))
+    wire.service.deps.database.update_image(image_id, copy)
+    ListingReaders.given.clear()
+    assert wire("POST", f"/v2/images/{image_id}/members", json_body={"member": "late"}).status == 200
+    assert [call[0] for call in ListingReaders.given] == [f"memory://ram/{image_id}"]

@@ -105,6 +105,14 @@ class MaintenanceDatabase(Protocol):
         """
         ...
 
+    @writes()
+    def rewrite_location(self, image_id: str, location_id: int, old_url: str, new_url: str) -> bool:
+        """Give a verified active location ``new_url`` instead of ``old_url``; its timestamps are not changed.
+
+        Return False if the location does not exist any more, is not verified, or has another URL than ``old_url``.
+        """
+        ...
+
     @reads(for_admins=True)
     def count_purgeable(self, tables: Collection[str], deleted_before: datetime) -> dict[str, int]:
         """Count the rows of each of ``tables`` that a purge of all of them would remove, in the order of ``PURGEABLE``.

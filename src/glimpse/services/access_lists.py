@@ -1,7 +1,8 @@
 """Who may read the objects of an image in stores that check this themselves (store-formats 7.4).
 
-Called after each change of visibility, owner, members or locations. As in Glance, a failure is logged and does not fail
-the request: the service itself still decides about each request that it gets.
+Called after each change of visibility, owner, members or locations, for the objects that were written for the image,
+never for one of another project whose location somebody added. As in Glance, a failure is logged and does not fail the
+request: the service itself still decides about each request that it gets.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def set_readers(deps: Deps, image_id: str) -> None:
     for location in image.locations:
         owner = deps.stores.owner(location)
         lists = None if owner is None else ability(deps.stores.by_id(owner), AccessLists)
-        if lists is None:
+        if lists is None or location.url.rpartition("/")[2] != image.id:
+            # an object with another name was there before the image: a client has added its location
             continue
         try:
             lists.set_readers(location.url, readers)

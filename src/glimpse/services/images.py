@@ -19,8 +19,8 @@ from glimpse.errors import Forbidden, NotFound
 from glimpse.notify import events
 from glimpse.policy.property_protection import PropertyProtection
 from glimpse.services.deps import Deps, viewer_of
+from glimpse.services.location_repair import with_locations_repaired
 from glimpse.services.locations import finish_location_edit, location_edit, save_with_check
-from glimpse.services.stores import with_stores_named
 
 #: Rules that a visibility requires in addition to the right to create or modify (images-api 3.11).
 _VISIBILITY_RULES = {Visibility.PUBLIC: "publicize_image", Visibility.COMMUNITY: "communitize_image"}
@@ -92,8 +92,8 @@ def show_image(deps: Deps, context: Context, image_id: str) -> Image:
     """
     image = deps.database.get_image(image_id, viewer_of(context))
     deps.policy.require_image(context, "get_image", image)
-    if deps.stores.named and image.locations:
-        image = with_stores_named(deps, image)
+    if image.locations:
+        image = with_locations_repaired(deps, image)
     return image if deps.protections is None else deps.protections.readable(context, [image])[0]
 
 

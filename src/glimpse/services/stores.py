@@ -1,20 +1,15 @@
-"""Images and their stores: deletion from one of them, and repair of old locations (imports-and-stores 4)."""
+"""Deletion of an image from one of its stores (imports-and-stores 4.6)."""
 
 from __future__ import annotations
-
-import logging
 
 import msgspec
 
 from glimpse.context import Context
-from glimpse.domain.image import Image, Location
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, Forbidden, NotFound, Unavailable
+from glimpse.errors import Conflict, Forbidden, NotFound
 from glimpse.notify import events
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.locations import remove_location
-
-LOG = logging.getLogger(__name__)
 
 
 def delete_from_store(deps: Deps, context: Context, store_id: str, image_id: str) -> None:
@@ -45,33 +40,3 @@ def delete_from_store(deps: Deps, context: Context, store_id: str, image_id: str
                 events.image_updated(deps.notifier, msgspec.structs.replace(image, updated_at=updated_at))
             return
     raise NotFound(f"Image {image.id} has no data in store {store_id}.")
-
-
-def with_stores_named(deps: Deps, image: Image) -> Image:
-    """Return ``image`` with the serving store in the metadata of each location, if a configured store serves it.
-
-    Metadata without a store are completed in the database. A store that is not enabled here is kept: another site with
-    the same database may have it (imports-and-stores 4.5).
-    """
-    weights = deps.stores.weights
-    if all(_store_of(location) in weights for location in image.locations):
-        return image
-    return msgspec.structs.replace(image, locations=tuple(_named(deps, image, one) for one in image.locations))
-
-
-def _store_of(location: Location) -> str | None:
-    store = location.metadata.get("store")
-    return store if isinstance(store, str) else None
-
-
-def _named(deps: Deps, image: Image, location: Location) -> Location:
-    found = deps.stores.owner(location)
-    if found is None or _store_of(location) == found:
-        return location
-    if "store" not in location.metadata and location.id is not None:
-        try:
-            deps.database.name_location_store(image.id, location.id, found)
-        except Unavailable:
-            # reading must work while the database is read-only
-            LOG.warning("The store %s of location %s could not be recorded", found, location.id, exc_info=True)
-    return msgspec.structs.replace(location, metadata={**location.metadata, "store": found})

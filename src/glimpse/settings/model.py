@@ -189,6 +189,8 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     default: str
     stores: tuple[StoreSettings, ...]
     named: bool = False
+    #: whether locations that older versions of Glance wrote are rewritten
+    rewrites_locations: bool = True
     #: for stores that fetch URLs supplied by users
     uri_filter: UriFilter = UriFilter()
     data_sources: DataSources = DataSources()

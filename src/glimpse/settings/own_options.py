@@ -201,6 +201,12 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "clients that accept it. Shorter responses and image data are never compressed.",
     ),
     Option(
+        section=SECTION, name="rewrite_locations", kind="boolean", target="stores.rewrites_locations",
+        help="Rewrite locations of older versions of Glance in the form of today: S3 without credentials, Cinder with "
+        "the id of the store. Set it to `false` while a Glance with glance_store older than 5.7.0, which cannot read "
+        "S3 locations without credentials, uses the same database.",
+    ),
+    Option(
         section=SECTION, name="presigned_urls", kind="boolean", target="api.presigned_urls",
         help="Give clients that ask for it (`GET /v2/images/{id}/file?presigned=true`) a URL at which they read the "
         "data from the store itself, if the store can sign one; see [stores.md](stores.md#presigned-urls).",

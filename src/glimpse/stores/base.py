@@ -259,6 +259,25 @@ class Prefixed(Protocol):
         ...
 
 
+@runtime_checkable
+class LocationRepair(Protocol):
+    """Ability of stores that rewrite URIs of their objects which older versions of Glance wrote (store-formats 3)."""
+
+    def asks_to_repair(self, url: str) -> bool:
+        """Tell from the text alone whether :meth:`repaired` would ask the system, and may wait for it."""
+        ...
+
+    def repaired(self, url: str) -> str | None:
+        """Return the URI in the form in which the store would write it today.
+
+        None: it has this form already, or the object is not one of this store.
+
+        :raises AccessDenied: the system does not let the service look at the object.
+        :raises StoreUnavailable: the system does not work now.
+        """
+        ...
+
+
 class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     """One object that a store lists.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ from glimpse.errors import (
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.all import DRIVERS, PRIVATE_SCHEMES, driver_of
 from glimpse.stores.argument_checks import split_url
-from glimpse.stores.base import AccessLists, Prefixed, Probed, Store, StoreMisconfigured, ability
+from glimpse.stores.base import AccessLists, LocationRepair, Prefixed, Probed, Store, StoreMisconfigured, ability
 from glimpse.stores.driver import Driver
 from glimpse.stores.health import StoreHealth
 from glimpse.stores.timed_calls import CallTimeout
@@ -79,6 +79,12 @@ class StoreSet:
         self.entries = settings.stores
         #: whether any store keeps access lists of its own
         self.keeps_access_lists = any(ability(store, AccessLists) is not None for store in self._by_id.values())
+        #: schemes of locations for which :meth:`repaired` may know another URI; empty unless URIs are rewritten
+        self.repaired_schemes = frozenset(
+            scheme
+            for scheme, served in self._by_scheme.items()
+            if settings.rewrites_locations and any(ability(one.store, LocationRepair) for one in served)
+        )
         for store_id, store in self._by_id.items():
             if (probed := ability(store, Probed)) is not None:
                 self.health.add(store_id, probed)
@@ -188,6 +194,28 @@ class StoreSet:
             return None
         return None if store is None else store.id
 
+    def asks_to_repair(self, location: Location) -> bool:
+        """Whether :meth:`repaired` waits for a store if it may ``ask``."""
+        return any(repair.asks_to_repair(location.url) for _, repair in self._repairing(location))
+
+    def repaired(self, location: Location, *, ask: bool) -> str | None:
+        """Return the URI in the form in which its store would write it today; None: no store knows another one.
+
+        Stores are asked only with ``ask``, and only those that are not known to be down. A location that names a store
+        of another installation stays as it is (imports-and-stores 4.5).
+        """
+        for store_id, repair in self._repairing(location):
+            if repair.asks_to_repair(location.url) and (not ask or store_id in self.health.down_ids):
+                continue
+            try:
+                url = repair.repaired(location.url)
+            except (Refused, StoreUnavailable) as error:
+                LOG.warning("Store %s cannot tell whether location %s is its own: %s", store_id, location.id, error)
+                continue
+            if url is not None:
+                return url
+        return None
+
     def is_read_only(self, location: Location) -> bool:
         """Tell whether the data of a location are never deleted, because they are on a web server (store-formats 4)."""
         driver = driver_of(split_url(location.url)[0])
@@ -257,6 +285,19 @@ class StoreSet:
             weight = 0 if store_id is None else self.weights[store_id]
             ranked.append((store_id not in prefer, -weight, position))
         return [locations[position] for _, _, position in sorted(ranked)]
+
+    def _repairing(self, location: Location) -> Iterator[tuple[str, LocationRepair]]:
+        """Yield the stores that may have the data of a location and rewrite URIs."""
+        try:
+            candidates = self.candidates(location) if split_url(location.url)[0] in self.repaired_schemes else ()
+        except (ForeignLocation, StoreUnavailable):
+            return
+        named = location.metadata.get("store")
+        for store in candidates:
+            if named is not None and named != store.id:
+                return
+            if (repair := ability(store, LocationRepair)) is not None:
+                yield store.id, repair
 
     def _name(self, store: Store) -> tuple[str, ...]:
         if self.named:

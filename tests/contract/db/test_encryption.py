@@ -122,6 +122,23 @@ def test_metadata_are_rewritten_under_the_same_url(backend: Backend, database: E
     assert database.get_image(made.id, ADMIN).locations[0].metadata == {"x": "y"}
 
 
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_rewritten_url_is_encrypted(backend: Backend, database: EncryptingDatabase, sealed: bool) -> None:
+    made = image(status=Status.ACTIVE, locations=(Location(url="s3://a:secret@host/b/k"), Location(url="s3://x/b/k")))
+    (database if sealed else backend.database).create_image(made)
+    first, second = database.get_image(made.id, ADMIN).locations
+    before = backend.rows(image_locations)
+    assert first.id is not None
+    assert not database.rewrite_location(made.id, first.id, second.url, "s3://host/b/k")
+    assert not database.rewrite_location(made.id, first.id + 9, first.url, "s3://host/b/k")
+    assert backend.rows(image_locations) == before
+    assert database.rewrite_location(made.id, first.id, first.url, "s3://host/b/k")
+    assert [one.url for one in database.get_image(made.id, ADMIN).locations] == ["s3://host/b/k", "s3://x/b/k"]
+    after = backend.rows(image_locations)
+    assert "://" not in after[0]["value"]
+    assert [{**after[0], "value": None}, after[1]] == [{**before[0], "value": None}, before[1]]
+
+
 def test_jobs(backend: Backend, database: EncryptingDatabase) -> None:
     made = image()
     database.create_image(made)

@@ -15,7 +15,7 @@ import pytest
 from glimpse.context import CALLER, Context
 from glimpse.errors import AccessDenied, DataInUse, DataNotFound, ForeignLocation, StoreFull, StoreUnavailable
 from glimpse.settings.model import Secret
-from glimpse.stores.base import Probed, Reader, ability
+from glimpse.stores.base import LocationRepair, Probed, Reader, Store, ability
 from glimpse.stores.cinder.locations import GIB
 from glimpse.stores.cinder.store import CinderStore
 from tests.contract.stores.rigs.base import ATTEMPT, new_id
@@ -310,8 +310,21 @@ def test_a_location_without_a_store_id_belongs_to_the_store_of_its_type(rig: Cin
     with pytest.raises(ForeignLocation):
         other.size(legacy)
     assert rig.store.size(legacy) == len(CONTENT)
+    untyped = _other(rig, cinder_volume_type=None)
+    assert [_repaired(store, legacy) for store in (rig.store, other)] == [url, None]
+    default = untyped._volumes().default_type()
+    assert _repaired(untyped, legacy) == (url if default == "rbd" else None)
+    assert _repaired(rig.store, url) is None
+    assert _repaired(rig.store, f"cinder://{new_id()}") is None
+    untyped.close()
     other.close()
     _delete(rig, url)
+
+
+def _repaired(store: Store, url: str) -> str | None:
+    repair = ability(store, LocationRepair)
+    assert repair is not None
+    return repair.repaired(url)
 
 
 def test_the_token_of_the_user(rig: CinderRig) -> None:

@@ -136,3 +136,26 @@ def test_nothing_that_is_shown_has_the_credentials():
     assert store.scheme == "s3+https"
     shown = f"{DRIVER.details(options())} {options()!r} {store.url_prefixes} {store!r}"
     assert "se/cret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "repaired"),
+    [
+        ("s3+https://key:se/c@ret@s3.example.org/images/k", "s3+https://s3.example.org/images/k"),
+        # the scheme stays, so that nothing but the credentials changes
+        ("s3://key:secret@s3.example.org/images/k", "s3://s3.example.org/images/k"),
+        ("S3+HTTPS://key:secret@s3.example.org/images/k", "s3+https://s3.example.org/images/k"),
+        ("s3+https://s3.example.org/images/k", None),
+        ("s3+https://key@s3.example.org/images/k", None),
+        ("s3+https://key:secret@s3.example.org/others/k", None),
+        ("s3+https://key:secret@other.example.org/images/k", None),
+        ("s3+https://key:secret@s3.example.org/images/", None),
+        ("swift://key:secret@s3.example.org/images/k", None),
+        ("nonsense", None),
+    ],
+)
+def test_locations_without_their_credentials(url: str, repaired: str | None):
+    store = S3Store("objects", options())
+    assert store.repaired(url) == repaired
+    assert not store.asks_to_repair(url)
+    store.close()

@@ -20,6 +20,7 @@ from glimpse.domain.image import Image
 from glimpse.errors import Busy, DataIncomplete
 from glimpse.services.download import Download, find_data, open_data, record_download, source_of
 from glimpse.services.image_source import DataFound
+from glimpse.services.location_repair import with_locations_repaired
 from glimpse.services.presigned import presigned_url
 from glimpse.transfer.concurrency import RETRY_SECONDS
 from glimpse.transfer.fair_threads import Lane
@@ -66,7 +67,15 @@ async def download(request: Request) -> Reply | None:
             request, found, lane, partial(open_data, request.deps.source, found, range_of), _close
         )
         await _send(request, lane, opened)
+    await _repair(request, found.image)
     return None
+
+
+async def _repair(request: Request, image: Image) -> None:
+    """Repair locations of which only their stores know whose they are; the client has its data by now."""
+    stores = request.deps.stores
+    if stores.repaired_schemes and any(map(stores.asks_to_repair, image.locations)):
+        await request.storing(partial(with_locations_repaired, ask=True), request.deps, image)
 
 
 def _asks_for_url(query_string: bytes) -> bool:

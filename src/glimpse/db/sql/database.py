@@ -111,6 +111,9 @@ class SqlDatabase:
 
     # 2
     name_location_store = writing(location_repair.name_location_store)
+    # 1; 2 with encrypted URLs
+    rewrite_location = writing(location_repair.rewrite_location)
+    _stored_value = reading(location_repair.stored_value)
     # 1
     usage = reading(usage_figures)
 

@@ -66,6 +66,13 @@ class EncryptingDatabase(SqlDatabase):
         """See the protocol."""
         return super().save_job(job, change, None if image_change is None else self._sealed_change(image_change))
 
+    def rewrite_location(self, image_id: str, location_id: int, old_url: str, new_url: str) -> bool:
+        """See the protocol. Each encryption of a URL is another one, so the row is compared with what it had."""
+        stored = self._stored_value(image_id, location_id)
+        if stored is None or self._cipher.decrypt(stored) != old_url:
+            return False
+        return super().rewrite_location(image_id, location_id, stored, self._cipher.encrypt(new_url))
+
     def _sealed(self, locations: Iterable[Location]) -> tuple[Location, ...]:
         return tuple(msgspec.structs.replace(one, url=self._cipher.encrypt(one.url)) for one in locations)
 

@@ -1,4 +1,4 @@
-"""Completing the metadata of locations from before the installation had several stores.
+"""Completing the metadata, and rewriting the URLs, of locations from older versions or other configurations.
 
 See :class:`glimpse.db.base.MaintenanceDatabase`.
 """
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from glimpse.db.sql.locations import read_metadata, write_metadata
+from glimpse.db.sql.own_tables import unverified_locations
 from glimpse.db.sql.row_state import is_live
 from glimpse.db.sql.tables import image_locations
 from glimpse.domain.image import Location
@@ -23,6 +24,19 @@ _LIVE = sa.and_(
 _READ = sa.select(_COLUMNS.meta_data).where(_LIVE).with_for_update()
 _WRITE = sa.update(image_locations).where(_LIVE).values(meta_data=sa.bindparam("new_metadata", type_=sa.Text()))
 
+_ACTIVE = sa.and_(_LIVE, _COLUMNS.status == sa.literal_column("'active'", sa.String()))
+_VALUE = sa.select(_COLUMNS.value).where(_ACTIVE)
+#: A job that checks a location finds it by its URL.
+_VERIFIED = ~sa.exists().where(
+    unverified_locations.c.location_id == sa.bindparam("row_id", type_=sa.Integer()),
+    unverified_locations.c.image_id == sa.bindparam("of_image", type_=sa.String()),
+)
+_REWRITE = (
+    sa.update(image_locations)
+    .where(_ACTIVE, _COLUMNS.value == sa.bindparam("old_value", type_=sa.Text()), _VERIFIED)
+    .values(value=sa.bindparam("new_value", type_=sa.Text()))
+)
+
 
 def name_location_store(connection: Connection, image_id: str, location_id: int, store_id: str) -> bool:
     """See :meth:`glimpse.db.base.MaintenanceDatabase.name_location_store`."""
@@ -35,3 +49,15 @@ def name_location_store(connection: Connection, image_id: str, location_id: int,
         return False
     named = msgspec.structs.replace(found, metadata={**found.metadata, "store": store_id})
     return connection.execute(_WRITE, {**row_of, "new_metadata": write_metadata(named)}).rowcount == 1
+
+
+def stored_value(connection: Connection, image_id: str, location_id: int) -> str | None:
+    """Return what the row of an active location has as its URL, None if there is none."""
+    value: str | None = connection.execute(_VALUE, {"row_id": location_id, "of_image": image_id}).scalar()
+    return value
+
+
+def rewrite_location(connection: Connection, image_id: str, location_id: int, old_url: str, new_url: str) -> bool:
+    """See :meth:`glimpse.db.base.MaintenanceDatabase.rewrite_location`; the URLs are those in rows."""
+    values = {"row_id": location_id, "of_image": image_id, "old_value": old_url, "new_value": new_url}
+    return connection.execute(_REWRITE, values).rowcount == 1

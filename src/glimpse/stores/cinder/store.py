@@ -154,6 +154,21 @@ class CinderStore:
                 attempt=volume.metadata.get(ATTEMPT) if unfinished else None,
             )
 
+    def asks_to_repair(self, url: str) -> bool:
+        """See ``stores.base.LocationRepair``."""
+        return self.id != locations.UNNAMED and locations.without_store(url)
+
+    def repaired(self, url: str) -> str | None:
+        """See ``stores.base.LocationRepair``: a volume of the type of the store gets the store's id in its location."""
+        if not self.asks_to_repair(url):
+            return None
+        try:
+            volumes, volume = self._found(url)
+        except (DataNotFound, ForeignLocation):
+            return None
+        wanted = self._options.cinder_volume_type or volumes.default_type()
+        return f"{locations.prefix(self.id)}{volume.id}" if volume.volume_type == wanted else None
+
     def probe(self) -> None:
         """See ``stores.base.Probed``."""
         self._volumes().named("-")

@@ -64,6 +64,14 @@ class Volumes:
         """Yield all volumes of the project."""
         return self._pages({})
 
+    def default_type(self) -> str | None:
+        """Return the name of the volume type that Cinder gives to volumes without one, None if there is none."""
+        try:
+            name: str | None = self._api.get(self._access, "/types/default")["volume_type"]["name"]
+        except DataNotFound:
+            return None
+        return name
+
     def create(self, name: str, size: int, volume_type: str | None, metadata: dict[str, str]) -> Volume:
         """Create a volume of ``size`` GiB; it is not available yet.
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from glimpse.errors import ForeignLocation
-from glimpse.stores.argument_checks import after_scheme, is_object_name
+from glimpse.stores.argument_checks import after_scheme, is_object_name, split_url
 from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.s3.options import SCHEMES, S3Options
 
@@ -65,6 +65,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         if not own or not is_object_name(key):
             raise ForeignLocation(f"The location does not belong to store {self.store_id}.")
         return key
+
+    def without_credentials(self, url: str) -> str | None:
+        """Return a location of the bucket without the credentials in it, None if it has none or is foreign."""
+        try:
+            key = self.key_of(url)
+        except ForeignLocation:
+            return None
+        scheme, rest = split_url(url)
+        plain = f"{self.location_host}/{self.bucket}/{key}"
+        return None if rest == plain else f"{scheme}://{plain}"
 
 
 def endpoint_of(store_id: str, options: S3Options) -> Endpoint:

@@ -26,7 +26,7 @@ _IMAGE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORE
 
 
 class S3Store:
-    """Implements ``stores.base.Store``, ``DeletionCheck``, ``Listing``, ``Prefixed``, ``Presigning`` and ``Probed``.
+    """Implements ``stores.base.Store`` and its abilities but ``AccessLists`` and ``MarkedStore``.
 
     An image is the object with its id as key. A multipart upload creates it; meanwhile there is an object
     ``.glimpse/<image id>/<attempt>``.
@@ -61,6 +61,7 @@ class S3Store:
         self._uploads = Uploads(store_id, self._client, create_bucket=options.s3_store_create_bucket_on_put)
         self._create_bucket = options.s3_store_create_bucket_on_put
         self._key_of = endpoint.key_of
+        self.repaired = endpoint.without_credentials
         self._smallest_part = options.s3_store_large_object_chunk_size * MIB
         self._most_threads = options.s3_store_thread_pools
         self._threads: ThreadPoolExecutor | None = None
@@ -130,6 +131,10 @@ class S3Store:
             self._client.require_bucket()
         else:
             self._client.has_bucket()
+
+    def asks_to_repair(self, url: str) -> bool:  # noqa: ARG002 - the text tells all
+        """See ``stores.base.LocationRepair``."""
+        return False
 
     def presigned_url(self, url: str, seconds: int) -> str:
         key = self._key_of(url)
