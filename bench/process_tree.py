@@ -40,41 +40,35 @@ class ProcessTree:
                     found.append(int(place.name))
         return found
 
-    def processor_seconds(self) -> float:
-        """Return the CPU time so far; of a process that ended, if its parent waited for it."""
-        return sum(_processor_seconds(pid) for pid in self.pids())
+    def processor_seconds(self) -> dict[int, float]:
+        """Return the CPU time of each process so far, with that of its children that ended."""
+        return {pid: _processor_seconds(pid) for pid in self.pids()}
 
-    def memory(self, pids: list[int] | None = None) -> int:
-        """Return the proportional set size in bytes; of the tree, or of these processes."""
-        return sum(_proportional_bytes(pid) for pid in (self.pids() if pids is None else pids))
-
-
-class Peak:
-    """Highest memory seen, in bytes."""
-
-    def __init__(self, first: int) -> None:
-        self.bytes = first
+    def memory(self) -> dict[int, int]:
+        """Return the proportional set size of each process in bytes."""
+        return {pid: _proportional_bytes(pid) for pid in self.pids()}
 
 
 @contextlib.contextmanager
-def watched(tree: ProcessTree, interval: float = 0.1) -> Iterator[Peak]:
+def watched(tree: ProcessTree, interval: float = 0.1) -> Iterator[dict[int, int]]:
     """Sample the memory of the tree every ``interval`` seconds while the block runs; looks for new processes twice a
-    second.
+    second. Yields the highest value of each process in bytes, complete at the end.
     """
-    peak = Peak(tree.memory())
+    peaks = tree.memory()
     ended = threading.Event()
 
     def look() -> None:
-        pids, looked = tree.pids(), time.monotonic()
+        pids, looked = list(peaks), time.monotonic()
         while not ended.wait(interval):
             if time.monotonic() - looked > 0.5:
                 pids, looked = tree.pids(), time.monotonic()
-            peak.bytes = max(peak.bytes, tree.memory(pids))
+            for pid in pids:
+                peaks[pid] = max(peaks.get(pid, 0), _proportional_bytes(pid))
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
-        yield peak
+        yield peaks
     finally:
         ended.set()
         thread.join()

@@ -6,8 +6,8 @@
 ``make bench stores`` runs it; ``ARGUMENTS="..."`` are passed on. It needs Debian and what ``dev/rigs`` needs. Both
 services have a configuration of Glance's, of the same kind, and store in the same system. Each transfer is measured in
 turn (Glimpse, Glance, Glimpse, Glance, ..., a plain client at the end of each round). CPU seconds and memory are those
-of the service's processes without the backend's. Memory is the highest seen above idle, where idle is after transfers
-of 1 MiB in all workers.
+of the service's processes without the backend's. Memory is the highest seen above idle in the processes that took part,
+where idle is after transfers of 1 MiB in all workers.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ PLAIN_WAYS = {
     "download": [(DOWNLOAD, PLAIN)],
     "ranges": [(RANGES, PLAIN)],
 }
+#: A process takes part in a transfer with more than this share of its CPU time.
+_TOOK_PART = 0.02
 #: Small transfers at the same time before the measurements.
 _WARM = 8
 
@@ -70,12 +72,19 @@ class Measured:
         """
         work = self._work(way, streams)
         _settle(settle)
-        with watched(self.target.processes) as peak:
-            before, began = self.target.processes.processor_seconds(), time.perf_counter()
+        processes = self.target.processes
+        before = processes.processor_seconds()
+        with watched(processes) as peaks:
+            began = time.perf_counter()
             work()
             seconds = time.perf_counter() - began
-            cpu = self.target.processes.processor_seconds() - before
-        return Figure(backend, way, self.target.name, number, self._data.size, seconds, cpu, peak.bytes - self._idle)
+        spent = {pid: cpu - before.get(pid, 0) for pid, cpu in processes.processor_seconds().items()}
+        cpu = sum(spent.values())
+        # a worker that was idle may still keep what an earlier transfer needed
+        memory = sum(
+            peak - self._idle.get(pid, 0) for pid, peak in peaks.items() if spent.get(pid, 0) > _TOOK_PART * cpu
+        )
+        return Figure(backend, way, self.target.name, number, self._data.size, seconds, cpu, memory)
 
     def end_round(self) -> None:
         """Delete the image."""
