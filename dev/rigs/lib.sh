@@ -29,9 +29,19 @@ rig() {
 up() {
     local other=$1
     shift
-    "$here/$other-up" "$@" 9>&- >/dev/null || die "$other-up failed"
+    rig_is_up "$other" "$@" || "$here/$other-up" "$@" 9>&- >/dev/null || die "$other-up failed"
     # shellcheck disable=SC1090
     . "$RIG_DIR/$other/env"
+}
+
+# endpoints TYPE=URL...: start Keystone and put the endpoints into its catalog. A note beside its data, which goes with
+# them, says that the catalog has them already.
+endpoints() {
+    local note=$RIG_DIR/keystone/endpoints-of-$RIG_NAME
+    up keystone
+    [ "$(cat "$note" 2>/dev/null)" != "$*" ] || return 0
+    "$here/keystone-catalog" "$@" 9>&-
+    echo "$*" >"$note"
 }
 
 # finish: print what a client needs, and nothing else, on standard output.
@@ -213,6 +223,18 @@ group_alive() { # fields after the command's name: state, parent, group
     { cat /proc/[0-9]*/stat 2>/dev/null || true; } | sed 's/^.*) //' |
         awk -v group="$1" '$3 == group && $1 != "Z" { found = 1 } END { exit !found }'
 }
+
+# rig_is_up NAME [PROCESS...]: do all processes of that rig run, these among them, and nobody starts or stops it now?
+rig_is_up() (
+    RIG_RUN=$RIG_DIR/$1/run
+    exec 8>"$RIG_DIR/.$1.lock" 9>&-
+    flock -n 8 && [ -s "$RIG_DIR/$1/env" ] || exit 1
+    shift
+    for name in "$@"; do pid_alive "$name" || exit 1; done
+    for file in "$RIG_RUN"/*.pid; do
+        [ -e "$file" ] && pid_alive "$(basename "$file" .pid)" || exit 1
+    done
+)
 
 # rig_runs NAME: does any process of that rig run?
 rig_runs() {
