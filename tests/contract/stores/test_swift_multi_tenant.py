@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from glimpse.context import CALLER, Context
-from glimpse.errors import AccessDenied, DataNotFound, ForeignLocation
+from glimpse.errors import AccessDenied, DataNotFound, DeletionDenied, ForeignLocation
 from glimpse.settings.model import Secret
 from glimpse.stores.base import AccessLists, ability
 from glimpse.stores.swift.keystone import Keystone, TokenInfo
@@ -221,6 +221,49 @@ def test_jobs_use_the_account_of_the_service(cloud: Cloud):
         cloud.store.delete(url)
     finally:
         CALLER.reset(before)
+
+
+@pytest.mark.usefixtures("reseller")
+def test_the_service_uses_its_account_only_for_the_project_that_it_works_for(cloud: Cloud):
+    """A user may have added the location of anything in the cluster."""
+    with cloud.caller("demo", "demo") as demo:
+        url = cloud.put(b"data")
+        account = url.rpartition("/")[0].rpartition("/")[0]
+        container, headers = f"{account.removeprefix('swift+')}/private", {"X-Auth-Token": demo.token}
+        cloud.store.connections.request("PUT", container, headers)
+        cloud.store.connections.request("PUT", f"{container}/x", headers, b"secret")
+    private = f"{account}/private/x"
+    other = str(cloud.login("alt", "alt_demo").project_id)
+    before = CALLER.set(Context(request_id="req", project_id=other))
+    try:
+        _require_refusals(cloud.store, private)
+        with pytest.raises(AccessDenied):
+            cloud.store.reader(url)
+        with pytest.raises(DeletionDenied):
+            _readers(cloud.store).set_readers(private, None)
+    finally:
+        CALLER.reset(before)
+    with cloud.caller("alt", "alt_demo"):
+        _require_refusals(cloud.store, private)
+    with cloud.caller("demo", "demo"):
+        assert cloud.get(private) == b"secret"
+        cloud.store.delete(private)
+    before = CALLER.set(Context(request_id="req", project_id=other))
+    try:
+        # an administrator of another project deleted the image, and Swift was down
+        cloud.store.delete(url)
+    finally:
+        CALLER.reset(before)
+
+
+def _require_refusals(store: MultiTenantStore, url: str) -> None:
+    """Require that the store neither reads nor deletes an object."""
+    for call in (store.reader, store.size):
+        with pytest.raises(AccessDenied):
+            call(url)
+    for call in (store.delete, store.check_delete):
+        with pytest.raises(DeletionDenied):
+            call(url)
 
 
 def test_without_a_caller_and_without_the_role_nothing_is_read(cloud: Cloud):

@@ -1,7 +1,8 @@
 """A store in the accounts of the uploading projects: each image has a container of its own (store-formats 7.2, 7.4).
 
 Requests carry the caller's token, so Swift decides who may do what. Work without a caller, as a job, is done with the
-service's own account, which then needs the role of a reseller admin in Swift.
+service's own account, which then needs the role of a reseller admin in Swift; it is not used for what belongs to
+others.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from glimpse.context import CALLER
-from glimpse.errors import AccessDenied, ForeignLocation, GlimpseError
+from glimpse.errors import AccessDenied, DeletionDenied, ForeignLocation, GlimpseError
 from glimpse.settings.model import Secret
 from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.swift.account import Account
@@ -83,7 +84,9 @@ class MultiTenantStore(SwiftStore):
         location = parse(url, self.id)
         if location.address is None or location.user is not None:
             raise ForeignLocation(f"The location is not one of store {self.id}.")
-        return self._account_at(location.address, owner=deleting), location.place
+        place = location.place
+        of_an_image = place.container == f"{self.options.swift_store_container}_{place.name}"
+        return self._account_at(location.address, owner=deleting, of_an_image=of_an_image), place
 
     def sweep_place(self, image_id: str) -> tuple[Account, Place]:
         caller = CALLER.get()
@@ -93,10 +96,7 @@ class MultiTenantStore(SwiftStore):
             return self._account(_first(token, info, storage_url, None)), place
         if self._service is not None and caller is not None and caller.project_id:
             own = login_with(self._service, self._choice, self.connections, self.id)
-            base, _, name = own().storage_url.rpartition("/")
-            # the accounts of a cluster differ in the id of the project at the end
-            prefix = name[: name.find("_") + 1]
-            storage_url = f"{base}/{prefix}{caller.project_id}"
+            storage_url = _of_project(own().storage_url, caller.project_id)
             return self._account(self._login_at(storage_url, self._service)), place
         raise AccessDenied(f"Store {self.id} cannot tell the account of the image: there is no caller.")
 
@@ -110,7 +110,7 @@ class MultiTenantStore(SwiftStore):
             account = self._account(login)
             storage_url = account.storage_url
         else:
-            account = self._account_at(storage_url, owner=True)
+            account = self._account_at(storage_url, owner=True, of_an_image=False)
         scheme, _, rest = storage_url.partition("://")
         begin = f"{'swift+http' if scheme == 'http' else 'swift+https'}://{rest}/"
         for name in account.containers(f"{self.options.swift_store_container}_"):
@@ -170,11 +170,16 @@ class MultiTenantStore(SwiftStore):
             storage_url += caller.project_id
         return caller.token, info, storage_url
 
-    def _account_at(self, storage_url: str, *, owner: bool) -> Account:
+    def _account_at(self, storage_url: str, *, owner: bool, of_an_image: bool) -> Account:
         """Return the account at a storage URL from a location, for the caller or else for the service.
 
         ``owner``: only who owns the account may do it; for another caller the service does.
 
+        The service may do everything in Swift, and a location may have been added by anybody. So it acts only in the
+        account of the project that it works for, and where an owner is needed also on what is named like the objects
+        that the store writes (``of_an_image``). Nobody can add the location of another project's image.
+
+        :raises AccessDenied, DeletionDenied: the service does not act there.
         :raises ForeignLocation: the URL is not in the configured cluster, so it must not get the token.
         """
         if self._has_caller():
@@ -189,6 +194,12 @@ class MultiTenantStore(SwiftStore):
         first = login()
         if not same_origin(first.storage_url, storage_url):
             raise self._foreign()
+        caller = CALLER.get()
+        project = None if caller is None else caller.project_id
+        ours = project is not None and same_address(_of_project(first.storage_url, project), storage_url)
+        if not ours and not (owner and of_an_image):
+            message = f"Store {self.id} does not use its own credentials in the account of another project."
+            raise DeletionDenied(message) if owner else AccessDenied(message)
         return self._account(self._login_at(storage_url, self._service))
 
     def _login_at(self, storage_url: str, credentials: Credentials) -> Login:
@@ -211,6 +222,12 @@ class MultiTenantStore(SwiftStore):
 
     def _foreign(self) -> ForeignLocation:
         return ForeignLocation(f"The location is not one of store {self.id}.")
+
+
+def _of_project(storage_url: str, project_id: str) -> str:
+    """Return the storage URL of a project; the accounts of a cluster differ in the id of the project at the end."""
+    base, _, name = storage_url.rpartition("/")
+    return f"{base}/{name[: name.find('_') + 1]}{project_id}"
 
 
 def _first(token: Secret, info: TokenInfo | None, storage_url: str, renewal: Login | None) -> Login:
