@@ -20,6 +20,7 @@ from glimpse.cli.config_options import (
 from glimpse.cli.database import failing_in_one_line, make_data_directory, require_database
 from glimpse.cli.startup_checks import try_notifications, try_stores
 from glimpse.launcher.descriptors import raise_soft_limit
+from glimpse.launcher.heaps import limit_heaps
 from glimpse.settings.errors import SettingsError
 from glimpse.telemetry import log
 
@@ -61,6 +62,7 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
     raise_soft_limit()
+    limit_heaps()
     running = build_worker(settings, threads=threads or max(settings.jobs.threads, 1))
     running.start()
     LOG.info("Running jobs as %s", running.name)

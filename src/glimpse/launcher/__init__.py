@@ -13,6 +13,7 @@ from dataclasses import replace
 from glimpse.asgi import ASGIApp
 from glimpse.extras import needs
 from glimpse.launcher.descriptors import affordable_connections
+from glimpse.launcher.heaps import limit_heaps
 from glimpse.launcher.listeners import describe, open_listeners, require_address
 from glimpse.launcher.options import LaunchError, ServeOptions
 from glimpse.launcher.supervisor import Supervisor
@@ -38,6 +39,7 @@ def serve(options: ServeOptions, load_app: Callable[[], ASGIApp]) -> int:
 
     :raises LaunchError: the port cannot be opened, or the server library is not installed.
     """
+    limit_heaps()
     make_server = _import_server(options)
     listeners = open_listeners(options.host, options.port, options.workers, options.backlog, options.write_seconds)
     granted = replace(options, connections=affordable_connections(options.connections))
