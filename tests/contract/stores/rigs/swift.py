@@ -107,7 +107,14 @@ def build(chosen: SwiftOptions, tuning: Tuning = TUNING) -> Rig:
         "swift://image",
     )
     return SwiftRig(
-        store, leftovers, f"{base}{container}/", foreign, faults=_faults(chosen, tuning), remove=remove, buffers=True
+        store,
+        leftovers,
+        f"{base}{container}/",
+        foreign,
+        faults=_faults(chosen, tuning),
+        remove=remove,
+        buffers=True,
+        slow=True,
     )
 
 
