@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import msgspec
 
-#: Interfaces of the catalog of version 2, which `X-Service-Catalog` has, by key.
+#: Interface by key of an endpoint in a version 2 catalog, the format of `X-Service-Catalog`.
 _KEYS = {"publicURL": "public", "internalURL": "internal", "adminURL": "admin"}
 
 
@@ -36,7 +36,7 @@ class ServiceCatalog(Sequence[Mapping[str, Any]]):
     def __init__(self, services: object) -> None:
         """``services`` is a list as in a token of Keystone, version 3, or in the header ``X-Service-Catalog``.
 
-        :raises ValueError: it is malformed.
+        :raises ValueError: the list is malformed.
         """
         try:
             found = msgspec.convert(services, list[dict[str, Any]])
@@ -81,7 +81,7 @@ class ServiceCatalog(Sequence[Mapping[str, Any]]):
     def url(
         self, service_type: str, *, interface: str, region: str | None = None, name: str | None = None
     ) -> str | None:
-        """Return the URL of the first endpoint that fits, None if there is none.
+        """Return the URL of the first endpoint that matches; None if no endpoint matches.
 
         ``interface`` is ``public``, ``internal`` or ``admin``, with or without ``URL`` at its end.
         """

@@ -196,7 +196,7 @@ def _vouched(user: Any, service: Any) -> Vouched:
 
 
 def _catalog(user: Any) -> ServiceCatalog | None:
-    """Return the catalog; None if the token has none, as with ``include_service_catalog = false``."""
+    """Return the service catalog; None if the token has no catalog, as with ``include_service_catalog = false``."""
     if not user.has_service_catalog():
         return None
     try:

@@ -15,7 +15,7 @@ class FailoverReader:
     """Implements ``stores.base.Reader`` over several copies; offers ``read_now`` if the first reader does."""
 
     def __init__(self, first: Reader, open_next: OpenNext) -> None:
-        """``open_next`` raises the failure that it was given if there is no other copy."""
+        """``open_next`` raises the failure passed to it if no copy is left."""
         self._reader = first
         self._open_next = open_next
         self._delivered = 0

@@ -115,9 +115,11 @@ class _Copies:
         return not self._left
 
     def first(self, use: Callable[[Store, Location], T], after: StoreUnavailable | None = None) -> T:
-        """Return the result of ``use`` for the next copy for which it succeeds; ``after`` is why the one before failed.
+        """Return the result of ``use`` for the next copy for which it succeeds.
 
-        :raises StoreUnavailable: there is none; ``after``, if given.
+        ``after`` is the failure of the copy that was read before, if any.
+
+        :raises StoreUnavailable: ``use`` succeeds for no copy; the error is ``after``, if given.
         """
         image = self._found.image
         missing = StoreUnavailable(f"The data of image {image.id} are missing from their store.")

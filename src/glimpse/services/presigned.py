@@ -19,7 +19,7 @@ RULE = "get_image_presigned_url"
 
 @dataclass(frozen=True, slots=True)
 class PresignedUrl:
-    """A URL that everybody who has it can read until ``expires_at``; it is a secret."""
+    """A URL that gives everybody who has it access to the data until ``expires_at``; a secret."""
 
     url: str
     expires_at: datetime
@@ -28,8 +28,8 @@ class PresignedUrl:
 def presigned_url(deps: Deps, context: Context, found: DataFound, seconds: int) -> PresignedUrl | None:
     """Return a URL for the first copy of an image whose store can sign one; waits for stores.
 
-    ``found`` has the locations that the caller may read; their data are verified. None: no copy has one, or the policy
-    ``get_image_presigned_url`` refuses; the caller gets the data instead.
+    ``found`` has the locations that the caller may read; their data are verified. None: no store can sign a URL, or the
+    policy ``get_image_presigned_url`` refuses; the caller gets the data instead.
     """
     if not deps.policy.allows_image(context, RULE, found.image):
         return None

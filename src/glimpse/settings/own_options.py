@@ -214,7 +214,8 @@ OWN_OPTIONS: tuple[Option, ...] = (
     Option(
         section=SECTION, name="presigned_url_time", kind="integer", minimum=1, maximum=604800,
         target="api.presigned_url_time",
-        help="Seconds that a presigned URL is valid: until then everybody who has it can start to read the data.",
+        help="How long a presigned URL is valid, in seconds. Until it expires, everybody who has the URL can start a "
+        "download.",
     ),
     Option(
         section=SECTION, name="signature_trusted_certificates", kind="list", target="signatures.trusted_certificates",

@@ -148,7 +148,7 @@ class Store(Protocol):
     def reader(self, url: str, offset: int = 0, length: int | None = None) -> Reader:
         """Open ``length`` bytes from ``offset`` (None: to the end).
 
-        :raises DataNotFound: there is no object.
+        :raises DataNotFound: the object does not exist.
         :raises RangeNotSatisfiable: ``offset`` is at or beyond the end of a non-empty object, or the range extends
             beyond it.
         :raises ForeignLocation: the URI does not belong to this store.
@@ -160,7 +160,7 @@ class Store(Protocol):
     def delete(self, url: str) -> None:
         """Delete an object permanently.
 
-        :raises DataNotFound: there is no object.
+        :raises DataNotFound: the object does not exist.
         :raises DataInUse: something depends on it.
         :raises DeletionDenied: the service may not delete from the store.
         :raises ForeignLocation: the URI does not belong to this store.
@@ -171,7 +171,7 @@ class Store(Protocol):
     def size(self, url: str) -> int | None:
         """Return the size of an object in bytes; None if the store cannot tell. Such an object has no ranges.
 
-        :raises DataNotFound: there is no object.
+        :raises DataNotFound: the object does not exist.
         :raises ForeignLocation: the URI does not belong to this store.
         :raises AccessDenied: the service may not read from the store.
         :raises StoreUnavailable: the store is unavailable.
@@ -229,7 +229,7 @@ class DeletionCheck(Protocol):
 
         :raises DataInUse: something depends on the object.
         :raises DeletionDenied: the service may not delete it.
-        :raises DataNotFound: there is no object.
+        :raises DataNotFound: the object does not exist.
         :raises ForeignLocation: the URI does not belong to this store.
         :raises StoreUnavailable: the store cannot tell now.
         """
@@ -324,12 +324,12 @@ class Probed(Protocol):
 
 @runtime_checkable
 class Presigning(Protocol):
-    """Ability of stores whose system serves an object to everybody who has a signed URL of limited validity."""
+    """Ability of stores that can sign URLs with which clients read an object from the system itself."""
 
     def presigned_url(self, url: str, seconds: int) -> str | None:
         """Return a URL at which the object can be read for ``seconds``; None if the store is not set up for it.
 
-        :raises DataNotFound: there is no object.
+        :raises DataNotFound: the object does not exist.
         :raises ForeignLocation: the URI does not belong to this store.
         :raises StoreUnavailable: the store is unavailable.
         """
@@ -343,7 +343,7 @@ class AccessLists(Protocol):
     def set_readers(self, url: str, projects: Sequence[str] | None) -> None:
         """Let these projects, and the owner, read the object; None: everybody.
 
-        :raises DataNotFound: there is no object.
+        :raises DataNotFound: the object does not exist.
         :raises ForeignLocation: the URI does not belong to this store.
         :raises AccessDenied: the caller may not change who reads.
         :raises StoreUnavailable: the store is unavailable.

@@ -37,7 +37,7 @@ class Bindings(msgspec.Struct, frozen=True):
 def load() -> Bindings:
     """Load the modules, from ``sys.path`` or from the directories of the system.
 
-    :raises ImportError: there is no module for this version of Python; the message says what to install.
+    :raises ImportError: a module is not installed for this version of Python; the message says what to install.
     """
     # rbd imports rados
     rados: Any = _module("rados")

@@ -131,7 +131,7 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
         id="download_image", summary="Download the data of an image, or a range of them", tag=DATA,
         parameters=(
             query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
-            query("presigned", "`true`: answer with a presigned URL as JSON if there is one.", {"type": "boolean"}),
+            query("presigned", "`true`: answer with a presigned URL as JSON if possible.", {"type": "boolean"}),
             header("Range", "A single range: `bytes=first-last`.", {"type": "string"}),
             header("If-Range", "Send the whole image unless it has this `ETag`.", {"type": "string"}),
             *_CONDITIONS,

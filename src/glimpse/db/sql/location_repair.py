@@ -52,7 +52,7 @@ def name_location_store(connection: Connection, image_id: str, location_id: int,
 
 
 def stored_value(connection: Connection, image_id: str, location_id: int) -> str | None:
-    """Return what the row of an active location has as its URL, None if there is none."""
+    """Return the URL of an active location as stored in its row; None if the location does not exist."""
     value: str | None = connection.execute(_VALUE, {"row_id": location_id, "of_image": image_id}).scalar()
     return value
 

@@ -62,7 +62,7 @@ class CinderApi:
         return self.call(access, "GET", f"{path}?{urlencode(query)}" if query else path)
 
     def call(self, access: Access, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """Send a request and return the body of the answer, an empty one if it has none.
+        """Send a request and return the JSON object in the answer; empty if the answer has no body.
 
         :raises Rejected: Cinder answers 400 or 409.
         :raises StoreFull: a quota or the space of the backend is used up.

@@ -188,7 +188,7 @@ def _failed(error: DeviceError) -> wire.Failed:
 
 
 class Server:
-    """Accepts connections of the same user until there was none for a while."""
+    """Accepts connections of the same user; ends when no connection is open for a while."""
 
     def __init__(self, listening: socket.socket, settings: HostSettings) -> None:
         self._listening = listening

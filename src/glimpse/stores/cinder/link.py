@@ -1,4 +1,4 @@
-"""The side of the transfers: connections to the attaching process, which is started when there is none."""
+"""Connections of transfers to the attaching process, which the first connection starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Link:
     """One connection, used by one thread at a time."""
 
     def __init__(self, store_id: str, connection: socket.socket, deadline: float) -> None:
-        """``deadline`` in seconds, of requests without one of their own."""
+        """``deadline``: default timeout of a request, in seconds."""
         self._store_id = store_id
         self._connection = connection
         self._deadline = deadline
@@ -58,7 +58,7 @@ class Link:
     def answer(self, deadline: float | None = None) -> wire.Answer:
         """Return the next answer, of any request in progress.
 
-        :raises StoreFull: there is no space for what was written.
+        :raises StoreFull: the backend has no space for the data.
         :raises AccessDenied: the volume cannot be used at all.
         :raises StoreUnavailable: the request failed, or took longer than ``deadline``.
         """
@@ -166,5 +166,5 @@ def _alive(connection: socket.socket) -> bool:
 
 
 def _is_own(connection: socket.socket) -> bool:
-    """Whether the process of the same user listens: anybody may bind such a name."""
+    """Whether the listening process runs as this user: every user can bind such a name."""
     return wire.peer_user(connection) == os.getuid()

@@ -16,7 +16,7 @@ _PAUSE = 0.3
 def remove(host: Host, volumes: Volumes, volume_id: str, seconds: float) -> None:
     """Take a volume from all transfers, delete its attachments and the volume itself; a missing one is not an error.
 
-    Only for volumes that nobody may use: unfinished ones, and those of a dead attempt. Repeated for ``seconds`` while
+    Only for unfinished volumes and those of a dead attempt, which nothing may use. Repeated for ``seconds`` while
     the volume changes its status.
 
     :raises StoreUnavailable: the volume is still there, for example because another host has it open.

@@ -189,7 +189,7 @@ class CinderStore:
     def _found(self, url: str) -> tuple[Volumes, Volume]:
         """Return a finished volume at a location.
 
-        :raises DataNotFound: there is none.
+        :raises DataNotFound: the volume does not exist, or is not finished.
         """
         volume_id = locations.volume_of(url, self.id)
         volumes = self._volumes()

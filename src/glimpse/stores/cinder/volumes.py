@@ -53,7 +53,7 @@ class Volumes:
         self._store = f"Store {api.store_id}"
 
     def get(self, volume_id: str) -> Volume:
-        """:raises DataNotFound: there is no such volume."""
+        """:raises DataNotFound: the volume does not exist."""
         return _volume(self._api.get(self._access, f"/volumes/{volume_id}")["volume"])
 
     def named(self, name: str) -> list[Volume]:
@@ -65,7 +65,7 @@ class Volumes:
         return self._pages({})
 
     def default_type(self) -> str | None:
-        """Return the name of the volume type that Cinder gives to volumes without one, None if there is none."""
+        """Return the name of Cinder's default volume type; None if Cinder has no default type."""
         try:
             name: str | None = self._api.get(self._access, "/types/default")["volume_type"]["name"]
         except DataNotFound:
@@ -88,7 +88,7 @@ class Volumes:
 
         :raises DataNotFound: the volume was deleted.
         :raises StoreFull: no backend has space for it.
-        :raises StoreUnavailable: it did not get there in time, or has an error.
+        :raises StoreUnavailable: the volume did not get the status in time, or is in an error status.
         """
 
         def there(volume: Volume) -> bool:
@@ -117,7 +117,7 @@ class Volumes:
     def delete(self, volume_id: str, seconds: float) -> None:
         """Delete a volume and wait at most ``seconds`` until it is gone; a slow backend goes on by itself.
 
-        :raises DataNotFound: there is no such volume.
+        :raises DataNotFound: the volume does not exist.
         :raises Rejected: the volume is in use, or something depends on it.
         :raises StoreUnavailable: the backend cannot delete it now.
         """
@@ -164,7 +164,7 @@ class Volumes:
     def connection(self, attachment_id: str) -> dict[str, Any]:
         """Return how to connect to an attachment, empty before it was exported.
 
-        :raises DataNotFound: there is no such attachment.
+        :raises DataNotFound: the attachment does not exist.
         """
         found = self._api.get(self._access, f"/attachments/{attachment_id}")["attachment"]
         return found.get("connection_info") or {}

@@ -1,4 +1,4 @@
-"""Writing an image into a new volume; nobody finds it before the commit."""
+"""Writing an image into a new volume, which is invisible until the commit."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class CinderWriter:
             attachment.close()
 
     def _grow(self) -> None:
-        """Extend the volume, because the image is larger than announced, or nobody knew its size.
+        """Extend the volume, because the image is larger than announced, or its size was unknown.
 
         A volume cannot shrink, so the steps are small while extending is cheap: at most an eighth of the volume is
         wasted, a quarter if each step detaches it.

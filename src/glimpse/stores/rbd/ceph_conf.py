@@ -10,7 +10,7 @@ _SEARCHED = ("/etc/ceph/ceph.conf", "~/.ceph/ceph.conf", "ceph.conf")
 
 
 def conf_file(path: str) -> Path | None:
-    """Return the file that Ceph's library will read for the option ``path``; None if there is none."""
+    """Return the file that Ceph's library will read for the option ``path``; None if no such file exists."""
     if path:
         candidates = [path]
     elif os.environ.get("CEPH_CONF"):

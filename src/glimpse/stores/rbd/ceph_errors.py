@@ -27,7 +27,7 @@ LOST = frozenset({errno.ESHUTDOWN, errno.ENOTCONN})
 
 
 def number_of(error: Exception) -> int:
-    """Return the number of an error of the libraries; 0 if it has none."""
+    """Return the errno of an error of the libraries; 0 if it has no errno."""
     number = getattr(error, "errno", None)
     return abs(number) if isinstance(number, int) else 0
 
@@ -60,8 +60,8 @@ def in_use(store_id: str) -> DataInUse:
 def connect_error(store_id: str, number: int) -> GlimpseError:
     """Return the error for a failure of connecting."""
     if number in _REFUSED or number == errno.ENOENT:
-        # ENOENT: there is no key for the user
-        return AccessDenied(f"The Ceph cluster refuses the user of store {store_id}, or there is no key for this user.")
+        # ENOENT: no key of the user was found
+        return AccessDenied(f"The Ceph cluster refuses the user of store {store_id}, or its key is missing.")
     return StoreUnavailable(f"Store {store_id} cannot connect to its Ceph cluster: {_reason(number)}.")
 
 

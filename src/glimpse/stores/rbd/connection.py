@@ -33,7 +33,7 @@ _DEFAULTS_OF_CEPH: Final = {"client_mount_timeout": 300.0, "rados_mon_op_timeout
 
 #: Seconds in which calls fail at once after connecting has failed: they must not queue for a cluster that is down.
 _FAILED_FOR: Final = 1.0
-#: Seconds after which a connection on which a call timed out is replaced, as soon as nobody uses it.
+#: Seconds after which a connection on which a call timed out is replaced, as soon as it is unused.
 _DOUBTED_AFTER: Final = 10.0
 #: Seconds that closing a connection may take before it is left to itself.
 _CLOSING: Final = 2.0
@@ -221,7 +221,7 @@ class Cluster:
     def session(self) -> Session:
         """Return a session, after connecting if necessary. It must be closed.
 
-        :raises AccessDenied: the cluster does not know the user, or there is no key for the user.
+        :raises AccessDenied: the cluster does not know the user, or no key of the user was found.
         :raises StoreUnavailable: the cluster does not answer, or the store is closed.
         """
         connection = self._take()
@@ -243,7 +243,7 @@ class Cluster:
             connection.shut_down()
 
     def close(self) -> None:
-        """Close the connection once nobody uses it; no further one is made."""
+        """Close the connection as soon as it is unused; no new connection is made."""
         with self._counting:
             self._closed = True
             connection, self._connection = self._connection, None
@@ -252,7 +252,7 @@ class Cluster:
             connection.shut_down(_CLOSING)
 
     def _take(self) -> Connection | None:
-        """Use the current connection; None if it cannot be used any more, or there is none."""
+        """Use the current connection; None if the store is not connected, or the connection must be replaced."""
         dropped = None
         with self._counting:
             connection = self._connection

@@ -43,7 +43,7 @@ class Gatherer:
                 yield self._joined()
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the last, shorter piece, if there is one."""
+        """Yield the last piece if data are left; it may be shorter."""
         if self._gathered:
             yield self._joined()
 

@@ -29,7 +29,7 @@ def delete(session: Session, pool: Any, name: str, snapshot: str | None) -> None
     """Delete an image permanently, with its snapshot. One that has clones of format 2 goes to the pool's trash, and
     what refuses the deletion leaves the image as it was.
 
-    :raises DataNotFound: there is no image.
+    :raises DataNotFound: the image does not exist.
     :raises DataInUse: the snapshot has clones of format 1, or a client has opened the image for writing.
     :raises DeletionDenied: the user may not delete it.
     :raises StoreUnavailable: the cluster does not answer.
@@ -52,7 +52,7 @@ def delete(session: Session, pool: Any, name: str, snapshot: str | None) -> None
 def check(session: Session, pool: Any, name: str, snapshot: str | None) -> None:
     """Return if :func:`delete` would remove the image; change nothing.
 
-    :raises DataNotFound: there is no image.
+    :raises DataNotFound: the image does not exist.
     :raises DataInUse: the snapshot has clones of format 1, or a client has opened the image for writing.
     :raises StoreUnavailable: the cluster does not answer.
     """
@@ -101,20 +101,20 @@ def remove_attempt(session: Session, pool: Any, image_id: str, attempt: str) -> 
 
 
 def remove_dangling(session: Session, pool: Any, name: str) -> bool:
-    """Remove a name that refers to no image; tell whether there is no image of this name.
+    """Remove a name that refers to no image; tell whether no image has this name.
 
     :raises Exception: an error of the libraries.
     """
     if exists(session, pool, name):
         return False
-    # removes what there is, and raises as if there were nothing
+    # removes what exists, and raises ImageNotFound all the same
     with suppress(session.rbd.ImageNotFound):
         session.rbd.RBD().remove(pool, name)
     return True
 
 
 def exists(session: Session, pool: Any, name: str) -> bool:
-    """Tell whether there is an image of this name.
+    """Tell whether an image of this name exists.
 
     :raises Exception: an error of the libraries.
     """
@@ -173,7 +173,7 @@ def _has_snapshot(image: Any, snapshot: str) -> bool:
 
 
 def _drop_snapshot(session: Session, pool: Any, name: str, snapshot: str) -> bool:
-    """Unprotect and remove a snapshot; tell whether there was one. If it cannot be removed it is protected again."""
+    """Unprotect and remove a snapshot; tell whether it existed. If it cannot be removed it is protected again."""
     with opened(session, pool, name, read_only=False) as image:
         if not _has_snapshot(image, snapshot):
             return False
@@ -225,7 +225,7 @@ def _lists_clones(session: Session, pool: str, key: bytes) -> bool:
 
 
 def _attempt_of(session: Session, pool: Any, name: str) -> str | None:
-    """Return the attempt that wrote an image; None if there is no image, or Glance wrote it."""
+    """Return the attempt that wrote an image; None if the image does not exist, or Glance wrote it."""
     try:
         with opened(session, pool, name) as image:
             return image.metadata_get(ATTEMPT_KEY)

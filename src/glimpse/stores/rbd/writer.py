@@ -1,8 +1,8 @@
 """Writing one image until it is visible under its name.
 
 The data go to an RBD image with an unfinished name, which contains the image id and the attempt. The last step of a
-commit renames it, after the snapshot is protected. While the writer lives it watches the image, so nobody can remove it
-meanwhile; :meth:`RbdWriter.stop` ends that for a sweep in the same process.
+commit renames it, after the snapshot is protected. While the writer lives it watches the image, so no client can
+remove it; :meth:`RbdWriter.stop` ends that for a sweep in the same process.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def code(self) -> str:
-        """The code of an error, empty if the answer has none."""
+        """The error code; empty if the answer has no code."""
         found = next(values(self.body, "Code"), "") if self.body else ""
         return found if _CODE.fullmatch(found) else ""
 
@@ -73,7 +73,7 @@ def values(body: bytes, name: str) -> Iterator[str]:
 
 
 def child(element: ET.Element, name: str) -> str:
-    """Return the text of a child of ``element``, empty if there is none."""
+    """Return the text of a child of ``element``; empty if the child is missing."""
     return next((found.text or "" for found in element if found.tag.rpartition("}")[2] == name), "")
 
 

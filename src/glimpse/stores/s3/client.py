@@ -70,7 +70,7 @@ class Client:
         self._store_id = endpoint.store_id
 
     def head(self, key: str) -> Found | None:
-        """Return what the server says about an object, None if there is none.
+        """Return what the server says about an object; None if the object does not exist.
 
         :raises StoreUnavailable: among others, the bucket does not exist.
         """
@@ -120,7 +120,7 @@ class Client:
         self._require(self._call("PUT", key, headers={"if-none-match": "*"}, body=body))
 
     def get(self, key: str) -> bytes | None:
-        """Return the content of a small object, None if there is none."""
+        """Return the content of a small object; None if the object does not exist."""
         answer = self._call("GET", key)
         if answer.status == 404:
             return None
@@ -130,7 +130,7 @@ class Client:
     def open(self, key: str, headers: Mapping[str, str]) -> Stream:
         """Request an object; the body of the response is not read, unless it is an error.
 
-        :raises DataNotFound: there is no object.
+        :raises DataNotFound: the object does not exist.
         """
         stream = self._open("GET", key, "", headers, b"", None, _no_use)
         if stream.status not in {200, 206, 412, 416}:
@@ -146,7 +146,7 @@ class Client:
         return self._connections.broken(error)
 
     def delete(self, key: str) -> None:
-        """Delete an object; nothing happens if there is none.
+        """Delete an object; nothing happens if it does not exist.
 
         :raises DeletionDenied: the service may not delete it.
         """
@@ -210,7 +210,7 @@ class Client:
         self._require(answer)
 
     def abort_upload(self, key: str, upload_id: str) -> bool:
-        """Abort an upload and remove its parts. Return False if there was none."""
+        """Abort an upload and remove its parts. Return False if the upload did not exist."""
         answer = self._call("DELETE", key, {"uploadId": upload_id})
         if answer.status == 404 and answer.code != "NoSuchBucket":
             return False

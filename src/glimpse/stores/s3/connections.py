@@ -75,7 +75,7 @@ class Connection:
     def response(self, method: str, wait: float | None = None) -> HTTPResponse:
         """Return the response, of which the head was received within ``wait`` seconds (None: the usual limit).
 
-        :raises OSError: none came, or the connection broke.
+        :raises OSError: no response came, or the connection broke.
         :raises HTTPException: it is not HTTP.
         """
         incoming = _Incoming(self._sock, self._limits, time.monotonic() + (wait or self._limits.answer))
@@ -141,7 +141,7 @@ class _Incoming(io.RawIOBase):
 
 
 class Connections:
-    """The connections of one store to its server. None is opened before the first request."""
+    """The connections of one store to its server. The first request opens the first connection."""
 
     def __init__(
         self, store_id: str, host: str, port: int, context: Callable[[], ssl.SSLContext] | None, limits: Limits

@@ -67,7 +67,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return key
 
     def without_credentials(self, url: str) -> str | None:
-        """Return a location of the bucket without the credentials in it, None if it has none or is foreign."""
+        """Return a location without its credentials; None if it has no credentials or is not of this bucket."""
         try:
             key = self.key_of(url)
         except ForeignLocation:

@@ -104,7 +104,7 @@ class S3Writer:
             )
 
     def _begin_part(self) -> memoryview:
-        """Take a buffer for the next part; waits until one of the parts in flight has arrived if there are enough."""
+        """Take a buffer for the next part; waits for a part in flight if the maximum of them is reached."""
         self._number += 1
         size = self._sizes(self._number)
         while self._running and len(self._running) >= max(1, in_flight(size, self._most_threads)):

@@ -79,7 +79,7 @@ class Account:
         """Send a request for ``path`` below the storage URL, quoted; return the answer whatever its status.
 
         :raises AccessDenied: the credentials are not valid.
-        :raises StoreUnavailable: there is no answer.
+        :raises StoreUnavailable: Swift or Keystone does not answer.
         """
         with self.open(method, path, headers, body, query) as stream:
             try:
@@ -136,7 +136,7 @@ class Account:
         raise AssertionError
 
     def head(self, path: str, *, newest: bool = False) -> Mapping[str, str] | None:
-        """Return the header fields of an object or container, None if there is none.
+        """Return the header fields of an object or container; None if it does not exist.
 
         ``newest`` asks all replicas of an object.
         """
@@ -148,8 +148,8 @@ class Account:
         return answer.headers
 
     def listing(self, container: str, prefix: str = "") -> Iterator[Entry]:
-        """Yield the objects of a container whose names begin with ``prefix``, in the order of names; none if there is
-        no such container.
+        """Yield the objects of a container whose names begin with ``prefix``, in the order of names; nothing
+        if the container does not exist.
         """
         marker = ""
         while page := self._page(f"/{quote(container, safe='')}", prefix, marker):
@@ -164,11 +164,11 @@ class Account:
             marker = page[-1]
 
     def capabilities(self) -> Mapping[str, Any]:
-        """Return what ``/info`` of the cluster says; empty if it says nothing. Remembered for some minutes."""
+        """Return the cluster's ``/info``; empty if the cluster does not serve it. Remembered for some minutes."""
         return self._remembered("info", self._info)
 
     def key_of_temporary_urls(self) -> str | None:
-        """Return the key that signs temporary URLs of the account, None without one. Remembered for some minutes."""
+        """Return the key that signs temporary URLs; None if the account has no key. Remembered for some minutes."""
         return self._remembered("key", self._key)
 
     def _remembered(self, name: str, find: Any) -> Any:

@@ -34,7 +34,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionFailed(Exception):
-    """There is no answer, or not all of it; the message is a short reason without addresses.
+    """The server did not answer, or not completely; the message is a short reason without addresses.
 
     ``timed_out``: the server took longer than the limit.
     """
@@ -138,7 +138,7 @@ class Connections:
     def request(self, method: str, url: str, headers: Mapping[str, str], body: Bytes = b"") -> Answer:
         """Send a request and return the whole answer.
 
-        :raises ConnectionFailed: there is none.
+        :raises ConnectionFailed: the server did not answer completely.
         """
         with self.open(method, url, headers, body) as stream:
             return stream.whole()
@@ -148,7 +148,7 @@ class Connections:
 
         A kept connection that the server has closed in the meantime is replaced by a new one.
 
-        :raises ConnectionFailed: there is no answer.
+        :raises ConnectionFailed: the server did not answer.
         """
         parts = urlsplit(url)
         server = (parts.scheme, parts.netloc.rpartition("@")[2])

@@ -83,7 +83,7 @@ def await_size(account: Account, place: Place, size: int, attempt: str, seconds:
 def delete_object(account: Account, place: Place, headers: Mapping[str, str], delete_all: DeleteAll) -> None:
     """Delete an object and its segments; ``headers`` are those of the object.
 
-    :raises DataNotFound: there is no object.
+    :raises DataNotFound: the object does not exist.
     :raises DeletionDenied: the service may not delete it.
     :raises StoreUnavailable: Swift does not work, or not all of the segments could be deleted.
     """

@@ -211,7 +211,7 @@ class MultiTenantStore(SwiftStore):
         return Account(self.id, login, self.connections, self.options.swift_store_expire_soon_interval)
 
     def _trust(self, info: TokenInfo | None) -> Trust | None:
-        """Return a trust for an upload, None without one: then the upload ends when the user's token expires."""
+        """Return a trust for an upload; without it (None) the upload must end before the token expires."""
         if not self.options.swift_store_use_trusts or self._service is None or self._keystone is None or info is None:
             return None
         try:

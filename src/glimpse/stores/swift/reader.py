@@ -144,7 +144,7 @@ def _total(account: Account, place: Place, stream: Stream, offset: int) -> int |
 def object_size(account: Account, place: Place) -> int | None:
     """Return the size of an object in bytes, None if Swift does not tell.
 
-    :raises DataNotFound: there is no object.
+    :raises DataNotFound: the object does not exist.
     """
     headers = account.head(place.path)
     if headers is None:

@@ -41,7 +41,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 class References(msgspec.Struct, frozen=True, kw_only=True):
     """``own``: the account of new images; None if a multi-tenant store has no credentials of the service.
 
-    ``named``: the accounts of the reference file by section; empty without one.
+    ``named``: the accounts of the reference file by section; empty without a reference file.
     """
 
     own: Credentials | None

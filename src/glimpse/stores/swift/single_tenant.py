@@ -127,7 +127,7 @@ class SingleTenantStore(SwiftStore):
 
 
 def own_credentials(references: References) -> Credentials:
-    """Return the account of a single-tenant store; ``load`` has checked that there is one."""
+    """Return the account of a single-tenant store; ``load`` has checked that it is configured."""
     if references.own is None:
         raise LookupError("a single-tenant store has an account")
     return references.own

@@ -265,7 +265,7 @@ class SwiftStore(ABC):
 
 
 class _Locks:
-    """A lock for each key, which exists while somebody uses it."""
+    """A lock for each key, which exists while it is used."""
 
     def __init__(self) -> None:
         self._lock = Lock()

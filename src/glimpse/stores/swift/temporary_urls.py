@@ -1,4 +1,4 @@
-"""Temporary URLs: anybody who has one reads the object until it expires (Swift's middleware ``tempurl``)."""
+"""Temporary URLs, with which a client reads an object without a token (Swift's middleware ``tempurl``)."""
 
 from __future__ import annotations
 
