@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,25 @@ def test_a_reader_that_takes_nothing_holds_less_than_1_mib(start_service: StartS
     for connection in connections:
         connection.socket.close()
     assert sizes[-1] - before <= READERS * MIB
+
+
+@SERVERS
+def test_readers_that_disconnect_while_the_service_stops_do_not_delay_it(
+    start_service: StartService, server: str
+) -> None:
+    service = start_service(options={"glimpse": {"server": server}})
+    api = Api(service.port)
+    image_id = api.new()
+    assert api.upload(image_id, zeros(64 * MIB)).status == 204
+    connections = [RawConnection(service.port, receive_buffer=64 << 10) for _ in range(READERS)]
+    for connection in connections:
+        connection.head("GET", f"/v2/images/{image_id}/file")
+    assert eventually(lambda: len(open_data_files(service)) == READERS, 30)
+    for connection in connections:
+        connection.socket.close()
+    service.signal(signal.SIGTERM)
+    service.wait(seconds=30)  # much less than the time that running requests have
+    service.start()
 
 
 @SERVERS

@@ -84,6 +84,9 @@ MESSAGE_BYTES = 2048
 # A worker's own drain limit ends this much later than the parent's; it is for workers whose parent has died.
 _ALARM_SECONDS = 1.0
 
+#: Seconds that a request without a connection has to clean up when the worker stops.
+CLEANUP_SECONDS = 5.0
+
 _NO_CLIENT = ("-", 0)
 
 _logger = logging.getLogger(__name__)
@@ -109,16 +112,18 @@ class StartupFailed(Exception):
 
 
 class RunningRequests:
-    """Wraps the application: adds the lifespan's state to each request, and counts running requests.
+    """Wraps the application: adds the lifespan's state to each request, and knows the running requests.
 
     granian's drain waits for connections, but not for a request whose client has disconnected, which must still clean
-    up. ``busy`` counts the running requests of each client address (host and port), ``served`` has those that had one.
+    up. If such a client disconnects while granian stops, granian may never tell the request: it waits for ever in
+    ``send`` or ``receive``, and has to be cancelled. ``busy`` counts the running requests of each client address (host and port), ``served`` has those that had one.
     """
 
     def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
         self._app = app
         self._state = state
-        self._running = 0
+        self._running: set[asyncio.Task[Any]] = set()
+        self._cancelled = False
         self._none = asyncio.Event()
         self._none.set()
         self.busy: dict[tuple[str, int], int] = {}
@@ -126,7 +131,9 @@ class RunningRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = self._state.copy()
-        self._running += 1
+        task = asyncio.current_task()
+        assert task is not None, "servers run each request in a task"
+        self._running.add(task)
         self._none.clear()
         client = scope.get("client") or _NO_CLIENT
         busy = self.busy
@@ -134,17 +141,31 @@ class RunningRequests:
         self.served[client] = None
         try:
             await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._cancelled:
+                raise
+            # the server would log it as an error of the application
         finally:
             if busy[client] == 1:
                 del busy[client]
             else:
                 busy[client] -= 1
-            self._running -= 1
+            self._running.discard(task)
             if not self._running:
                 self._none.set()
 
     async def finished(self) -> None:
-        """Return when no request is running."""
+        """Return when no request is running; those that still run after `CLEANUP_SECONDS` are cancelled.
+
+        To be called when all connections are closed.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._none.wait(), CLEANUP_SECONDS)
+            return
+        _logger.warning("cancelling %d requests whose clients have disconnected", len(self._running))
+        self._cancelled = True
+        for task in self._running:
+            task.cancel()
         await self._none.wait()
 
 
