@@ -116,7 +116,8 @@ class RunningRequests:
 
     granian's drain waits for connections, but not for a request whose client has disconnected, which must still clean
     up. If such a client disconnects while granian stops, granian may never tell the request: it waits for ever in
-    ``send`` or ``receive``, and has to be cancelled. ``busy`` counts the running requests of each client address (host and port), ``served`` has those that had one.
+    ``send`` or ``receive``, and has to be cancelled. ``busy`` counts the running requests of each client address (host
+    and port); ``served`` has every address that sent a request.
     """
 
     def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
@@ -132,7 +133,8 @@ class RunningRequests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = self._state.copy()
         task = asyncio.current_task()
-        assert task is not None, "servers run each request in a task"
+        if task is None:
+            raise RuntimeError("the server does not run the request in a task")
         self._running.add(task)
         self._none.clear()
         client = scope.get("client") or _NO_CLIENT
