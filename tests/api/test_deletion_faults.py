@@ -26,6 +26,7 @@ from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.base import DeletionCheck, ability
 from glimpse.stores.filesystem.options import FilesystemOptions
 from tests.contract.db.examples import OVER, deletion_job, upload_job
+from tests.support.copies import add_copy, file_store
 from tests.support.jobs import let_leases_run_out, run_due
 from tests.support.wire import ADMIN, Wire, settings_in, wired
 
@@ -33,15 +34,10 @@ DATA = b"0123456789"
 _EVERYBODY = Viewer(None, is_admin=True)
 
 
-def files(directory: Path, store_id: str) -> StoreSettings:
-    options = FilesystemOptions(filesystem_store_datadir=str(directory / store_id))
-    return StoreSettings(id=store_id, kind="file", options=options)
-
-
 @pytest.fixture
 def wire(tmp_path: Path) -> Iterator[Wire]:
     """Stores a and b."""
-    stores = Stores(default="a", named=True, stores=(files(tmp_path, "a"), files(tmp_path, "b")))
+    stores = Stores(default="a", named=True, stores=(file_store(tmp_path, "a"), file_store(tmp_path, "b")))
     with wired(settings_in(tmp_path, stores=stores)) as made:
         yield made
 
@@ -51,10 +47,7 @@ def uploaded(wire: Wire, *copies: str) -> str:
     image_id: str = wire.create()["id"]
     assert wire.upload(image_id, DATA).status == 204
     for store_id in copies:
-        writer = wire.service.deps.stores.by_id(store_id).writer(image_id, len(DATA), "copy")
-        writer.write(DATA)
-        location = Location(url=writer.commit().url, metadata={"store": store_id})
-        wire.service.deps.database.update_image(image_id, ImageChange(add_locations=(location,)))
+        add_copy(wire, image_id, store_id, DATA)
     return image_id
 
 

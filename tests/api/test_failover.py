@@ -9,21 +9,17 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from glimpse.db.records import Viewer
-from glimpse.domain.image import ImageChange, Location
 from glimpse.errors import StoreUnavailable
 from glimpse.services.image_source import DataFound, StoredData
-from glimpse.settings.model import Secret, Stores, StoreSettings
-from glimpse.stores.all import DRIVERS
+from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores.base import Reader
-from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions
-from tests.support.needs import unavailable
-from tests.support.relay import Relay
+from tests.support.copies import add_copy, file_store
+from tests.support.relayed_s3 import relayed_s3
 from tests.support.wire import MEMBER, Wire, settings_in, wired
 
 MIB = 1 << 20
@@ -34,13 +30,10 @@ SUM = hashlib.sha512(DATA).hexdigest()
 @pytest.fixture
 def wire(tmp_path: Path) -> Iterator[Wire]:
     """``fast`` is read first, then ``cheap``, then ``ram``."""
-
-    def files(store_id: str, weight: int) -> StoreSettings:
-        options = FilesystemOptions(filesystem_store_datadir=str(tmp_path / store_id))
-        return StoreSettings(id=store_id, kind="file", options=options, weight=weight)
-
     ram = StoreSettings(id="ram", kind="memory", options=MemoryOptions())
-    stores = Stores(default="fast", named=True, stores=(files("cheap", 5), files("fast", 10), ram))
+    stores = Stores(
+        default="fast", named=True, stores=(file_store(tmp_path, "cheap", 5), file_store(tmp_path, "fast", 10), ram)
+    )
     with wired(settings_in(tmp_path, stores=stores)) as made:
         yield made
 
@@ -64,10 +57,7 @@ def copied(wire: Wire, *stores: str, data: bytes = DATA) -> str:
     image_id: str = wire.create()["id"]
     assert wire.upload(image_id, DATA).status == 204
     for store_id in stores:
-        writer = wire.service.deps.stores.by_id(store_id).writer(image_id, len(data), "copy")
-        writer.write(data)
-        location = Location(url=writer.commit().url, metadata={"store": store_id})
-        wire.service.deps.database.update_image(image_id, ImageChange(add_locations=(location,)))
+        add_copy(wire, image_id, store_id, data)
     return image_id
 
 
@@ -193,22 +183,9 @@ def test_the_last_failure_is_reported_again(wire: Wire, tmp_path: Path) -> None:
 @pytest.mark.interop
 def test_from_a_real_object_store_that_goes_away_to_a_file(tmp_path: Path) -> None:
     """All connections to radosgw break in the middle of the download, and no new one is accepted."""
-    url = os.environ.get("GLIMPSE_TEST_S3_URL", "")
-    if not url:
-        unavailable("GLIMPSE_TEST_S3_URL names no object store")
-    real = urlsplit(url)
-    with Relay((str(real.hostname), int(real.port or 80))) as relay:
-        options = DRIVERS["s3"].options(
-            s3_store_host=f"http://127.0.0.1:{relay.port}", s3_store_bucket="failover",
-            s3_store_access_key=Secret("rigaccess"), s3_store_secret_key=Secret("rigsecretkey"),
-            s3_store_create_bucket_on_put=True, s3_store_bucket_url_format="path",
-        )  # fmt: skip
-        files = FilesystemOptions(filesystem_store_datadir=str(tmp_path / "cheap"))
-        entries = (
-            StoreSettings(id="fast", kind="s3", options=options, weight=10),
-            StoreSettings(id="cheap", kind="file", options=files),
-        )
-        with wired(settings_in(tmp_path, stores=Stores(default="fast", named=True, stores=entries))) as wire:
+    with relayed_s3("fast", weight=10) as (relay, fast):
+        stores = Stores(default="fast", named=True, stores=(fast, file_store(tmp_path, "cheap")))
+        with wired(settings_in(tmp_path, stores=stores)) as wire:
             image_id = copied(wire, "cheap")
 
             def cut(received: int) -> None:

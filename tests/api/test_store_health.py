@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from glimpse.settings.model import Api, Secret, StoreCalls, Stores, StoreSettings
-from glimpse.stores.all import DRIVERS
-from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.settings.model import Api, StoreCalls, Stores
+from tests.support.copies import file_store
 from tests.support.footprint import eventually
-from tests.support.needs import unavailable
-from tests.support.relay import Relay
+from tests.support.relayed_s3 import relayed_s3
 from tests.support.wire import Wire, settings_in, wired
 
 JSON = {"Accept": "application/json"}
@@ -26,12 +22,7 @@ REASON = "A data directory of store fast does not exist; is it mounted?"
 @contextmanager
 def watched(directory: Path, **options: Any) -> Iterator[Wire]:
     """A service with the stores ``cheap`` and ``fast``, whose health is watched."""
-    entries = tuple(
-        StoreSettings(
-            id=name, kind="file", options=FilesystemOptions(filesystem_store_datadir=str(directory / name))
-        )
-        for name in ("cheap", "fast")
-    )  # fmt: skip
+    entries = (file_store(directory, "cheap"), file_store(directory, "fast"))
     stores = Stores(default="cheap", stores=entries, named=True, calls=StoreCalls(probe_interval=0.05))
     api = Api(healthcheck_disable_file=directory / "disabled", **options)
     with wired(settings_in(directory, stores=stores, api=api)) as wire:
@@ -97,23 +88,11 @@ def test_only_some_networks_are_answered(tmp_path: Path, networks: tuple[str, ..
 @pytest.mark.interop
 def test_a_real_object_store_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     """The connections to radosgw break, and no new one is accepted; the other store is served meanwhile."""
-    url = os.environ.get("GLIMPSE_TEST_S3_URL", "")
-    if not url:
-        unavailable("GLIMPSE_TEST_S3_URL names no object store")
-    real = urlsplit(url)
     data = b"0123456789" * 1000
-    with Relay((str(real.hostname), int(real.port or 80))) as relay:
-        options = DRIVERS["s3"].options(
-            s3_store_host=f"http://127.0.0.1:{relay.port}", s3_store_bucket="health",
-            s3_store_access_key=Secret("rigaccess"), s3_store_secret_key=Secret("rigsecretkey"),
-            s3_store_create_bucket_on_put=True, s3_store_bucket_url_format="path",
-        )  # fmt: skip
-        near = FilesystemOptions(filesystem_store_datadir=str(tmp_path / "near"))
-        entries = (
-            StoreSettings(id="near", kind="file", options=near),
-            StoreSettings(id="far", kind="s3", options=options),
+    with relayed_s3("far") as (relay, far):
+        stores = Stores(
+            default="near", stores=(file_store(tmp_path, "near"), far), named=True, calls=StoreCalls(probe_interval=0.2)
         )
-        stores = Stores(default="near", stores=entries, named=True, calls=StoreCalls(probe_interval=0.2))
         relay.down()  # at start
         with wired(settings_in(tmp_path, stores=stores)) as wire:
             health = wire.service.deps.stores.health

@@ -15,7 +15,6 @@ from msgspec import Meta
 
 from glimpse.errors import (
     AccessDenied,
-    DataNotFound,
     DeletionDenied,
     Invalid,
     RangeNotSatisfiable,
@@ -25,6 +24,7 @@ from glimpse.errors import (
 )
 from glimpse.fetch.rules import UrlRules
 from glimpse.settings.model import DataSources, UriFilter
+from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import after_scheme
 from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.driver import Driver
@@ -232,7 +232,7 @@ class HttpStore:
 
     def _require_success(self, answer: Fetched) -> None:
         if answer.status in {404, 410}:
-            raise DataNotFound(f"Store {self.id} has no data at the location.")
+            raise object_errors.missing(self.id)
         if answer.status >= 500 or answer.status in _PASSING:
             raise StoreUnavailable(f"The server of the location answers {answer.status}.")
         if answer.status != 200:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from glimpse.errors import DataNotFound, Duplicate, ForeignLocation, StoreFull, StoreUnavailable
+from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import after_scheme, check_names, span_length
 from glimpse.stores.base import Bytes, Placed, StoredObject
 from glimpse.stores.driver import Driver
@@ -57,9 +57,9 @@ class MemoryStore:
         check_names(image_id, attempt)
         with self._lock:
             if image_id in self._visible or (image_id, attempt) in self._unfinished:
-                raise Duplicate(f"Store {self.id} already has data of image {image_id}.")
+                raise object_errors.duplicate(self.id, image_id)
             if (size or 0) > self._limit - self._used:
-                raise self._full()
+                raise object_errors.full(self.id)
             self._unfinished[image_id, attempt] = _Object(attempt, bytearray())
         return MemoryWriter(self, image_id, attempt)
 
@@ -76,7 +76,7 @@ class MemoryStore:
         with self._lock:
             removed = self._visible.pop(image_id, None)
             if removed is None:
-                raise self._missing()
+                raise object_errors.missing(self.id)
             self._used -= len(removed.content)
 
     def check_delete(self, url: str) -> None:
@@ -118,9 +118,9 @@ class MemoryStore:
         with self._lock:
             target = self._unfinished.get((image_id, attempt))
             if target is None:
-                raise self._swept()
+                raise object_errors.aborted(self.id)
             if count > self._limit - self._used:
-                raise self._full()
+                raise object_errors.full(self.id)
             self._used += count
             target.content += data
             target.modified_at = time.time()
@@ -130,9 +130,9 @@ class MemoryStore:
         with self._lock:
             finished = self._unfinished.get((image_id, attempt))
             if finished is None:
-                raise self._swept()
+                raise object_errors.aborted(self.id)
             if image_id in self._visible:
-                raise Duplicate(f"Store {self.id} already has data of image {image_id}.")
+                raise object_errors.duplicate(self.id, image_id)
             self._visible[image_id] = self._unfinished.pop((image_id, attempt))
         return Placed(self.url_prefixes[0] + image_id, {})
 
@@ -145,23 +145,14 @@ class MemoryStore:
     def _object(self, url: str) -> _Object:
         found = self._visible.get(self._image_id(url))
         if found is None:
-            raise self._missing()
+            raise object_errors.missing(self.id)
         return found
 
     def _image_id(self, url: str) -> str:
         host, _, image_id = after_scheme(url, SCHEMES, self.id).partition("/")
         if host != self.id or not image_id:
-            raise ForeignLocation(f"The location is not one of store {self.id}.")
+            raise object_errors.foreign(self.id)
         return image_id
-
-    def _missing(self) -> DataNotFound:
-        return DataNotFound(f"Store {self.id} has no data at the location.")
-
-    def _full(self) -> StoreFull:
-        return StoreFull(f"Store {self.id} has no space left for the data.")
-
-    def _swept(self) -> StoreUnavailable:
-        return StoreUnavailable(f"The upload to store {self.id} was aborted meanwhile.")
 
 
 class MemoryWriter:

@@ -15,11 +15,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     """A store of each driver; at the end nothing is there but what the test says."""
     rig = built(request.param, tmp_path)
     yield rig
-    rig.store.close()
-    rig.store.close()
-    assert sorted(rig.leftovers()) == sorted(rig.kept)
-    if rig.remove is not None:
-        rig.remove()
+    rig.end()
 
 
 @pytest.fixture

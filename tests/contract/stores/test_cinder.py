@@ -40,9 +40,7 @@ def _rig(kind: str) -> Iterator[CinderRig]:
         unavailable(f"{NEEDS} names no server; dev/rigs starts one")
     rig = of_type(kind)
     yield rig
-    rig.store.close()
-    assert sorted(rig.leftovers()) == sorted(rig.kept)
-    rig.project.clear()
+    rig.end()
 
 
 @pytest.fixture

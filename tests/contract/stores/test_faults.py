@@ -25,10 +25,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     """A store whose system is a server. What a test leaves is checked after the system works again."""
     rig = built(request.param, tmp_path)
     yield rig
-    rig.store.close()
-    assert sorted(rig.leftovers()) == sorted(rig.kept)
-    if rig.remove is not None:
-        rig.remove()
+    rig.end()
 
 
 @pytest.fixture

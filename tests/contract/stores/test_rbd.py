@@ -35,10 +35,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(200)]
 def rig(tmp_path: Path) -> Iterator[Rig]:
     rig = built((rbd_rig.NEEDS, rbd_rig.rbd), tmp_path)
     yield rig
-    rig.store.close()
-    assert sorted(rig.leftovers()) == sorted(rig.kept)
-    assert rig.remove is not None
-    rig.remove()
+    rig.end()
 
 
 @pytest.fixture

@@ -26,11 +26,12 @@ from glimpse.errors import (
     StoreUnavailable,
 )
 from glimpse.settings.model import Stores, StoreSettings, UriFilter
-from glimpse.stores.base import Reader, Store, StoreMisconfigured
+from glimpse.stores.base import Store, StoreMisconfigured
 from glimpse.stores.http import HttpOptions, HttpStore
 from glimpse.stores.multi import StoreSet
-from tests.contract.stores.rigs.base import new_id
+from tests.contract.stores.rigs.base import drained, new_id
 from tests.support.images.content import noise
+from tests.support.needs import unavailable
 from tests.support.web_server import WebServer, certificate, serving
 
 CONTENT = noise(3000) + bytes(20_000) + noise(7001, "behind the hole")
@@ -49,20 +50,7 @@ class ReadRig:
 
     def get(self, url: str, offset: int = 0, length: int | None = None, *, batch: int = 1 << 20) -> bytes:
         """Read a range; the reader must deliver what it announces."""
-        return self.drain(self.store.reader(url, offset, length), batch=batch)
-
-    def drain(self, reader: Reader, *, batch: int = 1 << 20) -> bytes:
-        """Read to the end, and close the reader."""
-        try:
-            result = bytearray()
-            while part := reader.read(batch):
-                assert len(part) <= batch
-                result += part
-            assert len(result) == reader.length
-            assert reader.read(batch) == b""
-            return bytes(result)
-        finally:
-            reader.close()
+        return drained(self.store.reader(url, offset, length), batch)
 
 
 def _http(server: WebServer, kind: str, options: HttpOptions) -> ReadRig:
@@ -96,7 +84,7 @@ def _nginx(directory: str, variable: str = "GLIMPSE_TEST_HTTP_URL") -> ReadRig:
     """A server of the field, where the environment names one: its URL, and the directory that it serves."""
     url, root = os.environ.get(variable), os.environ.get("GLIMPSE_TEST_HTTP_ROOT")
     if not url or not root:
-        pytest.skip(f"{variable} and GLIMPSE_TEST_HTTP_ROOT name no server")
+        unavailable(f"{variable} and GLIMPSE_TEST_HTTP_ROOT name no server")
 
     def put(data: bytes) -> str:
         name = new_id()
@@ -289,7 +277,7 @@ class TestServersOfAllKinds:
         reader = store.reader(server.url("broken", "a"))
         server.tag = tag
         with pytest.raises(StoreUnavailable, match="closed the connection early"):
-            self.rig(store).drain(reader)
+            drained(reader)
 
     def test_a_server_that_sends_another_part(self, server: WebServer, store: HttpStore) -> None:
         with pytest.raises(StoreUnavailable):

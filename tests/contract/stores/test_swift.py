@@ -39,10 +39,7 @@ def _rig(*, by_prefix: bool = False, **options: object) -> Iterator[Rig]:
     tuning = Tuning(deadlines=swift.TUNING.deadlines, by_prefix=by_prefix)
     rig = swift.build(swift.options(**{**SMALL, **options}), tuning)
     yield rig
-    rig.store.close()
-    assert sorted(rig.leftovers()) == sorted(rig.kept)
-    assert rig.remove is not None
-    rig.remove()
+    rig.end()
 
 
 @pytest.fixture

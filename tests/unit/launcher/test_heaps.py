@@ -32,7 +32,7 @@ ready.wait()
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc's malloc has these heaps")
 @pytest.mark.parametrize(("chosen", "expected"), [({}, 2), ({"MALLOC_ARENA_MAX": "4"}, 4)])
 def test_number_of_heaps(tmp_path: Path, chosen: dict[str, str], expected: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}

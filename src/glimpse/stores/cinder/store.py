@@ -12,10 +12,10 @@ from glimpse.errors import (
     DataInUse,
     DataNotFound,
     DeletionDenied,
-    Duplicate,
     ForeignLocation,
     StoreUnavailable,
 )
+from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import check_names, is_object_name, span_length
 from glimpse.stores.base import StoredObject, StoreMisconfigured
 from glimpse.stores.cinder import locations
@@ -66,7 +66,7 @@ class CinderStore:
         volumes = self._volumes()
         for found in self._of_image(volumes, image_id):
             if STATE not in found.metadata or found.metadata.get(ATTEMPT) == attempt:
-                raise Duplicate(f"Store {self.id} has data of this image already.")
+                raise object_errors.duplicate(self.id, image_id)
         metadata = {IMAGE_ID: image_id, IMAGE_SIZE: str(size or 0), ATTEMPT: attempt, STATE: WRITING}
         owner = self._credentials.owner(access)
         if owner:
@@ -197,7 +197,7 @@ class CinderStore:
         if not self._owns(volume) and locations.without_store(url):
             raise ForeignLocation(f"The volume at the location is not of the type of store {self.id}.")
         if STATE in volume.metadata or volume.status == "deleting":
-            raise DataNotFound(f"Store {self.id} has no data at the location.")
+            raise object_errors.missing(self.id)
         return volumes, volume
 
     def _of_image(self, volumes: Volumes, image_id: str) -> list[Volume]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
-from glimpse.errors import DataNotFound, Duplicate, GlimpseError, StoreUnavailable
+from glimpse.errors import DataNotFound, GlimpseError, StoreUnavailable
+from glimpse.stores import object_errors
 from glimpse.stores.base import Bytes, Placed
 from glimpse.stores.cinder import wire
 from glimpse.stores.cinder.api import Rejected
@@ -207,7 +208,7 @@ class CinderWriter:
             if other.status.startswith(("deleting", "error")):
                 continue
             if state is None or (state == COMMITTING and other.id < own):
-                raise Duplicate(f"Store {self._store_id} has data of this image already.")
+                raise object_errors.duplicate(self._store_id, image_id)
             waiting = waiting or state == COMMITTING
         return waiting
 

@@ -8,39 +8,11 @@ from __future__ import annotations
 import errno
 import os
 
-from glimpse.errors import (
-    AccessDenied,
-    DataNotFound,
-    DeletionDenied,
-    Duplicate,
-    ForeignLocation,
-    GlimpseError,
-    StoreFull,
-    StoreUnavailable,
-)
+from glimpse.errors import AccessDenied, DeletionDenied, GlimpseError, StoreFull, StoreUnavailable
+from glimpse.stores.object_errors import foreign, full, missing
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-
-
-def duplicate(store_id: str, image_id: str) -> Duplicate:
-    """Return the error for an image that already has an object."""
-    return Duplicate(f"Store {store_id} already has data of image {image_id}.")
-
-
-def missing(store_id: str) -> DataNotFound:
-    """Return the error for an object that does not exist."""
-    return DataNotFound(f"Store {store_id} has no data at the location.")
-
-
-def foreign(store_id: str) -> ForeignLocation:
-    """Return the error for a location that does not belong to this store."""
-    return ForeignLocation(f"The location is not one of store {store_id}.")
-
-
-def full(store_id: str) -> StoreFull:
-    """Return the error for data that do not fit without using the reserve."""
-    return StoreFull(f"Store {store_id} has no space left for the data.")
 
 
 def write_error(store_id: str, error: OSError) -> GlimpseError:

@@ -30,7 +30,7 @@ from glimpse.stores.filesystem.directories import (
     read_mountpoints,
 )
 from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
-from glimpse.stores.filesystem.os_errors import delete_error, duplicate, foreign, full, open_error, write_error
+from glimpse.stores.filesystem.os_errors import delete_error, open_error, write_error
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
 from glimpse.stores.filesystem.unlinking import check_unlink
 from glimpse.stores.filesystem.writer import (
@@ -41,6 +41,7 @@ from glimpse.stores.filesystem.writer import (
     is_of_attempt,
     sync_directory,
 )
+from glimpse.stores.object_errors import duplicate, foreign, full
 from glimpse.stores.timed_calls import START_SECONDS, within
 
 LOG = logging.getLogger(__name__)

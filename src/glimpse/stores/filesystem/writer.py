@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from glimpse.stores.base import Bytes, Placed
-from glimpse.stores.filesystem.os_errors import duplicate, full, write_error
+from glimpse.stores.filesystem.os_errors import write_error
+from glimpse.stores.object_errors import duplicate, full
 
 LOG = logging.getLogger(__name__)
 

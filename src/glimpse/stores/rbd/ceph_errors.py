@@ -11,14 +11,12 @@ import os
 from glimpse.errors import (
     AccessDenied,
     DataInUse,
-    DataNotFound,
     DeletionDenied,
-    Duplicate,
     ForeignLocation,
     GlimpseError,
-    StoreFull,
     StoreUnavailable,
 )
+from glimpse.stores.object_errors import aborted, foreign, full, missing
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM})
@@ -32,24 +30,9 @@ def number_of(error: Exception) -> int:
     return abs(number) if isinstance(number, int) else 0
 
 
-def duplicate(store_id: str, image_id: str) -> Duplicate:
-    """Return the error for an image that already has an object."""
-    return Duplicate(f"Store {store_id} already has data of image {image_id}.")
-
-
-def missing(store_id: str) -> DataNotFound:
-    """Return the error for an object that does not exist."""
-    return DataNotFound(f"Store {store_id} has no data at the location.")
-
-
-def foreign(store_id: str) -> ForeignLocation:
+def of_another_cluster(store_id: str) -> ForeignLocation:
     """Return the error for a location of another cluster."""
-    return ForeignLocation(f"The location is not one of store {store_id}: it is in another Ceph cluster.")
-
-
-def swept(store_id: str) -> StoreUnavailable:
-    """Return the error for an attempt whose unfinished data were removed."""
-    return StoreUnavailable(f"The upload to store {store_id} was aborted meanwhile.")
+    return foreign(store_id, "it is in another Ceph cluster")
 
 
 def in_use(store_id: str) -> DataInUse:
@@ -75,11 +58,11 @@ def pool_error(store_id: str, number: int) -> GlimpseError:
 def write_error(store_id: str, number: int) -> GlimpseError:
     """Return the error for a failure of creating, writing or committing."""
     if number in _FULL:
-        return StoreFull(f"Store {store_id} has no space left for the data.")
+        return full(store_id)
     if number in _REFUSED:
         return AccessDenied(f"Store {store_id} cannot be written: {_reason(number)}.")
     if number == errno.ENOENT:
-        return swept(store_id)
+        return aborted(store_id)
     return StoreUnavailable(f"Store {store_id} cannot be written now: {_reason(number)}.")
 
 

@@ -13,9 +13,10 @@ from glimpse.errors import GlimpseError
 from glimpse.stores import ceph_modules
 from glimpse.stores.argument_checks import check_names, is_object_name, span_length
 from glimpse.stores.base import StoredObject, StoreMisconfigured
+from glimpse.stores.object_errors import duplicate
 from glimpse.stores.rbd import removal
 from glimpse.stores.rbd.ceph_conf import cluster_id
-from glimpse.stores.rbd.ceph_errors import duplicate, foreign, open_error, pool_error, read_error, write_error
+from glimpse.stores.rbd.ceph_errors import of_another_cluster, open_error, pool_error, read_error, write_error
 from glimpse.stores.rbd.connection import Cluster, ClusterSettings, Session
 from glimpse.stores.rbd.options import RbdOptions, check, object_order, url_prefixes
 from glimpse.stores.rbd.reader import RbdReader, opened_source
@@ -201,13 +202,13 @@ class RbdStore:
     def _parsed(self, url: str) -> RbdLocation:
         location = parsed(url, self.id)
         if location.fsid is not None and self._fsid not in {None, location.fsid}:
-            raise foreign(self.id)
+            raise of_another_cluster(self.id)
         return location
 
     def _pool_of(self, session: Session, location: RbdLocation) -> Any:
         """Return the context of I/O for the pool of a location, which may be another one of the same cluster."""
         if location.fsid not in {None, session.fsid}:
-            raise foreign(self.id)
+            raise of_another_cluster(self.id)
         with session.translated(pool_error if location.pool in {None, self._pool_name} else open_error):
             return session.connection.pool(location.pool or self._pool_name)
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from glimpse.errors import ForeignLocation
+from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import after_scheme
 
 SCHEMES = ("rbd",)
@@ -34,7 +34,7 @@ def parsed(url: str, store_id: str) -> RbdLocation:
     """
     parts = [unquote(part) for part in after_scheme(url, SCHEMES, store_id).split("/")]
     if len(parts) not in {1, 4} or not all(map(_is_name, parts)):
-        raise ForeignLocation(f"The location is not one of store {store_id}: it does not name an RBD image.")
+        raise object_errors.foreign(store_id, "it does not name an RBD image")
     if len(parts) == 1:
         return RbdLocation(parts[0])
     fsid, pool, image, snapshot = parts

@@ -17,7 +17,8 @@ import msgspec
 
 from glimpse.errors import GlimpseError, StoreUnavailable
 from glimpse.stores.base import Bytes, Placed
-from glimpse.stores.rbd.ceph_errors import duplicate, number_of, swept, write_error
+from glimpse.stores.object_errors import aborted, duplicate
+from glimpse.stores.rbd.ceph_errors import number_of, write_error
 from glimpse.stores.rbd.connection import Session
 from glimpse.stores.rbd.pieces import Gatherer, data_runs
 from glimpse.stores.rbd.removal import ATTEMPT_KEY, remove_attempt, remove_dangling, remove_objects
@@ -163,7 +164,7 @@ class RbdWriter:
         self._image.protect_snap(SNAPSHOT)
         self._image.metadata_set(ATTEMPT_KEY, self.target.attempt)
         if self._swept:
-            raise swept(self.target.store_id)
+            raise aborted(self.target.store_id)
         self._publish()
 
     def abort(self) -> None:
@@ -227,7 +228,7 @@ class RbdWriter:
 
     def _require_open(self) -> None:
         if self._swept or not self._open:
-            raise swept(self.target.store_id)
+            raise aborted(self.target.store_id)
         self._require_written()
 
     def _require_written(self) -> None:

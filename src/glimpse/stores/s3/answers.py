@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from glimpse.errors import AccessDenied, DataNotFound, Duplicate, GlimpseError, StoreFull, StoreUnavailable
+from glimpse.errors import AccessDenied, Duplicate, GlimpseError, StoreFull, StoreUnavailable
+from glimpse.stores import object_errors
 
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "InsufficientStorageSpace", "EntityTooLarge", "StorageFull"})
@@ -87,7 +88,7 @@ def failure(store_id: str, answer: Answer) -> GlimpseError:
     if code == "NoSuchBucket":
         return StoreUnavailable(f"The bucket of store {store_id} does not exist.")
     if answer.status == 404:
-        return DataNotFound(f"Store {store_id} has no data at the location.")
+        return object_errors.missing(store_id)
     if answer.status == 412:
         return Duplicate(f"Store {store_id} already has an object of this image.")
     if code in _FULL or answer.status in {413, 507}:

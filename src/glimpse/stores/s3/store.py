@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
-from glimpse.errors import DataNotFound, RangeNotSatisfiable, StoreUnavailable
+from glimpse.errors import RangeNotSatisfiable, StoreUnavailable
+from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import check_names, span_length
 from glimpse.stores.base import StoredObject, StoreMisconfigured
 from glimpse.stores.s3.client import Client, Stream
@@ -163,7 +164,7 @@ class S3Store:
     def _size(self, key: str) -> int:
         found = self._client.head(key)
         if found is None:
-            raise DataNotFound(f"Store {self.id} has no data at the location.")
+            raise object_errors.missing(self.id)
         return found.size
 
     def _part_threads(self) -> ThreadPoolExecutor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from glimpse.errors import AccessDenied, DataNotFound, DeletionDenied, GlimpseError, StoreFull, StoreUnavailable
+from glimpse.errors import AccessDenied, DeletionDenied, GlimpseError, StoreUnavailable
+from glimpse.stores import object_errors
 from glimpse.stores.swift.http import Answer, ConnectionFailed, Stream
 
 #: Statuses of a server that may answer otherwise soon: Request Timeout, Conflict, Too Early, Too Many Requests (and the
@@ -21,9 +22,9 @@ def failure(store_id: str, answer: Answer | Stream, *, deleting: bool = False) -
     """Return the error for an answer that is not a success."""
     status = answer.status
     if status == 404:
-        return DataNotFound(f"Store {store_id} has no data at the location.")
+        return object_errors.missing(store_id)
     if status in _FULL:
-        return StoreFull(f"Store {store_id} has no space left for the data.")
+        return object_errors.full(store_id)
     if passes(status):
         return StoreUnavailable(f"Store {store_id} is not working: Swift answers {status}.")
     kind = DeletionDenied if deleting and status in {401, 403} else AccessDenied

@@ -10,6 +10,7 @@ import msgspec
 
 from glimpse.errors import ForeignLocation
 from glimpse.settings.model import Secret
+from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import after_scheme
 from glimpse.stores.swift.options import SCHEMES
 
@@ -58,12 +59,12 @@ def parse(url: str, store_id: str) -> SwiftLocation:
     name, container = unquote(name), unquote(container)
     printable = (base + container + name).isprintable()
     if not (base and container and name) or "://" in rest or "/" in container or name in {".", ".."} or not printable:
-        raise ForeignLocation(f"The location is not one of store {store_id}.")
+        raise object_errors.foreign(store_id)
     place = Place(container, name)
     scheme = url.strip().partition("://")[0].lower()
     if scheme == "swift+config":
         if "@" in base or "/" in base:
-            raise ForeignLocation(f"The location is not one of store {store_id}.")
+            raise object_errors.foreign(store_id)
         return SwiftLocation(place=place, reference=unquote(base))
     credentials, at, host = base.rpartition("@")
     address = f"{'http' if scheme == 'swift+http' else 'https'}://{host}"

@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from glimpse.errors import DataNotFound, StoreUnavailable
+from glimpse.errors import StoreUnavailable
+from glimpse.stores import object_errors
 from glimpse.stores.swift.account import Account
 from glimpse.stores.swift.answers import failure
 from glimpse.stores.swift.http import Answer
@@ -112,7 +113,7 @@ def _delete_static(account: Account, place: Place) -> None:
             container, _, name = str(entry.get("name", "")).lstrip("/").partition("/")
             _delete_with_segments(account, Place(container, name))
     if not _delete_with_segments(account, place):
-        raise DataNotFound(f"Store {account.store_id} has no data at the location.")
+        raise object_errors.missing(account.store_id)
 
 
 def _delete_with_segments(account: Account, place: Place) -> int:

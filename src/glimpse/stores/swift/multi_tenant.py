@@ -18,6 +18,7 @@ import msgspec
 from glimpse.context import CALLER
 from glimpse.errors import AccessDenied, DeletionDenied, ForeignLocation, GlimpseError
 from glimpse.settings.model import Secret
+from glimpse.stores import object_errors
 from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.swift.account import Account
 from glimpse.stores.swift.answers import failure
@@ -83,7 +84,7 @@ class MultiTenantStore(SwiftStore):
     def locate(self, url: str, *, deleting: bool = False) -> tuple[Account, Place]:
         location = parse(url, self.id)
         if location.address is None or location.user is not None:
-            raise ForeignLocation(f"The location is not one of store {self.id}.")
+            raise object_errors.foreign(self.id)
         place = location.place
         of_an_image = place.container == f"{self.options.swift_store_container}_{place.name}"
         return self._account_at(location.address, owner=deleting, of_an_image=of_an_image), place
@@ -221,7 +222,7 @@ class MultiTenantStore(SwiftStore):
             return None
 
     def _foreign(self) -> ForeignLocation:
-        return ForeignLocation(f"The location is not one of store {self.id}.")
+        return object_errors.foreign(self.id)
 
 
 def _of_project(storage_url: str, project_id: str) -> str:

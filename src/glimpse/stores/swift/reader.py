@@ -6,7 +6,8 @@ import re
 import time
 from collections.abc import Mapping
 
-from glimpse.errors import AccessDenied, DataNotFound, RangeNotSatisfiable, StoreUnavailable
+from glimpse.errors import AccessDenied, RangeNotSatisfiable, StoreUnavailable
+from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import span_length
 from glimpse.stores.swift.account import Account
 from glimpse.stores.swift.answers import failure, unreachable
@@ -148,6 +149,6 @@ def object_size(account: Account, place: Place) -> int | None:
     """
     headers = account.head(place.path)
     if headers is None:
-        raise DataNotFound(f"Store {account.store_id} has no data at the location.")
+        raise object_errors.missing(account.store_id)
     text = headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() else None

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from glimpse.errors import ForeignLocation
+from glimpse.stores import object_errors
 from glimpse.stores.swift.account import Account
 from glimpse.stores.swift.keystone import EndpointChoice
 from glimpse.stores.swift.locations import (
@@ -123,7 +124,7 @@ class SingleTenantStore(SwiftStore):
             return account
 
     def _foreign(self) -> ForeignLocation:
-        return ForeignLocation(f"The location is not one of store {self.id}.")
+        return object_errors.foreign(self.id)
 
 
 def own_credentials(references: References) -> Credentials:

@@ -15,6 +15,7 @@ from threading import Lock
 import msgspec
 
 from glimpse.errors import AccessDenied, DataNotFound, Duplicate, GlimpseError, StoreUnavailable
+from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import check_names
 from glimpse.stores.base import StoredObject, StoreMisconfigured
 from glimpse.stores.swift import manifests, temporary_urls
@@ -135,14 +136,14 @@ class SwiftStore(ABC):
         account, place = self.locate(url, deleting=True)
         headers = account.head(place.path)
         if headers is None:
-            raise self._missing()
+            raise object_errors.missing(self.id)
         manifests.delete_object(account, place, headers, self.delete_all)
         self.after_deletion(account, place)
 
     def check_delete(self, url: str) -> None:
         account, place = self.locate(url, deleting=True)
         if account.head(place.path) is None:
-            raise self._missing()
+            raise object_errors.missing(self.id)
 
     def sweep(
         self,
@@ -164,7 +165,7 @@ class SwiftStore(ABC):
     def presigned_url(self, url: str, seconds: int) -> str | None:
         account, place = self.locate(url)
         if account.head(place.path) is None:
-            raise self._missing()
+            raise object_errors.missing(self.id)
         return temporary_urls.signed(account, place, seconds)
 
     def close(self) -> None:
@@ -205,7 +206,7 @@ class SwiftStore(ABC):
         """Put the marker of an attempt."""
         account, place = slot.account, slot.place
         if account.head(place.path) is not None:
-            raise Duplicate(f"Store {self.id} already has data of image {image_id}.")
+            raise object_errors.duplicate(self.id, image_id)
         marker = Place(place.container, segment_name(image_id, attempt, MARKER))
         answer = account.request("PUT", marker.path, {"If-None-Match": "*"})
         if answer.status == 404:
@@ -259,9 +260,6 @@ class SwiftStore(ABC):
             if not more:
                 return count > 0
             last += _UNLISTED
-
-    def _missing(self) -> DataNotFound:
-        return DataNotFound(f"Store {self.id} has no data at the location.")
 
 
 class _Locks:

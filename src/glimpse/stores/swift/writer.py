@@ -18,7 +18,8 @@ from typing import Protocol
 
 import msgspec
 
-from glimpse.errors import AccessDenied, DataNotFound, Duplicate, GlimpseError, StoreUnavailable
+from glimpse.errors import AccessDenied, DataNotFound, GlimpseError, StoreUnavailable
+from glimpse.stores import object_errors
 from glimpse.stores.base import Bytes, Placed
 from glimpse.stores.swift import manifests
 from glimpse.stores.swift.account import Account
@@ -240,7 +241,7 @@ class SwiftWriter:
             # the object may be that of this attempt, if the answer to an earlier try was lost
             headers = self._account.head(self._target.place.path, newest=True) or {}
             if headers.get(manifests.ATTEMPT) != self._target.attempt:
-                raise Duplicate(f"Store {self._store_id} already has data of image {self._image_id}.")
+                raise object_errors.duplicate(self._store_id, self._image_id)
         elif answer.status == 400 and self._begun:
             raise StoreUnavailable(f"Store {self._store_id} does not have all of the data that were written.")
         elif answer.status != 201:
@@ -252,12 +253,12 @@ class SwiftWriter:
 
     def _require_marker(self) -> None:
         if self._account.head(self._marker_path(), newest=True) is None:
-            raise self._swept()
+            raise object_errors.aborted(self._store_id)
 
     def _delete_marker(self) -> None:
         answer = self._account.persist("DELETE", self._marker_path())
         if answer.status == 404:
-            raise self._swept()
+            raise object_errors.aborted(self._store_id)
         if answer.status != 204:
             raise self._write_failure(answer)
 
@@ -289,6 +290,3 @@ class SwiftWriter:
         if answer.status == 404:
             return AccessDenied(f"Store {self._store_id} has no container {self._target.place.container} any more.")
         return failure(self._store_id, answer)
-
-    def _swept(self) -> StoreUnavailable:
-        return StoreUnavailable(f"The upload to store {self._store_id} was aborted meanwhile.")

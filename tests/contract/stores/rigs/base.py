@@ -7,13 +7,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from glimpse.stores.base import Bytes, Store, Writer
+from glimpse.stores.base import Bytes, Reader, Store, Writer
 
 ATTEMPT = "a1b2"
 
 
 def new_id() -> str:
     return str(uuid4())
+
+
+def drained(reader: Reader, batch: int = 1 << 20) -> bytes:
+    """Read to the end, ``batch`` bytes at most each time, and close the reader; it must deliver what it announces."""
+    try:
+        result = bytearray()
+        while part := reader.read(batch):
+            assert len(part) <= batch
+            result += part
+        assert len(result) == reader.length
+        assert reader.read(batch) == b""
+        return bytes(result)
+    finally:
+        reader.close()
 
 
 @dataclass
@@ -78,6 +92,14 @@ class Rig:
         self._examples += 1
         return self.slow and self._examples > 3
 
+    def end(self) -> None:
+        """Close the store, check that nothing is there but what the test kept, and clean the real system up."""
+        self.store.close()
+        self.store.close()
+        assert sorted(self.leftovers()) == sorted(self.kept)
+        if self.remove is not None:
+            self.remove()
+
     def url(self, name: str) -> str:
         """A location as the store would write it."""
         return self.prefix + name
@@ -97,17 +119,7 @@ class Rig:
 
     def get(self, url: str, offset: int = 0, length: int | None = None, *, batch: int = 1 << 20) -> bytes:
         """Read a range, ``batch`` bytes at most each time; the reader must deliver what it announces."""
-        reader = self.store.reader(url, offset, length)
-        try:
-            result = bytearray()
-            while part := reader.read(batch):
-                assert len(part) <= batch
-                result += part
-            assert len(result) == reader.length
-            assert reader.read(batch) == b""
-            return bytes(result)
-        finally:
-            reader.close()
+        return drained(self.store.reader(url, offset, length), batch)
 
 
 def open_files_below(directory: Path) -> list[str]:

@@ -26,6 +26,7 @@ from glimpse.stores.ceph_modules import Bindings, load
 from glimpse.stores.rbd.options import RbdOptions
 from glimpse.stores.rbd.store import RbdStore
 from tests.contract.stores.rigs.base import Faults, Rig
+from tests.support.daemons import Daemon
 
 NEEDS = "GLIMPSE_TEST_CEPH_CONF"
 
@@ -156,19 +157,17 @@ def wrong_credentials(directory: Path) -> RbdOptions:
     return cluster.options(rbd_store_ceph_conf=str(conf))
 
 
-def _pid(daemon: str) -> int:
-    return int(Path(os.environ["GLIMPSE_TEST_CEPH_RUN"], f"{daemon}.pid").read_text(encoding="utf-8").split()[0])
+def _daemon(name: str) -> Daemon:
+    return Daemon(Path(os.environ["GLIMPSE_TEST_CEPH_RUN"], f"{name}.pid"))
 
 
 @contextmanager
 def hanging(daemon: str = "osd.0") -> Iterator[None]:
     """A daemon that takes requests and does not answer."""
-    pid = _pid(daemon)
-    os.kill(pid, signal.SIGSTOP)
     try:
-        yield
+        with _daemon(daemon).stopped():
+            yield
     finally:
-        os.kill(pid, signal.SIGCONT)
         if daemon.startswith("osd."):
             # an only OSD that was stopped for longer than a read lease (16 s) delays requests until it peers again
             ceph().command("osd down", ids=[daemon.removeprefix("osd.")])
@@ -181,7 +180,7 @@ def hanging(daemon: str = "osd.0") -> Iterator[None]:
 @contextmanager
 def down(daemon: str = "osd.0") -> Iterator[None]:
     """A daemon that is killed; it has restarted at the end."""
-    os.kill(_pid(daemon), signal.SIGKILL)
+    os.kill(_daemon(daemon).pid, signal.SIGKILL)
     try:
         yield
     finally:

@@ -24,6 +24,7 @@ from glimpse.stores.s3.options import S3Options
 from glimpse.stores.s3.signing import Signer, canonical_query
 from glimpse.stores.s3.store import S3Store
 from tests.contract.stores.rigs.base import Faults, Rig
+from tests.support.daemons import Daemon
 
 NEEDS = "GLIMPSE_TEST_S3_URL"
 
@@ -171,18 +172,11 @@ RIGS = (s3_radosgw, s3_radosgw_tls, s3_swift)
 
 
 def _faults(chosen: S3Options, pid_file: Path, start: str, full: Callable[[Outside], None], port_url: str) -> Faults:
-    @contextmanager
-    def hanging() -> Iterator[None]:
-        pid = _pid(pid_file)
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
+    server = Daemon(pid_file)
 
     @contextmanager
     def down() -> Iterator[None]:
-        os.kill(_pid(pid_file), signal.SIGKILL)
+        os.kill(server.pid, signal.SIGKILL)
         try:
             yield
         finally:
@@ -203,7 +197,7 @@ def _faults(chosen: S3Options, pid_file: Path, start: str, full: Callable[[Outsi
 
     return Faults(
         new_store=lambda: S3Store("objects", chosen, LIMITS),
-        hanging=hanging,
+        hanging=server.stopped,
         deadline=SILENCE,
         down=down,
         full=filled,
@@ -220,10 +214,6 @@ def _radosgw_faults(chosen: S3Options) -> Faults:
 def _swift_faults(chosen: S3Options) -> Faults:
     pid_file = Path(os.environ["GLIMPSE_TEST_SWIFT_RUN"], "proxy.pid")
     return _faults(chosen, pid_file, "swift-up", _limit_container, chosen.s3_store_host or "")
-
-
-def _pid(pid_file: Path) -> int:
-    return int(pid_file.read_text().split()[0])
 
 
 def _start(script: str) -> None:

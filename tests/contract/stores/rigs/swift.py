@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -20,6 +20,7 @@ from glimpse.stores.swift.options import SwiftOptions
 from glimpse.stores.swift.single_tenant import SingleTenantStore
 from glimpse.stores.swift.store import SwiftStore, Tuning
 from tests.contract.stores.rigs.base import Faults, Rig
+from tests.support.daemons import Daemon
 from tests.support.needs import unavailable
 
 NEEDS = "GLIMPSE_TEST_SWIFT_AUTH_URL"
@@ -198,19 +199,13 @@ def _run_directory() -> Path:
     return Path(directory)
 
 
-def _pid(name: str) -> int:
-    return int((_run_directory() / f"{name}.pid").read_text().split()[0])
+def _daemon(name: str) -> Daemon:
+    return Daemon(_run_directory() / f"{name}.pid")
 
 
-@contextmanager
-def hanging() -> Iterator[None]:
+def hanging() -> AbstractContextManager[None]:
     """The proxy takes connections and does not answer."""
-    pid = _pid("proxy")
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+    return _daemon("proxy").stopped()
 
 
 @contextmanager
@@ -220,7 +215,7 @@ def down() -> Iterator[None]:
     if not rigs:
         unavailable("GLIMPSE_TEST_RIGS names no directory with swift-up")
     for name in ("proxy", "object"):
-        os.kill(_pid(name), signal.SIGKILL)
+        os.kill(_daemon(name).pid, signal.SIGKILL)
     _wait(lambda: not _listening(os.environ[NEEDS]))
     try:
         yield
@@ -247,7 +242,7 @@ def expire(store: SwiftStore) -> None:
 
 def forget_tokens() -> None:
     """Let Swift forget all tokens that it has issued or seen."""
-    command = Path(f"/proc/{_pid('memcached')}/cmdline").read_bytes().split(b"\0")
+    command = Path(f"/proc/{_daemon('memcached').pid}/cmdline").read_bytes().split(b"\0")
     with socket.create_connection(("127.0.0.1", int(command[command.index(b"-p") + 1])), 5) as cache:
         cache.sendall(b"flush_all\r\n")
         assert cache.recv(100).startswith(b"OK")
