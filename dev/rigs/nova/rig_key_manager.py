@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from castellan.common import exception
 from castellan.common.objects import x_509
@@ -28,11 +29,27 @@ class FileKeyManager(key_manager.KeyManager):
         except FileNotFoundError:
             raise exception.ManagedObjectNotFoundError(uuid=managed_object_id) from None
 
-    def _refuse(self, *_: object, **__: object) -> None:
-        raise NotImplementedError("certificates can only be read")
+    def create_key(self, *_: object, **__: object) -> NoReturn:
+        _refuse()
 
-    create_key = create_key_pair = store = delete = add_consumer = remove_consumer = list = _refuse
+    def create_key_pair(self, *_: object, **__: object) -> NoReturn:
+        _refuse()
+
+    def store(self, *_: object, **__: object) -> NoReturn:
+        _refuse()
+
+    def delete(self, *_: object, **__: object) -> NoReturn:
+        _refuse()
+
+    def add_consumer(self, *_: object, **__: object) -> NoReturn:
+        _refuse()
+
+    def remove_consumer(self, *_: object, **__: object) -> NoReturn:
+        _refuse()
+
+    def list(self, *_: object, **__: object) -> NoReturn:
+        _refuse()
 
 
-# The names above are bound after the base class has counted its abstract methods.
-FileKeyManager.__abstractmethods__ = frozenset()
+def _refuse() -> NoReturn:
+    raise exception.KeyManagerError(reason="this key manager only reads certificates")

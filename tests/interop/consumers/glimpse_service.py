@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
+from typing import NoReturn
 
 from tests.interop.consumers.rigs import rig_dir, run_rig
 from tests.interop.keystone_rig import keystone_rig
+from tests.support.needs import unavailable
 from tests.support.service import Service, run_to_the_end
 
 #: Of Glimpse. Nova and Cinder are told this port when they start.
@@ -49,9 +49,9 @@ class OtherService:
         """The whole log."""
         return self._log.read_text(errors="replace")
 
-    def kill_group(self) -> None:
+    def kill_group(self) -> NoReturn:
         """It is not ours to kill."""
-        pytest.skip("this image service was not started by the tests")
+        unavailable("this image service was not started by the tests")
 
     start = kill_group
 

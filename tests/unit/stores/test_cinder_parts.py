@@ -12,7 +12,8 @@ from glimpse.errors import AccessDenied, ForeignLocation
 from glimpse.settings.model import Secret
 from glimpse.stores import ceph_modules
 from glimpse.stores.base import StoreMisconfigured
-from glimpse.stores.cinder.attacher import Attacher, _check_format
+from glimpse.stores.cinder.attacher import Attacher
+from glimpse.stores.cinder.connection_checks import check_path, checked
 from glimpse.stores.cinder.devices import DeviceError, PathDevice, SharedDevice
 from glimpse.stores.cinder.locations import gibibytes, prefix, volume_of, without_store
 from glimpse.stores.cinder.options import CinderOptions
@@ -222,13 +223,88 @@ class TestDevices:
         monkeypatch.setattr(ceph_modules, "load", missing)
         attacher = Attacher(HostSettings(root_helper="", mount_base="", lock_path="", address=""))
         with pytest.raises(DeviceError, match="cannot be connected: needs the module rados") as caught:
-            attacher.connected({"driver_volume_type": "rbd"}, writable=False, multipath=False)
+            attacher.connected(TestConnectionChecks.RBD, writable=False, multipath=False)
         assert caught.value.permanent
         assert "needs the module rados" in caplog.text
 
-    @pytest.mark.parametrize("more", [{"format": "qcow2"}, {"format": "raw", "encrypted": True}])
-    def test_formats_on_a_share_that_hold_no_plain_data(self, more: dict[str, object]) -> None:
-        _check_format({"driver_volume_type": "nfs", "format": "raw"})
-        _check_format({"driver_volume_type": "rbd", **more})
-        with pytest.raises(DeviceError):
-            _check_format({"driver_volume_type": "nfs", **more})
+
+class TestConnectionChecks:
+    RBD: Any = {
+        "driver_volume_type": "rbd",
+        "name": "volumes/volume-1",
+        "cluster_name": "ceph",
+        "auth_username": "cinder",
+        "hosts": ["10.0.0.1", "[fd00::1]"],
+        "ports": ["6789", "3300"],
+    }
+    SHARE: Any = {
+        "driver_volume_type": "nfs",
+        "export": "nfs.example.org:/volumes",
+        "name": "volume-1",
+        "options": "-o vers=4.1,nolock",
+        "format": "raw",
+    }
+
+    @pytest.mark.parametrize("connection", [RBD, RBD | {"auth_username": None}])
+    def test_volumes_in_ceph(self, connection: dict[str, Any]) -> None:
+        unwanted = {"keyring": "[client.cinder]", "do_local_attach": True}
+        assert checked(connection | unwanted) == connection | {"do_local_attach": False}
+
+    @pytest.mark.parametrize("export", ["10.0.0.1:/volumes", "[fd00::1]:/volumes", "host:/with blank"])
+    @pytest.mark.parametrize("options", [None, "", "-o vers=3", "-overs=3 -o nolock"])
+    def test_shares(self, export: str, options: str | None) -> None:
+        connection = self.SHARE | {"export": export, "options": options}
+        assert checked(connection) == connection
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"name": "volume-1"},
+            {"name": "volumes/a/b"},
+            {"name": "volumes/volume-1\n"},
+            {"cluster_name": "../x"},
+            {"auth_username": "cinder\nlog_file = /etc/x"},
+            {"hosts": ["10.0.0.1\nadmin_socket = /x"]},
+            {"hosts": "10.0.0.1"},
+            {"hosts": [1]},
+            {"ports": ["6789\n"]},
+            {"ports": None},
+        ],
+    )
+    def test_other_values_for_ceph_are_refused(self, wrong: dict[str, object]) -> None:
+        with pytest.raises(DeviceError, match="unknown way") as caught:
+            checked(self.RBD | wrong)
+        assert caught.value.permanent
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"name": "../../etc/shadow"},
+            {"name": ".."},
+            {"name": None},
+            {"export": "/etc"},
+            {"export": "-o:/bind"},
+            {"options": "--bind"},
+            {"options": "-o vers=3 -t ext4"},
+            {"options": ["-o", "vers=3"]},
+            {"format": "qcow2"},
+            {"encrypted": True},
+        ],
+    )
+    def test_other_values_for_a_share_are_refused(self, wrong: dict[str, object]) -> None:
+        with pytest.raises(DeviceError) as caught:
+            checked(self.SHARE | wrong)
+        assert caught.value.permanent
+
+    def test_formats_of_devices_do_not_matter(self) -> None:
+        connection = {"driver_volume_type": "iscsi", "format": "qcow2", "encrypted": True}
+        assert checked(connection) == connection
+
+    def test_only_files_and_devices_are_opened(self, tmp_path: Path) -> None:
+        file, link = tmp_path / "volume", tmp_path / "link"
+        file.touch()
+        link.symlink_to(file)
+        check_path("nfs", str(file))
+        for kind, path in (("nfs", link), ("nfs", tmp_path), ("iscsi", file), ("local", Path("/dev/null"))):
+            with pytest.raises(DeviceError, match="not a volume"):
+                check_path(kind, str(path))

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from glimpse.stores import ceph_modules
+from glimpse.stores.cinder.connection_checks import check_path, checked
 from glimpse.stores.cinder.devices import Device, DeviceError, PathDevice, RbdDevice, SharedDevice
 from glimpse.stores.cinder.wire import HostSettings
 
@@ -57,7 +58,7 @@ class Attacher:
 
         :raises DeviceError: it cannot be connected, or is of a format that holds no plain data.
         """
-        _check_format(connection)
+        connection = checked(connection)
         if connection.get("driver_volume_type") == "rbd":
             _check_ceph()
         connector = self._connector(connection, multipath=multipath)
@@ -69,11 +70,13 @@ class Attacher:
             LOG.warning("A volume cannot be connected: %s", error, exc_info=True)
             raise DeviceError(f"the volume cannot be connected ({type(error).__name__})") from error
         try:
-            device = self._opened(found["path"], writable=writable)
+            device = self._opened(connection["driver_volume_type"], found["path"], writable=writable)
             return SharedDevice(connector, connection, found, device)
         except Exception as error:
             LOG.exception("A volume cannot be opened")
             connector.disconnect_volume(connection, found, force=True, ignore_errors=True)
+            if isinstance(error, DeviceError):
+                raise
             raise DeviceError(f"the volume cannot be opened ({type(error).__name__})") from error
 
     def disconnect(self, connection: dict[str, Any]) -> None:
@@ -81,6 +84,7 @@ class Attacher:
         if connection.get("driver_volume_type") in {"rbd", "nfs"}:
             return  # the connection has died with the process; a share stays mounted
         try:
+            connection = checked(connection)
             self._connector(connection, multipath=False).disconnect_volume(
                 connection, None, force=True, ignore_errors=True
             )
@@ -101,9 +105,10 @@ class Attacher:
         if not os.path.ismount(path):
             self._mounted.add(path)
 
-    def _opened(self, path: Any, *, writable: bool) -> Device:
+    def _opened(self, kind: Any, path: Any, *, writable: bool) -> Device:
         if hasattr(path, "rbd_image"):
             return RbdDevice(path)
+        check_path(kind, str(path))
         return PathDevice(str(path), writable=writable, root_helper=self._settings.root_helper)
 
     def _connector(self, connection: dict[str, Any], *, multipath: bool) -> Any:
@@ -124,15 +129,6 @@ class Attacher:
             if self._module is None:
                 self._module = _load(self._settings)
             return self._module
-
-
-def _check_format(connection: dict[str, Any]) -> None:
-    if connection.get("driver_volume_type") != "nfs":
-        return
-    if connection.get("encrypted"):
-        raise DeviceError("encrypted volumes on a share are not supported", permanent=True)
-    if connection.get("format") not in {None, "raw"}:
-        raise DeviceError("volumes in the format qcow2 are not supported", permanent=True)
 
 
 def _check_ceph() -> None:
