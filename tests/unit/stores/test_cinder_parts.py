@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import queue
 import threading
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,7 +17,7 @@ from glimpse.stores import ceph_modules
 from glimpse.stores.base import StoreMisconfigured
 from glimpse.stores.cinder.attacher import Attacher
 from glimpse.stores.cinder.connection_checks import check_path, checked
-from glimpse.stores.cinder.devices import DeviceError, PathDevice, SharedDevice
+from glimpse.stores.cinder.devices import DeviceError, PathDevice, RbdDevice, SharedDevice
 from glimpse.stores.cinder.locations import gibibytes, prefix, volume_of, without_store
 from glimpse.stores.cinder.options import CinderOptions
 from glimpse.stores.cinder.records import Records
@@ -173,6 +176,22 @@ class FakeConnector:
         self.disconnected += 1
 
 
+class FakeImage:
+    """An image of librbd; the test ends the operations."""
+
+    def __init__(self) -> None:
+        self.ends: list[Any] = []
+
+    def aio_read(self, _offset: int, _length: int, ended: Any) -> None:
+        self.ends.append(ended)
+
+    def aio_write(self, _data: bytes, _offset: int, ended: Any) -> None:
+        self.ends.append(ended)
+
+    def end(self, number: int, result: int, *data: bytes) -> None:
+        self.ends[number](SimpleNamespace(get_return_value=lambda: result), *data)
+
+
 class TestDevices:
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
@@ -214,6 +233,41 @@ class TestDevices:
             device.write(0, memoryview(b"x"))
         assert str(path) not in str(caught.value)
 
+    def test_operations_run_beside_each_other_and_report_their_end(self, path: Path) -> None:
+        shared = SharedDevice(FakeConnector(), {}, None, PathDevice(str(path), writable=True, root_helper=""))
+        ended: queue.SimpleQueue[DeviceError | None] = queue.SimpleQueue()
+        shared.start(3, memoryview(b"data"), ended.put, write=True)
+        assert ended.get(timeout=5) is None
+        area = bytearray(5)
+        shared.start(2, memoryview(area), ended.put, write=False)
+        assert ended.get(timeout=5) is None
+        assert area == b"\0data"
+        shared.start(98, memoryview(area), ended.put, write=False)
+        assert isinstance(ended.get(timeout=5), DeviceError)
+        shared.close(keep_connected=False)
+        with pytest.raises(DeviceError, match="taken"):
+            shared.start(0, memoryview(area), ended.put, write=False)
+
+    def test_the_end_of_operations_in_ceph(self) -> None:
+        image = FakeImage()
+        handle = SimpleNamespace(rbd_image=image)
+        shared = SharedDevice(FakeConnector(), {}, None, RbdDevice(handle))
+        ended: list[DeviceError | None] = []
+        area = bytearray(4)
+        shared.start(0, memoryview(area), ended.append, write=False)
+        shared.start(0, memoryview(b"data"), ended.append, write=True)
+        assert ended == []
+        image.end(0, 4, b"data")
+        assert area == b"data"
+        image.end(1, -errno.ENOSPC)
+        assert ended[0] is None
+        assert ended[1] is not None
+        assert ended[1].full
+        shared.start(0, memoryview(area), ended.append, write=False)
+        image.end(2, 3, b"dat")
+        assert ended[2] is not None
+        shared.close(keep_connected=False)
+
     def test_missing_modules_of_ceph_are_named(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -229,7 +283,7 @@ class TestDevices:
 
 
 class TestConnectionChecks:
-    RBD: Any = {
+    RBD: ClassVar[dict[str, Any]] = {
         "driver_volume_type": "rbd",
         "name": "volumes/volume-1",
         "cluster_name": "ceph",
@@ -237,7 +291,7 @@ class TestConnectionChecks:
         "hosts": ["10.0.0.1", "[fd00::1]"],
         "ports": ["6789", "3300"],
     }
-    SHARE: Any = {
+    SHARE: ClassVar[dict[str, Any]] = {
         "driver_volume_type": "nfs",
         "export": "nfs.example.org:/volumes",
         "name": "volume-1",

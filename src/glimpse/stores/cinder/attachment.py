@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from glimpse.errors import DataNotFound, GlimpseError, StoreUnavailable
 from glimpse.stores.cinder import wire
 from glimpse.stores.cinder.api import Rejected
+from glimpse.stores.cinder.background import Background
 from glimpse.stores.cinder.link import AttachingProcess, Link
 from glimpse.stores.cinder.options import CinderOptions
 from glimpse.stores.cinder.records import Records
@@ -53,6 +55,7 @@ class Attachment:
         self._host = host
         self._volumes = volumes
         self._volume = volume
+        self._completion: Background[None] | None = None
         host.records.prepare()
         self.link = host.process.link()
         try:
@@ -71,11 +74,25 @@ class Attachment:
         """Return the size after the volume was extended to ``size`` bytes while attached."""
         return _attached(self.link.ask(wire.Extend(size))).size
 
+    def wait_for_completion(self) -> None:
+        """Wait until Cinder knows that the volume is connected; never raises.
+
+        A failure does not matter for the data, and leaves the volume in a status in which it can be detached.
+        """
+        completion, self._completion = self._completion, None
+        if completion is None:
+            return
+        try:
+            completion.result()
+        except GlimpseError as error:
+            LOG.warning("Cinder does not take note that volume %s is attached: %s", self._volume.id, error)
+
     def close(self) -> None:
         """End the use; detach the volume if it was the last one.
 
         :raises StoreUnavailable: the volume may still be attached. The next transfer on this host repairs that.
         """
+        self.wait_for_completion()
         try:
             answer = self.link.ask(wire.Release(self._keeps_connected()), self._host.attach_deadline)
             if isinstance(answer, wire.Released) and answer.attachment_id is not None:
@@ -95,11 +112,12 @@ class Attachment:
             self._host.records.add(volume.id, attachment_id)
             connection = volumes.export(attachment_id, {**turn.connector, "mountpoint": MOUNT_POINT})
             answer = self.link.ask(wire.Connect(attachment_id, connection), self._host.attach_deadline)
-            volumes.complete(attachment_id)
             self.link.ask(wire.Ready())
         except BaseException:
             self._undo(attachment_id)
             raise
+        # the volume can be used already
+        self._completion = Background(partial(volumes.complete, attachment_id))
         return answer
 
     def _undo(self, attachment_id: str) -> None:
@@ -123,20 +141,26 @@ class Attachment:
         return any(one not in recorded for one in self._volumes.attachments(self._volume.id))
 
 
-def release_stale(host: Host, volumes: Volumes, volume: Volume) -> bool:
-    """Remove the attachments of a volume that dead processes of this host have left. Return whether there were any.
+def release_stale(host: Host, volumes: Volumes, volume: Volume) -> None:
+    """Remove the attachments of a volume that dead processes of this host have left; waits for transfers that end.
+
+    A volume that a living transfer has stays attached.
 
     :raises StoreUnavailable: that failed.
     """
     if not host.records.of(volume.id):
-        return False
+        return
     link = host.process.link()
     try:
         request = wire.Acquire(volume.id, False, host.multipath, host.enforce_multipath)  # noqa: FBT003
-        if not isinstance(link.ask(request, host.attach_deadline), wire.YourTurn):
-            return False  # a living transfer has it
-        remove_recorded(host.records, volumes, volume.id, link)
-        return True
+        if isinstance(link.ask(request, host.attach_deadline), wire.YourTurn):
+            remove_recorded(host.records, volumes, volume.id, link)
+            return
+        answer = link.ask(wire.Release(), host.attach_deadline)
+        if isinstance(answer, wire.Released) and answer.attachment_id is not None:
+            # the other transfer has ended meanwhile
+            volumes.detach(answer.attachment_id)
+            host.records.remove(volume.id, answer.attachment_id)
     finally:
         link.close()
 

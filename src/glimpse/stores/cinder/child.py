@@ -13,8 +13,7 @@ import os
 import socket
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from threading import Lock, Thread
+from threading import Condition, Lock, Thread
 
 import msgspec
 
@@ -45,8 +44,8 @@ class Session:
         self._using = False
         self._turn = False
         self._multipath = False
-        self._pool: ThreadPoolExecutor | None = None
-        self._operations: set[Future[None]] = set()
+        self._ended = Condition()
+        self._operations = 0
 
     def serve(self) -> None:
         """Answer requests until the other side closes the connection; then clean up."""
@@ -62,11 +61,7 @@ class Session:
 
     def _handle(self, request: wire.Request) -> None:
         if isinstance(request, (wire.Read, wire.Write)):
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(wire.SLOTS, "io")
-            operation = self._pool.submit(self._transfer, request)
-            self._operations.add(operation)
-            operation.add_done_callback(self._operations.discard)
+            self._start(request)
             return
         try:
             answer = self._answer(request)
@@ -131,28 +126,32 @@ class Session:
             raise DeviceError("the transfer has no volume")
         return self._use.device
 
-    def _transfer(self, request: wire.Read | wire.Write) -> None:
-        answer: wire.Answer = wire.Done(request.slot)
+    def _start(self, request: wire.Read | wire.Write) -> None:
+        """Start a read or write, which is answered when it has ended, in another thread."""
+        start = request.slot * wire.SLOT_SIZE
+        area = memoryview(self._area or b"")[start : start + request.length]
+
+        def ended(error: DeviceError | None) -> None:
+            area.release()
+            try:
+                wire.send(self._connection, wire.Done(request.slot) if error is None else _failed(error))
+            except OSError:
+                LOG.debug("A transfer ended before its operation")
+            finally:
+                with self._ended:
+                    self._operations -= 1
+                    self._ended.notify_all()
+
+        with self._ended:
+            self._operations += 1
         try:
-            start = request.slot * wire.SLOT_SIZE
-            with (
-                memoryview(self._area or b"") as whole,
-                whole[start : start + request.length] as area,
-                self._device().used() as device,
-            ):
-                if isinstance(request, wire.Read):
-                    device.read(request.offset, area)
-                else:
-                    device.write(request.offset, area)
+            self._device().start(request.offset, area, ended, write=isinstance(request, wire.Write))
         except DeviceError as error:
-            answer = _failed(error)
-        try:
-            wire.send(self._connection, answer)
-        except OSError:
-            LOG.debug("A transfer ended before its operation")
+            ended(error)
 
     def _drain(self) -> None:
-        wait(set(self._operations))
+        with self._ended:
+            self._ended.wait_for(lambda: not self._operations)
 
     def _release(self, *, keep_connected: bool) -> str | None:
         """End the use of the volume. Return the attachment if it was the last one."""
@@ -176,8 +175,7 @@ class Session:
             LOG.warning("A volume stays connected: %s", error)
         if self._turn and self._use is not None:
             self._volumes.forget(self._use)
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
+        self._drain()
         if self._area is not None:
             self._area.close()
         self._connection.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import Any
+from typing import Any, cast
 
 from glimpse.stores.cinder.devices import DeviceError
 
@@ -47,16 +47,13 @@ def check_path(kind: Any, path: str) -> None:
 
 
 def _checked_rbd(connection: dict[str, Any]) -> dict[str, Any]:
-    hosts, ports = connection.get("hosts"), connection.get("ports")
     _require(
         _is_text(_is_rbd_name, connection.get("name"))
         and _is_text(_is_word, connection.get("cluster_name"))
         # none without authentication
         and _is_text(_is_word, connection.get("auth_username") or "none")
-        and isinstance(hosts, list)
-        and isinstance(ports, list)
-        and all(_is_text(_is_host, host) for host in hosts)
-        and all(_is_text(_is_port, str(port)) for port in ports)
+        and _are_texts(_is_host, connection.get("hosts"))
+        and _are_texts(_is_port, connection.get("ports"))
     )
     # without a key the library reads the keyring of this host; a local attachment would run commands as root
     return {key: value for key, value in connection.items() if key != "keyring"} | {"do_local_attach": False}
@@ -80,6 +77,10 @@ def _is_text(pattern: Any, value: Any) -> bool:
     return isinstance(value, str) and pattern(value) is not None
 
 
-def _require(good: bool) -> None:  # noqa: FBT001 - the condition
+def _are_texts(pattern: Any, values: Any) -> bool:
+    return isinstance(values, list) and all(_is_text(pattern, value) for value in cast("list[Any]", values))
+
+
+def _require(good: bool) -> None:
     if not good:
         raise DeviceError("Cinder describes the connection of the volume in an unknown way", permanent=True)

@@ -10,8 +10,10 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from threading import Condition
 from typing import Any, Protocol
 
@@ -21,6 +23,9 @@ LOG = logging.getLogger(__name__)
 _LAST_OPERATIONS = 20.0
 #: Seconds until a device must show the size of its volume after it was extended.
 _GROWTH = 20.0
+
+#: Reads and writes of a device at the same time; more of them wait.
+_THREADS = 16
 
 _TOO_LARGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -34,18 +39,25 @@ class DeviceError(Exception):
         self.full = full
 
 
+#: What is called when an operation has ended, in any thread: with its error, or with None.
+Ended = Callable[[Exception | None], None]
+
+
 class Device(Protocol):
-    """An open volume. Positions are in bytes; the calls may run in several threads."""
+    """An open volume. Positions are in bytes; the calls may run in several threads.
+
+    An operation that could be started ends with a call of ``ended``; until then ``area`` must stay as it is.
+    """
 
     #: a new volume reads as zeros
     zeros: bool
 
-    def read(self, offset: int, area: memoryview) -> None:
-        """Fill ``area``."""
+    def start_read(self, offset: int, area: memoryview, ended: Ended) -> None:
+        """Start to fill ``area``."""
         ...
 
-    def write(self, offset: int, area: memoryview) -> None:
-        """Write all of ``area``."""
+    def start_write(self, offset: int, area: memoryview, ended: Ended) -> None:
+        """Start to write all of ``area``."""
         ...
 
     def flush(self) -> None:
@@ -62,7 +74,7 @@ class Device(Protocol):
 
 
 class RbdDevice:
-    """An image of Ceph, opened by os-brick."""
+    """An image of Ceph, opened by os-brick. The library's threads work on several operations at a time."""
 
     zeros = True
 
@@ -70,14 +82,22 @@ class RbdDevice:
         self._handle = handle
         self._image = handle.rbd_image
 
-    def read(self, offset: int, area: memoryview) -> None:
-        found = self._image.read(offset, len(area))
-        if len(found) != len(area):
-            raise OSError(errno.EIO, "the image is shorter than the volume")
-        area[:] = found
+    def start_read(self, offset: int, area: memoryview, ended: Ended) -> None:
+        def arrived(completion: Any, data: bytes | None) -> None:
+            error = _error_of(completion)
+            if error is None and data is not None and len(data) == len(area):
+                area[:] = data
+            elif error is None:
+                error = OSError(errno.EIO, "the image is shorter than the volume")
+            ended(error)
 
-    def write(self, offset: int, area: memoryview) -> None:
-        self._image.write(bytes(area), offset)
+        self._image.aio_read(offset, len(area), arrived)
+
+    def start_write(self, offset: int, area: memoryview, ended: Ended) -> None:
+        def written(completion: Any) -> None:
+            ended(_error_of(completion))
+
+        self._image.aio_write(bytes(area), offset, written)
 
     def flush(self) -> None:
         self._image.flush()
@@ -87,6 +107,12 @@ class RbdDevice:
 
     def close(self) -> None:
         """Leave it to os-brick, which closes the handle when it disconnects."""
+
+
+def _error_of(completion: Any) -> OSError | None:
+    """Return the error of an operation of librbd, whose result is a count of bytes or a negated errno."""
+    result = int(completion.get_return_value())
+    return OSError(-result, os.strerror(-result)) if result < 0 else None
 
 
 class PathDevice:
@@ -99,6 +125,7 @@ class PathDevice:
         self._path = path
         self._root_helper = root_helper
         self._owner: int | None = None
+        self._threads = ThreadPoolExecutor(_THREADS, "io")
         mode = os.R_OK | (os.W_OK if writable else 0)
         if not os.access(path, mode):
             self._owner = os.stat(path).st_uid
@@ -109,7 +136,14 @@ class PathDevice:
             self._give_back()
             raise
 
+    def start_read(self, offset: int, area: memoryview, ended: Ended) -> None:
+        self._start(partial(self.read, offset, area), ended)
+
+    def start_write(self, offset: int, area: memoryview, ended: Ended) -> None:
+        self._start(partial(self.write, offset, area), ended)
+
     def read(self, offset: int, area: memoryview) -> None:
+        """Fill ``area``."""
         while area:
             count = os.preadv(self._file, [area], offset)
             if not count:
@@ -118,6 +152,7 @@ class PathDevice:
             offset += count
 
     def write(self, offset: int, area: memoryview) -> None:
+        """Write all of ``area``."""
         while area:
             count = os.pwritev(self._file, [area], offset)
             area = area[count:]
@@ -130,8 +165,20 @@ class PathDevice:
         return os.lseek(self._file, 0, os.SEEK_END)
 
     def close(self) -> None:
+        self._threads.shutdown()
         os.close(self._file)
         self._give_back()
+
+    def _start(self, work: Callable[[], None], ended: Ended) -> None:
+        def run() -> None:
+            try:
+                work()
+            except OSError as error:
+                ended(error)
+            else:
+                ended(None)
+
+        self._threads.submit(run)
 
     def _give_back(self) -> None:
         if self._owner is not None:
@@ -164,22 +211,32 @@ class SharedDevice:
 
         :raises DeviceError: the volume was taken away, or the operation failed.
         """
-        with self._changed:
-            if not self._open:
-                raise DeviceError("the volume was taken from the transfer", permanent=False)
-            self._operations += 1
+        self._begin()
         try:
             yield self._device
         except DeviceError:
             raise
         except Exception as error:  # librbd has errors of its own, which are no OSError
-            LOG.warning("An operation on a volume failed: %s", error)
-            full = getattr(error, "errno", None) in _TOO_LARGE
-            raise DeviceError(f"an operation on the volume failed ({type(error).__name__})", full=full) from error
+            raise _failure(error) from error
         finally:
-            with self._changed:
-                self._operations -= 1
-                self._changed.notify_all()
+            self._finish()
+
+    def start(self, offset: int, area: memoryview, ended: Callable[[DeviceError | None], None], *, write: bool) -> None:
+        """Start to read into ``area``, or to write it; ``ended`` is called at the end, in any thread.
+
+        :raises DeviceError: the volume was taken away, or the operation cannot be started; ``ended`` is not called.
+        """
+
+        def end(error: Exception | None) -> None:
+            self._finish()
+            ended(None if error is None else _failure(error))
+
+        self._begin()
+        try:
+            (self._device.start_write if write else self._device.start_read)(offset, area, end)
+        except Exception as error:
+            self._finish()
+            raise _failure(error) from error
 
     def extended(self, least: int) -> int:
         """Return the size after an extension to at least ``least`` bytes; waits until the device shows it."""
@@ -216,3 +273,20 @@ class SharedDevice:
         except Exception as error:
             LOG.warning("A volume cannot be disconnected: %s", error)
             raise DeviceError(f"the volume cannot be disconnected ({type(error).__name__})") from error
+
+    def _begin(self) -> None:
+        with self._changed:
+            if not self._open:
+                raise DeviceError("the volume was taken from the transfer", permanent=False)
+            self._operations += 1
+
+    def _finish(self) -> None:
+        with self._changed:
+            self._operations -= 1
+            self._changed.notify_all()
+
+
+def _failure(error: Exception) -> DeviceError:
+    LOG.warning("An operation on a volume failed: %s", error)
+    full = getattr(error, "errno", None) in _TOO_LARGE
+    return DeviceError(f"an operation on the volume failed ({type(error).__name__})", full=full)

@@ -109,7 +109,7 @@ class CinderStore:
             try:
                 volumes.delete(volume.id, _DELETION)
             except Rejected:
-                if not release_stale(self._host, volumes, volume):
+                if _is_in_use(self._released(volumes, volume)):
                     raise
                 volumes.wait_for(volume.id, "available")
                 volumes.delete(volume.id, _DELETION)
@@ -121,9 +121,7 @@ class CinderStore:
     def check_delete(self, url: str) -> None:
         """See ``stores.base.DeletionCheck``."""
         volumes, volume = self._found(url)
-        if volume.attachments and release_stale(self._host, volumes, volume):
-            return
-        if volume.attachments or volume.status in {"in-use", "attaching", "detaching", "reserved"}:
+        if _is_in_use(volume) and _is_in_use(self._released(volumes, volume)):
             raise DataInUse(f"Store {self.id}: the volume of the image is attached.")
 
     def sweep(
@@ -212,8 +210,17 @@ class CinderStore:
         wanted = self._options.cinder_volume_type
         return not wanted or volume.volume_type == wanted
 
+    def _released(self, volumes: Volumes, volume: Volume) -> Volume:
+        """Return what the volume is like after the transfers of this host that are ending, or have died."""
+        release_stale(self._host, volumes, volume)
+        return volumes.get(volume.id)
+
     def _remove_failed(self, volumes: Volumes, volume_id: str) -> None:
         remove(self._host, volumes, volume_id, _DELETION)
+
+
+def _is_in_use(volume: Volume) -> bool:
+    return bool(volume.attachments) or volume.status in {"in-use", "attaching", "detaching", "reserved"}
 
 
 def _size(volume: Volume) -> int:

@@ -11,6 +11,7 @@ from glimpse.stores.base import Bytes, Placed
 from glimpse.stores.cinder import wire
 from glimpse.stores.cinder.api import Rejected
 from glimpse.stores.cinder.attachment import Attachment, Host
+from glimpse.stores.cinder.background import Background
 from glimpse.stores.cinder.link import Link
 from glimpse.stores.cinder.locations import ATTEMPT, COMMITTING, GIB, IMAGE_ID, IMAGE_SIZE, STATE, prefix, volume_name
 from glimpse.stores.cinder.removal import remove
@@ -62,8 +63,13 @@ class CinderWriter:
 
     def commit(self) -> Placed:
         try:
-            self._finish_data()
-            self._volumes.wait_for(self._volume.id, "available")
+            self._drain()
+            self._link().ask(wire.Flush())
+            detaching = Background(self._detach_read_only)
+            try:
+                self._claim()
+            finally:
+                detaching.result()
             self._publish()
         except DataNotFound as error:
             raise StoreUnavailable(f"Store {self._store_id}: the upload was removed as a dead one.") from error
@@ -127,6 +133,12 @@ class CinderWriter:
         self._free.append(answer.slot)
         self._busy -= 1
 
+    def _detach_read_only(self) -> None:
+        """Detach the volume for good; from then on it can only be attached for reading."""
+        self._close_attachment()
+        self._volumes.wait_for(self._volume.id, "available")
+        self._volumes.make_read_only(self._volume.id)
+
     def _finish_data(self) -> None:
         """Write what is in the slots, make it durable and detach the volume."""
         self._drain()
@@ -154,6 +166,7 @@ class CinderWriter:
         try:
             if self._extend_attached:
                 self._drain()
+                self._attached().wait_for_completion()
                 self._volumes.extend(self._volume.id, larger)
                 self._volumes.wait_for(self._volume.id, "in-use", size=larger)
                 self._attached().extended(larger * GIB)
@@ -167,22 +180,24 @@ class CinderWriter:
             raise StoreUnavailable(str(error)) from error
         self._capacity = larger * GIB
 
-    def _publish(self) -> None:
-        """Make the volume the one of its image, unless there is one.
+    def _claim(self) -> None:
+        """Claim the image for this volume, unless there is one already. The data are durable.
 
         Cinder has no unique names, so commits of one image agree in two steps. Each marks its volume, then looks at the
         others. A finished one wins. Of several marked ones, that with the least id waits for the others to give up or
         to finish; the others give up.
         """
-        volume_id = self._volume.id
         self._metadata[IMAGE_SIZE] = str(self._written)
-        self._volumes.make_read_only(volume_id)
-        self._volumes.replace_metadata(volume_id, {**self._metadata, STATE: COMMITTING})
+        self._volumes.replace_metadata(self._volume.id, {**self._metadata, STATE: COMMITTING})
         end = time.monotonic() + self._seconds
         while self._others_commit():
             if time.monotonic() > end:
                 raise StoreUnavailable(f"Store {self._store_id}: another upload of the image does not end.")
             time.sleep(_LOOK)
+
+    def _publish(self) -> None:
+        """Make the volume, which has claimed the image, the one of its image."""
+        volume_id = self._volume.id
         final = {key: value for key, value in self._metadata.items() if key != STATE}
         self._volumes.replace_metadata(volume_id, final)
         found = self._volumes.get(volume_id)
