@@ -148,7 +148,7 @@ def test_attachments_of_a_killed_attaching_process_are_removed(rig: CinderRig) -
         _rest(reader)
     reader.close()
     [volume] = rig.project.volumes()
-    assert volume["status"] in {"attaching", "in-use"}
+    assert volume["status"] == "in-use"
     assert rig.get(url) == CONTENT
     assert rig.project.volumes()[0]["status"] == "available"
     _delete(rig, url)
@@ -186,7 +186,7 @@ def _killed_while(rig: CinderRig, *arguments: str) -> None:
 def test_attachments_of_a_killed_service_are_removed_by_the_next_reader(rig: CinderRig) -> None:
     url = rig.put(CONTENT)
     _killed_while(rig, "read", url)
-    assert rig.project.volumes()[0]["status"] in {"attaching", "in-use"}
+    assert rig.project.volumes()[0]["status"] == "in-use"
     assert rig.get(url) == CONTENT
     _delete(rig, url)
 
@@ -215,9 +215,8 @@ def test_a_volume_is_deleted_while_its_last_reader_detaches_it(rig: CinderRig) -
     for delete in (rig.store.check_delete, rig.store.delete):
         reader = rig.store.reader(url)
         assert _rest(reader) == CONTENT
-        closing = threading.Thread(target=reader.close)
+        closing = threading.Timer(0.1, reader.close)
         closing.start()
-        time.sleep(0.1)
         delete(url)
         closing.join()
     rig.kept.clear()

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import errno
+import os
 import queue
+import socket
+import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
-from glimpse.errors import AccessDenied, ForeignLocation
+from glimpse.errors import AccessDenied, ForeignLocation, StoreUnavailable
 from glimpse.settings.model import Secret
 from glimpse.stores import ceph_modules
 from glimpse.stores.base import StoreMisconfigured
+from glimpse.stores.cinder import child, wire
 from glimpse.stores.cinder.attacher import Attacher
+from glimpse.stores.cinder.child import Server
 from glimpse.stores.cinder.connection_checks import check_path, checked
 from glimpse.stores.cinder.devices import DeviceError, PathDevice, RbdDevice, SharedDevice
+from glimpse.stores.cinder.link import AttachingProcess
 from glimpse.stores.cinder.locations import gibibytes, prefix, volume_of, without_store
 from glimpse.stores.cinder.options import CinderOptions
 from glimpse.stores.cinder.records import Records
@@ -280,6 +287,55 @@ class TestDevices:
             attacher.connected(TestConnectionChecks.RBD, writable=False, multipath=False)
         assert caught.value.permanent
         assert "needs the module rados" in caplog.text
+
+
+class TestPeers:
+    """Every user of the host can connect to an abstract socket, and bind one."""
+
+    SETTINGS = HostSettings(root_helper="", mount_base="/nowhere", lock_path="", address="")
+
+    @pytest.fixture
+    def listening(self) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+            listening.bind(f"\0{AttachingProcess('vol', self.SETTINGS, 5).name}")
+            listening.listen()
+            yield listening
+
+    @pytest.mark.usefixtures("listening")
+    def test_a_socket_of_another_user_is_not_used(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(wire, "peer_user", lambda _: os.getuid() + 1)
+        with pytest.raises(StoreUnavailable, match="another user occupies"):
+            AttachingProcess("vol", self.SETTINGS, 5).link()
+        assert "ss -xlp" in caplog.text
+
+    def test_connections_of_another_user_are_refused(
+        self, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(wire, "peer_user", lambda _: os.getuid() + 1)
+        monkeypatch.setattr(child, "LINGER", 0.0)
+        serving = threading.Thread(target=Server(listening, self.SETTINGS).run)
+        serving.start()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(10)
+            connection.connect(listening.getsockname())
+            assert connection.recv(100) == b""
+        serving.join(30)
+        assert not serving.is_alive()
+
+    def test_no_secrets_in_the_command_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        commands: list[list[str]] = []
+        monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+        options = CinderOptions(
+            cinder_store_auth_address="http://keystone/v3",
+            cinder_store_user_name="glance",
+            cinder_store_password=Secret("made-up-password"),
+            cinder_store_project_name="service",
+        )
+        CinderStore("vol", options)._host.process._start()
+        assert "made-up-password" not in str(commands)
+        assert "glimpse.stores.cinder.child" in commands[0]
 
 
 class TestConnectionChecks:

@@ -112,12 +112,14 @@ class Attachment:
             self._host.records.add(volume.id, attachment_id)
             connection = volumes.export(attachment_id, {**turn.connector, "mountpoint": MOUNT_POINT})
             answer = self.link.ask(wire.Connect(attachment_id, connection), self._host.attach_deadline)
+            if not writable:
+                volumes.complete(attachment_id)
             self.link.ask(wire.Ready())
         except BaseException:
             self._undo(attachment_id)
             raise
-        # the volume can be used already
-        self._completion = Background(partial(volumes.complete, attachment_id))
+        if writable:  # nobody shares the volume, so this transfer can use it before Cinder has noted that
+            self._completion = Background(partial(volumes.complete, attachment_id))
         return answer
 
     def _undo(self, attachment_id: str) -> None:
@@ -141,26 +143,28 @@ class Attachment:
         return any(one not in recorded for one in self._volumes.attachments(self._volume.id))
 
 
-def release_stale(host: Host, volumes: Volumes, volume: Volume) -> None:
-    """Remove the attachments of a volume that dead processes of this host have left; waits for transfers that end.
+def release_stale(host: Host, volumes: Volumes, volume: Volume) -> bool:
+    """Remove the attachments of a volume that dead processes of this host have left; waits for those that detach it.
 
-    A volume that a living transfer has stays attached.
+    Return whether a living transfer of this host has the volume, which then stays attached.
 
     :raises StoreUnavailable: that failed.
     """
     if not host.records.of(volume.id):
-        return
+        return False
     link = host.process.link()
     try:
         request = wire.Acquire(volume.id, False, host.multipath, host.enforce_multipath)  # noqa: FBT003
         if isinstance(link.ask(request, host.attach_deadline), wire.YourTurn):
             remove_recorded(host.records, volumes, volume.id, link)
-            return
+            return False
         answer = link.ask(wire.Release(), host.attach_deadline)
-        if isinstance(answer, wire.Released) and answer.attachment_id is not None:
-            # the other transfer has ended meanwhile
-            volumes.detach(answer.attachment_id)
-            host.records.remove(volume.id, answer.attachment_id)
+        if not isinstance(answer, wire.Released) or answer.attachment_id is None:
+            return True
+        # the other transfer has ended meanwhile
+        volumes.detach(answer.attachment_id)
+        host.records.remove(volume.id, answer.attachment_id)
+        return False
     finally:
         link.close()
 

@@ -131,7 +131,10 @@ class AttachingProcess:
             try:
                 connection.settimeout(_GREETING)
                 connection.connect(f"\0{self.name}")
-                if _is_own(connection) and wire.receive_answer(connection) is not None:
+                if not _is_own(connection):
+                    connection.close()
+                    raise self._taken()
+                if wire.receive_answer(connection) is not None:
                     return connection
             except ConnectionError as error:
                 failure = error
@@ -142,6 +145,10 @@ class AttachingProcess:
         raise StoreUnavailable(
             f"Store {self._store_id}: the process that attaches volumes does not answer."
         ) from failure
+
+    def _taken(self) -> StoreUnavailable:
+        LOG.error("A process of another user listens at the abstract socket %s; see ss -xlp", self.name)
+        return StoreUnavailable(f"Store {self._store_id}: another user occupies the socket of the attaching process.")
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "glimpse.stores.cinder.child", self.name, self._arguments]

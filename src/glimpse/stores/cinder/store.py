@@ -34,6 +34,10 @@ from glimpse.stores.cinder.writer import CinderWriter
 
 #: Seconds that a deletion waits for the backend; after that Cinder goes on by itself.
 _DELETION = 20.0
+#: Seconds that a deletion waits for a transfer of this host, whose client has all data but which has not ended yet; and
+#: between two looks.
+_ENDING = 2.0
+_LOOK = 0.2
 
 
 class CinderStore:
@@ -212,7 +216,9 @@ class CinderStore:
 
     def _released(self, volumes: Volumes, volume: Volume) -> Volume:
         """Return what the volume is like after the transfers of this host that are ending, or have died."""
-        release_stale(self._host, volumes, volume)
+        end = time.monotonic() + _ENDING
+        while release_stale(self._host, volumes, volume) and time.monotonic() < end:
+            time.sleep(_LOOK)
         return volumes.get(volume.id)
 
     def _remove_failed(self, volumes: Volumes, volume_id: str) -> None:
