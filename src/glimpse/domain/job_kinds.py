@@ -19,6 +19,7 @@ from glimpse.errors import Invalid
 SecretText = Annotated[str, msgspec.Meta(extra={"secret": True})]
 
 UPLOAD = "upload"
+UPLOAD_SWEEP = "upload_sweep"
 IMAGE_DELETION = "image_deletion"
 COPY_REMOVAL = "copy_removal"
 LOCATION_IMPORT = "location_import"
@@ -27,6 +28,12 @@ LOCATION_CHECK = "location_check"
 
 class NoInput(msgspec.Struct, frozen=True):
     """The job is about its image as a whole."""
+
+
+class UploadSweepInput(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempt whose unfinished data are to be removed, by the name that they have in the store."""
+
+    attempt: str
 
 
 class CopyRemovalInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +71,7 @@ class JobKind(msgspec.Struct, frozen=True, kw_only=True):
 
 KINDS: dict[str, JobKind] = {
     UPLOAD: JobKind(input=NoInput, outlives_image=True),
+    UPLOAD_SWEEP: JobKind(input=UploadSweepInput, outlives_image=True),
     IMAGE_DELETION: JobKind(input=NoInput, outlives_image=True),
     COPY_REMOVAL: JobKind(input=CopyRemovalInput, outlives_image=True),
     LOCATION_IMPORT: JobKind(input=LocationImportInput, is_task=True),

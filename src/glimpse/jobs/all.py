@@ -11,6 +11,7 @@ from glimpse.jobs.steps.image_deletion import ImageDeletion
 from glimpse.jobs.steps.location_check import LocationCheck
 from glimpse.jobs.steps.location_import import LocationImport
 from glimpse.jobs.steps.upload import UploadRecovery
+from glimpse.jobs.steps.upload_sweep import UploadSweep
 from glimpse.notify.base import Notifier
 from glimpse.quota.all import build_admission
 from glimpse.settings.model import Settings
@@ -30,6 +31,7 @@ def build_handlers(
     admission = None if quotas.use_keystone_limits else build_admission(quotas, database, None)
     handlers: tuple[JobHandler, ...] = (
         UploadRecovery(database, stores, notifier),
+        UploadSweep(stores),
         ImageDeletion(database, stores, notifier),
         CopyRemoval(database, stores),
         LocationImport(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from glimpse.context import Context
 from glimpse.db.records import Viewer
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
-from glimpse.domain.job_kinds import UPLOAD, NoInput
+from glimpse.domain.job_kinds import UPLOAD, UPLOAD_SWEEP, NoInput, UploadSweepInput
 from glimpse.domain.properties import FAILED_UPLOAD
 from glimpse.domain.status import Status
 from glimpse.domain.update import changed
@@ -18,6 +19,7 @@ from glimpse.errors import (
     Invalid,
     LeaseLost,
     LimitExceeded,
+    StoreBusy,
     StoreUnavailable,
     Unavailable,
 )
@@ -31,6 +33,8 @@ from glimpse.stores.base import Store, Writer
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.pump import Digests, receive_into
 from glimpse.transfer.source import Steps
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
             data = yield from _move(deps, image, writer, request, store, signature)
         except StoreUnavailable as error:
             if _give_up(deps, image, run, error):
+                _sweep_later(deps, context, image, run, error)
                 raise
             # the process that took over the upload swept the data, or they were deleted with the image
             raise LeaseLost(
@@ -115,6 +120,19 @@ def _give_up(deps: Deps, image: Image, run: AttendedRun, error: BaseException) -
         reason = str(error) if isinstance(error, GlimpseError) else "internal error"
         events.upload_failed(deps.notifier, image, reason, queued=queued)
     return queued
+
+
+def _sweep_later(deps: Deps, context: Context, image: Image, run: AttendedRun, error: StoreUnavailable) -> None:
+    """Record a job that removes what the upload may have left in a store that does not work now."""
+    if isinstance(error, StoreBusy):
+        # the store was not asked to begin
+        return
+    given = UploadSweepInput(attempt=run.attempt_name)
+    job = deps.jobs.draft(context, UPLOAD_SWEEP, given, image_id=image.id, stores=run.job.stores)
+    try:
+        deps.jobs.add(job)
+    except Unavailable:
+        LOG.warning("Data of a failed upload of image %s may remain in their store", image.id, exc_info=True)
 
 
 def _named(deps: Deps, store: Store) -> str | None:
