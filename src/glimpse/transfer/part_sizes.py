@@ -11,9 +11,8 @@ from typing import Final
 
 #: Every download begins with parts of this size, which is also the minimum.
 SMALL_PART: Final = 16 << 10
+#: Larger parts gain nothing: they no longer fit into a core's cache with the server's copy (docs/adr/0002).
 LARGE_PART: Final = 512 << 10
-#: Largest part that the event loop reads itself: more gains nothing, and delays others (docs/adr/0002).
-PART_NOW: Final = 256 << 10
 
 #: Parts grow after this many were sent at under FAST seconds each on average; above SLOW they become small again.
 _TRIAL: Final = 8
@@ -77,17 +76,15 @@ class PartSizes:
         self._sent = 0
         self._memory = memory
         self._part = SMALL_PART
-        self._most = SMALL_PART
         self._reserved = 0
         self._in_trial = 0
         self._since = time.monotonic()
         self._smaller = 0
 
-    def next_size(self, most: int) -> int:
-        """Return how many bytes to read next, at most ``most``."""
-        self._most = most
+    def next_size(self) -> int:
+        """Return how many bytes to read next."""
         ending = self._rest // _SHARE_OF_REST // SMALL_PART * SMALL_PART
-        return max(SMALL_PART, min(self._part, most, ending))
+        return max(SMALL_PART, min(self._part, ending))
 
     def sent(self, count: int) -> None:
         """Record that the server accepted a part of ``count`` bytes."""
@@ -117,7 +114,7 @@ class PartSizes:
             if not self._smaller:
                 self._part //= 2
                 self._smaller = _PARTS_ON_THE_WAY
-        elif seconds < _FAST and self._part < self._most and self._sent >= 2 * self._part * _SHARE_OF_SENT:
+        elif seconds < _FAST and self._part < LARGE_PART and self._sent >= 2 * self._part * _SHARE_OF_SENT:
             wanted = bytes_held(2 * self._part) - bytes_held(SMALL_PART)
             if wanted <= self._reserved or self._memory.grow(self._reserved, wanted):
                 self._reserved = max(self._reserved, wanted)

@@ -6,6 +6,7 @@ The event loop itself reads data that are available without waiting; threads rea
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import MutableMapping
 from concurrent.futures import Future, wait
@@ -15,7 +16,7 @@ from glimpse.asgi import Receive, Send
 from glimpse.errors import DataIncomplete, StoreUnavailable
 from glimpse.stores.base import Reader, ReadsNow
 from glimpse.transfer.fair_threads import Submits
-from glimpse.transfer.part_sizes import LARGE_PART, PART_NOW, PartMemory, PartSizes
+from glimpse.transfer.part_sizes import PartMemory, PartSizes
 from glimpse.transfer.turn_budget import TurnBudget
 
 #: Seconds after which an incomplete part is sent, so that a slow source does not hold a thread for long.
@@ -68,7 +69,7 @@ async def send_reader(
                 raise DataIncomplete(f"The data ended after {sent} of {reader.length} bytes.", sent)
             sent += len(part)
             sizes.sent(len(part))
-            if more:
+            if more and reading.in_threads:
                 reading.read_ahead()
             await send({"type": "http.response.body", "body": part, "more_body": more})
             if not more:
@@ -96,35 +97,32 @@ class _Reading:
         self._sizes = sizes
         self._at_hand = reader if isinstance(reader, ReadsNow) else None
         self._misses = 0
-        self._in_threads = 0
+        #: how many of the next parts threads read
+        self.in_threads = math.inf if self._at_hand is None else 0
         self._running: Future[bytes] | None = None
 
-    def read_ahead(self) -> None:
-        """Read the next part in the background, unless it may be available without waiting."""
-        if self._at_hand is None or self._in_threads:
-            self._start()
+    def read_ahead(self) -> Future[bytes]:
+        """Have a thread read the next part."""
+        self._running = self._threads.submit(self._read, self._sizes.next_size())
+        return self._running
 
     async def next_part(self) -> bytes:
         """Return the part being read, or the next one; empty at the end."""
-        if self._at_hand is not None and not self._in_threads:
-            size = self._sizes.next_size(PART_NOW)
+        if self._at_hand is not None and not self.in_threads:
+            size = self._sizes.next_size()
             if (granted := self._turns.take(size)) is not None:
                 await granted
             part = self._at_hand.read_now(size)
             if part is not None:
                 self._misses = 0
                 return part
-            self._in_threads = 1 << self._misses
+            self.in_threads = 1 << self._misses
             self._misses = min(self._misses + 1, _MOST_MISSES)
-        running = self._running or self._start()
+        running = self._running or self.read_ahead()
         part = await asyncio.wrap_future(running)
         self._running = None
-        self._in_threads = max(0, self._in_threads - 1)
+        self.in_threads = max(0, self.in_threads - 1)
         return part
-
-    def _start(self) -> Future[bytes]:
-        self._running = self._threads.submit(self._read, self._sizes.next_size(LARGE_PART))
-        return self._running
 
     def close(self) -> None:
         """Close the reader in the background, once no thread uses it."""

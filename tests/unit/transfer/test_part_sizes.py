@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from glimpse.transfer.part_sizes import LARGE_PART, PART_NOW, SMALL_PART, PartMemory, PartSizes, bytes_held
+from glimpse.transfer.part_sizes import LARGE_PART, SMALL_PART, PartMemory, PartSizes, bytes_held
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -23,11 +23,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def send(sizes: PartSizes, clock: Clock, count: int, *, seconds: float, most: int = LARGE_PART) -> list[int]:
-    """Send that many parts of at most ``most`` bytes, each in so many seconds."""
+def send(sizes: PartSizes, clock: Clock, count: int, *, seconds: float) -> list[int]:
+    """Send that many parts, each in so many seconds."""
     sent: list[int] = []
     for _ in range(count):
-        sent.append(sizes.next_size(most))
+        sent.append(sizes.next_size())
         clock.now += seconds
         sizes.sent(sent[-1])
     return sent
@@ -52,10 +52,10 @@ def test_a_fast_client_gets_large_parts(clock: Clock) -> None:
         assert size == SMALL_PART or size <= sum(sent[:position]) // 32
 
 
-def test_parts_that_the_event_loop_reads_take_no_memory_for_larger_ones(clock: Clock) -> None:
+def test_a_fast_client_takes_memory_for_large_parts_once(clock: Clock) -> None:
     memory = PartMemory(64 * MIB)
-    assert send(PartSizes(GIB, memory), clock, 300, seconds=0.001, most=PART_NOW)[-1] == PART_NOW
-    assert memory.free == 64 * MIB - bytes_held(PART_NOW) + bytes_held(SMALL_PART)
+    assert send(PartSizes(GIB, memory), clock, 1000, seconds=0.001)[-1] == LARGE_PART
+    assert memory.free == 64 * MIB - bytes_held(LARGE_PART) + bytes_held(SMALL_PART)
 
 
 def test_a_client_that_becomes_slow_gets_small_parts_and_gives_memory_back(clock: Clock) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from glimpse.errors import DataIncomplete, StoreUnavailable
-from glimpse.transfer.part_sizes import LARGE_PART, PART_NOW, SMALL_PART, PartMemory, bytes_held
+from glimpse.transfer.part_sizes import LARGE_PART, SMALL_PART, PartMemory, bytes_held
 from glimpse.transfer.send import send_reader
 from glimpse.transfer.turn_budget import TURN_BYTES, TurnBudget
 from tests.support.images import noise
@@ -325,7 +325,7 @@ def test_data_at_hand_are_read_by_the_event_loop(path: Path, executor: Executor,
     assert client.ended
     assert client.body == path.read_bytes()
     assert set(reader.parts) == {"now"}
-    assert max(map(len, client.parts)) <= PART_NOW
+    assert max(map(len, client.parts)) <= LARGE_PART
 
 
 def test_data_not_at_hand_are_read_by_threads_in_ever_longer_rows(path: Path, executor: Executor) -> None:
@@ -391,4 +391,4 @@ def test_64_streams_at_hand_leave_turns_to_others(path: Path, executor: Executor
         return in_turn
 
     in_turn = asyncio.run(main())
-    assert max(in_turn) <= 2 * TURN_BYTES + PART_NOW
+    assert max(in_turn) <= 2 * TURN_BYTES + LARGE_PART

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
-import threading
-from typing import Final
+from typing import Any, Final
 
 from glimpse.errors import StoreUnavailable
 from glimpse.stores.filesystem.os_errors import read_error
@@ -15,20 +15,32 @@ from glimpse.stores.filesystem.os_errors import read_error
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 #: Maximum bytes of one read without waiting.
-NOW_BYTES: Final = 256 << 10
+NOW_BYTES: Final = 512 << 10
 
 #: The file system cannot tell what is cached: network file systems, FUSE, older kernels.
 _CANNOT_TELL = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
-class _Scratch(threading.local):
-    """A buffer per thread, which stays in its core's cache."""
+_PYTHON: Final = ctypes.PyDLL(None)  # functions of our own, whose types nothing else sets
+_new: Any = _PYTHON.PyBytes_FromStringAndSize
+_new.argtypes, _new.restype = (ctypes.c_void_p, ctypes.c_ssize_t), ctypes.py_object
+_address: Any = _PYTHON.PyBytes_AsString
+_address.argtypes, _address.restype = (ctypes.py_object,), ctypes.c_void_p
+_view: Any = _PYTHON.PyMemoryView_FromMemory
+_view.argtypes, _view.restype = (ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int), ctypes.py_object
+_WRITE: Final = 0x200  # PyBUF_WRITE
 
-    def __init__(self) -> None:
-        self.buffer = memoryview(bytearray(NOW_BYTES))
 
+def new_bytes(size: int) -> tuple[bytes, memoryview]:
+    """Return ``size`` bytes, at least 1, of any content, and the view through which ``os.preadv`` fills them.
 
-_SCRATCH = _Scratch()
+    Without them the data would be copied once more, from a buffer that can be written into bytes. Python's C API allows
+    to write new bytes as long as nothing else knows them. The view must not be used longer than the bytes exist.
+    """
+    if size < 1:
+        raise ValueError(f"{size} bytes cannot be filled")
+    data: bytes = _new(None, size)
+    return data, _view(_address(data), size, _WRITE)
 
 
 class FilesystemReader:
@@ -61,13 +73,14 @@ class FilesystemReader:
         return part
 
     def read_now(self, size: int) -> bytes | None:
-        """Read from the page cache. The copy from the scratch buffer costs less than finding out what is cached."""
+        """Read from the page cache, straight into the part."""
         if not self._tells:
             return None
         left = self._end - self._position
         if not left:
             return b""
-        buffer = _SCRATCH.buffer[: min(size, left)]
+        size = min(size, left, NOW_BYTES)
+        part, buffer = new_bytes(size)
         try:
             count = os.preadv(self._fd, (buffer,), self._position, os.RWF_NOWAIT)
         except BlockingIOError:
@@ -80,7 +93,7 @@ class FilesystemReader:
         if not count:
             raise self._too_early()
         self._position += count
-        return bytes(buffer[:count])
+        return part if count == size else part[:count]
 
     def _too_early(self) -> StoreUnavailable:
         left = self._end - self._position
