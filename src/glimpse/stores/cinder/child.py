@@ -27,6 +27,9 @@ LOG = logging.getLogger("glimpse.stores.cinder.child")
 
 #: Seconds without a connection after which the process ends; every worker keeps one open.
 LINGER = 10.0
+#: Writes of a stream in progress whose slots are free again, because the data were copied. A cluster of Ceph is fast
+#: only with several MiB on their way.
+BEHIND = 12
 #: Streams at the same time.
 STREAMS = 256
 
@@ -46,6 +49,9 @@ class Session:
         self._multipath = False
         self._ended = Condition()
         self._operations = 0
+        self._behind = 0
+        #: of the first write that failed after it was answered
+        self._failure: DeviceError | None = None
 
     def serve(self) -> None:
         """Answer requests until the other side closes the connection; then clean up."""
@@ -82,6 +88,8 @@ class Session:
                 self._attacher.disconnect(request.connection)
             case wire.Flush():
                 self._drain()
+                if self._failure is not None:
+                    raise self._failure
                 with self._device().used() as device:
                     device.flush()
             case wire.Extend():
@@ -127,27 +135,43 @@ class Session:
         return self._use.device
 
     def _start(self, request: wire.Read | wire.Write) -> None:
-        """Start a read or write, which is answered when it has ended, in another thread."""
+        """Start a read or write, which is answered when its slot can be used again, maybe by another thread."""
         start = request.slot * wire.SLOT_SIZE
         area = memoryview(self._area or b"")[start : start + request.length]
+        writes = isinstance(request, wire.Write)
+        early = False
 
         def ended(error: DeviceError | None) -> None:
             area.release()
-            try:
-                wire.send(self._connection, wire.Done(request.slot) if error is None else _failed(error))
-            except OSError:
-                LOG.debug("A transfer ended before its operation")
-            finally:
-                with self._ended:
-                    self._operations -= 1
-                    self._ended.notify_all()
+            if not early:
+                self._reply(request.slot, error)
+            with self._ended:
+                if error is not None and self._failure is None and early:
+                    self._failure = error
+                self._behind -= early
+                self._operations -= 1
+                self._ended.notify_all()
 
         with self._ended:
             self._operations += 1
         try:
-            self._device().start(request.offset, area, ended, write=isinstance(request, wire.Write))
+            if writes and self._failure is not None:
+                raise self._failure
+            device = self._device()
+            early = writes and device.copies and self._behind < BEHIND
+            with self._ended:
+                self._behind += early
+            device.start(request.offset, area, ended, write=writes)
         except DeviceError as error:
             ended(error)
+        if early:
+            self._reply(request.slot, None)
+
+    def _reply(self, slot: int, error: DeviceError | None) -> None:
+        try:
+            wire.send(self._connection, wire.Done(slot) if error is None else _failed(error))
+        except OSError:
+            LOG.debug("A transfer ended before its operation")
 
     def _drain(self) -> None:
         with self._ended:

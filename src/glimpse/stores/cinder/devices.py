@@ -51,6 +51,8 @@ class Device(Protocol):
 
     #: a new volume reads as zeros
     zeros: bool
+    #: ``area`` may change as soon as a write has started
+    copies: bool
 
     def start_read(self, offset: int, area: memoryview, ended: Ended) -> None:
         """Start to fill ``area``."""
@@ -77,6 +79,7 @@ class RbdDevice:
     """An image of Ceph, opened by os-brick. The library's threads work on several operations at a time."""
 
     zeros = True
+    copies = True
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
@@ -119,6 +122,7 @@ class PathDevice:
     """A block device, or a file in a mounted share."""
 
     zeros = False
+    copies = False
 
     def __init__(self, path: str, *, writable: bool, root_helper: str) -> None:
         """Take the device over as the user of the service while it is open, if necessary."""
@@ -204,6 +208,7 @@ class SharedDevice:
         self._operations = 0
         self._open = True
         self.zeros = device.zeros
+        self.copies = device.copies
 
     @contextmanager
     def used(self) -> Generator[Device]:

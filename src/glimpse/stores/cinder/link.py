@@ -64,9 +64,25 @@ class Link:
         :raises AccessDenied: the volume cannot be used at all.
         :raises StoreUnavailable: the request failed, or took longer than ``deadline``.
         """
+        return self._received(self._deadline if deadline is None else deadline)
+
+    def answer_now(self) -> wire.Answer | None:
+        """Return the next answer if it is there; otherwise None. Raises what :meth:`answer` raises."""
         try:
-            self._connection.settimeout(self._deadline if deadline is None else deadline)
+            return self._received(0)
+        except BlockingIOError:
+            return None
+
+    def close(self) -> None:
+        """End the stream: the process cleans up. Safe to call twice."""
+        self._connection.close()
+
+    def _received(self, seconds: float) -> wire.Answer:
+        try:
+            self._connection.settimeout(seconds)
             answer = wire.receive_answer(self._connection)
+        except BlockingIOError:
+            raise
         except OSError as error:
             raise self._broken(error) from error
         if answer is None:
@@ -77,10 +93,6 @@ class Link:
                 raise StoreFull(text)
             raise AccessDenied(text) if answer.permanent else StoreUnavailable(text)
         return answer
-
-    def close(self) -> None:
-        """End the stream: the process cleans up. Safe to call twice."""
-        self._connection.close()
 
     def _broken(self, error: OSError | None) -> StoreUnavailable:
         self.close()

@@ -16,7 +16,7 @@ _FIRST = 256 << 10
 
 
 class CinderReader:
-    """Implements ``stores.base.Reader``. Reads ahead into the slots of the stream."""
+    """Implements ``stores.base.Reader`` and ``ReadsNow``. Reads ahead into the slots of the stream."""
 
     def __init__(self, attachment: Attachment, offset: int, length: int) -> None:
         self.length = length
@@ -36,12 +36,45 @@ class CinderReader:
             self._read_ahead()
             if not self._ordered:
                 return b""
+        while not self._has_arrived():
+            self._note(self._link.answer())
+        return self._take(size)
+
+    def read_now(self, size: int) -> bytes | None:
+        """See ``stores.base.ReadsNow``."""
+        if not self._ordered:
+            self._read_ahead()
+            if not self._ordered:
+                return b""
+        while not self._has_arrived():
+            answer = self._link.answer_now()
+            if answer is None:
+                return None
+            self._note(answer)
+        return self._take(size)
+
+    def close(self) -> None:
+        attachment, self._attachment = self._attachment, None
+        if attachment is None:
+            return
+        try:
+            while len(self._ordered) > len(self._done):
+                self._note(self._link.answer())
+            attachment.close()
+        except GlimpseError as error:
+            attachment.link.close()
+            LOG.warning("A volume may still be attached after a read: %s", error)
+
+    def _has_arrived(self) -> bool:
+        return self._ordered[0][0] in self._done
+
+    def _note(self, answer: wire.Answer) -> None:
+        if not isinstance(answer, wire.Done):
+            raise StoreUnavailable("The process that attaches volumes answers in an unknown way.")
+        self._done.add(answer.slot)
+
+    def _take(self, size: int) -> bytes:
         slot, length = self._ordered[0]
-        while slot not in self._done:
-            answer = self._link.answer()
-            if not isinstance(answer, wire.Done):
-                raise StoreUnavailable("The process that attaches volumes answers in an unknown way.")
-            self._done.add(answer.slot)
         start = slot * wire.SLOT_SIZE + self._taken
         part = bytes(self._link.area[start : start + min(size, length - self._taken)])
         self._taken += len(part)
@@ -52,20 +85,6 @@ class CinderReader:
             self._taken = 0
             self._read_ahead()
         return part
-
-    def close(self) -> None:
-        attachment, self._attachment = self._attachment, None
-        if attachment is None:
-            return
-        try:
-            while len(self._ordered) > len(self._done):
-                answer = self._link.answer()
-                if isinstance(answer, wire.Done):
-                    self._done.add(answer.slot)
-            attachment.close()
-        except GlimpseError as error:
-            attachment.link.close()
-            LOG.warning("A volume may still be attached after a read: %s", error)
 
     def _read_ahead(self) -> None:
         while self._free and self._next < self._end:
