@@ -20,7 +20,7 @@ BACK = 30.0
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(params=[parameter for parameter in parameters() if parameter.marks])
+@pytest.fixture(params=list(parameters(with_servers=True)))
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     """A store whose system is a server. What a test leaves is checked after the system works again."""
     rig = built(request.param, tmp_path)
@@ -166,9 +166,9 @@ def test_wrong_credentials_are_refused(rig: Rig, faults: Faults):
     assert rig.get(url) == b"content"
 
 
+@pytest.mark.parametrize("rig", parameters(with_servers=True, expiring=True), indirect=True)
 def test_credentials_that_expire_during_a_transfer(rig: Rig, faults: Faults):
-    if faults.expire is None:
-        pytest.skip("the credentials of this system do not expire")
+    assert faults.expire is not None
     image_id = new_id()
     writer = rig.store.writer(image_id, len(CONTENT), ATTEMPT)
     writer.write(CONTENT[: 9 * MIB])

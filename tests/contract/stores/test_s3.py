@@ -351,7 +351,7 @@ def test_keys_are_rotated(outside: servers.Outside, chosen: S3Options):
 def test_a_certificate_that_is_not_trusted():
     tls = os.environ.get("GLIMPSE_TEST_S3_TLS_URL") or unavailable("GLIMPSE_TEST_S3_TLS_URL names no server")
     store = S3Store("objects", servers.options(tls, "rigaccess", "rigsecretkey", "any"), servers.LIMITS)
-    with pytest.raises(StoreUnavailable, match="certificate of the server of store objects cannot be verified"):
+    with pytest.raises(StoreUnavailable, match="its certificate cannot be verified"):
         store.probe()
     store.close()
 
@@ -362,7 +362,7 @@ def test_names_of_buckets_in_the_host_name(monkeypatch: pytest.MonkeyPatch):
     plain = servers.radosgw_options(servers.new_bucket())
     outside = servers.Outside(plain)
     outside.create()
-    monkeypatch.setattr("glimpse.stores.s3.connections.socket.getaddrinfo", _to_loopback)
+    monkeypatch.setattr("glimpse.stores.connections.pool.socket.getaddrinfo", _to_loopback)
     host = f"http://localhost:{urlsplit(url).port}"
     store = S3Store("objects", changed(plain, s3_store_host=host, s3_store_bucket_url_format="virtual"))
     placed = put(store)

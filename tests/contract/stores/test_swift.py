@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 def _rig(*, by_prefix: bool = False, **options: object) -> Iterator[Rig]:
     if not os.environ.get(swift.NEEDS):
         unavailable(f"{swift.NEEDS} names no server; dev/rigs starts one")
-    tuning = Tuning(deadlines=swift.TUNING.deadlines, by_prefix=by_prefix)
+    tuning = Tuning(limits=swift.TUNING.limits, by_prefix=by_prefix)
     rig = swift.build(swift.options(**{**SMALL, **options}), tuning)
     yield rig
     rig.end()
@@ -231,7 +231,7 @@ def test_a_connection_that_breaks_while_an_image_is_read(rig: Rig):
         digest.update(part)
         if breaks < 3:
             breaks += 1
-            reader._stream._connection._client.sock.shutdown(socket.SHUT_RDWR)  # pyright: ignore[reportAttributeAccessIssue]
+            reader._stream._connection._sock.shutdown(socket.SHUT_RDWR)  # pyright: ignore[reportAttributeAccessIssue]
     reader.close()
     assert breaks == 3
     assert digest.digest() == hashlib.sha256(content).digest()
@@ -244,7 +244,7 @@ def test_an_image_that_changes_while_it_is_read_is_not_mixed(rig: Rig):
     reader.read(1000)
     rig.store.delete(url)
     rig.put(content[::-1], image_id)
-    reader._stream._connection._client.sock.shutdown(socket.SHUT_RDWR)  # pyright: ignore[reportAttributeAccessIssue]
+    reader._stream._connection._sock.shutdown(socket.SHUT_RDWR)  # pyright: ignore[reportAttributeAccessIssue]
 
     def rest() -> None:
         while reader.read(1 << 20):
@@ -260,7 +260,7 @@ def test_kept_connections_that_the_server_has_closed_are_replaced(rig: Rig):
     assert isinstance(rig.store, SingleTenantStore)
     for idle in rig.store.connections._idle.values():
         for connection in idle:
-            connection._client.sock.shutdown(socket.SHUT_RDWR)
+            connection._sock.shutdown(socket.SHUT_RDWR)
     assert rig.get(url) == b"data"
     assert rig.get(rig.put(CONTENT)) == CONTENT
 

@@ -10,8 +10,8 @@ import pytest
 from glimpse.errors import ForeignLocation, StoreUnavailable
 from glimpse.settings.model import Secret
 from glimpse.stores.base import AccessLists, DeletionCheck, Listing, Prefixed, Presigning, Probed, StoreMisconfigured
+from glimpse.stores.connections import Limits
 from glimpse.stores.swift.driver import DRIVER, build
-from glimpse.stores.swift.http import Deadlines
 from glimpse.stores.swift.login import identity, scope
 from glimpse.stores.swift.options import SwiftOptions
 from glimpse.stores.swift.references import Credentials, load
@@ -116,7 +116,7 @@ def test_logins_of_version_3():
 
 def test_credentials_of_a_location_go_only_to_the_configured_identity_service():
     own = msgspec.structs.replace(DIRECT, swift_store_auth_address=CLOSED)
-    store = SingleTenantStore("objects", own, Tuning(deadlines=Deadlines(connect=1, answer=1)))
+    store = SingleTenantStore("objects", own, Tuning(limits=Limits(connect=1, silence=1, answer=1)))
     with pytest.raises(StoreUnavailable):
         store.size("swift+http://other%3Auser:key@127.0.0.1:9/v3/glance/image")
     for foreign in (

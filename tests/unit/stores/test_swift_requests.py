@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +13,7 @@ import pytest
 
 from glimpse.errors import AccessDenied, DataNotFound, DeletionDenied, StoreFull, StoreUnavailable
 from glimpse.settings.model import Secret
-from glimpse.stores.swift.http import ConnectionFailed, Connections, Deadlines
+from glimpse.stores.connections import Limits
 from glimpse.stores.swift.options import SwiftOptions
 from glimpse.stores.swift.single_tenant import SingleTenantStore
 from glimpse.stores.swift.store import Tuning
@@ -105,7 +103,7 @@ def _store(server: Scripted, version: str = "1", **changes: object) -> Iterator[
         swift_store_key=Secret("secret"),
         **changes,  # pyright: ignore[reportArgumentType]
     )
-    store = SingleTenantStore("objects", options, Tuning(deadlines=Deadlines(connect=2, answer=2)))
+    store = SingleTenantStore("objects", options, Tuning(limits=Limits(connect=2, silence=2, answer=2)))
     yield store
     store.close()
 
@@ -267,67 +265,3 @@ def _cut_when_idle(server: Scripted) -> None:
 def _protocol() -> Iterator[None]:
     yield
     _Handler.protocol_version = "HTTP/1.1"
-
-
-# --------------------------------------------------------------------------------------------------- connections
-
-
-@contextmanager
-def _raw(respond: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that does ``respond`` with the first connection."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def run() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(65536)
-                respond(connection)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
-        thread.join()
-
-
-def _failure(url: str, body: bytes = b"") -> ConnectionFailed:
-    connections = Connections(Deadlines(connect=0.5, answer=0.5), verify=True, ca_file=None)
-    started = time.monotonic()
-    with pytest.raises(ConnectionFailed) as caught:
-        connections.request("PUT" if body else "GET", url, {}, body)
-    assert time.monotonic() - started < 3
-    connections.close()
-    return caught.value
-
-
-def test_a_server_that_does_not_answer():
-    with _raw(lambda _connection: time.sleep(1)) as url:
-        assert _failure(url).timed_out
-
-
-def test_a_server_that_takes_no_data():
-    with _raw(lambda _connection: time.sleep(1)) as url:
-        assert _failure(url, bytes(32 << 20)).timed_out
-
-
-def test_a_server_that_speaks_another_protocol():
-    with _raw(lambda connection: connection.sendall(b"220 mail\r\n")) as url:
-        assert "no valid answer" in str(_failure(url))
-
-
-def test_a_server_that_closes_the_connection():
-    with _raw(lambda _connection: None) as url:
-        assert "lost" in str(_failure(url))
-    assert "refuses" in str(_failure(url))
-
-
-def test_an_answer_before_the_end_of_the_body():
-    def refuse(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(1 << 20):
-            pass
-
-    with _raw(refuse) as url:
-        connections = Connections(Deadlines(connect=2, answer=2), verify=True, ca_file=None)
-        assert connections.request("PUT", url, {}, bytes(32 << 20)).status == 413
-        connections.close()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from xml.etree import ElementTree as ET
-
-import msgspec
 
 from glimpse.errors import AccessDenied, Duplicate, GlimpseError, StoreFull, StoreUnavailable
 from glimpse.stores import object_errors
+from glimpse.stores.connections import Answer, ConnectionFailed
 
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "InsufficientStorageSpace", "EntityTooLarge", "StorageFull"})
@@ -31,27 +30,23 @@ _ADVICE = {
 }  # fmt: skip
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """A response with its whole body; ``headers`` have names in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def is_error(self) -> bool:
-        """True also for an error that follows after the status 200, as CompleteMultipartUpload may send it."""
-        return self.status >= 300 or b"<Error>" in self.body[:512]
-
-    @property
-    def code(self) -> str:
-        """The error code; empty if the answer has no code."""
-        found = next(values(self.body, "Code"), "") if self.body else ""
-        return found if _CODE.fullmatch(found) else ""
-
-
 class UploadGone(StoreUnavailable):
     """The multipart upload does not exist: it was aborted or completed."""
+
+
+class ServerSilent(StoreUnavailable):
+    """The server takes or sends no data for too long."""
+
+
+def is_error(answer: Answer) -> bool:
+    """Tell whether an answer is an error, which CompleteMultipartUpload may also send after the status 200."""
+    return answer.status >= 300 or b"<Error>" in answer.body[:512]
+
+
+def code_of(answer: Answer) -> str:
+    """Return the error code of an answer; empty if the answer has no code."""
+    found = next(values(answer.body, "Code"), "") if answer.body else ""
+    return found if _CODE.fullmatch(found) else ""
 
 
 def elements(body: bytes, name: str) -> Iterator[ET.Element]:
@@ -80,7 +75,7 @@ def child(element: ET.Element, name: str) -> str:
 
 def failure(store_id: str, answer: Answer) -> GlimpseError:
     """Return the error that an error answer means; its message has the code of S3, but no key, host or credentials."""
-    code = answer.code
+    code = code_of(answer)
     said = f"{answer.status} {code}".strip()
     advice = f": {_ADVICE[code]}" if code in _ADVICE else ""
     if code == "NoSuchUpload":
@@ -96,3 +91,9 @@ def failure(store_id: str, answer: Answer) -> GlimpseError:
     if answer.status >= 500 or answer.status in _PASSING_STATUS or code in _PASSING or answer.status < 300:
         return StoreUnavailable(f"The server of store {store_id} answers {said}{advice}.")
     return AccessDenied(f"The server of store {store_id} refuses the request: {said}{advice}.")
+
+
+def unreachable(store_id: str, error: ConnectionFailed) -> StoreUnavailable:
+    """Return the error for a request without an answer, or one that broke off."""
+    kind = ServerSilent if error.timed_out else StoreUnavailable
+    return kind(f"The server of store {store_id} cannot be used: {error}.")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from http.client import HTTPException, HTTPResponse
 from xml.sax.saxutils import escape
 
 import msgspec
 
 from glimpse.errors import AccessDenied, DataNotFound, DeletionDenied, StoreUnavailable
 from glimpse.stores.base import Bytes
-from glimpse.stores.s3.answers import Answer, UploadGone, child, elements, failure, values
-from glimpse.stores.s3.connections import Connection, Connections
+from glimpse.stores.connections import Answer, ConnectionFailed, Connections, Interruption, Stream
+from glimpse.stores.s3.answers import UploadGone, child, code_of, elements, failure, is_error, unreachable, values
 from glimpse.stores.s3.endpoint import DEFAULT_REGION, Endpoint
 from glimpse.stores.s3.signing import Signer, canonical_query
 
@@ -23,8 +22,6 @@ ATTEMPT = "x-amz-meta-glimpse-attempt"
 
 #: Seconds for the answer to CompleteMultipartUpload, which may have to join 10,000 parts.
 _COMPLETE_WAIT = 120.0
-#: A body that is read whole is a list of at most 1,000 entries, or an error.
-_LARGEST_ANSWER = 8 << 20
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -43,19 +40,6 @@ class Entry(msgspec.Struct, frozen=True):
     key: str
     size: int
     modified_at: float
-
-
-class Stream(msgspec.Struct, frozen=True):
-    """A response whose body is being read, and its connection."""
-
-    connection: Connection
-    response: HTTPResponse
-    headers: Mapping[str, str]
-    status: int
-
-
-def _no_use(_connection: Connection) -> None:
-    pass
 
 
 class Client:
@@ -109,7 +93,7 @@ class Client:
             text = f'<CreateBucketConfiguration xmlns="{_NAMESPACE}"><LocationConstraint>{escape(region)}'
             body = f"{text}</LocationConstraint></CreateBucketConfiguration>".encode()
         answer = self._call("PUT", "", body=body)
-        if answer.code != "BucketAlreadyOwnedByYou":
+        if code_of(answer) != "BucketAlreadyOwnedByYou":
             self._require(answer)
 
     def put(self, key: str, body: bytes) -> None:
@@ -132,18 +116,10 @@ class Client:
 
         :raises DataNotFound: the object does not exist.
         """
-        stream = self._open("GET", key, "", headers, b"", None, _no_use)
+        stream = self._open("GET", key, "", headers, b"")
         if stream.status not in {200, 206, 412, 416}:
             self._require(self._whole(stream))
         return stream
-
-    def close_stream(self, stream: Stream) -> None:
-        """End a response; its connection is kept if it was read to its end."""
-        self._connections.give_back(stream.connection, stream.response)
-
-    def broken(self, error: Exception) -> StoreUnavailable:
-        """Return the error for a response that broke."""
-        return self._connections.broken(error)
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens if it does not exist.
@@ -169,11 +145,9 @@ class Client:
         return upload_id
 
     def upload_part(
-        self, key: str, upload_id: str, number: int, body: Bytes, use: Callable[[Connection], None]
+        self, key: str, upload_id: str, number: int, body: Bytes, interruption: Interruption
     ) -> tuple[str, str]:
         """Upload a part; return its entity tag and its checksum (empty without checksums).
-
-        ``use`` is called with the connection that is used.
 
         :raises UploadGone: the upload was aborted or completed.
         """
@@ -183,8 +157,8 @@ class Client:
             checksum = b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
             headers["x-amz-checksum-crc32"] = checksum
         query = {"partNumber": str(number), "uploadId": upload_id}
-        answer = self._call("PUT", key, query, headers, body, use=use)
-        if answer.status == 404 and answer.code != "NoSuchBucket":
+        answer = self._call("PUT", key, query, headers, body, interruption=interruption)
+        if answer.status == 404 and code_of(answer) != "NoSuchBucket":
             # radosgw says NoSuchKey
             raise UploadGone(f"The upload to store {self._store_id} was ended by somebody else.")
         self._require(answer)
@@ -204,15 +178,15 @@ class Client:
         )
         body = f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{rows}</CompleteMultipartUpload>'.encode()
         headers = {"if-none-match": "*", "content-type": "application/xml"}
-        answer = self._call("POST", key, {"uploadId": upload_id}, headers, body, _COMPLETE_WAIT)
-        if answer.status == 404 and answer.code != "NoSuchBucket":
+        answer = self._call("POST", key, {"uploadId": upload_id}, headers, body, wait=_COMPLETE_WAIT)
+        if answer.status == 404 and code_of(answer) != "NoSuchBucket":
             raise UploadGone(f"The upload to store {self._store_id} was ended by somebody else.")
         self._require(answer)
 
     def abort_upload(self, key: str, upload_id: str) -> bool:
         """Abort an upload and remove its parts. Return False if the upload did not exist."""
         answer = self._call("DELETE", key, {"uploadId": upload_id})
-        if answer.status == 404 and answer.code != "NoSuchBucket":
+        if answer.status == 404 and code_of(answer) != "NoSuchBucket":
             return False
         self._require(answer)
         return True
@@ -261,7 +235,7 @@ class Client:
         """Return a URL with which anybody can read an object for ``seconds``."""
         path = self.endpoint.path(key)
         query = self._signer.presigned_query(path, self.endpoint.authority, seconds, datetime.now(UTC))
-        return f"{'https' if self.endpoint.tls else 'http'}://{self.endpoint.authority}{path}?{query}"
+        return f"{self.endpoint.url}{path}?{query}"
 
     def close(self) -> None:
         """Close idle connections."""
@@ -274,11 +248,12 @@ class Client:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Bytes = b"",
+        *,
         wait: float | None = None,
-        use: Callable[[Connection], None] = _no_use,
+        interruption: Interruption | None = None,
     ) -> Answer:
-        stream = self._open(method, key, canonical_query(query or {}), headers or {}, body, wait, use)
-        return self._whole(stream)
+        text = canonical_query(query or {})
+        return self._whole(self._open(method, key, text, headers or {}, body, wait, interruption))
 
     def _open(
         self,
@@ -287,32 +262,27 @@ class Client:
         query: str,
         headers: Mapping[str, str],
         body: Bytes,
-        wait: float | None,
-        use: Callable[[Connection], None],
+        wait: float | None = None,
+        interruption: Interruption | None = None,
     ) -> Stream:
         path = self.endpoint.path(key)
         fields = {"host": self.endpoint.authority, **headers}
-        if method in {"PUT", "POST"}:
-            fields["content-length"] = str(len(body))
         signed = self._signer.headers(method, path, query, fields, datetime.now(UTC))
-        target = f"{path}?{query}" if query else path
-        connection, response = self._connections.request(method, target, signed, body, wait, use)
-        found = {name.lower(): value for name, value in response.headers.items()}
-        return Stream(connection, response, found, response.status)
+        url = f"{self.endpoint.url}{path}{query and '?' + query}"
+        try:
+            return self._connections.open(method, url, signed, body, wait=wait, interruption=interruption)
+        except ConnectionFailed as error:
+            raise unreachable(self._store_id, error) from error
 
     def _whole(self, stream: Stream) -> Answer:
-        try:
-            body = stream.response.read(_LARGEST_ANSWER)
-            if len(body) < _LARGEST_ANSWER:
-                stream.response.read()  # marks the end, so that the connection can be used again
-        except (OSError, HTTPException) as error:
-            stream.connection.close()
-            raise self._connections.broken(error) from error
-        self._connections.give_back(stream.connection, stream.response)
-        return Answer(stream.status, stream.headers, body)
+        with stream:
+            try:
+                return stream.whole()
+            except ConnectionFailed as error:
+                raise unreachable(self._store_id, error) from error
 
     def _require(self, answer: Answer) -> Answer:
-        if answer.is_error:
+        if is_error(answer):
             raise failure(self._store_id, answer)
         return answer
 

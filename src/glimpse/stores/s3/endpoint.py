@@ -25,21 +25,24 @@ _DNS_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where requests go.
 
-    ``host`` is the name to connect to, ``authority`` the ``Host`` header. ``root`` is the path of the bucket, quoted,
-    without a final slash; empty if the bucket is in the host name. ``location_host`` is the part of the URIs between
-    the scheme and the bucket; ``scheme`` is the one that Glance writes for this ``s3_store_host``.
+    ``authority`` is the host to connect to, with its port if it is not the usual one. ``root`` is the path of the
+    bucket, quoted, without a final slash; empty if the bucket is in the host name. ``location_host`` is the part of the
+    URIs between the scheme and the bucket; ``scheme`` is the one that Glance writes for this ``s3_store_host``.
     """
 
     store_id: str
     tls: bool
-    host: str
-    port: int
     authority: str
     root: str
     region: str
     bucket: str
     location_host: str
     scheme: str
+
+    @property
+    def url(self) -> str:
+        """The URL of the server, without a path."""
+        return f"{'https' if self.tls else 'http'}://{self.authority}"
 
     def url_prefix(self) -> str:
         """Return what the URIs of this store begin with."""
@@ -113,8 +116,6 @@ def endpoint_of(store_id: str, options: S3Options) -> Endpoint:
     return Endpoint(
         store_id=store_id,
         tls=tls,
-        host=name,
-        port=port or default_port,
         authority=shown if port in {None, default_port} else f"{shown}:{port}",
         root=base if virtual else f"{base}/{quote(bucket, safe='-_.~')}",
         region=options.s3_store_region_name or _region_of(host),

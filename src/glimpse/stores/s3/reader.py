@@ -8,11 +8,11 @@ import time
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping
-from http.client import HTTPException
 
 from glimpse.errors import GlimpseError, StoreUnavailable
-from glimpse.stores.s3.client import Client, Stream
-from glimpse.stores.s3.connections import ServerSilent
+from glimpse.stores.connections import ConnectionFailed, Stream
+from glimpse.stores.s3.answers import ServerSilent, unreachable
+from glimpse.stores.s3.client import Client
 
 LOG = logging.getLogger(__name__)
 
@@ -21,9 +21,6 @@ LOG = logging.getLogger(__name__)
 _PAUSES = (0.0, 0.5, 2.0)
 #: Bytes between two breaks that count as progress.
 _PROGRESS = 16 << 20
-
-#: Bytes that are allocated for a read: about as much as a socket has at once.
-_BLOCK = 256 << 10
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -46,7 +43,7 @@ def span_of(stream: Stream) -> tuple[int, int, int] | None:
             return None
         first, last, total = (int(number) for number in found.groups())
         return first, last + 1 - first, total
-    length = stream.response.length
+    length = stream.length
     return None if length is None else (0, length, length)
 
 
@@ -77,12 +74,12 @@ class S3Reader:
             if stream is None:
                 raise StoreUnavailable("The reader is closed.")
             try:
-                data = self._received(stream, min(wanted, _BLOCK))
-            except (OSError, HTTPException) as error:
-                self._resume(stream, self._client.broken(error))
+                data = stream.read(wanted)
+            except ConnectionFailed as error:
+                self._resume(stream, unreachable(self._client.endpoint.store_id, error))
                 continue
             if not data:
-                self._resume(stream, StoreUnavailable("The server of the store closed the connection."))
+                self._resume(stream, StoreUnavailable("The server of the store sent fewer data than it announced."))
                 continue
             self._position += len(data)
             if self._expected:
@@ -92,19 +89,14 @@ class S3Reader:
     def close(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            self._client.close_stream(stream)
-
-    def _received(self, stream: Stream, wanted: int) -> bytes:
-        """Return received data. TLS delivers at most 16 KiB at a time, which are too few for a read."""
-        response = stream.response
-        return response.read(wanted) if self._client.endpoint.tls else response.read1(wanted)
+            stream.close()
 
     def _resume(self, stream: Stream, error: StoreUnavailable) -> None:
         """Request the rest of the range.
 
         :raises StoreUnavailable: the object has changed, or too many connections broke without progress.
         """
-        stream.connection.close()
+        stream.close()
         self._stream = None
         if self._position - self._broken_at >= _PROGRESS:
             self._breaks = 0
@@ -134,7 +126,7 @@ class S3Reader:
             raise StoreUnavailable(f"The object cannot be read any more: {error}") from error
         span = span_of(stream)
         if stream.status != 206 or span is None or span[0] != self._position:
-            stream.connection.close()
+            stream.close()
             self._breaks = len(_PAUSES)
             raise StoreUnavailable("The object was replaced while it was read.")
         return stream

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +12,8 @@ from glimpse.errors import RangeNotSatisfiable, StoreUnavailable
 from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import check_names, span_length
 from glimpse.stores.base import StoredObject, StoreMisconfigured
-from glimpse.stores.s3.client import Client, Stream
-from glimpse.stores.s3.connections import Connections, Limits
+from glimpse.stores.connections import Connections, Limits, Stream
+from glimpse.stores.s3.client import Client
 from glimpse.stores.s3.endpoint import endpoint_of
 from glimpse.stores.s3.options import S3Options
 from glimpse.stores.s3.parts import MIB, part_sizes
@@ -50,13 +49,7 @@ class S3Store:
         self._client = Client(
             endpoint,
             Signer(access_key, secret_key, endpoint.region),
-            Connections(
-                store_id,
-                endpoint.host,
-                endpoint.port,
-                self._tls_context(certificates) if endpoint.tls else None,
-                limits,
-            ),
+            Connections(limits, ca_file=certificates),
             with_checksums=protected and options.s3_store_request_checksum_calculation == "when_supported",
         )
         self._uploads = Uploads(store_id, self._client, create_bucket=options.s3_store_create_bucket_on_put)
@@ -98,7 +91,7 @@ class S3Store:
         try:
             wanted = span_length(self._whole_size(stream, key, offset), offset, length)
         except BaseException:
-            stream.connection.close()
+            stream.close()
             raise
         return S3Reader(self._client, key, stream, offset, wanted)
 
@@ -175,12 +168,3 @@ class S3Store:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self._most_threads, f"s3-{self.id}")
             return self._threads
-
-    def _tls_context(self, certificates: str | None) -> Callable[[], ssl.SSLContext]:
-        def make() -> ssl.SSLContext:
-            try:
-                return ssl.create_default_context(cafile=certificates)
-            except OSError as error:  # the file is not there any more, or has no certificate
-                raise StoreUnavailable(f"Store {self.id} cannot use its s3_store_cacert.") from error
-
-        return make

@@ -8,12 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
 
 from glimpse.errors import Duplicate, GlimpseError, StoreUnavailable
 from glimpse.stores.base import Bytes, Placed
-from glimpse.stores.s3.answers import UploadGone
-from glimpse.stores.s3.connections import Connection, ServerSilent
+from glimpse.stores.connections import Interruption
+from glimpse.stores.s3.answers import ServerSilent, UploadGone
 from glimpse.stores.s3.parts import in_flight
 from glimpse.stores.s3.uploads import Upload, Uploads
 
@@ -157,9 +156,7 @@ class _PartSender:
     def __init__(self, uploads: Uploads, upload: Upload) -> None:
         self._client = uploads.client
         self._upload = upload
-        self._lock = Lock()
-        self._cancelled = False
-        self._connections: dict[int, Connection] = {}
+        self._interruption = Interruption()
 
     def send(self, number: int, body: memoryview) -> tuple[str, str]:
         """Upload a part, again if it failed for a passing reason."""
@@ -170,30 +167,16 @@ class _PartSender:
             except UploadGone:
                 raise
             except StoreUnavailable as error:
-                if self._cancelled or silent:
+                if self._interruption.interrupted or silent:
                     raise
                 silent = isinstance(error, ServerSilent)
             time.sleep(pause)
         return self._send_once(number, body)
 
     def cancel(self) -> None:
-        """Let the parts in flight fail at once, and all further ones."""
-        with self._lock:
-            self._cancelled = True
-            connections = list(self._connections.values())
-        for connection in connections:
-            connection.interrupt()
+        """Let the parts that are being sent fail at once, and all further ones."""
+        self._interruption.interrupt()
 
     def _send_once(self, number: int, body: memoryview) -> tuple[str, str]:
-        def use(connection: Connection) -> None:
-            with self._lock:
-                if self._cancelled:
-                    connection.close()
-                    raise StoreUnavailable("The upload was cancelled.")
-                self._connections[number] = connection
-
-        try:
-            return self._client.upload_part(self._upload.key, self._upload.upload_id, number, body, use)
-        finally:
-            with self._lock:
-                self._connections.pop(number, None)
+        upload = self._upload
+        return self._client.upload_part(upload.key, upload.upload_id, number, body, self._interruption)

@@ -12,8 +12,8 @@ import msgspec
 
 from glimpse.errors import AccessDenied, DataNotFound, StoreUnavailable
 from glimpse.stores.base import Bytes
+from glimpse.stores.connections import Answer, ConnectionFailed, Connections, Interruption, Stream
 from glimpse.stores.swift.answers import failure, passes, unreachable
-from glimpse.stores.swift.http import Answer, ConnectionFailed, Connections, Stream
 from glimpse.stores.swift.login import Grant, Login
 
 #: Seconds before the first repetition of a request; each further pause is twice as long.
@@ -75,13 +75,14 @@ class Account:
         headers: Mapping[str, str] = _NO_HEADERS,
         body: Bytes = b"",
         query: str = "",
+        interruption: Interruption | None = None,
     ) -> Answer:
         """Send a request for ``path`` below the storage URL, quoted; return the answer whatever its status.
 
         :raises AccessDenied: the credentials are not valid.
         :raises StoreUnavailable: Swift or Keystone does not answer.
         """
-        with self.open(method, path, headers, body, query) as stream:
+        with self.open(method, path, headers, body, query, interruption) as stream:
             try:
                 return stream.whole()
             except ConnectionFailed as error:
@@ -94,13 +95,15 @@ class Account:
         headers: Mapping[str, str] = _NO_HEADERS,
         body: Bytes = b"",
         query: str = "",
+        interruption: Interruption | None = None,
     ) -> Stream:
         """As :meth:`request`; return the answer when its head has arrived."""
         grant = self.grant()
         for last in (False, True):
             url = f"{grant.storage_url}{path}{query and '?' + query}"
             try:
-                stream = self._connections.open(method, url, {"X-Auth-Token": grant.token, **headers}, body)
+                fields = {"X-Auth-Token": grant.token, **headers}
+                stream = self._connections.open(method, url, fields, body, interruption=interruption)
             except ConnectionFailed as error:
                 raise unreachable(self.store_id, error) from error
             if stream.status != 401 or last:
@@ -116,18 +119,19 @@ class Account:
         headers: Mapping[str, str] = _NO_HEADERS,
         body: Bytes = b"",
         query: str = "",
+        interruption: Interruption | None = None,
     ) -> Answer:
         """As :meth:`request`, but repeat the request while it fails for a passing reason, a few times and for as long
         as one answer may take.
         """
-        end = time.monotonic() + self._connections.deadlines.answer
+        end = time.monotonic() + self._connections.limits.answer
         for number in range(_TRIES):
             pause = _FIRST_PAUSE * 2**number
             late = number == _TRIES - 1 or time.monotonic() + pause > end
             try:
-                answer = self.request(method, path, headers, body, query)
+                answer = self.request(method, path, headers, body, query, interruption)
             except StoreUnavailable:
-                if late:
+                if late or (interruption is not None and interruption.interrupted):
                     raise
             else:
                 if late or not passes(answer.status):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glimpse.errors import AccessDenied, DeletionDenied, GlimpseError, StoreUnavailable
 from glimpse.stores import object_errors
-from glimpse.stores.swift.http import Answer, ConnectionFailed, Stream
+from glimpse.stores.connections import Answer, ConnectionFailed, Stream
 
 #: Statuses of a server that may answer otherwise soon: Request Timeout, Conflict, Too Early, Too Many Requests (and the
 #: one that Swift's rate limit uses).

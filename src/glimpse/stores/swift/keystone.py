@@ -11,8 +11,8 @@ import msgspec
 from glimpse.errors import AccessDenied, StoreUnavailable
 from glimpse.service_catalog import ServiceCatalog
 from glimpse.settings.model import Secret
+from glimpse.stores.connections import Answer, ConnectionFailed, Connections
 from glimpse.stores.swift.answers import passes, unreachable
-from glimpse.stores.swift.http import Answer, ConnectionFailed, Connections
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ import msgspec
 
 from glimpse.errors import StoreUnavailable
 from glimpse.stores import object_errors
+from glimpse.stores.connections import Answer
 from glimpse.stores.swift.account import Account
 from glimpse.stores.swift.answers import failure
-from glimpse.stores.swift.http import Answer
 from glimpse.stores.swift.locations import Place
 
 #: Header fields of an object: which attempt wrote it, and what it is.

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from glimpse.errors import AccessDenied, RangeNotSatisfiable, StoreUnavailable
 from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import span_length
+from glimpse.stores.connections import ConnectionFailed, Stream
 from glimpse.stores.swift.account import Account
 from glimpse.stores.swift.answers import failure, unreachable
-from glimpse.stores.swift.http import ConnectionFailed, Stream
 from glimpse.stores.swift.locations import Place
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
@@ -126,6 +126,8 @@ def _total(account: Account, place: Place, stream: Stream, offset: int) -> int |
     if stream.status == 200:
         if offset:
             raise StoreUnavailable(f"Store {account.store_id} serves no ranges of this object.")
+        if not stream.is_delimited:
+            raise StoreUnavailable(f"Store {account.store_id} does not tell where the data of this object end.")
         return stream.length
     if stream.status not in {206, 416}:
         raise failure(account.store_id, stream)

@@ -18,10 +18,10 @@ from glimpse.errors import AccessDenied, DataNotFound, Duplicate, GlimpseError, 
 from glimpse.stores import object_errors
 from glimpse.stores.argument_checks import check_names
 from glimpse.stores.base import StoredObject, StoreMisconfigured
+from glimpse.stores.connections import Connections, Limits
 from glimpse.stores.swift import manifests, temporary_urls
 from glimpse.stores.swift.account import Account
 from glimpse.stores.swift.answers import failure
-from glimpse.stores.swift.http import Connections, Deadlines
 from glimpse.stores.swift.listing import listed
 from glimpse.stores.swift.locations import MARKER, Place, segment_name, segment_prefix
 from glimpse.stores.swift.options import MB, SwiftOptions
@@ -41,7 +41,7 @@ _UNLISTED = IN_FLIGHT + 2
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """What is not an option: time limits, and whether to use manifests by prefix in a cluster with static ones."""
 
-    deadlines: Deadlines = Deadlines()
+    limits: Limits = Limits(silence=60, answer=60)
     by_prefix: bool = False
 
 
@@ -68,7 +68,7 @@ class SwiftStore(ABC):
         self.id = store_id
         self.writable = True
         self.options = options
-        self.connections = Connections(tuning.deadlines, verify=not options.swift_store_auth_insecure, ca_file=ca_file)
+        self.connections = Connections(tuning.limits, verify=not options.swift_store_auth_insecure, ca_file=ca_file)
         self._tuning = tuning
         self._threads = ThreadPoolExecutor(_THREADS, f"swift-{store_id}")
         self._commits = _Locks()
@@ -113,7 +113,7 @@ class SwiftStore(ABC):
                 threads=self._threads,
                 segment_bytes=self._segment_bytes,
                 single_bytes=self._single_bytes,
-                seconds=self._tuning.deadlines.answer,
+                seconds=self._tuning.limits.answer,
                 commits=partial(self._commits.of, image_id),
                 delete_all=self.delete_all,
                 by_prefix=self._tuning.by_prefix,

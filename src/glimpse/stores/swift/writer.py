@@ -21,10 +21,10 @@ import msgspec
 from glimpse.errors import AccessDenied, DataNotFound, GlimpseError, StoreUnavailable
 from glimpse.stores import object_errors
 from glimpse.stores.base import Bytes, Placed
+from glimpse.stores.connections import Answer, Interruption
 from glimpse.stores.swift import manifests
 from glimpse.stores.swift.account import Account
 from glimpse.stores.swift.answers import failure
-from glimpse.stores.swift.http import Answer
 from glimpse.stores.swift.locations import MARKER, Place, manifest_name, segment_name, segment_prefix
 
 LOG = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ class SwiftWriter:
         self._buffer = _Buffer(target.segment_bytes)
         self._spare: list[_Buffer] = []
         self._sending: set[Future[None]] = set()
+        self._interruption = Interruption()
         #: segments begun so far, and those that are stored
         self._begun = 0
         self._stored: dict[int, manifests.Segment] = {}
@@ -142,6 +143,7 @@ class SwiftWriter:
             return
         for sending in self._sending:
             sending.cancel()
+        self._interruption.interrupt()
         wait(self._sending, 2 * self._target.seconds)
         self._reported(self._remove)
         self._end(committed=False)
@@ -190,7 +192,8 @@ class SwiftWriter:
     def _send(self, number: int, buffer: _Buffer) -> None:
         name = segment_name(self._image_id, self._target.attempt, number)
         path = Place(self._target.place.container, name).path
-        answer = self._account.persist("PUT", path, {"Content-Type": "application/octet-stream"}, buffer.content)
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = self._account.persist("PUT", path, headers, buffer.content, interruption=self._interruption)
         if answer.status != 201:
             raise self._write_failure(answer)
         self._stored[number] = manifests.Segment(name, buffer.size, answer.headers.get("etag", "").strip('"'))

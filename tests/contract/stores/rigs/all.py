@@ -2,6 +2,7 @@
 
 A module has ``RIGS``, functions that each take an empty directory and return a :class:`Rig`, and, if the driver needs a
 server, ``NEEDS``: the environment variable that names the server. Such rigs run in ``make services`` only.
+``EXPIRING`` is true if what the driver gets for its credentials expires, as a token does (``Faults.expire``).
 """
 
 import os
@@ -25,11 +26,13 @@ MODULES = (
 )
 
 
-def parameters() -> Iterator[Any]:
-    """Yield one pytest parameter for each rig."""
+def parameters(*, with_servers: bool = False, expiring: bool = False) -> Iterator[Any]:
+    """Yield one pytest parameter for each rig; only for those ``with_servers``, and with ``expiring`` credentials."""
     for name in MODULES:
         module = import_module(f"tests.contract.stores.rigs.{name}")
         needs: str | None = getattr(module, "NEEDS", None)
+        if (with_servers and not needs) or (expiring and not getattr(module, "EXPIRING", False)):
+            continue
         for build in module.RIGS:
             marks = [pytest.mark.interop] if needs else []
             yield pytest.param((needs, build), id=build.__name__, marks=marks)

@@ -46,7 +46,7 @@ class Faults:
     ``wrong_credentials``: a store with credentials that the system does not know.
 
     ``expire``: makes the credentials that the store holds at the moment invalid (a token, a session), while those of
-    its options stay valid; None where the system has no such credentials.
+    its options stay valid; None for a module without ``EXPIRING``.
     """
 
     new_store: Callable[[], Store]

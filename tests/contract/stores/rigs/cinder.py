@@ -28,6 +28,7 @@ from tests.support.daemons import Daemon
 from tests.support.needs import unavailable
 
 NEEDS = "GLIMPSE_TEST_CINDER_URL"
+EXPIRING = True
 
 #: Seconds of the timeout of the stores in the tests: several processes of tests wait for each other in Cinder.
 DEADLINE = 20 if "PYTEST_XDIST_WORKER" in os.environ else 6

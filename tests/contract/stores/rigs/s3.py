@@ -19,7 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from glimpse.settings.model import Secret
-from glimpse.stores.s3.connections import Limits
+from glimpse.stores.connections import Limits
 from glimpse.stores.s3.options import S3Options
 from glimpse.stores.s3.signing import Signer, canonical_query
 from glimpse.stores.s3.store import S3Store

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from glimpse.settings.model import Secret
-from glimpse.stores.swift.http import Deadlines
+from glimpse.stores.connections import Limits
 from glimpse.stores.swift.locations import attempt_of
 from glimpse.stores.swift.options import SwiftOptions
 from glimpse.stores.swift.single_tenant import SingleTenantStore
@@ -24,10 +24,11 @@ from tests.support.daemons import Daemon
 from tests.support.needs import unavailable
 
 NEEDS = "GLIMPSE_TEST_SWIFT_AUTH_URL"
+EXPIRING = True
 
 #: Seconds that the stores of the tests wait for an answer.
 DEADLINE = 10.0
-TUNING = Tuning(deadlines=Deadlines(connect=DEADLINE, answer=DEADLINE))
+TUNING = Tuning(limits=Limits(connect=DEADLINE, silence=DEADLINE, answer=DEADLINE))
 
 
 def options(**changes: object) -> SwiftOptions:
