@@ -20,7 +20,7 @@ BACK = 30.0
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(params=list(parameters(with_servers=True)))
+@pytest.fixture(params=parameters(with_servers=True))
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     """A store whose system is a server. What a test leaves is checked after the system works again."""
     rig = built(request.param, tmp_path)

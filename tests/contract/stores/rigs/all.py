@@ -6,7 +6,7 @@ server, ``NEEDS``: the environment variable that names the server. Such rigs run
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,17 @@ MODULES = (
 )
 
 
-def parameters(*, with_servers: bool = False, expiring: bool = False) -> Iterator[Any]:
-    """Yield one pytest parameter for each rig; only for those ``with_servers``, and with ``expiring`` credentials."""
+def parameters(*, with_servers: bool = False, expiring: bool = False) -> list[Any]:
+    """Return one pytest parameter for each rig; only for those ``with_servers``, and with ``expiring`` credentials."""
+    found: list[Any] = []
     for name in MODULES:
         module = import_module(f"tests.contract.stores.rigs.{name}")
         needs: str | None = getattr(module, "NEEDS", None)
         if (with_servers and not needs) or (expiring and not getattr(module, "EXPIRING", False)):
             continue
-        for build in module.RIGS:
-            marks = [pytest.mark.interop] if needs else []
-            yield pytest.param((needs, build), id=build.__name__, marks=marks)
+        marks = [pytest.mark.interop] if needs else []
+        found += [pytest.param((needs, build), id=build.__name__, marks=marks) for build in module.RIGS]
+    return found
 
 
 def built(parameter: tuple[str | None, Callable[[Path], Rig]], directory: Path) -> Rig:
