@@ -75,7 +75,7 @@ def test_a_failure_is_logged_and_fails_nothing(
     monkeypatch.setattr(ListingReaders, "failure", StoreUnavailable("The object store does not answer."))
     assert wire("POST", f"/v2/images/{image_id}/members", json_body={"member": "late"}).status == 200
     reason = "The object store does not answer."
-    assert f"The readers of image {image_id} could not be given to store ram: {reason}" in caplog.text
+    assert f"The access list of image {image_id} in store ram could not be updated: {reason}" in caplog.text
 
 
 def test_an_object_of_others_keeps_its_readers(wire: Wire) -> None:

@@ -151,6 +151,22 @@ def test_a_preferred_store_is_read_first(wire: Wire, tmp_path: Path, failovers: 
     assert failovers == [("cheap", "read")]
 
 
+def test_a_store_that_is_down_does_not_hide_another_one_that_has_the_object(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For locations that name no store and have the prefix of none, several stores are tried."""
+    image_id = copied(wire)
+    stores = wire.service.deps.stores
+    down, holding = stores.by_id("cheap"), stores.by_id("fast")
+
+    def unavailable(url: str, offset: int = 0, length: int | None = None) -> Reader:
+        raise StoreUnavailable("Store cheap is down.")
+
+    monkeypatch.setattr(stores, "candidates", lambda _location: (down, holding))
+    monkeypatch.setattr(down, "reader", unavailable)
+    assert download(wire, image_id, lambda _: None) == (200, DATA, True)
+
+
 def test_a_copy_of_another_size_is_not_read_on(wire: Wire, tmp_path: Path) -> None:
     image_id = copied(wire, "cheap", data=DATA + b"more")
     status, body, complete = download(wire, image_id, truncating(tmp_path / "fast" / image_id, 3 * MIB))

@@ -23,7 +23,7 @@ _OPEN = frozenset({Visibility.PUBLIC, Visibility.COMMUNITY})
 
 
 def set_readers(deps: Deps, image_id: str) -> None:
-    """Give the readers of an image to all its stores on this node that keep access lists; waits for these stores.
+    """Update the access lists of an image in all its stores on this node that keep them; waits for these stores.
 
     Readers are everybody for public and community images, the members of a shared image, and otherwise nobody but the
     owner. The stores act for the caller of the request.
@@ -32,7 +32,7 @@ def set_readers(deps: Deps, image_id: str) -> None:
         image = deps.database.get_image(image_id, _EVERYBODY)
         readers = _readers(deps, image)
     except GlimpseError as error:
-        LOG.warning("The readers of image %s could not be given to its stores: %s", image_id, error)
+        LOG.warning("The access lists of image %s could not be updated: %s", image_id, error)
         return
     for location in image.locations:
         owner = deps.stores.owner(location)
@@ -43,7 +43,7 @@ def set_readers(deps: Deps, image_id: str) -> None:
         try:
             lists.set_readers(location.url, readers)
         except GlimpseError as error:
-            LOG.warning("The readers of image %s could not be given to store %s: %s", image.id, owner, error)
+            LOG.warning("The access list of image %s in store %s could not be updated: %s", image.id, owner, error)
 
 
 def _readers(deps: Deps, image: Image) -> list[str] | None:

@@ -93,7 +93,7 @@ class StoredData:
                 _require_equal(store, location, found.image.size)
                 return _reader(store, location, offset + delivered, rest)
 
-            LOG.warning("Image %s cannot be read further than %d bytes: %s", found.image.id, delivered, failure)
+            LOG.warning("Reading image %s failed after %d bytes: %s", found.image.id, delivered, failure)
             return copies.first(reopened, after=failure)
 
         return FailoverReader(reader, go_on)
@@ -117,9 +117,9 @@ class _Copies:
     def first(self, use: Callable[[Store, Location], T], after: StoreUnavailable | None = None) -> T:
         """Return the result of ``use`` for the next copy for which it succeeds.
 
-        ``after`` is the failure of the copy that was read before, if any.
+        ``after`` is the failure of the copy that was read before; None for the first.
 
-        :raises StoreUnavailable: ``use`` succeeds for no copy; the error is ``after``, if given.
+        :raises StoreUnavailable: ``use`` fails for every copy; the error is ``after`` unless that is None.
         """
         image = self._found.image
         missing = StoreUnavailable(f"The data of image {image.id} are missing from their store.")
@@ -146,15 +146,17 @@ class _Copies:
 
     def _at(self, location: Location, use: Callable[[Store, Location], T]) -> T:
         """Use a location in the first of its stores that has the object (store-formats 3)."""
-        stores = self._stores.candidates(location)
-        for store in stores[:-1]:
+        failure: GlimpseError | None = None
+        for store in self._stores.candidates(location):
             self._current = store.id
             try:
                 return use(store, location)
-            except (DataNotFound, ForeignLocation):
-                LOG.debug("Store %s does not have location %s", store.id, location.id)
-        self._current = stores[-1].id
-        return use(stores[-1], location)
+            except (DataNotFound, ForeignLocation) as error:
+                failure = failure or error
+            except StoreUnavailable as error:
+                # it may have the object: if no other store has it, the location is unavailable and not missing
+                failure = error
+        raise failure or StoreUnavailable("No configured store serves this location.")
 
 
 def _reader(store: Store, location: Location, offset: int, length: int | None) -> Reader:

@@ -14,8 +14,8 @@ LOG = logging.getLogger(__name__)
 
 
 def with_locations_repaired(deps: Deps, image: Image, *, ask: bool = False) -> Image:
-    """Return ``image`` with URIs in the form of today and, with named stores, the serving store in the metadata of each
-    location, if a configured store serves it.
+    """Return ``image`` with URIs in the current format and, with named stores, the serving store in the metadata of
+    each location, if a configured store serves it.
 
     URIs, and metadata without a store, are changed in the database. A store that is not enabled here is kept: another
     site with the same database may have it. With ``ask`` this may wait for stores, which tell whose a location is.
@@ -39,7 +39,7 @@ def _rewritten(deps: Deps, image: Image, location: Location, *, ask: bool) -> Lo
         # reading must work while the database is read-only
         LOG.warning("The new URL of location %s could not be recorded", location.id, exc_info=True)
         return location
-    LOG.info("Location %s of image %s has the form of today now", location.id, image.id)
+    LOG.info("Location %s of image %s was rewritten in the current format", location.id, image.id)
     return msgspec.structs.replace(location, url=url)
 
 

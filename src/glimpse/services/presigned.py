@@ -46,8 +46,6 @@ def presigned_url(deps: Deps, context: Context, found: DataFound, seconds: int) 
             LOG.warning("Image %s has no presigned URL in store %s: %s", found.image.id, store_id, error)
             continue
         if url is not None:
-            LOG.info(
-                "A presigned URL of image %s in store %s, valid for %d s, is given", found.image.id, store_id, seconds
-            )
+            LOG.info("Issued a URL of image %s in store %s, valid for %d s", found.image.id, store_id, seconds)
             return PresignedUrl(url, expires_at)
     return None

@@ -202,9 +202,9 @@ OWN_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         section=SECTION, name="rewrite_locations", kind="boolean", target="stores.rewrites_locations",
-        help="Rewrite locations of older versions of Glance in the form of today: S3 without credentials, Cinder with "
-        "the id of the store. Set it to `false` while a Glance with glance_store older than 5.7.0, which cannot read "
-        "S3 locations without credentials, uses the same database.",
+        help="Rewrite locations from older versions of Glance in the current format: S3 without credentials, Cinder "
+        "with the id of the store. Set it to `false` while a Glance with glance_store older than 5.7.0, which cannot "
+        "read S3 locations without credentials, uses the same database.",
     ),
     Option(
         section=SECTION, name="presigned_urls", kind="boolean", target="api.presigned_urls",

@@ -31,11 +31,11 @@ RANGES = ((0, 1), (1000, 70_000), (300_000, 1))
 #: Seconds that a request may take: Cinder creates and attaches a volume.
 PATIENCE = 240.0
 WAYS = ("show", "download", "range", "delete", "leftovers")
-#: Names of stores. Glance 33 does not work with several stores of kind swift.
+#: Names of stores.
 SETUPS = {
     **{f"only-{name}": (name,) for name in ("file", "rbd", "s3", "swift-direct", "swift-tenants", "cinder-rbd")},
     "several": ("file", "rbd", "s3", "swift", "cinder-rbd", "cinder-loop", "cinder-nfs"),
-    "several-tenants": ("file", "swift-tenants"),
+    "several-swift": ("swift", "swift-direct", "swift-tenants"),
 }
 
 
