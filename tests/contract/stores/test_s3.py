@@ -53,14 +53,14 @@ def outside(chosen: S3Options) -> Iterator[servers.Outside]:
 
 @pytest.fixture
 def store(chosen: S3Options, outside: servers.Outside) -> Iterator[S3Store]:
-    store = S3Store("objects", chosen, servers.LIMITS)
+    store = S3Store("objects", chosen, servers.PATIENT)
     yield store
     store.close()
 
 
 def through(port: int, chosen: S3Options) -> S3Store:
     """A store that reaches the server through a relay."""
-    return S3Store("objects", changed(chosen, s3_store_host=f"http://127.0.0.1:{port}"), servers.LIMITS)
+    return S3Store("objects", changed(chosen, s3_store_host=f"http://127.0.0.1:{port}"), servers.PATIENT)
 
 
 def changed(options: S3Options, **fields: Any) -> S3Options:
@@ -259,7 +259,7 @@ def test_a_part_whose_connection_breaks_is_sent_again(chosen: S3Options, store: 
 
 
 def test_a_bucket_that_is_not_there(chosen: S3Options):
-    store = S3Store("objects", chosen, servers.LIMITS)
+    store = S3Store("objects", chosen, servers.PATIENT)
     url = store.url_prefixes[0] + new_id()
     calls: tuple[Callable[[], object], ...] = (
         lambda: store.writer(new_id(), 5, "try1"),
@@ -277,7 +277,7 @@ def test_a_bucket_that_is_not_there(chosen: S3Options):
 
 
 def test_a_bucket_is_created_if_the_operator_wants_it(chosen: S3Options):
-    store = S3Store("objects", changed(chosen, s3_store_create_bucket_on_put=True), servers.LIMITS)
+    store = S3Store("objects", changed(chosen, s3_store_create_bucket_on_put=True), servers.PATIENT)
     store.probe()
     url = put(store, b"data")
     assert get(store, url) == b"data"
@@ -288,7 +288,7 @@ def test_a_bucket_is_created_if_the_operator_wants_it(chosen: S3Options):
 
 def test_the_probe_tells_whether_the_store_works(chosen: S3Options, store: S3Store):
     store.probe()
-    wrong = S3Store("objects", changed(chosen, s3_store_secret_key=Secret("wrong")), servers.LIMITS)
+    wrong = S3Store("objects", changed(chosen, s3_store_secret_key=Secret("wrong")), servers.PATIENT)
     with pytest.raises(AccessDenied) as caught:
         wrong.probe()
     assert "wrong" not in str(caught.value)
@@ -333,13 +333,13 @@ def test_a_presigned_url(store: S3Store):
 
 @pytest.mark.parametrize("chosen", ["radosgw"], indirect=True)
 def test_keys_are_rotated(outside: servers.Outside, chosen: S3Options):
-    store = S3Store("objects", chosen, servers.LIMITS)
+    store = S3Store("objects", chosen, servers.PATIENT)
     url = put(store, b"data")
     new = changed(chosen, s3_store_access_key=Secret("rotated"), s3_store_secret_key=Secret("ro/tated+secret="))
     arguments = ["--uid=glance", "--key-type=s3", "--access-key=rotated"]
     servers.radosgw_admin("key", "create", *arguments, "--secret-key=ro/tated+secret=")
     try:
-        rotated = S3Store("objects", new, servers.LIMITS)
+        rotated = S3Store("objects", new, servers.PATIENT)
         assert get(rotated, url) == b"data"
         rotated.close()
     finally:
@@ -350,7 +350,7 @@ def test_keys_are_rotated(outside: servers.Outside, chosen: S3Options):
 
 def test_a_certificate_that_is_not_trusted():
     tls = os.environ.get("GLIMPSE_TEST_S3_TLS_URL") or unavailable("GLIMPSE_TEST_S3_TLS_URL names no server")
-    store = S3Store("objects", servers.options(tls, "rigaccess", "rigsecretkey", "any"), servers.LIMITS)
+    store = S3Store("objects", servers.options(tls, "rigaccess", "rigsecretkey", "any"), servers.PATIENT)
     with pytest.raises(StoreUnavailable, match="its certificate cannot be verified"):
         store.probe()
     store.close()
@@ -389,7 +389,7 @@ def test_a_part_that_was_changed_on_its_way_is_refused(monkeypatch: pytest.Monke
     )
     outside = servers.Outside(chosen)
     outside.create()
-    store = S3Store("objects", chosen, servers.LIMITS)
+    store = S3Store("objects", chosen, servers.PATIENT)
     url = put(store)
     assert get(store, url) == CONTENT
     store.delete(url)
@@ -409,7 +409,7 @@ def test_http_where_the_server_speaks_https_and_the_reverse():
     authorities = os.environ["GLIMPSE_TEST_S3_CA"]
     for url in (plain.replace("http:", "https:"), tls.replace("https:", "http:")):
         chosen = servers.options(url, "rigaccess", "rigsecretkey", "any", s3_store_cacert=authorities)
-        store = S3Store("objects", chosen, servers.LIMITS)
+        store = S3Store("objects", chosen, servers.PATIENT)
         with pytest.raises((StoreUnavailable, AccessDenied)):
             store.probe()
         store.close()

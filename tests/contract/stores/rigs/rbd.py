@@ -31,7 +31,7 @@ from tests.support.daemons import Daemon
 NEEDS = "GLIMPSE_TEST_CEPH_CONF"
 
 #: Seconds for each request to the cluster.
-DEADLINE = 5
+DEADLINE = 8
 
 
 @dataclass

@@ -29,8 +29,10 @@ from tests.support.daemons import Daemon
 NEEDS = "GLIMPSE_TEST_S3_URL"
 
 #: Seconds that the tests wait for a server that hangs.
-SILENCE = 4.0
+SILENCE = 8.0
 LIMITS = Limits(connect=SILENCE, silence=SILENCE, answer=SILENCE)
+#: For servers that answer, late on a busy machine.
+PATIENT = Limits(connect=30.0, silence=30.0, answer=30.0)
 
 
 def options(url: str, access_key: str, secret_key: str, bucket: str, **more: Any) -> S3Options:
