@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
@@ -228,9 +229,10 @@ def _answers(url: str) -> None:
         try:
             with urlopen(Request(url, method="HEAD"), timeout=2):
                 return
-        except OSError as error:
-            if hasattr(error, "code"):
-                return
+        except HTTPError as error:
+            error.close()
+            return
+        except OSError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.5)
