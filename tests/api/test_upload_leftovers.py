@@ -60,6 +60,35 @@ def test_in_a_directory_that_is_unmounted_before_the_commit(tmp_path: Path, monk
         assert wire("GET", f"/v2/images/{image_id}/file").body == b"data"
 
 
+def test_of_an_upload_that_fails_for_another_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is refused while the directory is not mounted, so that the writer cannot remove its file."""
+    directory, away = tmp_path / "files", tmp_path / "away"
+    write = FilesystemWriter.write
+
+    def unmounted(writer: FilesystemWriter, data: Bytes) -> None:
+        write(writer, data)
+        if directory.exists():
+            directory.rename(away)
+
+    with wired(settings_in(tmp_path, stores=Stores(default="files", stores=(file_store(tmp_path, "files"),)))) as wire:
+        image_id = wire.create(disk_format="qcow2")["id"]
+        with monkeypatch.context() as changed:
+            changed.setattr(FilesystemWriter, "write", unmounted)
+            assert wire.upload(image_id, b"no qcow2" * 1000).status == 415
+        assert [path for path in away.rglob("*") if image_id in path.name] != []
+        away.rename(directory)
+        settle(wire)
+        assert sweeps(wire) == [JobStatus.SUCCEEDED]
+        assert [path for path in directory.rglob("*") if image_id in path.name] == []
+
+
+def test_a_refused_upload_whose_data_are_removed_is_not_swept(tmp_path: Path) -> None:
+    with wired(settings_in(tmp_path, stores=Stores(default="files", stores=(file_store(tmp_path, "files"),)))) as wire:
+        image_id = wire.create(disk_format="qcow2")["id"]
+        assert wire.upload(image_id, b"no qcow2" * 1000).status == 415
+        assert sweeps(wire) == []
+
+
 def test_a_store_whose_streams_are_all_in_use_is_not_swept(tmp_path: Path) -> None:
     stores = Stores(default="files", stores=(file_store(tmp_path, "files"),), calls=StoreCalls(max_streams=1))
     with wired(settings_in(tmp_path, stores=stores)) as wire:

@@ -83,22 +83,23 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
             growth = admission.claim(context, image, run.job, deps.heartbeat.lifetime, request.declared_size)
         deps.heartbeat.begun(run)
         request = _watched(request, run, growth)
+        writer: Writer | None = None
         try:
             if deps.notifier is not None:
                 events.upload_begun(deps.notifier, image, _named(deps, store))
             signature = _signature(deps, context, image)
             writer = store.writer(image.id, request.declared_size, run.attempt_name)
             data = yield from _move(deps, image, writer, request, store, signature)
-        except StoreUnavailable as error:
-            if _give_up(deps, image, run, error):
-                _sweep_later(deps, context, image, run, error)
-                raise
-            # the process that took over the upload swept the data, or they were deleted with the image
-            raise LeaseLost(
-                f"The upload to image {image.id} was aborted meanwhile, or the image was deleted."
-            ) from error
         except BaseException as error:
-            _give_up(deps, image, run, error)
+            removed = _removed(writer, error)
+            if _give_up(deps, image, run, error):
+                if not removed:
+                    _sweep_later(deps, context, image, run)
+            elif isinstance(error, StoreUnavailable):
+                # the process that took over the upload swept the data, or they were deleted with the image
+                raise LeaseLost(
+                    f"The upload to image {image.id} was aborted meanwhile, or the image was deleted."
+                ) from error
             raise
         _activate(deps, image, run, store, data)
     if deps.stores.keeps_access_lists:
@@ -122,11 +123,18 @@ def _give_up(deps: Deps, image: Image, run: AttendedRun, error: BaseException) -
     return queued
 
 
-def _sweep_later(deps: Deps, context: Context, image: Image, run: AttendedRun, error: StoreUnavailable) -> None:
+def _removed(writer: Writer | None, error: BaseException) -> bool:
+    """Remove what was written before ``error``; return whether nothing is left for certain.
+
+    What is on its way to a store that stops working may arrive after the removal.
+    """
+    removed = writer is None or writer.abort()
+    # a store that is busy was not asked to begin
+    return removed and (isinstance(error, StoreBusy) or not isinstance(error, StoreUnavailable))
+
+
+def _sweep_later(deps: Deps, context: Context, image: Image, run: AttendedRun) -> None:
     """Record a job that removes what the upload may have left in a store that does not work now."""
-    if isinstance(error, StoreBusy):
-        # the store was not asked to begin
-        return
     given = UploadSweepInput(attempt=run.attempt_name)
     job = deps.jobs.draft(context, UPLOAD_SWEEP, given, image_id=image.id, stores=run.job.stores)
     try:
@@ -173,20 +181,16 @@ def _move(
     store: Store,
     signature: SignatureVerifier | None,
 ) -> Steps[StoredData]:
-    try:
-        received = yield from receive_into(
-            writer,
-            Digests(deps.formats.hashing_algorithm, deps.digest_threads),
-            Inspection(image.disk_format, image.container_format, deps.formats, image.id),
-            declared_size=request.declared_size,
-            size_cap=deps.limits.image_size_cap,
-            progress=request.progress,
-            signature=signature,
-        )
-        placed = writer.commit()
-    except BaseException:
-        writer.abort()
-        raise
+    received = yield from receive_into(
+        writer,
+        Digests(deps.formats.hashing_algorithm, deps.digest_threads),
+        Inspection(image.disk_format, image.container_format, deps.formats, image.id),
+        declared_size=request.declared_size,
+        size_cap=deps.limits.image_size_cap,
+        progress=request.progress,
+        signature=signature,
+    )
+    placed = writer.commit()
     metadata = {**placed.metadata, "store": store.id} if deps.stores.named else placed.metadata
     return StoredData(
         size=received.size,

@@ -60,8 +60,11 @@ class Writer(Protocol):
         """
         ...
 
-    def abort(self) -> None:
-        """Remove the unfinished data. Safe to call twice, and after a commit that raised; never raises."""
+    def abort(self) -> bool:
+        """Remove the unfinished data. Safe to call twice, and after a commit that raised; never raises.
+
+        Returns whether they are removed. If not, :meth:`Store.sweep` must remove them later.
+        """
         ...
 
 

@@ -174,10 +174,11 @@ class MemoryWriter:
         self._ended = True
         return placed
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         if not self._ended:
             self._ended = True
             self._store.discard(self._image_id, self._attempt)
+        return True
 
 
 class MemoryReader:

@@ -279,9 +279,10 @@ class _EndingWriter:
         self._end()
         return placed
 
-    def abort(self) -> None:
-        self._inner.abort()
+    def abort(self) -> bool:
+        removed = self._inner.abort()
         self._end()
+        return removed
 
     def _end(self) -> None:
         on_end, self._on_end = self._on_end, None

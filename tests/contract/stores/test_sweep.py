@@ -17,7 +17,7 @@ def test_unfinished_data_are_swept(rig: Rig):
     writer = rig.begin(image_id, b"unfinished", attempt="try1")
     assert rig.store.sweep(image_id, "try1") is True
     assert rig.store.sweep(image_id, "try1") is False
-    writer.abort()
+    assert writer.abort() is True
 
 
 def test_a_swept_writer_cannot_commit(rig: Rig):

@@ -41,6 +41,7 @@ class CinderWriter:
         self._capacity = volume.size * GIB
         self._written = 0
         self._committed = False
+        self._nothing_left = True
         self._attachment: Attachment | None = None
         self._attach()
 
@@ -78,9 +79,9 @@ class CinderWriter:
         self._committed = True
         return Placed(f"{prefix(self._store_id)}{self._volume.id}", {})
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         if self._committed:
-            return
+            return self._nothing_left
         self._committed = True
         try:
             try:
@@ -88,7 +89,9 @@ class CinderWriter:
             finally:
                 remove(self._host, self._volumes, self._volume.id, self._seconds)
         except GlimpseError as error:
+            self._nothing_left = False
             LOG.warning("Volume %s of an aborted upload stays until it is swept: %s", self._volume.id, error)
+        return self._nothing_left
 
     def _link(self) -> Link:
         return self._attached().link

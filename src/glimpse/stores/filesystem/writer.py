@@ -58,12 +58,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class FilesystemWriter:
     """Implements ``stores.base.Writer``. Owns the unfinished file, open as ``fd``, until it ends."""
 
-    __slots__ = ("_fd", "_position", "_room", "_target", "_written_out")
+    __slots__ = ("_fd", "_nothing_left", "_position", "_room", "_target", "_written_out")
 
     def __init__(self, target: Target, fd: int) -> None:
         self._target = target
         self._fd = fd
         self._position: int = 0
+        self._nothing_left = True
         self._written_out: int = 0
         self._room: int = 0 if target.reserve else _NO_END
 
@@ -99,17 +100,21 @@ class FilesystemWriter:
         self._close()
         return Placed(f"file://{target.final}", target.metadata)
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         if self._fd < 0:
-            return
+            return self._nothing_left
+        swept = os.fstat(self._fd).st_nlink == 0
         self._close()
         try:
             os.unlink(self._target.unfinished)
             sync_directory(self._target.directory)
-        except FileNotFoundError:
-            pass  # swept already
+            self._nothing_left = True
         except OSError as error:
-            LOG.warning("Store %s: unfinished data could not be removed: %s", self._target.store_id, error)
+            # if it has a name, but not here, the directory is not mounted any more
+            self._nothing_left = swept and isinstance(error, FileNotFoundError)
+            if not self._nothing_left:
+                LOG.warning("Store %s: unfinished data could not be removed: %s", self._target.store_id, error)
+        return self._nothing_left
 
     def _take_room(self, size: int) -> None:
         """Check the free space, after the amount found by the last check is used up.

@@ -107,6 +107,7 @@ class RbdWriter:
         self._prefix: str = image.block_name_prefix()
         self._data_pool: int = image.data_pool_id()
         self._on_end: Callable[[RbdWriter, bool], None] | None = on_end
+        self._nothing_left = True
         self._data = Gatherer()
         self._flights = _Flights(2 * session.connection.deadline)
         self._lock = RLock()
@@ -167,15 +168,16 @@ class RbdWriter:
             raise aborted(self.target.store_id)
         self._publish()
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         with self._lock:
             if self._on_end is None:
-                return
+                return self._nothing_left
             self._close_image()
             # a sweep removes everything itself; and when the cluster does not answer, each further request would take
             # its full time limit
-            removed = not self._session.timed_out and (self._swept or self._removed())
-            self._end(removed=removed)
+            self._nothing_left = not self._session.timed_out and (self._swept or self._removed())
+            self._end(removed=self._nothing_left)
+            return self._nothing_left
 
     def stop(self) -> None:
         """Close the image for a sweep, which removes it; the writer can do nothing afterwards but abort.

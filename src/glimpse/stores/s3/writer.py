@@ -53,6 +53,7 @@ class S3Writer:
         self._running: deque[tuple[Future[tuple[str, str]], memoryview]] = deque()
         self._parts: list[tuple[str, str]] = []
         self._ended = False
+        self._nothing_left = True
         self._commit_failed = False
 
     def write(self, data: Bytes) -> None:
@@ -84,9 +85,9 @@ class S3Writer:
         self._release()
         return self._placed
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         if self._ended:
-            return
+            return self._nothing_left
         self._ended = True
         self._sender.cancel()
         for future, _ in self._running:
@@ -96,11 +97,13 @@ class S3Writer:
         try:
             self._uploads.discard(self._upload, maybe_visible=self._commit_failed)
         except GlimpseError as error:
+            self._nothing_left = False
             LOG.warning(
                 "The unfinished data of image %s could not be removed, they stay until they are swept: %s",
                 self._upload.key,
                 error,
             )
+        return self._nothing_left
 
     def _begin_part(self) -> memoryview:
         """Take a buffer for the next part; waits for a part in flight if the maximum of them is reached."""

@@ -110,6 +110,7 @@ class SwiftWriter:
         self._parts: list[manifests.Segment] = []
         self._publishing = False
         self._ended = False
+        self._nothing_left = True
 
     def write(self, data: Bytes) -> None:
         view = memoryview(data).cast("B")
@@ -138,18 +139,19 @@ class SwiftWriter:
         self._end(committed=True)
         return Placed(target.url, {})
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         if self._ended:
-            return
+            return self._nothing_left
         for sending in self._sending:
             sending.cancel()
         self._interruption.interrupt()
-        wait(self._sending, 2 * self._target.seconds)
-        self._reported(self._remove)
+        _, late = wait(self._sending, 2 * self._target.seconds)
+        self._nothing_left = self._reported(self._remove) and not late
         self._end(committed=False)
+        return self._nothing_left
 
-    def _reported(self, removal: Callable[[], None]) -> None:
-        """Log why data could not be removed; the sweep of the attempt removes them later."""
+    def _reported(self, removal: Callable[[], None]) -> bool:
+        """Log why data could not be removed, and return whether they were; else the sweep of the attempt does it."""
         try:
             removal()
         except GlimpseError as error:
@@ -157,6 +159,8 @@ class SwiftWriter:
                 "Store %s: data of an aborted upload of image %s may remain until they are swept: %s",
                 self._store_id, self._image_id, error,
             )  # fmt: skip
+            return False
+        return True
 
     def _end(self, *, committed: bool) -> None:
         self._ended = True
