@@ -145,10 +145,10 @@ def nginx(data: bytes) -> Iterator[Target]:
 
 
 def drain(target: Target, size: int, times: int) -> None:
-    """Ask for the data that many times on one connection, and discard them."""
+    """Ask for the data that many times, each time on a new connection, and discard them."""
     buffer = bytearray(MIB)
-    with socket.create_connection((HOST, target.port), 60) as connection:
-        for _ in range(times):
+    for _ in range(times):
+        with socket.create_connection((HOST, target.port), 60) as connection:
             connection.sendall(
                 f"GET {target.path} HTTP/1.1\r\nHost: {HOST}\r\nRange: bytes=0-{size - 1}\r\n\r\n".encode()
             )

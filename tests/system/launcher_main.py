@@ -105,11 +105,17 @@ class ProbeApp:
         """Send 128 MiB, and record how far it got."""
         await start(send, [(b"content-length", b"%d" % (128 * len(PART)))])
         for number in range(128):
-            await send({"type": "http.response.body", "body": PART, "more_body": True})
             if number % 32 == 0:
                 self.record(event="sent", parts=number)
+            await send({"type": "http.response.body", "body": PART, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         self.record(event="sent", parts=128)
+
+    async def do_cut(self, scope: Any, receive: Any, send: Any) -> None:
+        """Announce 128 MiB and fail after one."""
+        await start(send, [(b"content-length", b"%d" % (128 * len(PART)))])
+        await send({"type": "http.response.body", "body": PART, "more_body": True})
+        raise RuntimeError("cut")
 
     async def do_broken(self, scope: Any, receive: Any, send: Any) -> None:
         """Fail in the middle of a chunked answer."""

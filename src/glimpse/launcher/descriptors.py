@@ -12,7 +12,7 @@ import stat
 import struct
 import termios
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -64,6 +64,8 @@ def affordable_connections(wanted: int) -> int:
 Peer: TypeAlias = tuple[str, int]
 
 _DESCRIPTORS = "/proc/self/fd"
+#: Descriptors among which one connection is searched; each takes some microseconds.
+_MOST_SEARCHED = 1024
 
 # Offsets in struct tcp_info: milliseconds since data were last sent and last received; for a connection that had none,
 # since it was opened. Part of the kernel's interface to programs, which never changes.
@@ -113,6 +115,40 @@ def open_connections(port: int) -> Iterator[OpenConnection]:
                 found = _accepted(descriptor, port)
                 if found is not None:
                     yield found
+
+
+def accepted_connection(port: int, peer: Peer) -> socket.socket | None:
+    """Return the connection of ``peer`` that was accepted on a local TCP port, as a non-blocking duplicate.
+
+    None if this is not Linux, or so many descriptors are open that looking for it would take milliseconds, or that
+    duplicates could use up those that :func:`affordable_connections` counts on.
+    """
+    with suppress(OSError):
+        names = os.listdir(_DESCRIPTORS)
+        if len(names) > min(_MOST_SEARCHED, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4):
+            return None
+        for name in reversed(names):
+            found = _socket_of(int(name), port, peer)
+            if found is not None:
+                return found
+    return None
+
+
+def _socket_of(number: int, port: int, peer: Peer) -> socket.socket | None:
+    with suppress(OSError):  # closed meanwhile, or not a connected socket
+        if not stat.S_ISSOCK(os.fstat(number).st_mode):
+            return None
+        # a duplicate keeps referring to the same connection, even if the number is reused
+        found = socket.socket(fileno=os.dup(number))
+        with ExitStack() as stack:
+            stack.callback(found.close)
+            if found.family in {socket.AF_INET, socket.AF_INET6} and found.getsockname()[1] == port:
+                host, remote_port = found.getpeername()[:2]
+                if normal_peer(host, remote_port) == peer:
+                    found.settimeout(0)
+                    stack.pop_all()
+                    return found
+    return None
 
 
 def normal_peer(host: str, port: Any) -> Peer:

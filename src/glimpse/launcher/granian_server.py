@@ -13,6 +13,7 @@ from granian.net import SocketHolder  # pyright: ignore[reportPrivateImportUsage
 from granian.server.embed import Server
 
 from glimpse.asgi import ASGIApp
+from glimpse.launcher.direct_responses import DirectResponses
 from glimpse.launcher.options import ServeOptions
 
 # The read buffer of a connection: the largest part that receive() returns, and the limit of the header block. Parts of
@@ -31,7 +32,7 @@ class GranianServer(Server):
 
     def __init__(self, app: ASGIApp, options: ServeOptions, listener: socket.socket) -> None:
         super().__init__(
-            app,
+            DirectResponses(app, listener.getsockname()[1]),
             interface=Interfaces.ASGINL,  # "NL": no lifespan, because the launcher drives it
             http=HTTPModes.http1,
             websockets=False,

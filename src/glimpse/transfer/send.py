@@ -71,7 +71,11 @@ async def send_reader(
             sizes.sent(len(part))
             if more and reading.in_threads:
                 reading.read_ahead()
-            await send({"type": "http.response.body", "body": part, "more_body": more})
+            try:
+                await send({"type": "http.response.body", "body": part, "more_body": more})
+            except OSError:
+                # what ASGI servers raise when the client has disconnected
+                return sent - len(part)
             if not more:
                 return sent
     finally:

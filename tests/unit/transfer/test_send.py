@@ -163,7 +163,7 @@ def test_a_client_that_goes_away_stops_the_reading(path: Path, executor: Executo
     assert not client.ended
 
 
-def test_a_failing_send_stops_the_reading(path: Path, executor: Executor) -> None:
+def test_a_send_that_finds_no_client_stops_the_reading(path: Path, executor: Executor) -> None:
     path.write_bytes(bytes(1_000_000))
     reader = FileReader(path)
 
@@ -173,8 +173,7 @@ def test_a_failing_send_stops_the_reading(path: Path, executor: Executor) -> Non
                 raise OSError("wire cut")
             await super().__call__(message)
 
-    with pytest.raises(OSError, match="wire cut"):
-        download(reader, Cut(), executor)
+    assert download(reader, Cut(), executor) < 1_000_000
     assert reader.delivered <= 6 * SMALL_PART
 
 
