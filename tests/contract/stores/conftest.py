@@ -10,13 +10,6 @@ from tests.contract.stores.rigs.base import Rig
 from tests.support.small_disk import small_file_system
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests by the servers that they stop, for ``--dist loadgroup``: Swift's, or Ceph's and its gateway."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("swift" if "swift" in item.nodeid else "ceph"))
-
-
 @pytest.fixture(params=parameters())
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     """A store of each driver; at the end nothing is there but what the test says."""
