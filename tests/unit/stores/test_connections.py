@@ -265,6 +265,31 @@ def test_an_answer_before_the_end_of_the_body():
         connections.close()
 
 
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"])
+def test_a_server_that_ends_its_side_and_takes_no_more_data(answer: bytes, tls: bool, certificate: Path):
+    """Nothing but its end of the connection tells that the body is sent in vain."""
+    ended = threading.Event()
+
+    def end(server: Server, connection: socket.socket) -> None:
+        server.head(connection)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+        ended.wait(30)
+
+    with serving(end, tls=served_with(certificate) if tls else None) as server:
+        connections = Connections(Limits(connect=20, silence=20, answer=20), ca_file=str(certificate))
+        began = time.monotonic()
+        if answer:
+            assert connections.request("PUT", server.url, {}, bytes(32 * MIB)).status == 413
+        else:
+            with pytest.raises(ConnectionFailed, match="closed the connection"):
+                connections.request("PUT", server.url, {}, bytes(32 * MIB))
+        assert time.monotonic() - began < 10
+        ended.set()
+        connections.close()
+
+
 @pytest.mark.parametrize(("status", "most"), [(200, 64), (500, 1)])
 def test_whole_bodies_have_a_limit(status: int, most: int):
     head = f"HTTP/1.1 {status} X\r\nContent-Length: {(most + 2) * MIB}\r\n\r\n".encode()

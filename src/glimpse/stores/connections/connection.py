@@ -82,19 +82,44 @@ class Connection:
         self._sock.close()
 
     def _send(self, head: bytes, body: Bytes) -> None:
-        self._sock.settimeout(self._limits.silence)
+        self._sock.settimeout(0)
         with self._lock:
             self._sending = True
         view = memoryview(body)
         last = max(0, len(view) - _SLICE)
         if view:
-            self._sock.sendall(head)
+            self._send_all(memoryview(head))
             for start in range(0, last, _SLICE):
-                self._sock.sendall(view[start : min(start + _SLICE, last)])
+                self._send_all(view[start : min(start + _SLICE, last)])
         with self._lock:
             # the server may carry out the request when it has the rest
             self._sending = False
-        self._sock.sendall(view[last:] if view else head)
+        self._send_all(view[last:] if view else memoryview(head))
+
+    def _send_all(self, data: memoryview) -> None:
+        """Send all data, on the non-blocking socket.
+
+        :raises TimeoutError: the server does not take them within ``Limits.silence``.
+        :raises ConnectionError: it has closed the connection. Of one that closes only its own side and takes no more
+            data, nothing but an event of the socket tells.
+        """
+        until = time.monotonic() + self._limits.silence
+        while data:
+            try:
+                data = data[self._sock.send(data) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._await(select.POLLOUT, until)
+            except ssl.SSLWantReadError:
+                self._await(select.POLLIN, until)
+
+    def _await(self, event: int, until: float) -> None:
+        poll = select.poll()
+        poll.register(self._sock, event | select.POLLRDHUP)
+        found = poll.poll(max(0.0, until - time.monotonic()) * 1000)
+        if not found:
+            raise TimeoutError
+        if found[0][1] & (select.POLLRDHUP | select.POLLHUP):
+            raise BrokenPipeError
 
     def _receive_head(self, method: str, seconds: float) -> tuple[HTTPResponse, Incoming]:
         incoming = Incoming(self._sock, self._limits, time.monotonic() + seconds)
