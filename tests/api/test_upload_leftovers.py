@@ -8,6 +8,7 @@ import pytest
 
 from glimpse.domain.job import JobQuery, JobStatus
 from glimpse.domain.job_kinds import UPLOAD_SWEEP
+from glimpse.errors import Unavailable
 from glimpse.settings.model import StoreCalls, Stores
 from glimpse.stores.base import Bytes, Listing, Placed, ability
 from glimpse.stores.filesystem.writer import FilesystemWriter
@@ -80,6 +81,28 @@ def test_of_an_upload_that_fails_for_another_reason(tmp_path: Path, monkeypatch:
         settle(wire)
         assert sweeps(wire) == [JobStatus.SUCCEEDED]
         assert [path for path in directory.rglob("*") if image_id in path.name] == []
+
+
+def test_the_removal_is_recorded_before_the_upload_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that dies after its upload has ended, and before it records the removal, would leave the data."""
+    directory, away = tmp_path / "files", tmp_path / "away"
+    write = FilesystemWriter.write
+
+    def unmounted(writer: FilesystemWriter, data: Bytes) -> None:
+        write(writer, data)
+        directory.rename(away)
+
+    def dies(*_: object) -> bool:
+        raise Unavailable("the process dies")
+
+    with wired(settings_in(tmp_path, stores=Stores(default="files", stores=(file_store(tmp_path, "files"),)))) as wire:
+        image_id = wire.create(disk_format="qcow2")["id"]
+        with monkeypatch.context() as changed:
+            changed.setattr(FilesystemWriter, "write", unmounted)
+            changed.setattr(type(wire.service.deps.database), "cancel_upload", dies)
+            assert wire.upload(image_id, b"no qcow2" * 1000).status == 503
+        assert sweeps(wire) == [JobStatus.PENDING]
+        away.rename(directory)
 
 
 def test_a_refused_upload_whose_data_are_removed_is_not_swept(tmp_path: Path) -> None:

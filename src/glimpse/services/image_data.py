@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -33,8 +32,6 @@ from glimpse.stores.base import Store, Writer
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.pump import Digests, receive_into
 from glimpse.transfer.source import Steps
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +88,10 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
             writer = store.writer(image.id, request.declared_size, run.attempt_name)
             data = yield from _move(deps, image, writer, request, store, signature)
         except BaseException as error:
-            removed = _removed(writer, error)
-            if _give_up(deps, image, run, error):
-                if not removed:
-                    _sweep_later(deps, context, image, run)
-            elif isinstance(error, StoreUnavailable):
+            if not _removed(writer, error):
+                # before the upload's own job ends, so that a process that dies in between leaves nothing behind
+                _sweep_later(deps, context, image, run)
+            if not _give_up(deps, image, run, error) and isinstance(error, StoreUnavailable):
                 # the process that took over the upload swept the data, or they were deleted with the image
                 raise LeaseLost(
                     f"The upload to image {image.id} was aborted meanwhile, or the image was deleted."
@@ -134,13 +130,12 @@ def _removed(writer: Writer | None, error: BaseException) -> bool:
 
 
 def _sweep_later(deps: Deps, context: Context, image: Image, run: AttendedRun) -> None:
-    """Record a job that removes what the upload may have left in a store that does not work now."""
+    """Record a job that removes what the upload may have left in a store that does not work now.
+
+    :raises Unavailable: the database. The upload's job stays then, and its recovery sweeps the attempt.
+    """
     given = UploadSweepInput(attempt=run.attempt_name)
-    job = deps.jobs.draft(context, UPLOAD_SWEEP, given, image_id=image.id, stores=run.job.stores)
-    try:
-        deps.jobs.add(job)
-    except Unavailable:
-        LOG.warning("Data of a failed upload of image %s may remain in their store", image.id, exc_info=True)
+    deps.jobs.add(deps.jobs.draft(context, UPLOAD_SWEEP, given, image_id=image.id, stores=run.job.stores))
 
 
 def _named(deps: Deps, store: Store) -> str | None:
