@@ -29,7 +29,7 @@ class DirectResponses:
         self._port = port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["http_version"] != "1.1":
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["http_version"] != "1.1" or not scope["client"]:
             await self._app(scope, receive, send)
             return
         response = _Response(scope, send, self._port)

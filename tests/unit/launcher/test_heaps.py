@@ -1,6 +1,7 @@
 """Threads of a service share two heaps of the C library."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ ready.wait()
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc's malloc has these heaps")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the C library glibc has these heaps")
 @pytest.mark.parametrize(("chosen", "expected"), [({}, 2), ({"MALLOC_ARENA_MAX": "4"}, 4)])
 def test_number_of_heaps(tmp_path: Path, chosen: dict[str, str], expected: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
