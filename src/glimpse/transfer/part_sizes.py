@@ -11,8 +11,9 @@ from typing import Final
 
 #: Every download begins with parts of this size, which is also the minimum.
 SMALL_PART: Final = 16 << 10
-#: Larger parts gain nothing: they no longer fit into a core's cache with the server's copy (docs/adr/0002).
-LARGE_PART: Final = 512 << 10
+#: Larger parts gain nothing. Parts of more than 512 KiB are for responses that go past the server: with its copy they
+#: no longer fit into a core's cache (docs/adr/0002, 0024).
+LARGE_PART: Final = 2 << 20
 
 #: Parts grow after this many were sent at under FAST seconds each on average; above SLOW they become small again.
 _TRIAL: Final = 8

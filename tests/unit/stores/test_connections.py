@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from glimpse.stores.connections import ConnectionFailed, Connections, Interruption, Limits
+from glimpse.stores.connections import ConnectionFailed, Connections, Interruption, Limits, incoming
 
 #: Short, so that tests of silent servers end soon.
 LIMITS = Limits(connect=0.5, silence=0.5, answer=0.5)
@@ -310,6 +310,34 @@ def test_reads_are_filled(tls: bool, certificate: Path):
         connections.close()
     assert [len(part) for part in parts] == [MIB] * 5
     assert b"".join(parts) == body
+
+
+def test_the_last_bytes_of_a_long_body_and_a_short_answer_after_it_are_noticed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    # the kernel wakes for many bytes from the first read on, whatever the size of its buffer
+    monkeypatch.setattr(incoming, "_LEAST_BUFFER", 0)
+    body = bytes(range(256)) * 4096 * 3
+
+    def in_pieces(server: Server, connection: socket.socket) -> None:
+        for rest in range(1, 6):
+            server.head(connection)
+            for piece in (ok(body)[:-rest], body[-rest:]):
+                time.sleep(0.05)
+                connection.sendall(piece)
+        server.head(connection)
+        connection.sendall(ok(b"short"))
+
+    with serving(in_pieces) as server:
+        connections = Connections(LIMITS)
+        for _ in range(5):
+            with connections.open("GET", server.url, {}) as stream:
+                parts = list(iter(lambda: stream.read(MIB), b""))  # noqa: B023 - called in this round
+            assert [len(part) for part in parts] == [MIB] * 3
+            assert b"".join(parts) == body
+        assert connections.request("GET", server.url, {}).body == b"short"
+        connections.close()
+    assert len(server.heads) == 6
 
 
 @pytest.mark.parametrize("tls", [False, True])

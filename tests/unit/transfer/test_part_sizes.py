@@ -54,7 +54,7 @@ def test_a_fast_client_gets_large_parts(clock: Clock) -> None:
 
 def test_a_fast_client_takes_memory_for_large_parts_once(clock: Clock) -> None:
     memory = PartMemory(64 * MIB)
-    assert send(PartSizes(GIB, memory), clock, 1000, seconds=0.001)[-1] == LARGE_PART
+    assert send(PartSizes(GIB, memory), clock, 400, seconds=0.001)[-1] == LARGE_PART
     assert memory.free == 64 * MIB - bytes_held(LARGE_PART) + bytes_held(SMALL_PART)
 
 
@@ -86,7 +86,7 @@ def test_downloads_share_the_memory_of_large_parts_equally(clock: Clock) -> None
 
 
 def test_downloads_that_come_later_get_their_share_of_those_that_were_first(clock: Clock) -> None:
-    memory = PartMemory(64 * MIB)
+    memory = PartMemory(192 * MIB)
     first = [PartSizes(GIB, memory) for _ in range(12)]
     assert set(in_turn(first, clock, 400)) == {LARGE_PART}
     later = [PartSizes(GIB, memory) for _ in range(12)]

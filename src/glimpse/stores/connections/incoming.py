@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 #: Seconds after which a read ends with what it has, and after which a wait looks at its limits.
 _TICK = 1.0
 _HEAD_BUFFER = 16 << 10
+#: Bytes for which the kernel wakes a waiting thread, if as many come after those that the thread waits for.
+_WAKE_BYTES = 256 << 10
+#: Size of the kernel's buffer from which on it does so: with a smaller one the server might wait until there is room,
+#: and the thread for more bytes.
+_LEAST_BUFFER = 8 * _WAKE_BYTES
 
 
 class Incoming:
@@ -82,6 +87,7 @@ class _Raw(io.RawIOBase):
         #: met by a read that had data, for the next one
         self._error: OSError | None = None
         self._flags = 0
+        self._wake_bytes = 1
         # for the least rate
         self._bytes = 0
         self._waited = 0.0
@@ -128,6 +134,8 @@ class _Raw(io.RawIOBase):
         view = memoryview(buffer)[: self._left]
         if not view:
             return 0
+        if self._flags:
+            self._wake_for(_WAKE_BYTES if self._left - len(view) >= _WAKE_BYTES else 1)
         try:
             count = self._receive(view)
         except OSError as error:
@@ -138,6 +146,15 @@ class _Raw(io.RawIOBase):
         self._some = True
         self._left -= count
         return count
+
+    def _wake_for(self, count: int) -> None:
+        """Have a waiting thread woken for ``count`` bytes, not for each segment that arrives."""
+        if count != self._wake_bytes and (count == 1 or self._buffer_size() >= _LEAST_BUFFER):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+            self._wake_bytes = count
+
+    def _buffer_size(self) -> int:
+        return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
     def _receive_head(self, buffer: WriteableBuffer, deadline: float) -> int | None:
         if self._paused:
