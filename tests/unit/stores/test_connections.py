@@ -332,7 +332,7 @@ def test_the_last_bytes_of_a_long_body_and_a_short_answer_after_it_are_noticed_a
         connections = Connections(LIMITS)
         for _ in range(5):
             with connections.open("GET", server.url, {}) as stream:
-                parts = list(iter(lambda: stream.read(MIB), b""))  # noqa: B023 - called in this round
+                parts = list(iter(lambda: stream.read(MIB), b""))
             assert [len(part) for part in parts] == [MIB] * 3
             assert b"".join(parts) == body
         assert connections.request("GET", server.url, {}).body == b"short"
