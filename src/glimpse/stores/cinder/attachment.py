@@ -85,7 +85,7 @@ class Attachment:
         try:
             completion.result()
         except GlimpseError as error:
-            LOG.warning("Cinder does not take note that volume %s is attached: %s", self._volume.id, error)
+            LOG.warning("Cinder did not record that volume %s is attached: %s", self._volume.id, error)
 
     def close(self) -> None:
         """End the use; detach the volume if it was the last one.
@@ -129,7 +129,7 @@ class Attachment:
             self._volumes.detach(attachment_id)
             self._host.records.remove(self._volume.id, attachment_id)
         except GlimpseError as error:
-            LOG.warning("An attachment of volume %s stays: %s", self._volume.id, error)
+            LOG.warning("The attachment of volume %s could not be removed: %s", self._volume.id, error)
 
     def _remove_stale(self) -> None:
         """Remove the attachments that dead processes of this host have left. No living one has the volume now."""
@@ -171,7 +171,7 @@ def release_stale(host: Host, volumes: Volumes, volume: Volume) -> bool:
 
 def _attached(answer: wire.Answer) -> wire.Attached:
     if not isinstance(answer, wire.Attached):
-        raise StoreUnavailable("The process that attaches volumes answers in an unknown way.")
+        raise StoreUnavailable("The answer of the process that attaches volumes cannot be read.")
     return answer
 
 

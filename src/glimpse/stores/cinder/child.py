@@ -196,7 +196,7 @@ class Session:
         try:
             self._release(keep_connected=False)
         except DeviceError as error:
-            LOG.warning("A volume stays connected: %s", error)
+            LOG.warning("A volume could not be disconnected: %s", error)
         if self._turn and self._use is not None:
             self._volumes.forget(self._use)
         self._drain()

@@ -43,7 +43,7 @@ def check_path(kind: Any, path: str) -> None:
     """
     mode = os.lstat(path).st_mode if kind == "nfs" else os.stat(path).st_mode
     if not (stat.S_ISREG(mode) if kind == "nfs" else stat.S_ISBLK(mode)):
-        raise DeviceError("what Cinder names is not a volume", permanent=True)
+        raise DeviceError("the device that Cinder names is not a volume", permanent=True)
 
 
 def _checked_rbd(connection: dict[str, Any]) -> dict[str, Any]:
@@ -83,4 +83,6 @@ def _are_texts(pattern: Any, values: Any) -> bool:
 
 def _require(good: bool) -> None:
     if not good:
-        raise DeviceError("Cinder describes the connection of the volume in an unknown way", permanent=True)
+        raise DeviceError(
+            "Cinder describes the connection of the volume in a form that is not accepted", permanent=True
+        )

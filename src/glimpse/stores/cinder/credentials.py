@@ -63,7 +63,8 @@ class Credentials:
         caller = CALLER.get()
         if caller is None or caller.token is None:
             raise AccessDenied(
-                f"Store {self._store_id} has no credentials of its own, and no user is there whose token it could use."
+                f"Store {self._store_id} has no credentials of its own, and the request has no user token that it "
+                "could use."
             )
         values = {"project_id": caller.project_id or "", "user_id": caller.user_id or ""}
         return Access(caller.token, self._endpoint(caller.catalog, values), caller.project_id, own=False)
@@ -134,4 +135,4 @@ class Credentials:
             found = None if catalog is None else catalog.url(kind, interface=self._interface, region=region, name=name)
             if found:
                 return found.rstrip("/")
-        raise AccessDenied(f"Store {self._store_id} finds no Cinder in the service catalog.")
+        raise AccessDenied(f"The service catalog has no Block Storage service for store {self._store_id}.")

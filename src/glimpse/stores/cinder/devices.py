@@ -282,7 +282,7 @@ class SharedDevice:
     def _begin(self) -> None:
         with self._changed:
             if not self._open:
-                raise DeviceError("the volume was taken from the transfer", permanent=False)
+                raise DeviceError("another process took the volume over", permanent=False)
             self._operations += 1
 
     def _finish(self) -> None:

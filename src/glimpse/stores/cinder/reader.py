@@ -70,7 +70,7 @@ class CinderReader:
 
     def _note(self, answer: wire.Answer) -> None:
         if not isinstance(answer, wire.Done):
-            raise StoreUnavailable("The process that attaches volumes answers in an unknown way.")
+            raise StoreUnavailable("The answer of the process that attaches volumes cannot be read.")
         self._done.add(answer.slot)
 
     def _take(self, size: int) -> bytes:

@@ -234,4 +234,4 @@ def _volume(found: dict[str, Any]) -> Volume:
     try:
         return msgspec.convert(found, Volume)
     except msgspec.ValidationError as error:
-        raise StoreUnavailable("Cinder describes a volume in an unknown way.") from error
+        raise StoreUnavailable("Cinder's description of a volume cannot be read.") from error

@@ -73,7 +73,9 @@ class CinderWriter:
                 detaching.result()
             self._publish()
         except DataNotFound as error:
-            raise StoreUnavailable(f"Store {self._store_id}: the upload was removed as a dead one.") from error
+            raise StoreUnavailable(
+                f"Store {self._store_id}: the upload was removed, because its process was thought to be dead."
+            ) from error
         except Rejected as error:
             raise StoreUnavailable(str(error)) from error
         self._committed = True
@@ -90,7 +92,7 @@ class CinderWriter:
                 remove(self._host, self._volumes, self._volume.id, self._seconds)
         except GlimpseError as error:
             self._nothing_left = False
-            LOG.warning("Volume %s of an aborted upload stays until it is swept: %s", self._volume.id, error)
+            LOG.warning("Volume %s of an aborted upload could not be removed yet: %s", self._volume.id, error)
         return self._nothing_left
 
     def _link(self) -> Link:
@@ -132,7 +134,7 @@ class CinderWriter:
     def _wait_for_one(self) -> None:
         answer = self._link().answer()
         if not isinstance(answer, wire.Done):
-            raise StoreUnavailable("The process that attaches volumes answers in an unknown way.")
+            raise StoreUnavailable("The answer of the process that attaches volumes cannot be read.")
         self._free.append(answer.slot)
         self._busy -= 1
 
