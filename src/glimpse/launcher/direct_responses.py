@@ -16,9 +16,13 @@ from typing import Final
 
 from glimpse.asgi import ASGIApp, Message, Receive, Scope, Send
 from glimpse.launcher.descriptors import accepted_connection, normal_peer
+from glimpse.launcher.listeners import TCP_NOTSENT_LOWAT, UNSENT_BYTES
 
 #: Shorter responses are left to the server, which keeps their connections open.
 DIRECT_BYTES: Final = 16 << 20
+#: Bytes that wait in the kernel for a client that is fast enough for parts of more than ``UNSENT_BYTES``. With fewer,
+#: the event loop is woken several times for one part.
+_FAST_UNSENT_BYTES: Final = 2 << 20
 
 
 class DirectResponses:
@@ -42,7 +46,7 @@ class DirectResponses:
 class _Response:
     """The response to one request. :meth:`send` decides at its start which way it goes."""
 
-    __slots__ = ("_connection", "_head", "_port", "_scope", "_server_send")
+    __slots__ = ("_connection", "_fast", "_head", "_port", "_scope", "_server_send")
 
     def __init__(self, scope: Scope, server_send: Send, port: int) -> None:
         self._scope = scope
@@ -50,6 +54,7 @@ class _Response:
         self._port = port
         self._head = b""
         self._connection: socket.socket | None = None
+        self._fast = False
 
     async def send(self, message: Message) -> None:
         """Pass on a message of the response.
@@ -79,6 +84,10 @@ class _Response:
 
     async def _write(self, connection: socket.socket, message: Message) -> None:
         part: bytes = message.get("body", b"")
+        if (len(part) > UNSENT_BYTES) != self._fast:
+            self._fast = not self._fast
+            unsent = _FAST_UNSENT_BYTES if self._fast else UNSENT_BYTES
+            connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsent)
         head, self._head = self._head, b""
         try:
             sent = connection.sendmsg((head, part)) if head else connection.send(part)

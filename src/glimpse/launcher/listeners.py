@@ -10,7 +10,10 @@ from glimpse.launcher.options import LaunchError
 
 _Address: TypeAlias = tuple[Any, ...]
 
-_TCP_NOTSENT_LOWAT = 25  # Linux; the socket module has no name for it
+TCP_NOTSENT_LOWAT = 25  # Linux; the socket module has no name for it
+
+#: Bytes that wait in the kernel for a client before the socket takes more, see ``TCP_NOTSENT_LOWAT``.
+UNSENT_BYTES = 512 << 10
 
 # A client that disappeared without closing the connection (power, cable, firewall) is detected after 60 + 4 * 15
 # seconds; otherwise an upload would wait for its next byte forever. Accepted connections inherit these options from the
@@ -23,7 +26,7 @@ _CONNECTION_OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     # Unsent data that the kernel buffers for a client. Without a limit this is some MiB for each client that does not
     # read; a lower limit causes more wake-ups in fast downloads.
-    (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, 512 * 1024),
+    (socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES),
 )
 
 _REASONS = {
