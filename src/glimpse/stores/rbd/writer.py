@@ -29,7 +29,7 @@ from glimpse.stores.timed_calls import within
 LOG = logging.getLogger(__name__)
 
 #: Bytes that Ceph is writing at the same time for one upload. Its library may keep a copy of them.
-IN_FLIGHT: Final = 16 << 20
+IN_FLIGHT: Final = 12 << 20
 
 #: An image of unknown size grows by this many bytes at most at a time (store-formats 8.2).
 _LARGEST_GROWTH: Final = 8 << 30
