@@ -22,6 +22,8 @@ UPLOAD = "upload"
 UPLOAD_SWEEP = "upload_sweep"
 IMAGE_DELETION = "image_deletion"
 COPY_REMOVAL = "copy_removal"
+IMAGE_IMPORT = "api_image_import"
+STAGING = "staging"
 LOCATION_IMPORT = "location_import"
 LOCATION_CHECK = "location_check"
 
@@ -41,6 +43,19 @@ class CopyRemovalInput(msgspec.Struct, frozen=True, kw_only=True):
 
     url: SecretText
     location_id: int | None = None
+
+
+class ImageImportInput(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``POST /v2/images/{id}/import`` asked for (imports-and-stores 2.3).
+
+    ``request`` is the body as JSON, which may contain a URL with credentials. ``stores`` are the ids of the target
+    stores in the order asked for; an only store without a name is ``default``. ``roles`` are those of the caller.
+    """
+
+    image_id: str
+    request: SecretText
+    stores: tuple[str, ...]
+    roles: tuple[str, ...] = ()
 
 
 class LocationImportInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +89,8 @@ KINDS: dict[str, JobKind] = {
     UPLOAD_SWEEP: JobKind(input=UploadSweepInput, outlives_image=True),
     IMAGE_DELETION: JobKind(input=NoInput, outlives_image=True),
     COPY_REMOVAL: JobKind(input=CopyRemovalInput, outlives_image=True),
+    IMAGE_IMPORT: JobKind(input=ImageImportInput, is_task=True),
+    STAGING: JobKind(input=NoInput, outlives_image=True),
     LOCATION_IMPORT: JobKind(input=LocationImportInput, is_task=True),
     LOCATION_CHECK: JobKind(input=LocationCheckInput, is_task=True),
 }

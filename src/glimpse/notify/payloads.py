@@ -7,12 +7,13 @@ from datetime import datetime
 
 from glimpse.domain.clock import wire_time
 from glimpse.domain.image import Image, Member
+from glimpse.domain.imports import FAILED_STORES, IMPORTING_TO
 from glimpse.domain.status import Visibility
 
 Payload = dict[str, object]
 
 #: Properties of an image under import that become lists of store ids.
-IMPORT_LISTS = ("os_glance_importing_to_stores", "os_glance_failed_import")
+IMPORT_LISTS = (IMPORTING_TO, FAILED_STORES)
 
 
 def image_payload(image: Image, *, deleted_at: datetime | None = None) -> Payload:

@@ -372,6 +372,13 @@ class SignatureOptions(msgspec.Struct, frozen=True, kw_only=True):
         return f"SignatureOptions(trusted_certificates={self.trusted_certificates!r})"
 
 
+class Imports(msgspec.Struct, frozen=True, kw_only=True):
+    """Imports and staging (imports-and-stores 2, 12)."""
+
+    enabled_import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image")
+    node_staging_uri: str = "file:///tmp/staging/"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that ``app.py`` needs to build the service."""
 
@@ -390,6 +397,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quotas: Quotas = Quotas()
     jobs: Jobs = Jobs()
     locations: Locations = Locations()
+    imports: Imports = Imports()
     uri_filter: UriFilter = UriFilter()
     data_sources: DataSources = DataSources()
     store_calls: StoreCalls = StoreCalls()

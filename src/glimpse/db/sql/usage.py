@@ -19,9 +19,7 @@ from glimpse.db.sql.index_hints import SelectT, force_index
 from glimpse.db.sql.own_tables import jobs, projects
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.domain.allowance import Allowance, ImageCeiling
-
-#: Internal property that is not empty while the image is being copied to more stores.
-_COPYING = "os_glance_importing_to_stores"
+from glimpse.domain.imports import IMPORTING_TO
 
 _DEAD = ("killed", "deleted", "pending_delete")
 _STAGED = ("uploading", "importing")
@@ -36,7 +34,7 @@ _COPIES = (
 )
 _IS_COPIED = sa.exists().where(
     image_properties.c.image_id == images.c.id,
-    equals(image_properties.c.name, _COPYING),
+    equals(image_properties.c.name, IMPORTING_TO),
     differs(image_properties.c.value, ""),
 )
 

@@ -1,0 +1,121 @@
+"""Imports: what a request asks for, and the two lists of stores that an image keeps (imports-and-stores 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+import msgspec
+
+from glimpse.errors import Invalid
+
+GLANCE_DIRECT: Final = "glance-direct"
+WEB_DOWNLOAD: Final = "web-download"
+COPY_IMAGE: Final = "copy-image"
+GLANCE_DOWNLOAD: Final = "glance-download"
+
+#: Property with the ids of the stores to which an image is being imported; stays, empty, when nothing is.
+IMPORTING_TO: Final = "os_glance_importing_to_stores"
+#: Property with the ids of the stores in which the last import failed.
+FAILED_STORES: Final = "os_glance_failed_import"
+
+
+class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of ``POST /v2/images/{id}/import``. ``stores`` None: not given; ``given``: the whole body."""
+
+    method: str
+    uri: str | None = None
+    glance_region: str | None = None
+    glance_image_id: str | None = None
+    glance_service_interface: str = "public"
+    stores: tuple[str, ...] | None = None
+    all_stores: bool = False
+    all_stores_must_succeed: bool = True
+    given: dict[str, Any] = {}
+
+
+def import_request(document: object, enabled: Iterable[str]) -> ImportRequest:
+    """Check the form of a body; ``enabled`` are the configured methods (imports-and-stores 2.4, rows 2 to 5).
+
+    :raises Invalid: it is not that of an import.
+    """
+    if not isinstance(document, dict):
+        raise Invalid("The body of an import must be a JSON object.")
+    given = cast("dict[str, Any]", document)
+    method: object = given.get("method")
+    if not isinstance(method, dict):
+        raise Invalid("An import needs the object 'method'.")
+    fields = cast("dict[str, Any]", method)
+    name = _text(fields, "name")
+    if name is None:
+        raise Invalid("An import needs 'method.name'.")
+    if name not in enabled:
+        raise Invalid(f"The import method {name!r} is not enabled.")
+    return ImportRequest(
+        method=name,
+        # clients send it with other methods too, where it means nothing
+        uri=_text(fields, "uri") if name == WEB_DOWNLOAD else None,
+        glance_region=_text(fields, "glance_region") if name == GLANCE_DOWNLOAD else None,
+        glance_image_id=_text(fields, "glance_image_id") if name == GLANCE_DOWNLOAD else None,
+        glance_service_interface=(_text(fields, "glance_service_interface") if name == GLANCE_DOWNLOAD else None)
+        or "public",
+        stores=_stores(given),
+        all_stores=_flag(given, "all_stores", default=False),
+        all_stores_must_succeed=_flag(given, "all_stores_must_succeed", default=True),
+        given=given,
+    )
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Invalid(f"'method.{name}' must be a string.")
+    return value
+
+
+def _flag(given: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = given.get(name, default)
+    if not isinstance(value, bool):
+        raise Invalid(f"'{name}' must be true or false.")
+    return value
+
+
+def _stores(given: Mapping[str, Any]) -> tuple[str, ...] | None:
+    value = given.get("stores")
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in cast("list[object]", value)):
+        raise Invalid("'stores' must be a list of store ids.")
+    # each store once, in the order given
+    return tuple(dict.fromkeys(cast("list[str]", value)))
+
+
+# ------------------------------------------------------------------------------------- the two lists (section 2.6)
+
+Properties = Mapping[str, str | None]
+
+
+def listed(properties: Properties, name: str) -> frozenset[str]:
+    """Return the store ids in one of the two lists."""
+    return frozenset(filter(None, (properties.get(name) or "").split(",")))
+
+
+def _joined(ids: Iterable[str]) -> str:
+    return ",".join(sorted(ids))
+
+
+def begun(properties: Properties, targets: Iterable[str]) -> dict[str, str | None]:
+    """Return both lists when an import to ``targets`` begins; none in single-store mode."""
+    wanted = set(targets)
+    return {
+        IMPORTING_TO: _joined(listed(properties, IMPORTING_TO) | wanted),
+        FAILED_STORES: _joined(listed(properties, FAILED_STORES) - wanted),
+    }
+
+
+def ended(properties: Properties, targets: Iterable[str], failed: Iterable[str]) -> dict[str, str | None]:
+    """Return both lists when the import to ``targets`` is over for all of them, and failed for ``failed``."""
+    return {
+        IMPORTING_TO: _joined(listed(properties, IMPORTING_TO) - set(targets)),
+        FAILED_STORES: _joined(listed(properties, FAILED_STORES) | set(failed)),
+    }

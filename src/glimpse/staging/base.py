@@ -1,0 +1,53 @@
+"""The interface of a staging area: at most one set of data for each image, invisible until it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from glimpse.stores.base import Reader, Writer
+
+
+class StagingArea(Protocol):
+    """Where staged data are kept. All calls block, and may run in any thread.
+
+    Every call may raise ``StoreUnavailable``.
+    """
+
+    def writer(self, image_id: str, attempt: str) -> Writer:
+        """Start staging data; the commit replaces what is left of an earlier attempt.
+
+        ``attempt`` (letters and digits) distinguishes attempts for the same image.
+
+        :raises StoreFull: no space is left.
+        :raises AccessDenied: the service may not write there.
+        """
+        ...
+
+    def size(self, image_id: str) -> int | None:
+        """Return how many bytes are staged for an image; None: none, not even an empty set."""
+        ...
+
+    def reader(self, image_id: str) -> Reader:
+        """Open the staged data of an image.
+
+        :raises DataNotFound: there are none.
+        """
+        ...
+
+    def path(self, image_id: str) -> Path | None:
+        """Return the local file with the staged data, for programs that need one; None: there is none."""
+        ...
+
+    def remove(self, image_id: str) -> bool:
+        """Remove everything that is staged for an image, also unfinished data; return whether there was anything."""
+        ...
+
+    def sweep(self, image_id: str, attempt: str) -> bool:
+        """Remove the unfinished data of one attempt; return whether there were any."""
+        ...
+
+    def image_ids(self) -> Iterator[str]:
+        """Yield the ids of the images for which something is staged, complete or not; foreign files are left out."""
+        ...

@@ -1,0 +1,70 @@
+"""Requests for imports, and the lists of stores that an image keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from glimpse.domain.imports import FAILED_STORES, IMPORTING_TO, begun, ended, import_request
+from glimpse.errors import Invalid
+
+METHODS = ("glance-direct", "web-download", "glance-download")
+
+
+def test_a_request_with_everything():
+    body = {
+        "method": {"name": "web-download", "uri": "https://host/image", "more": 1},
+        "stores": ["b", "a", "b"],
+        "all_stores_must_succeed": False,
+        "unknown": {},
+    }
+    request = import_request(body, METHODS)
+    assert (request.method, request.uri) == ("web-download", "https://host/image")
+    assert request.stores == ("b", "a"), "each store once, in the order given"
+    assert not request.all_stores_must_succeed
+    assert request.given == body
+
+
+def test_defaults():
+    request = import_request({"method": {"name": "glance-direct"}}, METHODS)
+    assert (request.stores, request.all_stores, request.all_stores_must_succeed) == (None, False, True)
+    assert request.glance_service_interface == "public"
+
+
+def test_fields_of_other_methods_mean_nothing():
+    request = import_request({"method": {"name": "glance-direct", "uri": 5, "glance_image_id": []}}, METHODS)
+    assert request.uri is request.glance_image_id is None
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (None, "must be a JSON object"),
+        ([], "must be a JSON object"),
+        ({}, "the object 'method'"),
+        ({"method": "glance-direct"}, "the object 'method'"),
+        ({"method": {}}, "'method.name'"),
+        ({"method": {"name": 1}}, "must be a string"),
+        ({"method": {"name": "copy-image"}}, "not enabled"),
+        ({"method": {"name": "web-download", "uri": ["x"]}}, "'method.uri' must be a string"),
+        ({"method": {"name": "glance-direct"}, "stores": "a"}, "must be a list"),
+        ({"method": {"name": "glance-direct"}, "stores": ["a", 1]}, "must be a list"),
+        ({"method": {"name": "glance-direct"}, "all_stores": "yes"}, "'all_stores' must be true or false"),
+        ({"method": {"name": "glance-direct"}, "all_stores_must_succeed": None}, "must be true or false"),
+    ],
+)
+def test_bodies_that_are_no_import(body: Any, message: str):
+    with pytest.raises(Invalid, match=message):
+        import_request(body, METHODS)
+
+
+def test_the_lists_are_sorted_and_only_lose_their_own_stores():
+    before = {IMPORTING_TO: "z", FAILED_STORES: "b,old"}
+    during = begun(before, ("b", "a"))
+    assert during == {IMPORTING_TO: "a,b,z", FAILED_STORES: "old"}
+    assert ended(during, ("b", "a"), ("b",)) == {IMPORTING_TO: "z", FAILED_STORES: "b,old"}
+
+
+def test_without_names_of_stores_both_lists_are_empty():
+    assert begun({}, ()) == ended({}, (), ()) == {IMPORTING_TO: "", FAILED_STORES: ""}
