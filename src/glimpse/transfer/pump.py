@@ -14,14 +14,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from time import monotonic
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from glimpse.asgi import Receive
 from glimpse.errors import BodyIncomplete, BodyTimeout, LimitExceeded, SizeMismatch
 from glimpse.signature.base import SignatureVerifier
-from glimpse.stores.base import Bytes, Writer
+from glimpse.stores.base import Bytes
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.source import Steps
 
@@ -398,8 +398,16 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     virtual_size: int | None
 
 
+class Sink(Protocol):
+    """What a stream is written to: a writer, or several together."""
+
+    def write(self, data: bytes, /) -> None:
+        """Take all of ``data``."""
+        ...
+
+
 def receive_into(
-    writer: Writer,
+    writer: Sink,
     digests: Digests,
     inspection: Inspection,
     *,
