@@ -8,11 +8,12 @@ has no effect. A proxy is given the address, too.
 from __future__ import annotations
 
 import base64
+import logging
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 import httpcore2
@@ -22,6 +23,8 @@ from glimpse.errors import Invalid, Unavailable
 from glimpse.fetch.address import Address
 from glimpse.fetch.limited_connection import TooSlow, Watch, WatchedBackend
 from glimpse.fetch.rules import DEFAULT_PORTS, Target, UrlRules
+
+LOG = logging.getLogger(__name__)
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -59,6 +62,8 @@ class Fetched:
         self._response = response
         self._pool = pool
         self.status = response.status
+        #: the server's words for the status, without control characters and at most 80 of them
+        self.reason = _printable(cast("dict[str, Any]", response.extensions).get("reason_phrase", b""))
         fields: dict[str, str] = {}
         for name, value in response.headers:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -113,33 +118,40 @@ class Fetcher:
         deadline = time.monotonic() + self._options.open_timeout
         target = self._rules.check(url)
         credentials, origin = target.credentials, target.origin
+        # in messages, which never contain a host that the user did not give
+        name = f"server {target.host}"
         for _ in range(self._options.redirects + 1):
             fields = dict(headers or {})
             if credentials is not None and target.origin == origin:
                 fields["Authorization"] = _basic(credentials)
-            answer = self._send(method, target, fields, deadline)
+            answer = self._send(method, target, fields, deadline, name)
             if answer.status not in REDIRECTS or "location" not in answer.headers:
                 return answer
             answer.close()
             url = _next(target, answer.headers["location"])
+            redirecting, name = target.host, "server of a redirect"
             try:
                 target = self._rules.check(url)
             except Invalid as error:
-                raise RedirectRefused(f"The server redirects to a URL that is not allowed. {error}") from error
+                # the user need not know where it leads to
+                LOG.info("A redirect by %s is refused: %s", redirecting, error)
+                raise RedirectRefused("The server redirects to a URL that is not allowed.") from error
+            except Unavailable as error:
+                raise Unavailable("The server redirects to a host whose name cannot be resolved now.") from error
         raise RedirectRefused(f"The server redirects more than {self._options.redirects} times.")
 
-    def _send(self, method: str, target: Target, headers: Mapping[str, str], deadline: float) -> Fetched:
+    def _send(self, method: str, target: Target, headers: Mapping[str, str], deadline: float, name: str) -> Fetched:
         failure: Exception | None = None
         for address in target.addresses:
             if time.monotonic() >= deadline:
-                raise Unavailable(f"The server {target.host} did not answer in time.") from failure
+                raise Unavailable(f"The {name} did not answer in time.") from failure
             try:
                 return self._send_to(address, method, target, headers, deadline)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
             except _FAILURES as error:
-                raise Unavailable(f"The server {target.host} did not answer: {_reason(error)}.") from error
-        raise Unavailable(f"The server {target.host} cannot be reached.") from failure
+                raise Unavailable(f"The {name} did not answer: {_reason(error)}.") from error
+        raise Unavailable(f"The {name} cannot be reached.") from failure
 
     def _send_to(
         self, address: Address, method: str, target: Target, headers: Mapping[str, str], deadline: float
@@ -199,6 +211,10 @@ def _bracketed(host: str) -> str:
 
 def _basic(credentials: str) -> str:
     return "Basic " + base64.b64encode(unquote_to_bytes(credentials)).decode("ascii")
+
+
+def _printable(phrase: bytes) -> str:
+    return "".join(one for one in phrase.decode("latin-1") if " " <= one <= "~")[:80]
 
 
 def _ssl_context(options: FetchOptions) -> ssl.SSLContext:
