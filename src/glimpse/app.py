@@ -35,8 +35,10 @@ from glimpse.quota.all import build_admission, build_limits
 from glimpse.services.deps import Deps
 from glimpse.services.image_source import ImageSource, StoredData
 from glimpse.services.store_markers import check_markers
+from glimpse.settings.files import staging_directory
 from glimpse.settings.model import Settings
 from glimpse.signature.all import LazyVerifiers
+from glimpse.staging.directory import DirectoryStaging
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import ProcessMetrics, Recorder
 from glimpse.transfer.concurrency import Concurrency
@@ -84,7 +86,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     deps = _deps(settings, database, schemas, notifier, recorder)
     state = _app_state(settings, deps, schemas, recorder)
     background = build_background(
-        settings, deps.database, deps.stores, deps.heartbeat,
+        settings, deps.database, deps.stores, deps.staging, deps.heartbeat,
         digest_threads=deps.digest_threads, wakeup=deps.jobs.wakeup, notifier=deps.notifier, recorder=recorder,
     )  # fmt: skip
 
@@ -134,6 +136,7 @@ def _deps(
         database=database,
         stores=stores,
         source=_image_source(stores, metrics),
+        staging=DirectoryStaging(staging_directory(settings)),
         policy=policy,
         heartbeat=Heartbeat(database, settings.leases),
         checker=schemas.checker,

@@ -23,8 +23,11 @@ from glimpse.jobs.runner import JobRunner
 from glimpse.notify.all import build_notifier
 from glimpse.notify.base import Notifier
 from glimpse.services.store_markers import check_markers
+from glimpse.settings.files import staging_directory
 from glimpse.settings.model import Settings
 from glimpse.settings.startup import pool_of_jobs
+from glimpse.staging.base import StagingArea
+from glimpse.staging.directory import DirectoryStaging
 from glimpse.stores.health import StoreHealth
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import Recorder
@@ -66,6 +69,7 @@ def build_background(
     settings: Settings,
     database: Database,
     stores: StoreSet,
+    staging: StagingArea,
     heartbeat: Heartbeat,
     *,
     digest_threads: Executor,
@@ -76,7 +80,7 @@ def build_background(
     """``wakeup`` is set when a request of this process has added a job."""
     runner = JobRunner(
         database,
-        build_handlers(settings, database, stores, digest_threads, notifier),
+        build_handlers(settings, database, stores, staging, digest_threads, notifier),
         heartbeat=heartbeat,
         wakeup=wakeup,
         jobs=settings.jobs,
@@ -131,7 +135,7 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
     notifier = build_notifier(settings.notifications, None)
     digest_threads = ThreadPoolExecutor(threads, thread_name_prefix="digest")
     background = build_background(
-        settings, database, stores, heartbeat,
+        settings, database, stores, DirectoryStaging(staging_directory(settings)), heartbeat,
         digest_threads=digest_threads, wakeup=threading.Event(), notifier=notifier, recorder=None,
     )  # fmt: skip
 

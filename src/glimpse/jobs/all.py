@@ -10,11 +10,13 @@ from glimpse.jobs.steps.copy_removal import CopyRemoval
 from glimpse.jobs.steps.image_deletion import ImageDeletion
 from glimpse.jobs.steps.location_check import LocationCheck
 from glimpse.jobs.steps.location_import import LocationImport
+from glimpse.jobs.steps.staging import StagingRecovery
 from glimpse.jobs.steps.upload import UploadRecovery
 from glimpse.jobs.steps.upload_sweep import UploadSweep
 from glimpse.notify.base import Notifier
 from glimpse.quota.all import build_admission
 from glimpse.settings.model import Settings
+from glimpse.staging.base import StagingArea
 from glimpse.stores.multi import StoreSet
 
 
@@ -22,6 +24,7 @@ def build_handlers(
     settings: Settings,
     database: Database,
     stores: StoreSet,
+    staging: StagingArea,
     digest_threads: Executor,
     notifier: Notifier | None = None,
 ) -> Handlers:
@@ -32,6 +35,7 @@ def build_handlers(
     handlers: tuple[JobHandler, ...] = (
         UploadRecovery(database, stores, notifier),
         UploadSweep(stores),
+        StagingRecovery(database, staging),
         ImageDeletion(database, stores, notifier),
         CopyRemoval(database, stores),
         LocationImport(

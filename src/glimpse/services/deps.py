@@ -20,6 +20,7 @@ from glimpse.quota.base import Admission, ProjectLimits
 from glimpse.services.image_source import ImageSource
 from glimpse.settings.model import Formats, Limits
 from glimpse.signature.base import SignatureVerifiers
+from glimpse.staging.base import StagingArea
 from glimpse.stores.multi import StoreSet
 
 
@@ -31,6 +32,8 @@ class Deps:
     stores: StoreSet
     #: the source of data for reading: the stores, or a cache in front of them
     source: ImageSource
+    #: where data wait for their import
+    staging: StagingArea
     policy: Policy
     #: renews the leases of the jobs that requests do themselves
     heartbeat: Heartbeat

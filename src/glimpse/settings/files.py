@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from glimpse.settings.errors import SettingsError
-from glimpse.settings.model import Secret
+from glimpse.settings.model import Secret, Settings
 
 # ------------------------- Which files a command line asks for, in the order in which they are read (configuration 1)
 
@@ -71,6 +71,28 @@ def embedded_database(data_dir: Path) -> Secret:
 def embedded_images(data_dir: Path) -> Path:
     """Return the directory of the file store in the data directory."""
     return data_dir / "images"
+
+
+def staging_places(data_dir: Path, *, embedded: bool) -> dict[str, str]:
+    """Return the default directories of the staging area by option: in the data directory, else those of Glance."""
+    if embedded:
+        staging = str(data_dir / "staging")
+        return {"node_staging_uri": f"file://{staging}", "filesystem_store_datadir": staging}
+    return {
+        "node_staging_uri": "file:///tmp/staging/",
+        "filesystem_store_datadir": "/var/lib/glance/os_glance_staging_store",
+    }
+
+
+def staging_directory(settings: Settings) -> Path:
+    """Return the directory of the staging area (imports-and-stores 4.2)."""
+    imports = settings.imports
+    if settings.stores.named:
+        given = imports.filesystem_store_datadir
+    else:
+        # Glance takes the rest as it is, without decoding
+        given = None if imports.node_staging_uri is None else imports.node_staging_uri.removeprefix("file://")
+    return settings.data_dir / "staging" if given is None else Path(given)
 
 
 # --------------------------------------- ``schema-image.json``: the operator's own image properties (configuration 9)

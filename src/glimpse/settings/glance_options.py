@@ -149,6 +149,22 @@ _JOBS = (
     ),
 )  # fmt: skip
 
+_STAGING = (
+    Option(
+        section="DEFAULT", name="node_staging_uri", kind="string", check=checks.file_url,
+        target="imports.node_staging_uri",
+        default_text="`file:///tmp/staging/`; `staging` in `[glimpse] data_dir` without `[database] connection`",
+        help="Directory for data that wait for their import, without `enabled_backends`.",
+    ),
+    Option(
+        section="os_glance_staging_store", name="filesystem_store_datadir", kind="string", check=checks.not_empty,
+        target="imports.filesystem_store_datadir",
+        default_text="`/var/lib/glance/os_glance_staging_store`; `staging` in `[glimpse] data_dir` without "
+        "`[database] connection`",
+        help="The same as `node_staging_uri`, with `enabled_backends`.",
+    ),
+)  # fmt: skip
+
 _URI_FILTER = (
     Option(
         section="import_filtering_opts", name="allowed_schemes", kind="bounded", target="uri_filter.allowed_schemes",
@@ -392,6 +408,6 @@ _NOTIFICATIONS = (
 )  # fmt: skip
 
 GLANCE_OPTIONS: tuple[Option, ...] = (
-    *_LISTEN, *_API, *_LIMITS, *_FORMATS, *_JOBS, *_URI_FILTER, *_LOGGING, *_DATABASE, *_POLICY, *_STORES,
+    *_LISTEN, *_API, *_LIMITS, *_FORMATS, *_JOBS, *_STAGING, *_URI_FILTER, *_LOGGING, *_DATABASE, *_POLICY, *_STORES,
     *_NOTIFICATIONS,
 )  # fmt: skip

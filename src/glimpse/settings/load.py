@@ -19,6 +19,7 @@ from glimpse.settings.files import (
     embedded_database,
     embedded_images,
     search_directories,
+    staging_places,
 )
 from glimpse.settings.inventory import OPTIONS, closest, report
 from glimpse.settings.library_sections import (
@@ -34,6 +35,7 @@ from glimpse.settings.model import (
     DatabaseSettings,
     DataSources,
     Formats,
+    Imports,
     Jobs,
     Leases,
     Limits,
@@ -154,12 +156,17 @@ def _stores(
         if backends:
             configured = store_settings.named_stores(backends, values, drivers)
         else:
-            embedded = ("database", "connection") not in values
-            configured = store_settings.single_store(values, drivers, embedded_images(data_dir) if embedded else None)
+            images = embedded_images(data_dir) if _is_embedded(values) else None
+            configured = store_settings.single_store(values, drivers, images)
     except SettingsError as error:
         raise SettingsError(*problems.reasons, *error.reasons) from error
     problems.raise_any()
     return configured
+
+
+def _is_embedded(values: Mapping[OptionPlace, Any]) -> bool:
+    """Whether the service keeps everything in its data directory, because no database is configured."""
+    return ("database", "connection") not in values
 
 
 def _auth(values: Mapping[OptionPlace, Any]) -> Auth:
@@ -206,6 +213,7 @@ def _settings(
         quotas=from_text({**fields["quotas"], **quota_fields(values)}, Quotas),
         jobs=from_text(fields["jobs"], Jobs),
         locations=from_text(fields["locations"], Locations),
+        imports=from_text({**staging_places(data_dir, embedded=_is_embedded(values)), **fields["imports"]}, Imports),
         uri_filter=uri_filter,
         data_sources=data_sources,
         store_calls=store_calls,

@@ -376,7 +376,9 @@ class Imports(msgspec.Struct, frozen=True, kw_only=True):
     """Imports and staging (imports-and-stores 2, 12)."""
 
     enabled_import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image")
-    node_staging_uri: str = "file:///tmp/staging/"
+    #: where data wait for their import: without named stores, and with them; None: ``staging`` in ``data_dir``
+    node_staging_uri: str | None = None
+    filesystem_store_datadir: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -124,7 +124,8 @@ class TestNamedStores:
         assert "Store vsphere is skipped: this version has no stores of kind vmware" in text
         assert "[vsphere] vmware_server_host" in text
         assert "VMWARE_PASS" not in text
-        assert "[os_glance_staging_store] filesystem_store_datadir" in text
+        assert "[os_glance_staging_store]" not in text
+        assert "[os_glance_tasks_store] filesystem_store_datadir" in text
         assert "is unknown" not in text
 
     def test_description_and_weight(self, named: Settings) -> None:

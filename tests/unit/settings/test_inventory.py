@@ -31,7 +31,7 @@ DRIVER_OPTIONS = {name for driver in DRIVERS.values() for name in driver.options
         ("glance_store", "vmware_server_password", State.NOT_USED_YET),
         ("glance_store", "vmware_insecure", State.NOT_USED_YET),
         ("backend_defaults", "filesystem_store_chunk_size", State.USED),
-        ("os_glance_staging_store", "filesystem_store_datadir", State.NOT_USED_YET),
+        ("os_glance_staging_store", "filesystem_store_datadir", State.USED),
         ("keystone_authtoken", "password", State.USED),
         ("keystone_authtoken", "admin_tenant_name", State.REMOVED),
         ("keystone_authtoken", "auth_uri", State.REMOVED),
