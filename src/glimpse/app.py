@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from glimpse.auth.all import build as build_authenticator
 from glimpse.background import NOTIFY_SECONDS, build_background
 from glimpse.database_factory import embedded_directory, for_reading, open_database
 from glimpse.db.base import Database
+from glimpse.domain.imports import GLANCE_DOWNLOAD, offered_methods
 from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.queue import JobQueue
@@ -45,6 +47,8 @@ from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
 from glimpse.transfer.part_sizes import PartMemory
 from glimpse.transfer.turn_budget import TurnBudget
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,10 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     )  # fmt: skip
 
     def start() -> None:
+        reason = deps.import_methods.refused.get(GLANCE_DOWNLOAD)
+        if reason is not None:
+            # the other methods are enabled by default, this one only by an operator who wants it
+            LOG.warning("[DEFAULT] enabled_import_methods: %s %s; clients are not offered it", GLANCE_DOWNLOAD, reason)
         check_markers(deps.stores, deps.database)
         background.start()
 
@@ -147,6 +155,7 @@ def _deps(
         jobs=JobQueue(database),
         url_rules=UrlRules(settings.uri_filter),
         metadefs=database,
+        import_methods=offered_methods(settings.imports.enabled_import_methods, named_stores=settings.stores.named),
         shows_locations=settings.api.show_multiple_locations,
         protections=build_property_protection(settings.policy, policy),
         admission=build_admission(settings.quotas, database, limits),

@@ -20,6 +20,39 @@ IMPORTING_TO: Final = "os_glance_importing_to_stores"
 FAILED_STORES: Final = "os_glance_failed_import"
 
 
+# ------------------------------------------------------------------------- Which methods are offered (section 1.2)
+
+#: The methods that this version can run. All others are refused, whatever the configuration says.
+RUNNABLE: frozenset[str] = frozenset()
+
+
+class OfferedMethods(msgspec.Struct, frozen=True):
+    """The methods that clients may use, in the order of the configuration, and why other configured ones may not be.
+
+    The reasons are the ends of sentences that begin with the method.
+    """
+
+    names: tuple[str, ...] = ()
+    refused: Mapping[str, str] = {}
+
+
+def offered_methods(configured: Iterable[str], *, named_stores: bool) -> OfferedMethods:
+    """Return which of the ``configured`` methods are offered, with named stores or with a single one."""
+    names: list[str] = []
+    refused: dict[str, str] = {}
+    for name in dict.fromkeys(configured):
+        if name not in RUNNABLE:
+            refused[name] = "is not implemented in this version"
+        elif name == COPY_IMAGE and not named_stores:
+            refused[name] = "needs several stores, and this service has only one"
+        else:
+            names.append(name)
+    return OfferedMethods(tuple(names), refused)
+
+
+# ------------------------------------------------------------------------------------------------------ The request
+
+
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The body of ``POST /v2/images/{id}/import``. ``stores`` None: not given; ``given``: the whole body."""
 
@@ -34,8 +67,8 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     given: dict[str, Any] = {}
 
 
-def import_request(document: object, enabled: Iterable[str]) -> ImportRequest:
-    """Check the form of a body; ``enabled`` are the configured methods (imports-and-stores 2.4, rows 2 to 5).
+def import_request(document: object, offered: OfferedMethods) -> ImportRequest:
+    """Check the form of a body and that its method is offered (imports-and-stores 2.4, rows 2 to 5).
 
     :raises Invalid: it is not that of an import.
     """
@@ -49,8 +82,8 @@ def import_request(document: object, enabled: Iterable[str]) -> ImportRequest:
     name = _text(fields, "name")
     if name is None:
         raise Invalid("An import needs 'method.name'.")
-    if name not in enabled:
-        raise Invalid(f"The import method {name!r} is not enabled.")
+    if name not in offered.names:
+        raise Invalid(f"The import method {name!r} {offered.refused.get(name, 'is not enabled')}.")
     return ImportRequest(
         method=name,
         # clients send it with other methods too, where it means nothing
@@ -90,6 +123,19 @@ def _stores(given: Mapping[str, Any]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(cast("list[str]", value)))
 
 
+def check_store_choice(request: ImportRequest, header_store: str | None) -> None:
+    """Check that the stores are given in one way (section 2.4, rows 17 and 18).
+
+    :raises Invalid: they are given in two ways, or the list of stores is empty.
+    """
+    if request.all_stores and (request.stores is not None or header_store is not None):
+        raise Invalid("'all_stores' cannot be combined with 'stores' or the header X-Image-Meta-Store.")
+    if request.stores is not None and header_store is not None:
+        raise Invalid("Name the stores in 'stores' or in the header X-Image-Meta-Store, not in both.")
+    if request.stores == ():
+        raise Invalid("'stores' must name at least one store.")
+
+
 # ------------------------------------------------------------------------------------- the two lists (section 2.6)
 
 Properties = Mapping[str, str | None]
@@ -110,6 +156,14 @@ def begun(properties: Properties, targets: Iterable[str]) -> dict[str, str | Non
     return {
         IMPORTING_TO: _joined(listed(properties, IMPORTING_TO) | wanted),
         FAILED_STORES: _joined(listed(properties, FAILED_STORES) - wanted),
+    }
+
+
+def released(properties: Properties, stores: Iterable[str]) -> dict[str, str | None]:
+    """Return both lists, as far as the image has them, without the ``stores`` of an import whose lock is taken over."""
+    left = frozenset(stores)
+    return {
+        name: _joined(listed(properties, name) - left) for name in (IMPORTING_TO, FAILED_STORES) if name in properties
     }
 
 

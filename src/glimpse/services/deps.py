@@ -10,6 +10,7 @@ from glimpse.db.base import Database
 from glimpse.db.metadef_base import MetadefDatabase
 from glimpse.db.records import Viewer
 from glimpse.domain.document import ImageDocumentChecker
+from glimpse.domain.imports import OfferedMethods
 from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.queue import JobQueue
@@ -46,6 +47,8 @@ class Deps:
     jobs: JobQueue
     #: the operator's rules for URLs that users give
     url_rules: UrlRules
+    #: the import methods that clients may use
+    import_methods: OfferedMethods
     metadefs: MetadefDatabase
     #: whether locations of images are shown and can be changed
     shows_locations: bool = False

@@ -149,7 +149,13 @@ _JOBS = (
     ),
 )  # fmt: skip
 
-_STAGING = (
+_IMPORTS = (
+    Option(
+        section="DEFAULT", name="enabled_import_methods", kind="bounded", target="imports.enabled_import_methods",
+        check=checks.import_methods,
+        help="Import methods that clients may use; `[]`: none. `copy-image` needs several stores, and "
+        "`glance-download` is not implemented yet.",
+    ),
     Option(
         section="DEFAULT", name="node_staging_uri", kind="string", check=checks.file_url,
         target="imports.node_staging_uri",
@@ -408,6 +414,6 @@ _NOTIFICATIONS = (
 )  # fmt: skip
 
 GLANCE_OPTIONS: tuple[Option, ...] = (
-    *_LISTEN, *_API, *_LIMITS, *_FORMATS, *_JOBS, *_STAGING, *_URI_FILTER, *_LOGGING, *_DATABASE, *_POLICY, *_STORES,
+    *_LISTEN, *_API, *_LIMITS, *_FORMATS, *_JOBS, *_IMPORTS, *_URI_FILTER, *_LOGGING, *_DATABASE, *_POLICY, *_STORES,
     *_NOTIFICATIONS,
 )  # fmt: skip

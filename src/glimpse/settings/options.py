@@ -19,7 +19,7 @@ WRITTEN: dict[Kind, str] = {
     "number": "a number",
     "boolean": "true or false",
     "list": "a list separated by commas",
-    "bounded": "a list in square brackets, for instance [one,two]",
+    "bounded": "a list, with or without square brackets, for instance [one,two]",
     "map": "pairs name:value separated by commas",
     "multi": "text; the line may be repeated",
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from oslo_config import cfg, iniparser
+from oslo_config import cfg, iniparser, types
 
 from glimpse.settings.errors import Problems, SettingsError
 from glimpse.settings.options import Option
@@ -199,12 +199,27 @@ def _oslo_option(option: Option) -> cfg.Opt:
             return cfg.FloatOpt(name, min=option.minimum, max=option.maximum, deprecated_opts=also)
         case "boolean":
             return cfg.BoolOpt(name, deprecated_opts=also)
-        case "list" | "bounded":
-            return cfg.ListOpt(name, bounds=option.kind == "bounded", deprecated_opts=also)
+        case "list":
+            return cfg.ListOpt(name, deprecated_opts=also)
+        case "bounded":
+            return cfg.Opt(name, type=_Bounded(), deprecated_opts=also)
         case "map":
             return cfg.DictOpt(name, deprecated_opts=also)
         case "multi":
             return cfg.MultiStrOpt(name, deprecated_opts=also)
+
+
+class _Bounded(types.List):
+    """A list that Glance wants in square brackets; here it may also be without them (imports-and-stores 12)."""
+
+    def __call__(self, value: Any) -> list[Any]:
+        """:raises ValueError: only one of the two brackets is there."""
+        if isinstance(value, str):
+            value = value.strip()
+            if value.startswith("[") != value.endswith("]"):
+                raise ValueError(value)
+            value = value.removeprefix("[").removesuffix("]")
+        return super().__call__(value)
 
 
 def _whole(bound: float | None) -> int | None:

@@ -6,10 +6,20 @@ from typing import Any
 
 import pytest
 
-from glimpse.domain.imports import FAILED_STORES, IMPORTING_TO, begun, ended, import_request
+from glimpse.domain import imports
+from glimpse.domain.imports import (
+    FAILED_STORES,
+    IMPORTING_TO,
+    OfferedMethods,
+    begun,
+    ended,
+    import_request,
+    offered_methods,
+    released,
+)
 from glimpse.errors import Invalid
 
-METHODS = ("glance-direct", "web-download", "glance-download")
+METHODS = OfferedMethods(("glance-direct", "web-download", "glance-download"), {"copy-image": "needs several stores"})
 
 
 def test_a_request_with_everything():
@@ -46,7 +56,8 @@ def test_fields_of_other_methods_mean_nothing():
         ({"method": "glance-direct"}, "the object 'method'"),
         ({"method": {}}, "'method.name'"),
         ({"method": {"name": 1}}, "must be a string"),
-        ({"method": {"name": "copy-image"}}, "not enabled"),
+        ({"method": {"name": "copy-image"}}, "'copy-image' needs several stores."),
+        ({"method": {"name": "no"}}, "not enabled"),
         ({"method": {"name": "web-download", "uri": ["x"]}}, "'method.uri' must be a string"),
         ({"method": {"name": "glance-direct"}, "stores": "a"}, "must be a list"),
         ({"method": {"name": "glance-direct"}, "stores": ["a", 1]}, "must be a list"),
@@ -68,3 +79,20 @@ def test_the_lists_are_sorted_and_only_lose_their_own_stores():
 
 def test_without_names_of_stores_both_lists_are_empty():
     assert begun({}, ()) == ended({}, (), ()) == {IMPORTING_TO: "", FAILED_STORES: ""}
+
+
+def test_a_take_over_releases_the_stores_of_the_earlier_import():
+    assert released({}, ["a"]) == {}, "the lists begin with the job"
+    assert released({IMPORTING_TO: "a,b", FAILED_STORES: "a"}, ["a", "c"]) == {IMPORTING_TO: "b", FAILED_STORES: ""}
+
+
+def test_methods_that_are_offered(monkeypatch: pytest.MonkeyPatch):
+    configured = ("copy-image", "glance-download", "web-download", "copy-image")
+    assert offered_methods(configured, named_stores=True).names == (), "while no job can run them"
+    monkeypatch.setattr(imports, "RUNNABLE", frozenset({"glance-direct", "web-download", "copy-image"}))
+    offered = offered_methods(configured, named_stores=True)
+    assert offered.names == ("copy-image", "web-download")
+    assert set(offered.refused) == {"glance-download"}
+    single = offered_methods(configured, named_stores=False)
+    assert single.names == ("web-download",)
+    assert "needs several stores" in single.refused["copy-image"]

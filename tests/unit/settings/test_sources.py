@@ -58,6 +58,24 @@ class TestDefault:
         assert settings.database.connection == "sqlite:////srv/glimpse/glimpse.sqlite"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[web-download,copy-image]", ("web-download", "copy-image")),
+        ("web-download, copy-image", ("web-download", "copy-image")),
+        ("[ glance-direct ]", ("glance-direct",)),
+        ("[]", ()),
+        ("", ()),
+    ],
+)
+def test_lists_that_glance_wants_in_brackets_may_be_without(
+    loaded: Loader, text: str, expected: tuple[str, ...]
+) -> None:
+    """imports-and-stores 12."""
+    found = loaded(f"[DEFAULT]\nenabled_import_methods = {text}\n").settings
+    assert found.imports.enabled_import_methods == expected
+
+
 class TestPrecedence:
     def test_later_files_win(self, loaded: Loader) -> None:
         settings = loaded("[DEFAULT]\nbind_port = 1001\nworkers = 2\n", "[DEFAULT]\nbind_port = 1002\n").settings

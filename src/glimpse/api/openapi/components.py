@@ -43,6 +43,7 @@ def component_schemas(schemas: SchemaCatalog) -> dict[str, Fragment]:
         "StoreDetail": _store({"type": _TEXT, "weight": {"type": "integer"}, "properties": {"type": "object"}}),
         "Usage": _object({"usage": {"type": "object", "additionalProperties": _used()}}),
         "LocationAdd": _location_addition(),
+        "ImageImport": _image_import(),
         "MetadefReport": _object({"properties": {"type": "array", "items": {"type": "object"}}}),
         "ImageTasks": _object({"tasks": {"type": "array", "items": {"type": "object"}}}),
         **metadef_schemas(),
@@ -86,6 +87,18 @@ def _location_addition() -> Fragment:
     validation = {"oneOf": [{"type": "object", **form, "additionalProperties": False} for form in forms]}
     url = {**_TEXT, "minLength": 1, "maxLength": URL_BYTES}
     return {"type": "object", "properties": {"url": url, "validation_data": validation}, "required": ["url"]}
+
+
+def _image_import() -> Fragment:
+    flag: Fragment = {"type": "boolean"}
+    method = {"name": _TEXT, "uri": {**_TEXT, "description": "The source of web-download."}}
+    properties = {
+        "method": {"type": "object", "properties": method, "required": ["name"]},
+        "stores": {"type": "array", "items": _TEXT},
+        "all_stores": {**flag, "default": False},
+        "all_stores_must_succeed": {**flag, "default": True},
+    }
+    return {"type": "object", "properties": properties, "required": ["method"]}
 
 
 def _patch() -> Fragment:

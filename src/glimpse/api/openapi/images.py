@@ -165,7 +165,8 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
 
 # ------------------- Tags, actions, members and locations of an image (images-api 3.7 to 3.9; imports-and-stores 5.3)
 
-TAGS, ACTIONS, MEMBERS, LOCATIONS, TASKS, REPORTS = "tags", "actions", "members", "locations", "tasks", "metadefs"
+TAGS, ACTIONS, MEMBERS, LOCATIONS = "tags", "actions", "members", "locations"
+IMPORTS, TASKS, REPORTS = "imports", "tasks", "metadefs"
 
 _MEMBER = Answer(text="The member.", content=json_of("Member"))
 
@@ -211,6 +212,11 @@ IMAGE_PARTS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/images/{image_id}/locations"): Operation(
         id="add_location", summary="Add a location to a queued image", tag=LOCATIONS,
         body=json_of("LocationAdd"), answers={202: Answer(text="A job adds the location.")}, refusals=(403, 409),
+    ),
+    ("POST", "/images/{image_id}/import"): Operation(
+        id="import_image", summary="Import the data of an image into stores", tag=IMPORTS,
+        parameters=(header("X-Image-Meta-Store", "The store, if the body names none.", {"type": "string"}),),
+        body=json_of("ImageImport"), answers={202: Answer(text="A task imports the data.")}, refusals=(403, 409),
     ),
     ("GET", "/images/{image_id}/tasks"): Operation(
         id="list_image_tasks", summary="List the running and finished tasks of an image", tag=TASKS,

@@ -17,11 +17,13 @@ from glimpse.services.images import check_update_allowed, create_image, list_ima
 
 
 async def create(request: Request) -> Reply:
-    """POST: 201 with the image, its absolute Location, and the ids of the named stores."""
+    """POST: 201 with the image, its absolute Location, the import methods, and the ids of the named stores."""
     document = await request.read(partial(json_object, max_bytes=request.settings.limits.max_json_body))
     image = await request.blocking(create_image, request.deps, request.context, document)
     location = f"{request.origin()}/v2/images/{image.id}".encode("latin-1", "replace")
     headers = [(b"location", location)]
+    if request.deps.import_methods.names:
+        headers.append((b"openstack-image-import-methods", ",".join(request.deps.import_methods.names).encode()))
     if request.settings.stores.named:
         headers.append((b"openstack-image-store-ids", ",".join(request.deps.stores.ids()).encode()))
     return json_reply(_body(request, image), 201, *headers)

@@ -7,15 +7,12 @@ import msgspec
 from glimpse.api.request import Reply, Request, json_reply
 from glimpse.services.discovery import project_usage, stores_detail, stores_info
 
-#: Import does not exist in this version.
-_IMPORT_METHODS = {
-    "import-methods": {"description": "Import methods available.", "type": "array", "value": list[str]()}
-}
 
-
-async def import_methods(_exchange: Request) -> Reply:
+async def import_methods(request: Request) -> Reply:
     """GET: 200 with the available import methods."""
-    return json_reply(msgspec.json.encode(_IMPORT_METHODS))
+    names = request.deps.import_methods.names
+    document = {"description": "Import methods available.", "type": "array", "value": names}
+    return json_reply(msgspec.json.encode({"import-methods": document}))
 
 
 async def stores(request: Request) -> Reply:

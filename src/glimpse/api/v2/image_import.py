@@ -1,0 +1,22 @@
+"""``POST /v2/images/{id}/import`` (imports-and-stores 2.3)."""
+
+from __future__ import annotations
+
+from glimpse.api.json_body import json_value
+from glimpse.api.request import Reply, Request
+from glimpse.domain.imports import ImportRequest, import_request
+from glimpse.services.image_import import import_image
+
+
+async def start(request: Request) -> Reply:
+    """POST: 202 without a body once the job is recorded, or if there is nothing to copy."""
+    offered = request.deps.import_methods
+
+    def decode(body: bytes) -> ImportRequest:
+        return import_request(json_value(body, max_bytes=request.settings.limits.max_json_body), offered)
+
+    asked = await request.read(decode)
+    image_id, header_store = request.params["image_id"], request.headers.get("x-image-meta-store")
+    # the host name of a URI is resolved, which may take long
+    await request.storing(import_image, request.deps, request.context, image_id, asked, header_store)
+    return Reply(202)

@@ -1,0 +1,163 @@
+"""Imports: which requests are accepted, and the job that each one records (imports-and-stores 2.3 to 2.5, 2.9)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from glimpse.context import Context
+from glimpse.domain.image import Image, ImageChange
+from glimpse.domain.imports import (
+    COPY_IMAGE,
+    GLANCE_DIRECT,
+    WEB_DOWNLOAD,
+    ImportRequest,
+    check_store_choice,
+    released,
+)
+from glimpse.domain.job import ENDED, Job
+from glimpse.domain.job_kinds import IMAGE_IMPORT, ImageImportInput
+from glimpse.domain.properties import IMPORT_LOCK
+from glimpse.domain.status import Status
+from glimpse.errors import Conflict, Invalid, NotFound
+from glimpse.jobs.steps.location_import import unique_key
+from glimpse.services.deps import Deps, viewer_of
+
+#: The status that an image must have, by method.
+_NEEDED_STATUS = {GLANCE_DIRECT: Status.UPLOADING, WEB_DOWNLOAD: Status.QUEUED, COPY_IMAGE: Status.ACTIVE}
+
+
+def import_image(
+    deps: Deps, context: Context, image_id: str, request: ImportRequest, header_store: str | None = None
+) -> None:
+    """Record a job that imports the data of an image; checks are in the order of imports-and-stores 2.4.
+
+    ``header_store`` is the store id of the header ``X-Image-Meta-Store``. A copy of an image that all stores have
+    already records nothing.
+
+    :raises LimitExceeded: the project uses more than its limit already.
+    :raises NotFound: unknown or invisible image.
+    :raises Conflict: the image has another status than the method needs, or no formats, or an import of it is under
+        way; or a store is unknown.
+    :raises Forbidden: policy ``copy_image`` or ``modify_image``.
+    :raises Invalid: the stores contradict each other, one is read-only or has the image already, or the URI is missing
+        or not allowed.
+    :raises Unavailable: the host name of the URI cannot be resolved at the moment.
+    """
+    if deps.admission is not None:
+        deps.admission.check_upload(context, None)
+    image = deps.database.get_image(image_id, viewer_of(context))
+    try:
+        _check_image(image, request.method)
+    except Conflict:
+        # a caller who may not see the image learns nothing about it
+        deps.policy.require_image(context, "get_image", image)
+        raise
+    deps.policy.require_image(context, "copy_image" if request.method == COPY_IMAGE else "modify_image", image)
+    earlier = _earlier_holder(deps, image)
+    targets = _targets(deps, image, request, header_store or None)
+    if not targets:
+        return
+    if request.method == WEB_DOWNLOAD:
+        if not request.uri:
+            raise Invalid("An import with web-download needs 'method.uri'.")
+        deps.url_rules.check(request.uri)
+    _record(deps, context, image, request, targets, earlier)
+
+
+def _check_image(image: Image, method: str) -> None:
+    """:raises Conflict: the image has another status than the method needs, or lacks a format."""
+    needed = _NEEDED_STATUS[method]
+    if image.status is not needed:
+        raise Conflict(f"Image {image.id} is {image.status}; {method} needs an image that is {needed}.")
+    for name in ("container_format", "disk_format"):
+        if getattr(image, name) is None:
+            raise Conflict(f"Set the {name} of image {image.id} before you import its data.")
+
+
+def _earlier_holder(deps: Deps, image: Image) -> Job | None:
+    """Return the ended job whose lock the image still has; None without a lock, or if its holder is unknown.
+
+    :raises Conflict: the job that holds the lock is unfinished.
+    """
+    holder = image.properties.get(IMPORT_LOCK)
+    if holder is None:
+        return None
+    try:
+        job = deps.database.get_job(holder)
+    except NotFound:
+        return None
+    if job.status not in ENDED:
+        raise Conflict(f"An import of image {image.id} is under way (task {job.id}).")
+    return job
+
+
+def _targets(deps: Deps, image: Image, request: ImportRequest, header_store: str | None) -> tuple[str, ...]:
+    """Return the ids of the stores to import into (imports-and-stores 2.5); none if they all have the image.
+
+    A single store is used whatever the request says.
+    """
+    stores = deps.stores
+    if not stores.named:
+        return (stores.default.id,)
+    check_store_choice(request, header_store)
+    held = _stores_with(deps, image) if request.method == COPY_IMAGE else frozenset[str]()
+    if request.all_stores:
+        writable = [store_id for store_id in stores.ids() if stores.by_id(store_id).writable]
+        if not writable:
+            raise Invalid("All stores of the service are read-only.")
+        return tuple(store_id for store_id in writable if store_id not in held)
+    chosen = request.stores if request.stores is not None else (header_store or stores.default.id,)
+    unknown = [store_id for store_id in chosen if store_id not in stores.ids()]
+    if unknown:
+        raise Conflict(f"There is no store {unknown[0]!r}; the stores are {', '.join(stores.ids())}.")
+    for store_id in chosen:
+        if store_id in held:
+            raise Invalid(f"The image is already in the store {store_id!r}.")
+        if not stores.by_id(store_id).writable:
+            raise Invalid(f"The store {store_id!r} is read-only.")
+    return chosen
+
+
+def _stores_with(deps: Deps, image: Image) -> frozenset[str]:
+    """Return the ids of the stores that have the data of an image.
+
+    A location that names no store is in the store that its URI belongs to, and otherwise counts as in the default one.
+    """
+    found: set[str] = set()
+    for location in image.locations:
+        named = location.metadata.get("store")
+        if isinstance(named, str) and named:
+            found.add(named)
+        else:
+            found.add(deps.stores.owner(location) or deps.stores.default.id)
+    return frozenset(found)
+
+
+def _record(
+    deps: Deps, context: Context, image: Image, request: ImportRequest, targets: tuple[str, ...], earlier: Job | None
+) -> None:
+    """Record the job and take the lock of the image in one transaction.
+
+    :raises Conflict: the image changed its status meanwhile, or another import was faster.
+    """
+    given = ImageImportInput(
+        image_id=image.id,
+        request=msgspec.json.encode(request.given).decode(),
+        stores=targets,
+        roles=tuple(sorted(context.roles)),
+    )
+    job = deps.jobs.draft(
+        context,
+        IMAGE_IMPORT,
+        given,
+        image_id=image.id,
+        unique_key=unique_key(image.id),
+        stores=tuple(name for store_id in targets for name in deps.stores.needed[store_id]),
+    )
+    lists: dict[str, str | None] = {}
+    if earlier is not None and earlier.type == IMAGE_IMPORT:
+        lists = released(image.properties, earlier.input.get("stores", ()))
+    deps.jobs.add(
+        job,
+        ImageChange(set_properties={**lists, IMPORT_LOCK: job.id}, from_status=(_NEEDED_STATUS[request.method],)),
+    )
