@@ -15,11 +15,12 @@ import msgspec
 import pytest
 
 from glimpse.app import Service, build_service
+from glimpse.context import Context
 from glimpse.db.records import Viewer
 from glimpse.domain import imports
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.job import Job, JobQuery, JobStatus
-from glimpse.domain.job_kinds import ImageImportInput, input_of
+from glimpse.domain.job_kinds import STAGING, ImageImportInput, NoInput, input_of
 from glimpse.domain.status import Status
 from glimpse.settings.model import Imports, PolicySettings, Stores, StoreSettings, UriFilter
 from glimpse.stores.filesystem.options import FilesystemOptions
@@ -108,6 +109,9 @@ def change(wire: Wire, image_id: str, **fields: Any) -> None:
 def staged(wire: Wire, **attributes: object) -> str:
     image_id: str = wire.create(**attributes)["id"]
     change(wire, image_id, columns={"status": Status.UPLOADING})
+    writer = wire.service.deps.staging.writer(image_id, "attempt")
+    writer.write(b"data")
+    writer.commit()
     return image_id
 
 
@@ -287,6 +291,26 @@ class TestStores:
             for more in ({}, {"all_stores": True}):
                 answer = post(wire, wire.create()["id"], {**WEB, **more})
                 assert (answer.status, "read-only" in message_of(answer)) == (400, True)
+
+
+class TestStagedData:
+    def test_there_are_none(self, wire: Wire) -> None:
+        image_id = staged(wire)
+        wire.service.deps.staging.remove(image_id)
+        answer = post(wire, image_id, DIRECT)
+        assert (answer.status, "No data are staged" in message_of(answer)) == (409, True)
+        assert jobs(wire) == []
+
+    def test_they_are_still_arriving(self, wire: Wire) -> None:
+        """Also when an earlier attempt left data."""
+        image_id = staged(wire)
+        deps = wire.service.deps
+        stage = deps.jobs.draft(Context(request_id="req-1"), STAGING, NoInput(), image_id=image_id)
+        deps.database.add_job(stage)
+        answer = post(wire, image_id, DIRECT)
+        assert (answer.status, "still being staged" in message_of(answer)) == (409, True)
+        deps.database.cancel_job(stage.id)
+        assert post(wire, image_id, DIRECT).status == 202
 
 
 class TestCopies:

@@ -14,8 +14,8 @@ from glimpse.domain.imports import (
     check_store_choice,
     released,
 )
-from glimpse.domain.job import ENDED, Job
-from glimpse.domain.job_kinds import IMAGE_IMPORT, ImageImportInput
+from glimpse.domain.job import ENDED, Job, JobQuery
+from glimpse.domain.job_kinds import IMAGE_IMPORT, STAGING, ImageImportInput
 from glimpse.domain.properties import IMPORT_LOCK
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Invalid, NotFound
@@ -37,7 +37,7 @@ def import_image(
     :raises LimitExceeded: the project uses more than its limit already.
     :raises NotFound: unknown or invisible image.
     :raises Conflict: the image has another status than the method needs, or no formats, or an import of it is under
-        way; or a store is unknown.
+        way; or a store is unknown, or no data are staged.
     :raises Forbidden: policy ``copy_image`` or ``modify_image``.
     :raises Invalid: the stores contradict each other, one is read-only or has the image already, or the URI is missing
         or not allowed.
@@ -57,7 +57,9 @@ def import_image(
     targets = _targets(deps, image, request, header_store or None)
     if not targets:
         return
-    if request.method == WEB_DOWNLOAD:
+    if request.method == GLANCE_DIRECT:
+        _check_staged(deps, image)
+    elif request.method == WEB_DOWNLOAD:
         if not request.uri:
             raise Invalid("An import with web-download needs 'method.uri'.")
         deps.url_rules.check(request.uri)
@@ -131,6 +133,15 @@ def _stores_with(deps: Deps, image: Image) -> frozenset[str]:
         else:
             found.add(deps.stores.owner(location) or deps.stores.default.id)
     return frozenset(found)
+
+
+def _check_staged(deps: Deps, image: Image) -> None:
+    """:raises Conflict: the data of an image are still being staged, or are not in the staging area of this node."""
+    latest = deps.database.list_jobs(JobQuery(image_id=image.id, types=(STAGING,), limit=1))
+    if any(job.status not in ENDED for job in latest):
+        raise Conflict(f"The data of image {image.id} are still being staged.")
+    if deps.staging.size(image.id) is None:
+        raise Conflict(f"No data are staged for image {image.id} on this node.")
 
 
 def _record(

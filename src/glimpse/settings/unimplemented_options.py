@@ -5,8 +5,7 @@ So an invalid value is found at start, not when the feature is added (configurat
 
 from __future__ import annotations
 
-from glimpse.settings import checks
-from glimpse.settings.options import Check, Kind, Option
+from glimpse.settings.options import Kind, Option
 
 
 def _option(
@@ -17,7 +16,6 @@ def _option(
     *,
     minimum: float | None = None,
     choices: tuple[str, ...] = (),
-    check: Check | None = None,
     secret: bool = False,
     target: str | None = None,
     moved_from: tuple[tuple[str, str], ...] = (),
@@ -29,7 +27,6 @@ def _option(
         help=help_text,
         minimum=minimum,
         choices=choices,
-        check=check,
         secret=secret,
         target=target,
         moved_from=moved_from,
