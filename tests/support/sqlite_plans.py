@@ -25,7 +25,8 @@ from glimpse.settings.model import DatabaseSettings, Secret
 
 # tables that grow with the number of images or with time; metadata definitions and leases of running work do not
 _GROWING = r"(images|image_properties|image_tags|image_locations|image_members|tasks|task_info|glimpse_jobs)"
-_ON_A_FLAG = re.compile(r"INDEX (ix_\w+_deleted|os_hidden_image_idx) ")
+# not of tasks: most of their rows are marked, because tasks expire after two days
+_ON_A_FLAG = re.compile(r"INDEX (?!ix_tasks_)(ix_\w+_deleted|os_hidden_image_idx) ")
 _WHOLE = re.compile(rf"SCAN {_GROWING}\b(?P<index>.* INDEX)?")
 # a purge, and the count of what it would remove, are meant for all rows that are marked as deleted
 _PURGE = re.compile(r"deleted_at < \?")

@@ -21,6 +21,7 @@ from glimpse.api.v2 import (
     schemas_view,
     stores,
     tags,
+    tasks,
 )
 from glimpse.api.v2.metadefs import report as metadefs_report
 from glimpse.api.v2.metadefs.routes import METADEFS
@@ -55,6 +56,8 @@ TABLE: tuple[tuple[str, dict[str, Handler], frozenset[str]], ...] = (
     ("/images/{image_id}/import", {"POST": image_import.start}, _NONE),
     ("/images/{image_id}/tasks", {"GET": image_tasks.list_}, _NONE),
     ("/images/{image_id}/metadefs-report", {"GET": metadefs_report.show}, _NONE),
+    ("/tasks", {"GET": tasks.list_, "POST": tasks.create}, _NONE),
+    ("/tasks/{task_id}", {"GET": tasks.show, "DELETE": tasks.delete}, _NONE),
     ("/schemas/{name}", {"GET": schemas_view.show}, _NONE),
     ("/info/import", {"GET": info.import_methods}, _NONE),
     ("/info/stores", {"GET": info.stores}, _NONE),

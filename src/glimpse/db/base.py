@@ -16,6 +16,7 @@ from glimpse.db.job_base import JobDatabase
 from glimpse.db.metadef_base import MetadefDatabase
 from glimpse.db.operations import reads, writes
 from glimpse.db.records import PurgedBatch, UsageFigures, Viewer
+from glimpse.db.task_base import TaskDatabase
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.image import Image, ImageChange, Location, Member, StoredData
 from glimpse.domain.job import Job, JobChange
@@ -137,8 +138,10 @@ class MaintenanceDatabase(Protocol):
         ...
 
 
-class Database(JobDatabase, LocationDatabase, UsageDatabase, MaintenanceDatabase, MetadefDatabase, Protocol):
-    """Images, jobs, what projects use, and metadata definitions."""
+class Database(
+    JobDatabase, TaskDatabase, LocationDatabase, UsageDatabase, MaintenanceDatabase, MetadefDatabase, Protocol
+):
+    """Images, jobs, tasks, what projects use, and metadata definitions."""
 
     @writes()
     def create_image(self, image: Image, *, ceiling: ImageCeiling | None = None) -> None:

@@ -105,8 +105,10 @@ class JobRunner:
         self._forgetting.stop()
 
     def forget(self) -> None:
-        """Remove the records of jobs that ended long ago."""
-        self._database.forget_jobs(now() - timedelta(hours=self._settings.keep_hours))
+        """Remove the records of jobs that ended long ago, and mark Glance's tasks that have expired as deleted."""
+        moment = now()
+        self._database.forget_jobs(moment - timedelta(hours=self._settings.keep_hours))
+        self._database.expire_tasks(moment)
 
     def _threads(self) -> list[threading.Thread]:
         with self._lock:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from glimpse.context import Context
 from glimpse.db.schema import sync
 from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.engine import connect
+from glimpse.db.sql.tables import tasks
 from glimpse.domain.clock import now
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.job import Job, JobChange, JobQuery, JobStatus
@@ -27,6 +29,7 @@ from glimpse.errors import (
     DeletionDenied,
     ForeignLocation,
     LeaseLost,
+    NotFound,
     Refused,
     StoreReadOnly,
     StoreUnavailable,
@@ -683,6 +686,19 @@ class TestEnds:
         assert database.get_job(job_id)
         assert database.forget_jobs(now() + timedelta(hours=1)) == 1
 
+    def test_expired_tasks_of_glance_are_marked(self, database: SqlDatabase) -> None:
+        moment = now()
+        values = {
+            "id": "1", "type": "import", "status": "success", "owner": "p", "expires_at": moment - timedelta(hours=1),
+            "created_at": moment, "deleted": False,
+        }  # fmt: skip
+        with database._engine.connect() as connection:
+            connection.execute(sa.insert(tasks).values(values))
+        assert database.get_task("1", 48)
+        runner(database, Kind(lambda _: DONE)).runner.forget()
+        with pytest.raises(NotFound):
+            database.get_task("1", 48)
+
 
 def test_an_idle_engine_makes_one_read_for_each_interval(database: SqlDatabase) -> None:
     from sqlalchemy import event
@@ -704,7 +720,7 @@ def test_an_idle_engine_makes_one_read_for_each_interval(database: SqlDatabase) 
     intervals = (time.monotonic() - began) / 0.1
     reads = [one for one in statements if one.startswith("SELECT")]
     assert 5 <= len(reads) <= intervals + 2
-    assert len(statements) - len(reads) <= 1, "the removal of old records runs once an hour"
+    assert len(statements) - len(reads) <= 2, "the removal of old records, two statements, runs once an hour"
 
 
 def test_without_the_database_it_waits(database: SqlDatabase, caplog: pytest.LogCaptureFixture) -> None:

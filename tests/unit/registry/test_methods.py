@@ -127,7 +127,7 @@ def test_a_replica_serves_only_what_answers_requests_that_change_nothing() -> No
     assert set(READS) == {
         "get_image", "list_images", "list_members", "list_jobs", "get_job", "list_namespaces", "get_namespace",
         "get_content", "list_resource_types", "list_associations", "list_items", "list_tags", "get_item",
-        "export_namespaces",
+        "export_namespaces", "list_tasks", "get_task", "list_image_tasks",
     }  # fmt: skip
     assert all(METHODS[name].repetition is Repetition.READ for name in READS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,7 @@ from glimpse.domain.image import MEMBER_LENGTH
 from glimpse.domain.limits import MINIMUM_CEILING
 from glimpse.domain.location_data import ALGORITHMS, URL_BYTES
 from glimpse.domain.status import MemberStatus
+from glimpse.domain.task import TASK_TYPES
 
 #: Optional fields of an image.
 _SOMETIMES = frozenset({"direct_url", "locations", "stores"})
@@ -20,12 +22,15 @@ _SOMETIMES = frozenset({"direct_url", "locations", "stores"})
 #: Names that are not allowed in a creation, besides those marked readOnly.
 _NOT_AT_CREATION = frozenset({"locations"})
 
+#: Fields that every task has in a list.
+_OF_STUBS = ("id", "type", "status", "owner", "created_at", "updated_at", "self", "schema")
+
 _TEXT: Fragment = {"type": "string"}
 
 
 def component_schemas(schemas: SchemaCatalog) -> dict[str, Fragment]:
     """Return every schema by the name used in references."""
-    shown = {name: msgspec.json.decode(body, type=dict[str, object]) for name, body in schemas.bodies.items()}
+    shown = {name: msgspec.json.decode(body, type=dict[str, Any]) for name, body in schemas.bodies.items()}
     image: Fragment = shown["image"]
     own = schemas.custom_names
     made: dict[str, Fragment] = {
@@ -45,11 +50,18 @@ def component_schemas(schemas: SchemaCatalog) -> dict[str, Fragment]:
         "LocationAdd": _location_addition(),
         "ImageImport": _image_import(),
         "MetadefReport": _object({"properties": {"type": "array", "items": {"type": "object"}}}),
+        "Task": _answer(shown["task"], [*_OF_STUBS, "input", "result", "message"]),
+        "TaskCreate": _task_creation(),
         "ImageTasks": _object({"tasks": {"type": "array", "items": {"type": "object"}}}),
         **metadef_schemas(),
         "Locations": {"type": "array", "items": _object({"url": _TEXT, "metadata": {"type": "object"}})},
     }
     made["Images"] = _answer(shown["images"], ["images", "first", "schema"], images=_array_of("Image"))
+    stub = _answer(shown["tasks"]["properties"]["tasks"]["items"], list(_OF_STUBS))
+    links = {"first": _TEXT, "next": _TEXT}
+    made["Tasks"] = _answer(
+        shown["tasks"], ["tasks", "first", "schema"], tasks={"type": "array", "items": stub}, **links
+    )
     made["Members"] = _answer(shown["members"], members=_array_of("Member"))
     return made
 
@@ -99,6 +111,11 @@ def _image_import() -> Fragment:
         "all_stores_must_succeed": {**flag, "default": True},
     }
     return {"type": "object", "properties": properties, "required": ["method"]}
+
+
+def _task_creation() -> Fragment:
+    made = _object({"type": {**_TEXT, "enum": list(TASK_TYPES)}, "input": {"type": "object"}})
+    return {**made, "additionalProperties": False}
 
 
 def _patch() -> Fragment:

@@ -22,13 +22,14 @@ from glimpse.api.openapi.operation import (
     Operation,
     ref,
 )
+from glimpse.api.openapi.tasks import OPERATIONS as TASKS
 from glimpse.api.v2.schemas.catalog import SchemaCatalog
 
 #: Path below the version, its handlers by method, and the rest of the table's entry.
 RouteTable = Iterable[tuple[str, Mapping[str, object], object]]
 
 #: Declarations of the table's paths, by method and path.
-DECLARED = (IMAGES, IMAGE_DATA, IMAGE_PARTS, STORES_AND_INFO, DISCOVERY, METADEFS)
+DECLARED = (IMAGES, IMAGE_DATA, IMAGE_PARTS, STORES_AND_INFO, DISCOVERY, TASKS, METADEFS)
 OPERATIONS: Mapping[tuple[str, str], Operation] = {place: found for part in DECLARED for place, found in part.items()}
 
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
@@ -38,6 +39,7 @@ _VARIABLE_TEXTS = {
     "member_id": "Id of the project.",
     "name": "Name of the schema.",
     "store_id": "Id of the store.",
+    "task_id": "Id of the task.",
     "namespace": "Name of the namespace.",
     "property_name": "Name of the property.",
     "object_name": "Name of the object.",

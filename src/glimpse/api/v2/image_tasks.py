@@ -2,56 +2,42 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
 from glimpse.api.request import Reply, Request, json_reply
-from glimpse.domain.job import Job, JobStatus
-from glimpse.domain.location_data import shown_url
+from glimpse.api.v2.task_views import input_view
+from glimpse.domain.task import Task
 from glimpse.services.image_tasks import tasks_of_image
-
-#: Fields of an input that may contain credentials.
-_URL = "loc_url"
-#: Task status in the API for each job status.
-_STATUSES = {
-    JobStatus.PENDING: "pending",
-    JobStatus.RUNNING: "processing",
-    JobStatus.SUCCEEDED: "success",
-    JobStatus.FAILED: "failure",
-    JobStatus.CANCELLED: "failure",
-}
 
 
 async def list_(request: Request) -> Reply:
     """GET: 200 with all tasks of the image, without pages."""
-    jobs = await request.blocking(tasks_of_image, request.deps, request.context, request.params["image_id"])
-    kept = timedelta(hours=request.settings.jobs.keep_hours)
-    rows = [task_row(job, kept, sees_credentials=request.context.sees_credentials) for job in jobs]
-    return json_reply(msgspec.json.encode({"tasks": rows}))
+    keep_hours = request.settings.jobs.keep_hours
+    image_id = request.params["image_id"]
+    tasks = await request.blocking(tasks_of_image, request.deps, request.context, image_id, keep_hours)
+    return json_reply(msgspec.json.encode({"tasks": [_row(request, task) for task in tasks]}))
 
 
-def task_row(job: Job, kept: timedelta, *, sees_credentials: bool) -> dict[str, object]:
-    """Return a job as a task, with times without ``Z``; ``kept`` is how long finished jobs are kept."""
-    given = job.input
-    if _URL in given and not sees_credentials:
-        given = {**given, _URL: shown_url(given[_URL])}
+def _row(request: Request, task: Task) -> dict[str, object]:
+    """Return a task as a row of the table, with times without ``Z``."""
     return {
-        "id": job.id,
-        "type": job.type,
-        "status": _STATUSES[job.status],
-        "owner": job.owner,
-        "image_id": job.image_id,
-        "request_id": job.request_id,
-        "user_id": job.user_id,
-        "expires_at": None if job.ended_at is None else _moment(job.ended_at + kept),
-        "created_at": _moment(job.created_at),
-        "updated_at": _moment(job.updated_at),
+        "id": task.id,
+        "type": task.type,
+        "status": task.status,
+        "owner": task.owner,
+        "image_id": task.image_id,
+        "request_id": task.request_id,
+        "user_id": task.user_id,
+        "expires_at": None if task.expires_at is None else _moment(task.expires_at),
+        "created_at": _moment(task.created_at),
+        "updated_at": _moment(task.updated_at),
         "deleted_at": None,
         "deleted": False,
-        "message": job.message,
-        "result": job.result,
-        "input": given,
+        "message": task.message,
+        "result": task.result,
+        "input": input_view(request, task),
     }
 
 

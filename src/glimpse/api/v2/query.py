@@ -59,7 +59,7 @@ def parse_list_request(query_string: bytes, limits: PageLimits) -> ListRequest:
 
     :raises Invalid: it is not UTF-8, or a parameter has an invalid value.
     """
-    pairs = _parse_form(query_string)
+    pairs = parse_form(query_string)
     if len(pairs) > _MOST_PARAMETERS:
         raise Invalid(f"A list may have at most {_MOST_PARAMETERS} parameters, not {len(pairs)}.")
     last = dict(pairs)
@@ -81,13 +81,17 @@ def parse_list_request(query_string: bytes, limits: PageLimits) -> ListRequest:
             [value for name, value in pairs if name == "sort_dir"],
         ),
         marker=last.get("marker"),
-        limit=_page_size(last.get("limit"), limits),
+        limit=page_size(last.get("limit"), limits),
     )
     repeated = urlencode([pair for pair in pairs if pair[0] != "marker"])
     return ListRequest(query, f"{_PATH}?{repeated}" if repeated else _PATH)
 
 
-def _parse_form(query_string: bytes) -> Pairs:
+def parse_form(query_string: bytes) -> Pairs:
+    """Return the parameters of a raw query string in their order.
+
+    :raises Invalid: a name or a value is not UTF-8, or contains NUL.
+    """
     return [
         (_decode(name), _decode(value))
         for name, _, value in (pair.partition(b"=") for pair in query_string.split(b"&") if pair)
@@ -104,7 +108,11 @@ def _decode(raw: bytes) -> str:
     return text
 
 
-def _page_size(sent: str | None, limits: PageLimits) -> int:
+def page_size(sent: str | None, limits: PageLimits) -> int:
+    """Return the page size for the parameter ``limit``, None if it was not sent.
+
+    :raises Invalid: it is no integer, or negative.
+    """
     wanted = limits.limit_param_default if sent is None else parse_integer("limit", sent)
     if wanted < 0:
         raise Invalid("limit must not be negative.")

@@ -23,6 +23,7 @@ from glimpse.db.sql import (
     metadef_resource_types,
     purge,
     reservations,
+    tasks,
     uploads,
 )
 from glimpse.db.sql import reading as image_rows
@@ -99,6 +100,15 @@ class SqlDatabase:
     count_jobs = reading(jobs.count_jobs)
     # 1
     forget_jobs = reading(jobs.forget_jobs)
+
+    # 1, 2 with a marker
+    list_tasks = reading(tasks.list_tasks)
+    # 1, 2 for a task of Glance
+    get_task = reading_jobs(tasks.get_task, check=tasks.require_task_id)
+    # 2
+    list_image_tasks = reading_jobs(tasks.list_image_tasks)
+    # 1
+    expire_tasks = reading(tasks.expire_tasks)
 
     # 1
     list_members = reading(membership.list_members)
