@@ -61,6 +61,14 @@ def test_downloads(programs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(240)
+def test_uploads(programs: Path, tmp_path: Path) -> None:
+    missing = [tool for tool in ("curl", "openssl") if shutil.which(tool) is None]
+    if missing:
+        unavailable(f"{', '.join(missing)} not found")
+    run_document("uploads.md", programs, tmp_path, least=9)
+
+
+@pytest.mark.timeout(240)
 def test_metadefs(programs: Path, tmp_path: Path) -> None:
     run_document("metadefs.md", programs, tmp_path)
 

@@ -29,6 +29,7 @@ from glimpse.services.access_lists import set_readers
 from glimpse.services.deps import Deps
 from glimpse.signature.base import SIGNATURE, KeyManagerCaller, SignatureVerifier, is_signed
 from glimpse.stores.base import Store, Writer
+from glimpse.transfer.expected_digest import ExpectedDigest, Verifier
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.pump import Digests, receive_into
 from glimpse.transfer.source import Steps
@@ -36,7 +37,8 @@ from glimpse.transfer.source import Steps
 
 @dataclass(frozen=True, slots=True)
 class UploadRequest:
-    """``declared_size`` in bytes, None when unknown; ``store`` is a store id, None for the default.
+    """``declared_size`` in bytes, None when unknown; ``store`` is a store id, None for the default; ``digests`` are
+    those that the data must have.
 
     ``progress`` is called with the bytes stored so far; an exception that it raises ends the upload.
     """
@@ -45,6 +47,7 @@ class UploadRequest:
     declared_size: int | None
     store: str | None = None
     progress: Callable[[int], None] | None = None
+    digests: tuple[ExpectedDigest, ...] = ()
 
 
 def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[None]:
@@ -57,7 +60,8 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
     :raises Forbidden: policy ``upload_image``.
     :raises Conflict: the image is not queued.
     :raises Invalid: formats are not set, or the size is not the declared one, or the body ended early, or the
-        signature of a signed image cannot be verified or does not match the data.
+        signature of a signed image cannot be verified or does not match the data, or they do not have the digests that
+        were given.
     :raises LimitExceeded: ``image_size_cap``, the quota of the project, or the store is full.
     :raises UnsupportedContent: inspection refused the content.
     :raises Gone: the image was deleted meanwhile, or the store is read-only.
@@ -176,14 +180,16 @@ def _move(
     store: Store,
     signature: SignatureVerifier | None,
 ) -> Steps[StoredData]:
+    digests = Digests(deps.formats.hashing_algorithm, deps.digest_threads)
     received = yield from receive_into(
         writer,
-        Digests(deps.formats.hashing_algorithm, deps.digest_threads),
+        digests,
         Inspection(image.disk_format, image.container_format, deps.formats, image.id),
         declared_size=request.declared_size,
         size_cap=deps.limits.image_size_cap,
         progress=request.progress,
         signature=signature,
+        expected=Verifier(request.digests, digests) if request.digests else None,
     )
     placed = writer.commit()
     metadata = {**placed.metadata, "store": store.id} if deps.stores.named else placed.metadata

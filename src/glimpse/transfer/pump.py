@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from time import monotonic
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -24,6 +24,9 @@ from glimpse.signature.base import SignatureVerifier
 from glimpse.stores.base import Bytes
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.source import Steps
+
+if TYPE_CHECKING:
+    from glimpse.transfer.expected_digest import Verifier
 
 T = TypeVar("T")
 
@@ -416,6 +419,7 @@ def receive_into(
     cap_name: str = "image_size_cap",
     progress: Callable[[int], None] | None = None,
     signature: SignatureVerifier | None = None,
+    expected: Verifier | None = None,
 ) -> Steps[Received]:
     """Write a whole stream to ``writer``, which the caller then commits, or aborts if this raises.
 
@@ -425,7 +429,8 @@ def receive_into(
     :param progress: called after each batch with the bytes stored so far; an exception that it raises ends the
         transfer.
     :param signature: receives the data, and is verified at the end, before inspection finishes.
-    :raises Invalid: the signature does not match.
+    :param expected: likewise; compares the data with digests that were given.
+    :raises Invalid: the signature does not match, or a digest is not the expected one.
     :raises SizeMismatch: more bytes than declared, as soon as noticed, or fewer at the end.
     :raises LimitExceeded: the declared size or the received bytes exceed the cap.
     :raises UnsupportedContent: inspection refuses the content.
@@ -446,6 +451,8 @@ def receive_into(
         digests.update(batch)
         if signature is not None:
             signature.update(batch)
+        if expected is not None:
+            expected.update(batch)
         writer.write(batch)
         if progress is not None:
             progress(size)
@@ -454,6 +461,8 @@ def receive_into(
         raise SizeMismatch(declared_size, size)
     if signature is not None:
         signature.verify()
+    if expected is not None:
+        expected.verify()
     return Received(
         virtual_size=inspection.finish(size),
         size=size,

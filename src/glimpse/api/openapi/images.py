@@ -122,6 +122,8 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
         parameters=(
             header("X-OpenStack-Image-Size", "Size of the data in bytes, for chunked bodies.", {"type": "integer"}),
             header("X-Image-Meta-Store", "Id of a named store.", {"type": "string"}),
+            header("Content-Digest", "Digests of the data: `sha-256=:…:`, `sha-512=:…:`.", {"type": "string"}),
+            header("Repr-Digest", "As `Content-Digest`.", {"type": "string"}),
         ),
         body={OCTETS: _BYTES},
         answers={204: NO_CONTENT},

@@ -12,6 +12,7 @@ from glimpse.api.unread_body import DRAIN_BYTES, DRAIN_SECONDS, PAUSE_SECONDS
 from glimpse.errors import BodyIncomplete, BodyTimeout, Busy, GlimpseError, Invalid
 from glimpse.services.image_data import UploadRequest, upload_image
 from glimpse.transfer.concurrency import RETRY_SECONDS
+from glimpse.transfer.expected_digest import ExpectedDigest, from_field
 from glimpse.transfer.pump import BodyPump, Pace
 
 OCTETS = "application/octet-stream"
@@ -26,7 +27,9 @@ async def upload(request: Request) -> Reply:
         raise Refusal(415, f"The data of an image are sent as {OCTETS}.")
     app_state = request.app_state
     store = request.headers.get("x-image-meta-store") if app_state.settings.stores.named else None
-    upload = UploadRequest(request.scope["path_params"]["image_id"], _declared_size(request), store)
+    headers = request.headers
+    digests = _digests(request) if "content-digest" in headers or "repr-digest" in headers else ()
+    upload = UploadRequest(request.scope["path_params"]["image_id"], _declared_size(request), store, digests=digests)
     with _place(app_state, request.context.project_id), app_state.transfer("upload"):
         request.scope["glimpse.body_taken"] = True
         listen = app_state.settings.listen
@@ -70,6 +73,19 @@ def _place(app_state: AppState, project: str | None) -> Generator[None]:
         running[project] -= 1
         if not running[project]:
             del running[project]
+
+
+def _digests(request: Request) -> tuple[ExpectedDigest, ...]:
+    """Return the digests that the data must have (RFC 9530); in an upload both fields are about the same bytes.
+
+    :raises Invalid: a field is malformed, or they contradict each other.
+    """
+    found: dict[str, ExpectedDigest] = {}
+    for name in ("Content-Digest", "Repr-Digest"):
+        for digest in from_field(name, ", ".join(request.headers.getlist(name))):
+            if found.setdefault(digest.algorithm, digest) != digest:
+                raise Invalid("The headers Content-Digest and Repr-Digest contradict each other.")
+    return tuple(found.values())
 
 
 def _declared_size(request: Request) -> int | None:
