@@ -492,6 +492,17 @@ class TestMeanwhile:
         assert (shown["status"], hashes(shown)) == ("queued", (None, None, None))
         assert LOCK not in shown
 
+    def test_a_job_that_is_cancelled_before_it_runs_leaves_no_lock(self, at: Located) -> None:
+        image_id = at.wire.create()["id"]
+        at.post(image_id, at.url, validation_data=SHA256)
+        job = only_job(at)
+        assert at.show(image_id)[LOCK] == job.id
+        at.wire.service.deps.database.cancel_job(job.id)
+        at.run_jobs()
+        assert only_job(at).status is JobStatus.CANCELLED
+        shown = at.show(image_id)
+        assert (shown["status"], LOCK in shown) == ("queued", False)
+
     def test_a_job_that_is_resumed_adds_nothing_twice(self, at: Located) -> None:
         image_id = at.wire.create()["id"]
         at.post(image_id, at.url)

@@ -16,8 +16,10 @@ import pytest
 import sqlalchemy as sa
 
 from glimpse.api.v2.schemas.documents import task_schema
+from glimpse.context import Context
 from glimpse.db.sql.tables import task_info, tasks
 from glimpse.domain.clock import now
+from glimpse.domain.job_kinds import LOCATION_IMPORT, UPLOAD_SWEEP, LocationImportInput, UploadSweepInput
 from glimpse.settings.model import PolicySettings
 from tests.support.located import SERVICE, located
 from tests.support.wire import ADMIN, OTHER, Wire, settings_in, wired
@@ -210,14 +212,56 @@ def test_no_task_is_created(wire: Wire, body: object, message: str) -> None:
     assert listed(admin) == []
 
 
+def test_an_unfinished_task_is_cancelled(tmp_path: Path) -> None:
+    with located(tmp_path) as service:
+        wire, admin = service.wire, service.wire.as_(ADMIN)
+        image_id = wire.create()["id"]
+        assert service.post(image_id, service.another()).status == 202
+        [task_id] = listed(admin)
+        for caller in (wire, wire.as_(OTHER)):
+            assert caller("DELETE", f"/v2/tasks/{task_id}").status == 403
+        assert admin("GET", f"/v2/tasks/{task_id}").json["status"] == "pending"
+        answer = admin("DELETE", f"/v2/tasks/{task_id}")
+        assert (answer.status, answer.body) == (204, b"")
+        # asking twice is no error
+        assert admin("DELETE", f"/v2/tasks/{task_id}").status == 204
+        service.run_jobs()
+        task = admin("GET", f"/v2/tasks/{task_id}").json
+        assert task["status"] == "failure"
+        assert "cancelled" in task["message"]
+        image = wire("GET", f"/v2/images/{image_id}").json
+        assert image["status"] == "queued"
+        assert "os_glance_import_task" not in image
+        assert admin("DELETE", f"/v2/tasks/{task_id}").status == 405
+
+
+def test_projects_cancel_their_own_tasks_if_the_policy_lets_them(tmp_path: Path) -> None:
+    with open_to_everybody(tmp_path) as wire:
+        image_id = wire.create()["id"]
+        given = LocationImportInput(image_id=image_id, loc_url="https://host/a")
+        jobs = wire.service.deps.jobs
+        context = Context(request_id="req-1", project_id="p1")
+        job = jobs.draft(context, LOCATION_IMPORT, given, image_id=image_id)
+        other_kind = jobs.draft(context, UPLOAD_SWEEP, UploadSweepInput(attempt="a"), image_id=image_id)
+        for one in (job, other_kind):
+            jobs.add(one)
+        assert wire.as_(OTHER)("DELETE", f"/v2/tasks/{job.id}").status == 405
+        assert wire("DELETE", f"/v2/tasks/{other_kind.id}").status == 405
+        database = wire.service.deps.database
+        assert not database.get_job(job.id).cancel_requested
+        assert not database.get_job(other_kind.id).cancel_requested
+        assert wire("DELETE", f"/v2/tasks/{job.id}").status == 204
+        assert database.get_job(job.id).cancel_requested
+
+
 def test_tasks_are_not_deleted(wire: Wire) -> None:
-    task_id = of_glance(wire)
+    task_id, running = of_glance(wire), of_glance(wire, status="processing", expires_at=None)
     admin = wire.as_(ADMIN)
-    for one in (task_id, "nothing"):
+    for one in (task_id, running, "nothing", "x" * 37):
         answer = admin("DELETE", f"/v2/tasks/{one}")
         assert (answer.status, answer.headers["allow"]) == (405, "GET")
         assert "removed automatically" in answer.body.decode()
-    assert listed(admin) == [task_id]
+    assert set(listed(admin)) == {task_id, running}
 
 
 def test_other_methods_and_bodies(wire: Wire) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from glimpse.cli.config_options import config_options, settings_or_exit
 from glimpse.cli.database import opened_database
 from glimpse.domain.clock import wire_time
-from glimpse.domain.job import Job, JobQuery, JobStatus
+from glimpse.domain.job import ENDED, Job, JobQuery, JobStatus
 from glimpse.stores.multi import offered_by
 
 _MOST = 1000
@@ -95,7 +95,7 @@ def cancel(config_files: tuple[Path, ...], config_dirs: tuple[Path, ...], data_d
     """Cancel a waiting job, or ask the process that runs it to stop. The job then cleans up its image."""
     with opened_database(settings_or_exit(config_files, config_dirs, data_dir).settings) as database:
         job = database.cancel_job(job_id)
-    click.echo("The job was asked to stop." if job.status is JobStatus.RUNNING else f"The job is {job.status}.")
+    click.echo(f"The job is {job.status}." if job.status in ENDED else "The job was asked to stop.")
 
 
 def _document(job: Job, offers: Collection[str]) -> dict[str, Any]:

@@ -83,6 +83,9 @@ class JobDatabase(Protocol):
     def cancel_job(self, job_id: str) -> Job:
         """End a pending job as cancelled, ask the holder of a running one to stop, leave an ended one alone.
 
+        A pending job that is a task has marked its image, for example as locked, so it does not end here: it becomes
+        due, and the process that claims it cleans up the image.
+
         :raises NotFound: there is no such job.
         """
         ...

@@ -343,7 +343,7 @@ def test_an_ended_job_stays_as_it_is(database: Database, end: JobStatus) -> None
 
 
 def test_cancelling(database: Database) -> None:
-    pending = added(database, unique_key="import:1")
+    pending = added(database, type="upload_sweep", input={"attempt": "a"}, unique_key="import:1")
     cancelled = database.cancel_job(pending.id)
     assert (cancelled.status, cancelled.due_at, cancelled.unique_key) == (JobStatus.CANCELLED, None, None)
     assert cancelled.ended_at is not None
@@ -353,6 +353,22 @@ def test_cancelling(database: Database) -> None:
     # the process that takes it over is told
     [found] = due(database)
     assert found.cancel_requested
+
+
+def test_a_pending_task_that_is_cancelled_is_due_at_once_whatever_it_needs(backend: Backend) -> None:
+    database = backend.database
+    pending = added(database, stores=("elsewhere",), unique_key="import:1")
+    claim = database.claim_job(database.get_job(pending.id), "worker-1", LIFETIME)
+    assert claim is not None
+    database.save_job(claim, JobChange(status=JobStatus.PENDING, pause=1000.0))
+    assert due(database) == []
+    asked = database.cancel_job(pending.id)
+    assert (asked.status, asked.cancel_requested, asked.unique_key) == (JobStatus.PENDING, True, "import:1")
+    [found] = due(database)
+    assert found.id == pending.id
+    again = database.claim_job(found, "worker-2", LIFETIME)
+    assert again is not None
+    assert again.cancel_requested
 
 
 class TestJobsAndImages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from glimpse.api.openapi.images import TASKS
-from glimpse.api.openapi.operation import Answer, Fragment, Operation, json_of, query
+from glimpse.api.openapi.operation import NO_CONTENT, Answer, Fragment, Operation, json_of, query
 from glimpse.domain.task import TASK_COLUMNS, TASK_TYPES, TIME_COLUMNS, TaskStatus
 
 _TEXT: Fragment = {"type": "string"}
@@ -41,7 +41,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         answers={200: Answer(text="The task.", content=json_of("Task"))}, refusals=(403,),
     ),
     ("DELETE", "/tasks/{task_id}"): Operation(
-        id="delete_task", summary="Refused: tasks are removed when they expire", tag=TASKS, answers={},
+        id="cancel_task", summary="Cancel an unfinished task; others are removed when they expire", tag=TASKS,
+        answers={204: NO_CONTENT},
         refusals=(403,),
     ),
 }  # fmt: skip

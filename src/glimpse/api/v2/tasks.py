@@ -10,12 +10,12 @@ import msgspec
 
 from glimpse.api.errors import Refusal
 from glimpse.api.json_body import json_object
-from glimpse.api.request import Reply, Request, json_reply
+from glimpse.api.request import NO_CONTENT, Reply, Request, json_reply
 from glimpse.api.v2.task_query import parse_task_list
 from glimpse.api.v2.task_views import full, stub
 from glimpse.domain.task import LEGACY_IMPORT, TASK_TYPES
 from glimpse.errors import Invalid
-from glimpse.services.tasks import list_tasks, require_access, show_task
+from glimpse.services.tasks import cancel_task, list_tasks, require_access, show_task
 
 _encode = msgspec.json.Encoder().encode
 _FIELDS = frozenset({"type", "input"})
@@ -55,9 +55,10 @@ async def create(request: Request) -> NoReturn:
     )
 
 
-async def delete(request: Request) -> NoReturn:
-    """DELETE: always refused."""
-    await request.blocking(require_access, request.deps, request.context)
+async def delete(request: Request) -> Reply:
+    """DELETE: 204 if the task is not finished, which is then cancelled; otherwise refused."""
+    if await request.blocking(cancel_task, request.deps, request.context, request.params["task_id"]):
+        return NO_CONTENT
     raise Refusal(
         405, "Tasks cannot be deleted. They are removed automatically when they expire.", ((b"allow", b"GET"),)
     )

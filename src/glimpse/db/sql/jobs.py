@@ -24,6 +24,7 @@ from glimpse.db.sql.texts import UNSTORABLE, require_change, require_short, requ
 from glimpse.db.sql.transaction import stamp
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import ENDED, LEASE_LOST, Claim, Job, JobChange, JobQuery, JobStatus, Renewed
+from glimpse.domain.task import TYPES_OF_KINDS
 from glimpse.errors import Duplicate, LeaseLost, MarkerUnknown, NotFound
 
 _COLUMNS = jobs.c
@@ -77,7 +78,7 @@ _SIGNALS = (
 )
 _CANCEL_PENDING = (
     sa.update(jobs)
-    .where(_ID, _COLUMNS.status == JobStatus.PENDING.value)
+    .where(_ID, _COLUMNS.status == JobStatus.PENDING.value, _COLUMNS.type.not_in(tuple(TYPES_OF_KINDS)))
     .values(
         status=JobStatus.CANCELLED.value,
         cancel_requested=True,
@@ -87,7 +88,12 @@ _CANCEL_PENDING = (
         updated_at=_MOMENT,
     )
 )
-_ASK_TO_STOP = sa.update(jobs).where(_ID, _COLUMNS.due_at.is_not(None)).values(cancel_requested=True)
+_ASK_TO_STOP = (
+    sa.update(jobs)
+    .where(_ID, _COLUMNS.due_at.is_not(None))
+    # a pending one is due now: the process that claims it cleans up
+    .values(cancel_requested=True, due_at=sa.case((_RUNNING, _COLUMNS.due_at), else_=PRESENT))
+)
 _FORGET = sa.delete(jobs).where(_COLUMNS.ended_at < sa.bindparam("before", type_=sa.DateTime()))
 _COUNT = (
     sa.select(_COLUMNS.type, _COLUMNS.status, sa.func.count())
