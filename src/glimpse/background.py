@@ -22,6 +22,7 @@ from glimpse.jobs.periodic import Periodic
 from glimpse.jobs.runner import JobRunner
 from glimpse.notify.all import build_notifier
 from glimpse.notify.base import Notifier
+from glimpse.services.image_copy import copies_of
 from glimpse.services.store_markers import check_markers
 from glimpse.settings.files import staging_directory
 from glimpse.settings.model import Settings
@@ -80,7 +81,9 @@ def build_background(
     """``wakeup`` is set when a request of this process has added a job."""
     runner = JobRunner(
         database,
-        build_handlers(settings, database, stores, staging, digest_threads, notifier),
+        build_handlers(
+            settings, database, stores, staging, digest_threads, notifier, open_copies=copies_of(database, stores)
+        ),
         heartbeat=heartbeat,
         wakeup=wakeup,
         jobs=settings.jobs,

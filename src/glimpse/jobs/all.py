@@ -8,6 +8,8 @@ from glimpse.db.base import Database
 from glimpse.jobs.base import Handlers, JobHandler
 from glimpse.jobs.steps.copy_removal import CopyRemoval
 from glimpse.jobs.steps.image_deletion import ImageDeletion
+from glimpse.jobs.steps.image_import import ImageImport
+from glimpse.jobs.steps.import_source import OpenCopies
 from glimpse.jobs.steps.location_check import LocationCheck
 from glimpse.jobs.steps.location_import import LocationImport
 from glimpse.jobs.steps.staging import StagingRecovery
@@ -16,6 +18,7 @@ from glimpse.jobs.steps.upload_sweep import UploadSweep
 from glimpse.notify.base import Notifier
 from glimpse.quota.all import build_admission
 from glimpse.settings.model import Settings
+from glimpse.signature.all import LazyVerifiers
 from glimpse.staging.base import StagingArea
 from glimpse.stores.multi import StoreSet
 
@@ -27,11 +30,16 @@ def build_handlers(
     staging: StagingArea,
     digest_threads: Executor,
     notifier: Notifier | None = None,
+    *,
+    open_copies: OpenCopies,
 ) -> Handlers:
-    """Build the handlers by the types of their jobs. ``digest_threads`` hash in parallel with the job's own thread."""
+    """Build the handlers by the types of their jobs. ``digest_threads`` hash in parallel with the job's own thread,
+    ``open_copies`` opens the data of an active image.
+    """
     # limits of Keystone do not count locations (imports-and-stores 7.2)
     quotas = settings.quotas
     admission = None if quotas.use_keystone_limits else build_admission(quotas, database, None)
+    allowance_of = None if admission is None else admission.for_locations
     handlers: tuple[JobHandler, ...] = (
         UploadRecovery(database, stores, notifier),
         UploadSweep(stores),
@@ -45,8 +53,20 @@ def build_handlers(
             settings=settings.locations,
             formats=settings.formats,
             size_cap=settings.limits.image_size_cap,
-            allowance_of=None if admission is None else admission.for_locations,
+            allowance_of=allowance_of,
         ),
         LocationCheck(database, stores, digest_threads, settings=settings.locations, formats=settings.formats),
+        ImageImport(
+            database,
+            stores,
+            staging,
+            digest_threads,
+            open_copies=open_copies,
+            signatures=LazyVerifiers(settings.signatures),
+            formats=settings.formats,
+            size_cap=settings.limits.image_size_cap,
+            allowance_of=allowance_of,
+            notifier=notifier,
+        ),
     )
     return {handler.type: handler for handler in handlers}

@@ -77,6 +77,29 @@ def upload_failed(notifier: Notifier, image: Image, reason: str, *, queued: bool
         _tell(notifier, "image.update", cleared)
 
 
+def import_prepared(notifier: Notifier, image: Image, store: str | None) -> None:
+    """``image.prepare``, before an import writes to a store; ``store`` is its id if stores have names."""
+    if notifier.enabled("image.prepare"):
+        notifier.emit("image.prepare", transfer_payload(image, store))
+
+
+def import_stored(notifier: Notifier, image: Image, store: str | None) -> None:
+    """``image.upload``, after an import has given the image a location in a store."""
+    if notifier.enabled("image.upload"):
+        notifier.emit("image.upload", transfer_payload(image, store))
+
+
+def import_activated(notifier: Notifier, image: Image) -> None:
+    """``image.activate``, after an import has made the image active."""
+    _tell(notifier, "image.activate", image)
+
+
+def import_failed(notifier: Notifier, image: Image, reason: str) -> None:
+    """``image.upload`` with priority ERROR and a sentence, for a store in which an import failed."""
+    if notifier.enabled("image.upload"):
+        notifier.emit("image.upload", f"The import of image {image.id} failed: {reason}", error=True)
+
+
 def download_ended(
     notifier: Notifier,
     context: Context,

@@ -1,0 +1,205 @@
+"""What an import does: method, targets, and the change of the image at each step (imports-and-stores 2.6, 2.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from glimpse.domain.allowance import Allowance
+from glimpse.domain.image import Image, ImageChange, Location
+from glimpse.domain.imports import (
+    COPY_IMAGE,
+    GLANCE_DIRECT,
+    GLANCE_DOWNLOAD,
+    WEB_DOWNLOAD,
+    OfferedMethods,
+    begun,
+    ended,
+    import_request,
+)
+from glimpse.domain.job import Job
+from glimpse.domain.job_kinds import ImageImportInput, input_of
+from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
+from glimpse.domain.status import Status
+from glimpse.errors import Invalid
+from glimpse.jobs.steps.location_check import NO_DATA, USABLE
+from glimpse.transfer.pump import Received
+
+#: Jobs are checked when they are recorded, perhaps by a process with another configuration.
+_METHODS = OfferedMethods((GLANCE_DIRECT, WEB_DOWNLOAD, COPY_IMAGE, GLANCE_DOWNLOAD))
+#: Property with the address of the worker that has the staged data.
+STAGE_HOST: Final = "os_glance_stage_host"
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcome of the step that saves locations: the stores of those saved so far.
+
+    ``done``: nothing else will be saved; ``message`` says what failed, if anything did.
+    """
+
+    stores: tuple[str, ...] = ()
+    done: bool = False
+    message: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One import. ``targets`` are ids of stores in the order of their locations; ``named``: they have names."""
+
+    job_id: str
+    method: str
+    targets: tuple[str, ...]
+    all_must_succeed: bool
+    named: bool
+
+    @property
+    def copies(self) -> bool:
+        """Whether the image has its data already, and only gets further copies."""
+        return self.method == COPY_IMAGE
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether the data are in the staging area."""
+        return self.method == GLANCE_DIRECT
+
+    def begin(self, image: Image, allowance: Allowance | None) -> ImageChange:
+        """The change with which the import begins; the quota is asked first where the size is known."""
+        known = image.size is not None and (self.copies or self.is_staged)
+        return ImageChange(
+            columns={} if self.copies else {"status": Status.IMPORTING},
+            set_properties=begun(image.properties, self._listed()),
+            drop_properties=(STAGE_HOST,) if STAGE_HOST in image.properties else (),
+            takes=(image.size or 0) * len(self.targets) if known else 0,
+            within=allowance if known else None,
+            from_status=(self._begins_from(),),
+        )
+
+    def save(
+        self,
+        image: Image,
+        data: Received,
+        locations: Sequence[Location],
+        *,
+        inspected: Image,
+        allowance: Allowance | None,
+        taken: Collection[str],
+        failed: Collection[str],
+        done: bool,
+    ) -> ImageChange:
+        """The change that adds ``locations``, and makes an image active that is not; the last one drops the lock.
+
+        ``inspected`` is the image as it was when the data were inspected: other formats now are a Conflict. ``taken``
+        are the targets that nothing more happens to, ``failed`` those among all targets that have failed.
+        """
+        activates = image.status is Status.IMPORTING and not self.copies
+        columns: dict[str, Any] = {}
+        drop: list[str] = []
+        if activates:
+            columns = {
+                "size": data.size,
+                "virtual_size": data.virtual_size,
+                "checksum": data.checksum,
+                "os_hash_algo": data.hash_algo,
+                "os_hash_value": data.hash_value,
+                "status": Status.ACTIVE,
+            }
+            drop += [FAILED_UPLOAD] if FAILED_UPLOAD in image.properties else []
+        if done:
+            drop += self._lock(image)
+        return ImageChange(
+            columns=columns,
+            add_locations=tuple(locations),
+            # what a failed import left (imports-and-stores 13, quirk 33)
+            drop_locations=tuple(one.id for one in image.locations if one.id is not None) if activates else (),
+            set_properties=ended(image.properties, self._listed(taken), self._listed(failed)),
+            drop_properties=tuple(drop),
+            takes=data.size * len(locations),
+            within=allowance if locations else None,
+            if_columns={"disk_format": inspected.disk_format, "container_format": inspected.container_format}
+            if activates
+            else {},
+            from_status=(Status.IMPORTING,) if activates else USABLE,
+        )
+
+    def fail(
+        self,
+        image: Image,
+        reason: str,
+        *,
+        saved: Collection[str],
+        failed: Collection[str] | None,
+        stage_host: str | None,
+        discards: bool,
+    ) -> ImageChange:
+        """The change with which an import ends for good without all of its targets.
+
+        An image that has data keeps them. Any other is queued again, or ``uploading`` where its staged data are kept
+        for another import; ``discards``: they are not. ``failed``: the stores that have failed; None: all that are not
+        saved.
+        """
+        if failed is None:
+            failed = [target for target in self.targets if target not in saved]
+        change = ImageChange(
+            set_properties=ended(image.properties, self._listed(), self._listed(failed)),
+            drop_properties=tuple(self._lock(image)),
+        )
+        if self.copies or saved or image.status is not Status.IMPORTING:
+            return change
+        if self.is_staged and not discards:
+            kept = {} if stage_host is None else {STAGE_HOST: stage_host}
+            return msgspec.structs.replace(
+                change,
+                columns={"status": Status.UPLOADING},
+                set_properties={**change.set_properties, **kept},
+                from_status=(Status.IMPORTING,),
+            )
+        return msgspec.structs.replace(
+            change,
+            columns={**NO_DATA, "status": Status.QUEUED},
+            set_properties={**change.set_properties, FAILED_UPLOAD: reason},
+            from_status=(Status.IMPORTING,),
+        )
+
+    def unlock(self, image: Image) -> ImageChange:
+        """The change of an import that never began."""
+        return ImageChange(drop_properties=tuple(self._lock(image)))
+
+    def _begins_from(self) -> Status:
+        if self.copies:
+            return Status.ACTIVE
+        return Status.UPLOADING if self.is_staged else Status.QUEUED
+
+    def _lock(self, image: Image) -> list[str]:
+        return [IMPORT_LOCK] if image.properties.get(IMPORT_LOCK) == self.job_id else []
+
+    def _listed(self, stores: Collection[str] | None = None) -> Collection[str]:
+        """Both lists stay empty where the store has no name (imports-and-stores 2.8)."""
+        if not self.named:
+            return ()
+        return self.targets if stores is None else stores
+
+
+def plan_of(job: Job, *, named: bool) -> Plan:
+    """Read the request in the input of a job.
+
+    :raises Invalid: it is not an import.
+    """
+    given: ImageImportInput = input_of(job)
+    try:
+        document: object = msgspec.json.decode(given.request)
+    except msgspec.DecodeError as error:
+        raise Invalid("The request of the import is not JSON.") from error
+    request = import_request(document, _METHODS)
+    return Plan(
+        job_id=job.id,
+        method=request.method,
+        targets=tuple(sorted(given.stores)) if request.all_stores else given.stores,
+        all_must_succeed=request.all_stores_must_succeed,
+        named=named,
+    )
+
+
+def saved_of(steps: Mapping[str, Any], step: str) -> Saved:
+    """Read the outcome of the step that saves locations; without one nothing is saved."""
+    return msgspec.convert(steps.get(step, {}), Saved)
