@@ -451,7 +451,9 @@ def test_lists_and_pages(database: Database) -> None:
     assert {job.type for job in database.list_jobs(JobQuery(types=("location_check",)))} == {"location_check"}
     assert len(database.list_jobs(JobQuery(image_id="0"))) == 3
     assert len(database.list_jobs(JobQuery(owner="p1", image_id="0"))) == 1
-    database.cancel_job(jobs[0].id)
+    claim = database.claim_job(database.get_job(jobs[0].id), "worker-1", LIFETIME)
+    assert claim is not None
+    database.save_job(claim, JobChange(status=JobStatus.CANCELLED))
     assert [job.id for job in database.list_jobs(JobQuery(status=JobStatus.CANCELLED))] == [jobs[0].id]
     assert database.list_jobs(JobQuery(limit=0)) == []
 

@@ -68,7 +68,7 @@ def test_jobs(glimpse: Glimpse, registry: Registry, database: SqlDatabase) -> No
     file = options(registry)
     listed = glimpse("jobs", "list", "--json", "--config-file", file)
     assert [job["id"] for job in json.loads(listed.stdout)] == ["job-1"]
-    assert glimpse("jobs", "cancel", "job-1", "--config-file", file).stdout == "The job is cancelled.\n"
+    assert glimpse("jobs", "cancel", "job-1", "--config-file", file).stdout == "The job was asked to stop.\n"
     assert registry.calls == ["list_jobs", "cancel_job"]
 
 
