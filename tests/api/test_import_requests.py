@@ -6,18 +6,24 @@ The jobs that the requests record are not run here.
 from __future__ import annotations
 
 import asyncio
+import json
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from glimpse.app import Service, build_service
 from glimpse.context import Context
 from glimpse.db.records import Viewer
+from glimpse.db.sql.tables import task_info, tasks
 from glimpse.domain import imports
+from glimpse.domain.clock import now
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.job import Job, JobQuery, JobStatus
 from glimpse.domain.job_kinds import STAGING, ImageImportInput, NoInput, input_of
@@ -163,6 +169,31 @@ class TestAccepted:
         assert post(single, single.create()["id"], body, x_image_meta_store="nothing").status == 202
         assert targets(single) == ("default",)
         assert post(single, single.create()["id"], {**WEB, "stores": []}).status == 202
+
+
+class TestTask:
+    def test_as_the_image_shows_it(self, wire: Wire) -> None:
+        image_id = wire.create()["id"]
+        body = {"method": {"name": "web-download", "uri": "https://u:secret@203.0.113.5/a?token=x"}, "more": 1}
+        answer = post(wire, image_id, body)
+        assert answer.status == 202
+        [task] = wire("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
+        assert (task["id"], task["type"], task["status"]) == (
+            show(wire, image_id)[LOCK],
+            "api_image_import",
+            "pending",
+        )
+        assert task["request_id"] == answer.headers["x-openstack-request-id"]
+        method = {"name": "web-download", "uri": "https://***@203.0.113.5/a?token=***"}
+        assert task["input"] == {"image_id": image_id, "import_req": {**body, "method": method}, "backend": ["b"]}
+        [unmasked] = wire.as_(ADMIN)("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
+        assert unmasked["input"]["import_req"] == body
+
+    def test_a_store_without_a_name(self, single: Wire) -> None:
+        image_id = single.create()["id"]
+        assert post(single, image_id).status == 202
+        [task] = single("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
+        assert task["input"]["backend"] == [None]
 
 
 class TestBody:
@@ -403,6 +434,33 @@ class TestLock:
         change(wire, image_id, set_properties={LOCK: "4bb2b1f2-1b5c-4d0c-9b7a-0c8f1a0f6f6e"})
         assert post(wire, image_id).status == 202
         assert show(wire, image_id)[LOCK] == jobs(wire)[0].id
+
+    @pytest.mark.parametrize(
+        ("status", "minutes", "expected"),
+        [
+            ("pending", 119, 409), ("pending", 121, 202), ("processing", 59, 409), ("processing", 61, 202),
+            ("success", 0, 202), ("failure", 0, 202),
+        ],
+    )  # fmt: skip
+    def test_of_a_glance(self, wire: Wire, status: str, minutes: int, expected: int) -> None:
+        """A Glance on the same database renews its tasks while they run. Adding a location is no different."""
+        saved = now() - timedelta(minutes=minutes)
+        for path, body in (("import", WEB), ("locations", {"url": URI})):
+            image_id = wire.create()["id"]
+            holder = str(uuid.uuid4())
+            change(wire, image_id, set_properties={LOCK: holder, IMPORTING: "a,b", FAILED: ""})
+            values = {
+                "id": holder, "type": "api_image_import", "status": status, "owner": "p1", "expires_at": None,
+                "created_at": saved, "updated_at": saved, "deleted": False, "image_id": image_id,
+            }  # fmt: skip
+            given = {"image_id": image_id, "import_req": DIRECT, "backend": ["b"]}
+            with wire.rows() as rows:
+                rows.execute(sa.insert(tasks).values(values))
+                rows.execute(sa.insert(task_info).values(task_id=holder, input=json.dumps(given), message=""))
+            assert wire("POST", f"/v2/images/{image_id}/{path}", json_body=body).status == expected
+            shown = show(wire, image_id)
+            assert (shown[LOCK] == holder) == (expected == 409)
+            assert shown[IMPORTING] == ("a,b" if expected == 409 else "a")
 
     def test_of_an_ended_holder(self, wire: Wire) -> None:
         """It loses the stores of its import from both lists."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from glimpse.context import Context
@@ -12,15 +14,15 @@ from glimpse.domain.imports import (
     WEB_DOWNLOAD,
     ImportRequest,
     check_store_choice,
-    released,
 )
-from glimpse.domain.job import ENDED, Job, JobQuery
+from glimpse.domain.job import ENDED, JobQuery
 from glimpse.domain.job_kinds import IMAGE_IMPORT, STAGING, ImageImportInput
 from glimpse.domain.properties import IMPORT_LOCK
 from glimpse.domain.status import Status
-from glimpse.errors import Conflict, Invalid, NotFound
+from glimpse.errors import Conflict, Invalid
 from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
+from glimpse.services.import_lock import take_over
 
 #: The status that an image must have, by method.
 _NEEDED_STATUS = {GLANCE_DIRECT: Status.UPLOADING, WEB_DOWNLOAD: Status.QUEUED, COPY_IMAGE: Status.ACTIVE}
@@ -53,7 +55,7 @@ def import_image(
         deps.policy.require_image(context, "get_image", image)
         raise
     deps.policy.require_image(context, "copy_image" if request.method == COPY_IMAGE else "modify_image", image)
-    earlier = _earlier_holder(deps, image)
+    lists = take_over(deps, image)
     targets = _targets(deps, image, request, header_store or None)
     if not targets:
         return
@@ -63,7 +65,7 @@ def import_image(
         if not request.uri:
             raise Invalid("An import with web-download needs 'method.uri'.")
         deps.url_rules.check(request.uri)
-    _record(deps, context, image, request, targets, earlier)
+    _record(deps, context, image, request, targets, lists)
 
 
 def _check_image(image: Image, method: str) -> None:
@@ -74,23 +76,6 @@ def _check_image(image: Image, method: str) -> None:
     for name in ("container_format", "disk_format"):
         if getattr(image, name) is None:
             raise Conflict(f"Set the {name} of image {image.id} before you import its data.")
-
-
-def _earlier_holder(deps: Deps, image: Image) -> Job | None:
-    """Return the ended job whose lock the image still has; None without a lock, or if its holder is unknown.
-
-    :raises Conflict: the job that holds the lock is unfinished.
-    """
-    holder = image.properties.get(IMPORT_LOCK)
-    if holder is None:
-        return None
-    try:
-        job = deps.database.get_job(holder)
-    except NotFound:
-        return None
-    if job.status not in ENDED:
-        raise Conflict(f"An import of image {image.id} is under way (task {job.id}).")
-    return job
 
 
 def _targets(deps: Deps, image: Image, request: ImportRequest, header_store: str | None) -> tuple[str, ...]:
@@ -145,9 +130,14 @@ def _check_staged(deps: Deps, image: Image) -> None:
 
 
 def _record(
-    deps: Deps, context: Context, image: Image, request: ImportRequest, targets: tuple[str, ...], earlier: Job | None
+    deps: Deps,
+    context: Context,
+    image: Image,
+    request: ImportRequest,
+    targets: tuple[str, ...],
+    lists: Mapping[str, str | None],
 ) -> None:
-    """Record the job and take the lock of the image in one transaction.
+    """Record the job, take the lock of the image and change its ``lists`` of stores in one transaction.
 
     :raises Conflict: the image changed its status meanwhile, or another import was faster.
     """
@@ -165,9 +155,6 @@ def _record(
         unique_key=unique_key(image.id),
         stores=tuple(name for store_id in targets for name in deps.stores.needed[store_id]),
     )
-    lists: dict[str, str | None] = {}
-    if earlier is not None and earlier.type == IMAGE_IMPORT:
-        lists = released(image.properties, earlier.input.get("stores", ()))
     deps.jobs.add(
         job,
         ImageChange(set_properties={**lists, IMPORT_LOCK: job.id}, from_status=(_NEEDED_STATUS[request.method],)),

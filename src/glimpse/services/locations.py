@@ -32,6 +32,7 @@ from glimpse.jobs.steps.copies import check_removable
 from glimpse.jobs.steps.copy_removal import remove_claimed
 from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
+from glimpse.services.import_lock import take_over
 from glimpse.stores.argument_checks import split_url
 from glimpse.stores.multi import place, store_of
 
@@ -158,6 +159,7 @@ def add_location(deps: Deps, context: Context, image_id: str, document: Mapping[
         deps.url_rules.check(request.url)
     elif not scheme:
         raise Invalid("The URL of a location must have a scheme.")
+    lists = take_over(deps, image)
     job = deps.jobs.draft(
         context,
         LOCATION_IMPORT,
@@ -165,7 +167,7 @@ def add_location(deps: Deps, context: Context, image_id: str, document: Mapping[
         image_id=image.id,
         unique_key=unique_key(image.id),
     )
-    deps.jobs.add(job, ImageChange(set_properties={IMPORT_LOCK: job.id}, from_status=(Status.QUEUED,)))
+    deps.jobs.add(job, ImageChange(set_properties={**lists, IMPORT_LOCK: job.id}, from_status=(Status.QUEUED,)))
 
 
 def _on_web_server(deps: Deps, scheme: str) -> bool:
