@@ -20,6 +20,7 @@ from glimpse.jobs.all import build_handlers
 from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.periodic import Periodic
 from glimpse.jobs.runner import JobRunner
+from glimpse.jobs.staging_clean_up import CLEAN_UP_INTERVAL, clean_up_staging
 from glimpse.notify.all import build_notifier
 from glimpse.notify.base import Notifier
 from glimpse.services.image_copy import copies_of
@@ -48,12 +49,15 @@ class Background:
     #: None without metrics
     counting: Periodic | None
     health: StoreHealth
+    #: of the staging area
+    clean_up: Periodic
 
     def start(self) -> None:
         """Begin to probe stores, to renew leases and to take jobs."""
         self.health.start()
         self.renewal.start()
         self.runner.start()
+        self.clean_up.start()
         if self.counting is not None:
             self.counting.start()
 
@@ -61,6 +65,7 @@ class Background:
         """Let running steps end, and take nothing more."""
         if self.counting is not None:
             self.counting.stop()
+        self.clean_up.stop()
         self.runner.stop()
         self.renewal.stop()
         self.health.stop()
@@ -94,11 +99,14 @@ def build_background(
         notifier=notifier,
     )
     renewal = Periodic("The renewal of leases", settings.leases.heartbeat, heartbeat.renew)
+    clean_up = Periodic(
+        "The clean-up of the staging area", CLEAN_UP_INTERVAL, lambda: clean_up_staging(database, staging)
+    )
     if recorder is None:
-        return Background(runner, renewal, None, stores.health)
+        return Background(runner, renewal, None, stores.health, clean_up)
     stores.health.on_change = recorder.store_up
     counting = Periodic("The count of jobs", COUNT_INTERVAL, lambda: count_unfinished(database, recorder))
-    return Background(runner, renewal, counting, stores.health)
+    return Background(runner, renewal, counting, stores.health, clean_up)
 
 
 def count_unfinished(database: Database, recorder: Recorder) -> None:

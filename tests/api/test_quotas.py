@@ -543,6 +543,27 @@ class TestUnifiedLimits:
         limits["image_count_uploading"] = 1
         assert put(wire, image_id, 5).status == 204
 
+    def test_staged_data(self, wire: Wire, limits: dict[str, int]) -> None:
+        """imports-and-stores 7.2: ``image_stage_total`` before the image is looked up, the uploading ones after."""
+
+        def stage(image_id: str, data: bytes | list[bytes]) -> int:
+            return wire("PUT", f"/v2/images/{image_id}/stage", data, OCTETS).status
+
+        limits |= {"image_stage_total": 1, "image_size_total": 0}
+        assert stage("no-image", bytes(2 * MIB)) == 413
+        first, second, third = new(wire), new(wire), new(wire)
+        assert stage(first, bytes(MIB)) == 204
+        assert stage(second, bytes(MIB)) == 413
+        assert stage(second, [bytes(MIB)]) == 204
+        assert stage(third, [b""]) == 413
+        limits["image_stage_total"] = -1
+        limits["image_count_uploading"] = 2
+        assert stage(third, b"") == 413
+        assert status_of(wire, third) == "queued"
+        assert wire.service.deps.database.count_jobs() == {}
+        limits["image_count_uploading"] = 3
+        assert stage(third, b"") == 204
+
     def test_the_project_is_the_callers(self, wire: Wire, limits: dict[str, int]) -> None:
         """imports-and-stores 7.2: even when an administrator uploads into another project's image."""
         limits["image_size_total"] = 1

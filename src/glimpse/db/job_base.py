@@ -20,9 +20,11 @@ class JobDatabase(Protocol):
     """Jobs; a part of :class:`glimpse.db.base.Database`."""
 
     @writes()
-    def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
+    def add_job(self, job: Job, change: ImageChange | None = None, *, lifetime: float | None = None) -> datetime:
         """Insert a pending job that is due at once, apply ``change`` to its image in the same transaction, and return
         ``updated_at``.
+
+        With a ``lifetime`` the job is a running one that ``claimed_by`` holds for so many seconds.
 
         :raises Duplicate: an unfinished job has the same ``unique_key``.
         :raises Invalid: the kind or its input is unknown to this version.

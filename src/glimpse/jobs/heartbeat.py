@@ -16,7 +16,7 @@ import msgspec
 from glimpse.context import Context
 from glimpse.db.base import Database
 from glimpse.domain.job import LEASE_LOST, Claim, Job, JobStatus, Renewed
-from glimpse.domain.job_kinds import KINDS, UPLOAD
+from glimpse.domain.job_kinds import KINDS, STAGING, UPLOAD
 from glimpse.errors import Conflict, Gone, LeaseLost
 from glimpse.settings.model import Leases
 
@@ -89,11 +89,11 @@ class AttendedRun(ClaimedRun):
 
         :raises LeaseLost: another process has the job.
         :raises Conflict: an operator cancelled the job.
-        :raises Gone: the image of an upload was deleted.
+        :raises Gone: the image of an upload or a stage was deleted.
         """
         if self._is_to_stop():
             raise Conflict("The operation was cancelled.")
-        if self._image_deleted and self.job.type == UPLOAD:
+        if self._image_deleted and self.job.type in (UPLOAD, STAGING):
             raise Gone("The image was deleted while its data were moving.")
 
 

@@ -16,6 +16,7 @@ from glimpse.quota.base import (
     IMAGE_COUNT_TOTAL,
     IMAGE_COUNT_UPLOADING,
     IMAGE_SIZE_TOTAL,
+    IMAGE_STAGE_TOTAL,
     Growth,
     ProjectLimits,
     claim_reserved,
@@ -50,6 +51,12 @@ class ConfiguredQuota:
             self._database.begin_upload(job, lifetime, formats=(image.disk_format, image.container_format))
             return None
         return claim_reserved(self._database, image, job, lifetime, allowance, size)
+
+    def check_stage(self, context: Context, size: int | None) -> None:
+        """Do nothing: staged data do not count; their import does."""
+
+    def check_staging(self, context: Context) -> None:
+        """Do nothing: this quota does not limit the number of images that are being uploaded."""
 
     def for_locations(self, image: Image) -> Allowance | None:
         return (
@@ -98,6 +105,14 @@ class UnifiedLimits:
             growth = claim_reserved(self._database, image, job, lifetime, bound, size)
         self._check_uploading(project, job)
         return growth
+
+    def check_stage(self, context: Context, size: int | None) -> None:
+        if context.project_id is not None:
+            self._limits.enforce(context.project_id, {IMAGE_STAGE_TOTAL: mebibytes(max(size or 0, 0))})
+
+    def check_staging(self, context: Context) -> None:
+        if context.project_id is not None:
+            self._limits.enforce(context.project_id, {IMAGE_COUNT_UPLOADING: 0})
 
     def for_locations(self, image: Image) -> Allowance | None:  # noqa: ARG002 - the protocol's name
         return None

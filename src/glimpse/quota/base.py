@@ -118,6 +118,20 @@ class Admission(Protocol):
         """
         ...
 
+    def check_stage(self, context: Context, size: int | None) -> None:
+        """Check that ``size`` bytes (None: unknown) may be staged, before the image is read.
+
+        :raises LimitExceeded: the project has staged too much already, or would with these.
+        """
+        ...
+
+    def check_staging(self, context: Context) -> None:
+        """Check the number of images for which data are coming in, once the image is ``uploading``.
+
+        :raises LimitExceeded: there are too many; the image must be queued again.
+        """
+        ...
+
     def for_locations(self, image: Image) -> Allowance | None:
         """Return the allowance for locations added to ``image``, or None (imports-and-stores 7.2)."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from glimpse.context import Context
@@ -15,9 +16,11 @@ from glimpse.jobs.steps.image_deletion import delete_claimed
 from glimpse.notify import events
 from glimpse.services.deps import Deps, viewer_of
 
+LOG = logging.getLogger(__name__)
+
 
 def delete_image(deps: Deps, context: Context, image_id: str) -> None:
-    """Delete the copies of an image from its stores, then its record.
+    """Delete the copies of an image from its stores, then its record, then what is staged for it.
 
     A job covers the time between, so if the process dies, another one finishes the deletion. A copy whose store is
     unavailable, or not configured in this process, is removed later by a separate job.
@@ -37,6 +40,7 @@ def delete_image(deps: Deps, context: Context, image_id: str) -> None:
         raise Forbidden(f"Image {image.id} is protected and cannot be deleted.")
     if not image.locations:
         _tell(deps, image, database.delete_without_data(image.id))
+        _unstage(deps, image.id)
         return
     with deps.heartbeat.attend(context, IMAGE_DELETION, NoInput(), image_id=image.id) as run:
         locations = database.begin_deletion(run.job, deps.heartbeat.lifetime, from_status=image.status)
@@ -52,6 +56,7 @@ def delete_image(deps: Deps, context: Context, image_id: str) -> None:
     # there may be copies that wait for a store
     deps.jobs.wakeup.set()
     _tell(deps, image, deleted_at)
+    _unstage(deps, image.id)
 
 
 def _require_carried_out(database: Database, image_id: str, error: GlimpseError) -> None:
@@ -65,6 +70,15 @@ def _require_carried_out(database: Database, image_id: str, error: GlimpseError)
             f"The deletion of image {image_id} took too long and was taken over by another process, which carries it "
             "out."
         ) from error
+
+
+def _unstage(deps: Deps, image_id: str) -> None:
+    """Remove what is staged for a deleted image, also while it is being staged: that fails then."""
+    try:
+        deps.staging.remove(image_id)
+    except (Refused, Unavailable) as error:
+        # the image is deleted, so the clean-up removes what is left
+        LOG.warning("What is staged for image %s is removed by a later clean-up: %s", image_id, error)
 
 
 def _tell(deps: Deps, image: Image, deleted_at: datetime) -> None:

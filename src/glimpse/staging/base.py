@@ -51,3 +51,10 @@ class StagingArea(Protocol):
     def image_ids(self) -> Iterator[str]:
         """Yield the ids of the images for which something is staged, complete or not; foreign files are left out."""
         ...
+
+    def unfinished(self) -> Iterator[tuple[str, str, float]]:
+        """Yield the image id, the attempt, and the time of the last change of all unfinished data.
+
+        The time is in seconds since 1970, by the clock of the file system.
+        """
+        ...

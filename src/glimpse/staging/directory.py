@@ -32,6 +32,7 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Image ids are UUIDs (images-api 3.1); a file with another name is not one of the service.
 _UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}"
 _is_image_id = re.compile(_UUID).fullmatch
+_is_unfinished = re.compile(rf"({_UUID})\.([0-9A-Za-z]{{1,64}})\.part").fullmatch
 _of_image = re.compile(rf"({_UUID})(?:\..*)?", re.DOTALL).fullmatch
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -104,6 +105,19 @@ class DirectoryStaging:
             names = [] if folder is None else os.listdir(folder)
         yield from dict.fromkeys(found[1] for found in map(_of_image, names) if found)
 
+    def unfinished(self) -> Iterator[tuple[str, str, float]]:
+        """See :meth:`glimpse.staging.base.StagingArea.unfinished`."""
+        found: list[tuple[str, str, float]] = []
+        with self._opened() as folder:
+            for name in [] if folder is None else os.listdir(folder):
+                parts = _is_unfinished(name)
+                if parts is not None:
+                    # it may have been completed or removed meanwhile
+                    with suppress(FileNotFoundError):
+                        changed_at = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+                        found.append((parts[1], parts[2], changed_at))
+        yield from found
+
     @contextmanager
     def _opened(self, done: str = "read") -> Generator[int | None]:
         """Open the directory; None: it does not exist, so nothing is staged. ``done`` is for messages."""
@@ -170,7 +184,11 @@ class StagingWriter:
         with _errors("written"):
             os.fsync(self._fd)
             os.rename(self._unfinished, self._image_id, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-            _sync(self._folder)
+            try:
+                _sync(self._folder)
+            except OSError:
+                os.unlink(self._image_id, dir_fd=self._folder)
+                raise
         self._close()
         return Placed(self._url, {})
 

@@ -439,14 +439,14 @@ def receive_into(
     """
     declared_size = declared_size or None
     if declared_size is not None and declared_size > size_cap:
-        raise _beyond(cap_name, size_cap, declared_size)
+        raise beyond_cap(cap_name, size_cap, declared_size)
     size = 0
     while (batch := (yield)) is not None:
         size += len(batch)
         if declared_size is not None and size > declared_size:
             raise SizeMismatch(declared_size, size)
         if size > size_cap:
-            raise _beyond(cap_name, size_cap, size)
+            raise beyond_cap(cap_name, size_cap, size)
         inspection.feed(batch)
         digests.update(batch)
         if signature is not None:
@@ -472,5 +472,6 @@ def receive_into(
     )
 
 
-def _beyond(cap_name: str, size_cap: int, size: int) -> LimitExceeded:
+def beyond_cap(cap_name: str, size_cap: int, size: int) -> LimitExceeded:
+    """Return the error for ``size`` bytes, which the limit ``cap_name`` of ``size_cap`` bytes does not allow."""
     return LimitExceeded(f"The data are too large: {size} bytes or more, {cap_name} allows {size_cap}.")

@@ -129,6 +129,15 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
         answers={204: NO_CONTENT},
         refusals=(403, 409, 410, 415),
     ),
+    ("PUT", "/images/{image_id}/stage"): Operation(
+        id="stage_image", summary="Send the data of an image for a later import", tag=DATA,
+        parameters=(
+            header("X-OpenStack-Image-Size", "Size of the data in bytes, for chunked bodies.", {"type": "integer"}),
+        ),
+        body={OCTETS: _BYTES},
+        answers={204: NO_CONTENT},
+        refusals=(403, 409, 410, 415),
+    ),
     ("GET", "/images/{image_id}/file"): Operation(
         id="download_image", summary="Download the data of an image, or a range of them", tag=DATA,
         parameters=(

@@ -14,6 +14,7 @@ from glimpse.services.image_data import UploadRequest, upload_image
 from glimpse.transfer.concurrency import RETRY_SECONDS
 from glimpse.transfer.expected_digest import ExpectedDigest, from_field
 from glimpse.transfer.pump import BodyPump, Pace
+from glimpse.transfer.source import Steps
 
 OCTETS = "application/octet-stream"
 
@@ -22,21 +23,35 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 async def upload(request: Request) -> Reply:
     """PUT: 204 once the image is active."""
+    require_octets(request)
+    store = request.headers.get("x-image-meta-store") if request.app_state.settings.stores.named else None
+    headers = request.headers
+    digests = _digests(request) if "content-digest" in headers or "repr-digest" in headers else ()
+    upload = UploadRequest(request.scope["path_params"]["image_id"], declared_size(request), store, digests=digests)
+    await receive(request, upload_image(request.deps, request.context, upload))
+    return NO_CONTENT
+
+
+def require_octets(request: Request) -> None:
+    """:raises Refusal: 415, the body is not sent as plain bytes."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip()
     if media_type != OCTETS:
         raise Refusal(415, f"The data of an image are sent as {OCTETS}.")
+
+
+async def receive(request: Request, steps: Steps[None]) -> None:
+    """Pump the body of the request into ``steps``, within the limits for uploads.
+
+    :raises Busy: too many uploads are running.
+    """
     app_state = request.app_state
-    store = request.headers.get("x-image-meta-store") if app_state.settings.stores.named else None
-    headers = request.headers
-    digests = _digests(request) if "content-digest" in headers or "repr-digest" in headers else ()
-    upload = UploadRequest(request.scope["path_params"]["image_id"], _declared_size(request), store, digests=digests)
     with _place(app_state, request.context.project_id), app_state.transfer("upload"):
         request.scope["glimpse.body_taken"] = True
         listen = app_state.settings.listen
         pace = Pace(silence=listen.body_timeout, least_rate=listen.min_body_rate, window=listen.min_body_rate_time)
         pump: BodyPump[None] = BodyPump(request.receive, app_state.transfer_threads, pace)
         try:
-            await pump.feed(upload_image(request.deps, request.context, upload))
+            await pump.feed(steps)
         except (BodyIncomplete, BodyTimeout):
             raise
         except GlimpseError:
@@ -46,7 +61,6 @@ async def upload(request: Request) -> Reply:
             raise
         finally:
             pump.close()
-    return NO_CONTENT
 
 
 @contextmanager
@@ -88,8 +102,11 @@ def _digests(request: Request) -> tuple[ExpectedDigest, ...]:
     return tuple(found.values())
 
 
-def _declared_size(request: Request) -> int | None:
-    """Return the size announced in ``x-openstack-image-size``, else in ``Content-Length``; 0 or no header: unknown."""
+def declared_size(request: Request) -> int | None:
+    """Return the size announced in ``x-openstack-image-size``, else in ``Content-Length``; 0 or no header: unknown.
+
+    :raises Invalid: it is not a number.
+    """
     announced = request.headers.get("x-openstack-image-size")
     if announced is None:
         announced = request.headers.get("content-length", "0")

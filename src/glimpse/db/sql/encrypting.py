@@ -58,9 +58,10 @@ class EncryptingDatabase(SqlDatabase):
         """See the protocol."""
         return list(self._opened(super().begin_deletion(job, *args, **kwargs)))
 
-    def add_job(self, job: Job, change: ImageChange | None = None) -> datetime:
+    def add_job(self, job: Job, change: ImageChange | None = None, *, lifetime: float | None = None) -> datetime:
         """See the protocol."""
-        return super().add_job(job, None if change is None else self._sealed_change(change))
+        sealed = None if change is None else self._sealed_change(change)
+        return super().add_job(job, sealed, lifetime=lifetime)
 
     def save_job(self, job: Job, change: JobChange, image_change: ImageChange | None = None) -> datetime:
         """See the protocol."""

@@ -113,18 +113,21 @@ def no_such_job(job_id: str) -> NotFound:
     return NotFound(f"There is no job {job_id}.")
 
 
-def insert_job(connection: Connection, row: dict[str, Any]) -> None:
-    """Insert the row of a pending job.
+def insert_job(connection: Connection, row: dict[str, Any], lifetime: float | None = None) -> None:
+    """Insert the row of a pending job, or of one that is claimed for ``lifetime`` seconds.
 
     :raises Duplicate: an unfinished job has the same unique key.
     """
     try:
-        connection.execute(_INSERT, row)
+        if lifetime is None:
+            connection.execute(_INSERT, row)
+        else:
+            connection.execute(INSERT_CLAIMED, {**row, "seconds": lifetime})
     except IntegrityError as error:
         raise Duplicate("An operation of this kind is under way already.") from error
 
 
-def require_new_job(job: Job, change: ImageChange | None = None) -> None:
+def require_new_job(job: Job, change: ImageChange | None = None, **_: object) -> None:
     """Check that a new job and the change of its image can be stored.
 
     :raises Invalid: a string does not fit its column, or the kind of the job or its input is unknown.
@@ -136,10 +139,17 @@ def require_new_job(job: Job, change: ImageChange | None = None) -> None:
         require_change(change)
 
 
-def add_job(connection: Connection, rows: JobRows, job: Job, change: ImageChange | None = None) -> datetime:
+def add_job(
+    connection: Connection,
+    rows: JobRows,
+    job: Job,
+    change: ImageChange | None = None,
+    *,
+    lifetime: float | None = None,
+) -> datetime:
     """See :meth:`glimpse.db.job_base.JobDatabase.add_job`."""
     moment = stamp(connection)
-    insert_job(connection, rows.row(job, moment))
+    insert_job(connection, rows.row(job, moment), lifetime)
     if change is not None and job.image_id is not None:
         return update_image(connection, job.image_id, change)
     return moment

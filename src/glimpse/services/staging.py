@@ -1,0 +1,158 @@
+"""Staging the data of an image: they wait for an import (images-api 4.3; imports-and-stores 2.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glimpse.context import Context
+from glimpse.domain.image import Image, ImageChange
+from glimpse.domain.job import JobChange, JobStatus
+from glimpse.domain.job_kinds import STAGING, NoInput
+from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
+from glimpse.domain.status import Status
+from glimpse.errors import (
+    Conflict,
+    GlimpseError,
+    Gone,
+    LeaseLost,
+    NotFound,
+    SizeMismatch,
+    StoreUnavailable,
+    Unavailable,
+)
+from glimpse.jobs.heartbeat import AttendedRun
+from glimpse.services.deps import Deps, viewer_of
+from glimpse.stores.base import Writer
+from glimpse.transfer.pump import beyond_cap
+from glimpse.transfer.source import Steps
+
+_GONE = "The image was deleted while its data were being staged."
+
+
+@dataclass(frozen=True, slots=True)
+class StageRequest:
+    """``declared_size`` in bytes, None when unknown; a negative number matches nothing."""
+
+    image_id: str
+    declared_size: int | None
+
+
+def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[None]:
+    """Stage the data of a queued image, which is ``uploading`` from then on, with the size of the data.
+
+    Returns steps as described in ``transfer/source.py``. What an earlier stage or import left for the image is
+    removed. On any failure the image returns to ``queued`` and nothing is staged.
+
+    :raises NotFound: unknown or invisible image.
+    :raises Forbidden: policy ``modify_image``.
+    :raises Conflict: the image is not queued, or an import has locked it.
+    :raises Invalid: the size is not the declared one, or the body ended early.
+    :raises LimitExceeded: ``image_size_cap``, a limit of the project, or the staging area is full.
+    :raises Gone: the image was deleted meanwhile.
+    :raises Unavailable: the staging area cannot be written now.
+    """
+    admission, cap = deps.admission, deps.limits.image_size_cap
+    if admission is not None:
+        admission.check_stage(context, request.declared_size)
+    image = deps.database.get_image(request.image_id, viewer_of(context))
+    deps.policy.require_image(context, "modify_image", image)
+    _check_ready(image)
+    if request.declared_size is not None and request.declared_size > cap:
+        raise beyond_cap("image_size_cap", cap, request.declared_size)
+    with deps.heartbeat.attend(context, STAGING, NoInput(), image_id=image.id) as run:
+        begun = ImageChange(columns={"status": Status.UPLOADING}, from_status=(Status.QUEUED,))
+        deps.database.add_job(run.job, begun, lifetime=deps.heartbeat.lifetime)
+        deps.heartbeat.begun(run)
+        writer: Writer | None = None
+        try:
+            if admission is not None:
+                admission.check_staging(context)
+            # what an earlier stage or import left: nobody else stages data of this image now
+            deps.staging.remove(image.id)
+            writer = deps.staging.writer(image.id, run.attempt_name)
+            size = yield from _move(writer, run, request.declared_size, cap)
+            writer.commit()
+        except BaseException as error:
+            if writer is not None and not writer.abort():
+                # the job stays: its lease expires, and its recovery removes the data and queues the image
+                raise
+            if not _queue_again(deps, run, error) and isinstance(error, StoreUnavailable):
+                # the deletion of the image, or the process that took over the stage, removed the unfinished data
+                raise Gone(_GONE) from error
+            raise
+        _finish(deps, run, image, size)
+
+
+def _check_ready(image: Image) -> None:
+    if image.status is not Status.QUEUED:
+        raise Conflict(f"Image {image.id} is {image.status}; data can be staged only for a queued image.")
+    if image.properties.get(IMPORT_LOCK):
+        raise Conflict(f"An import of image {image.id} is under way.")
+
+
+def _move(writer: Writer, run: AttendedRun, declared_size: int | None, cap: int) -> Steps[int]:
+    """Write all data, and return their size in bytes.
+
+    :raises SizeMismatch: more bytes than declared, as soon as noticed, or fewer at the end.
+    :raises LimitExceeded: more bytes than ``cap``.
+    :raises Gone: the image was deleted meanwhile.
+    """
+    size = 0
+    while (batch := (yield)) is not None:
+        size += len(batch)
+        if declared_size is not None and size > declared_size:
+            raise SizeMismatch(declared_size, size)
+        if size > cap:
+            raise beyond_cap("image_size_cap", cap, size)
+        writer.write(batch)
+        run.check()
+        del batch  # release it while the next one is collected
+    if declared_size is not None and size != declared_size:
+        raise SizeMismatch(declared_size, size)
+    return size
+
+
+def _queue_again(deps: Deps, run: AttendedRun, error: BaseException) -> bool:
+    """Return the image to ``queued``; False if this stage no longer owns it."""
+    reason = str(error) if isinstance(error, GlimpseError) else "internal error"
+    change = ImageChange(columns={"status": Status.QUEUED}, from_status=(Status.UPLOADING,))
+    end = JobChange(status=JobStatus.FAILED, message=reason)
+    try:
+        deps.database.save_job(run.job, end, change)
+    except LeaseLost:
+        return False
+    except (NotFound, Conflict):
+        # the image is deleted, so there is nothing to change; the job ends all the same
+        _end_job(deps, run, end)
+        return False
+    return True
+
+
+def _end_job(deps: Deps, run: AttendedRun, end: JobChange) -> None:
+    try:
+        deps.database.save_job(run.job, end)
+    except LeaseLost:
+        return
+
+
+def _finish(deps: Deps, run: AttendedRun, image: Image, size: int) -> None:
+    """Record the size of the complete data, and end the job.
+
+    :raises Gone: the image was deleted; its data are removed.
+    """
+    change = ImageChange(
+        columns={"size": size},
+        drop_properties=(FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else (),
+        from_status=(Status.UPLOADING,),
+    )
+    end = JobChange(status=JobStatus.SUCCEEDED, message="The data are staged.")
+    try:
+        deps.database.save_job(run.job, end, change)
+    except (Unavailable, LeaseLost):
+        # It is unknown whether this is recorded, or another process owns the job. If it is not, the job still exists,
+        # its lease expires, and its recovery removes the data and queues the image.
+        raise
+    except (NotFound, Conflict) as error:
+        deps.staging.remove(image.id)
+        _end_job(deps, run, JobChange(status=JobStatus.FAILED, message=_GONE))
+        raise Gone(_GONE) from error
