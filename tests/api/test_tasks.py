@@ -19,8 +19,11 @@ from glimpse.api.v2.schemas.documents import task_schema
 from glimpse.context import Context
 from glimpse.db.sql.tables import task_info, tasks
 from glimpse.domain.clock import now
+from glimpse.domain.job import JobStatus
 from glimpse.domain.job_kinds import LOCATION_IMPORT, UPLOAD_SWEEP, LocationImportInput, UploadSweepInput
+from glimpse.domain.properties import IMPORT_LOCK
 from glimpse.settings.model import PolicySettings
+from tests.support.imports import begin_import, run_imports, staged, three_stores
 from tests.support.located import SERVICE, located
 from tests.support.wire import ADMIN, OTHER, Wire, settings_in, wired
 
@@ -98,6 +101,39 @@ def test_a_job_as_an_admin_sees_it(tmp_path: Path) -> None:
         assert admin("GET", f"/v2/tasks/{task_id}").json["status"] == "success"
         assert listed(admin, status="success", image_id=image_id) == [task_id]
         assert listed(admin, status="pending") == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_import_as_a_task(tmp_path: Path, named: bool) -> None:
+    parts = {"stores": three_stores(tmp_path)} if named else {}
+    with wired(settings_in(tmp_path, **parts)) as wire:
+        image_id = staged(wire, b"data")
+        job = begin_import(wire, image_id, stores=("b", "a") if named else ("default",), all_stores=named)
+        admin = wire.as_(ADMIN)
+        [row] = wire("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
+        assert (row["id"], row["type"], row["status"]) == (job.id, "api_image_import", "pending")
+        assert row["input"] == {
+            "image_id": image_id,
+            "import_req": {"method": {"name": "glance-direct"}, "all_stores": named},
+            "backend": ["b", "a"] if named else [None],
+        }
+        assert admin("GET", f"/v2/tasks/{job.id}").json["input"] == row["input"]
+        run_imports(wire, job)
+        task = admin("GET", f"/v2/tasks/{job.id}").json
+        assert (task["status"], task["result"]) == ("success", {"image_id": image_id})
+        assert "expires_at" in task
+
+
+def test_an_import_that_is_cancelled_while_it_waits(wire: Wire) -> None:
+    image_id = staged(wire, b"data")
+    job = begin_import(wire, image_id)
+    assert wire("GET", f"/v2/images/{image_id}").json[IMPORT_LOCK] == job.id
+    assert wire.as_(ADMIN)("DELETE", f"/v2/tasks/{job.id}").status == 204
+    assert run_imports(wire, job).status is JobStatus.CANCELLED
+    image = wire("GET", f"/v2/images/{image_id}").json
+    # with its staged data, so it can be imported again
+    assert image["status"] == "uploading"
+    assert IMPORT_LOCK not in image
 
 
 def test_tasks_of_an_image_include_those_of_glance(wire: Wire) -> None:
