@@ -25,7 +25,7 @@ from glimpse.db.sql.tables import task_info, tasks
 from glimpse.domain import imports
 from glimpse.domain.clock import now
 from glimpse.domain.image import ImageChange, Location
-from glimpse.domain.job import Job, JobQuery, JobStatus
+from glimpse.domain.job import Job, JobChange, JobQuery, JobStatus
 from glimpse.domain.job_kinds import STAGING, ImageImportInput, NoInput, input_of
 from glimpse.domain.status import Status
 from glimpse.settings.model import Imports, PolicySettings, Stores, StoreSettings, UriFilter
@@ -467,7 +467,10 @@ class TestLock:
         image_id = wire.create()["id"]
         assert post(wire, image_id, {**WEB, "stores": ["a", "c"]}).status == 202
         [ended] = jobs(wire)
-        wire.service.deps.database.cancel_job(ended.id)
+        database = wire.service.deps.database
+        claimed = database.claim_job(ended, "worker-1", 30.0)
+        assert claimed is not None
+        database.save_job(claimed, JobChange(status=JobStatus.FAILED))
         change(wire, image_id, set_properties={IMPORTING: "a,b", FAILED: "c"})
         assert show(wire, image_id)[LOCK] == ended.id
         assert post(wire, image_id).status == 202

@@ -102,11 +102,13 @@ def relocate(wire: Wire, image_id: str, *locations: Location) -> None:
 
 class TestDiscovery:
     def test_import_methods_are_those_that_work(self, one: Wire) -> None:
-        """imports-and-stores 1.2, for an installation without import."""
-        document = {"description": "Import methods available.", "type": "array", "value": []}
-        assert one("GET", "/v2/info/import").json == {"import-methods": document}
+        """imports-and-stores 1.2: copies need several stores."""
+        document = one("GET", "/v2/info/import").json["import-methods"]
+        assert document.keys() == {"description", "type", "value"}
+        assert "glance-direct" in document["value"]
+        assert "copy-image" not in document["value"]
         created = one("POST", "/v2/images", json_body={})
-        assert "openstack-image-import-methods" not in created.headers
+        assert created.headers["openstack-image-import-methods"] == ",".join(document["value"])
 
     def test_stores(self, several: Wire) -> None:
         """imports-and-stores 1.3: texts and not booleans, in the order of the configuration."""
