@@ -12,7 +12,7 @@ import pytest
 from glimpse.context import Context
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import JobQuery
-from glimpse.domain.job_kinds import STAGING, NoInput
+from glimpse.domain.job_kinds import IMAGE_IMPORT, STAGING, ImageImportInput, NoInput
 from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
 from glimpse.errors import Conflict, Gone, LeaseLost, StoreUnavailable
 from glimpse.jobs.staging_clean_up import clean_up_staging
@@ -121,11 +121,21 @@ class TestRefusals:
         assert stage(wire, active).status == 409
         assert status(wire, active) == "active"
 
-    def test_a_locked_image(self, wire: Wire, image: str) -> None:
-        wire.service.deps.database.update_image(image, ImageChange(set_properties={IMPORT_LOCK: "job"}))
+    def test_an_image_that_an_import_has_locked(self, wire: Wire, image: str) -> None:
+        deps = wire.service.deps
+        given = ImageImportInput(image_id=image, request="{}", stores=("default",))
+        job = deps.jobs.draft(Context(request_id="req-1"), IMAGE_IMPORT, given, image_id=image)
+        deps.jobs.add(job, ImageChange(set_properties={IMPORT_LOCK: job.id}))
         answer = stage(wire, image)
         assert (answer.status, staged(wire)) == (409, [])
-        assert b"import" in answer.body
+        assert job.id.encode() in answer.body
+        assert status(wire, image) == "queued"
+
+    def test_a_lock_that_was_left(self, wire: Wire, image: str) -> None:
+        deps = wire.service.deps
+        deps.database.update_image(image, ImageChange(set_properties={IMPORT_LOCK: str(uuid.uuid4())}))
+        assert stage(wire, image).status == 204
+        assert IMPORT_LOCK not in wire("GET", f"/v2/images/{image}").json
 
     def test_who_may(self, wire: Wire, image: str) -> None:
         assert stage(wire.as_(OTHER), image).status == 404

@@ -22,6 +22,7 @@ from glimpse.errors import (
 )
 from glimpse.jobs.heartbeat import AttendedRun
 from glimpse.services.deps import Deps, viewer_of
+from glimpse.services.import_lock import take_over
 from glimpse.stores.base import Writer
 from glimpse.transfer.pump import beyond_cap
 from glimpse.transfer.source import Steps
@@ -45,7 +46,7 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
 
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``modify_image``.
-    :raises Conflict: the image is not queued, or an import has locked it.
+    :raises Conflict: the image is not queued, or an import of it is under way.
     :raises Invalid: the size is not the declared one, or the body ended early.
     :raises LimitExceeded: ``image_size_cap``, a limit of the project, or the staging area is full.
     :raises Gone: the image was deleted meanwhile.
@@ -56,11 +57,19 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
         admission.check_stage(context, request.declared_size)
     image = deps.database.get_image(request.image_id, viewer_of(context))
     deps.policy.require_image(context, "modify_image", image)
-    _check_ready(image)
+    if image.status is not Status.QUEUED:
+        raise Conflict(f"Image {image.id} is {image.status}; data can be staged only for a queued image.")
+    # an import that ended without its last step may have left the lock
+    lists = take_over(deps, image)
     if request.declared_size is not None and request.declared_size > cap:
         raise beyond_cap("image_size_cap", cap, request.declared_size)
     with deps.heartbeat.attend(context, STAGING, NoInput(), image_id=image.id) as run:
-        begun = ImageChange(columns={"status": Status.UPLOADING}, from_status=(Status.QUEUED,))
+        begun = ImageChange(
+            columns={"status": Status.UPLOADING},
+            set_properties=lists,
+            drop_properties=(IMPORT_LOCK,) if IMPORT_LOCK in image.properties else (),
+            from_status=(Status.QUEUED,),
+        )
         deps.database.add_job(run.job, begun, lifetime=deps.heartbeat.lifetime)
         deps.heartbeat.begun(run)
         writer: Writer | None = None
@@ -81,13 +90,6 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
                 raise Gone(_GONE) from error
             raise
         _finish(deps, run, image, size)
-
-
-def _check_ready(image: Image) -> None:
-    if image.status is not Status.QUEUED:
-        raise Conflict(f"Image {image.id} is {image.status}; data can be staged only for a queued image.")
-    if image.properties.get(IMPORT_LOCK):
-        raise Conflict(f"An import of image {image.id} is under way.")
 
 
 def _move(writer: Writer, run: AttendedRun, declared_size: int | None, cap: int) -> Steps[int]:

@@ -371,6 +371,27 @@ def test_a_pending_task_that_is_cancelled_is_due_at_once_whatever_it_needs(backe
     assert again.cancel_requested
 
 
+def test_a_job_that_its_process_holds_from_the_start(database: Database) -> None:
+    job = draft(status=JobStatus.RUNNING, claimed_by="worker-1", generation=1, attempt=1)
+    database.add_job(job, lifetime=LIFETIME)
+    stored = database.get_job(job.id)
+    assert (stored.status, stored.claimed_by, stored.generation) == (JobStatus.RUNNING, "worker-1", 1)
+    assert due(database) == []
+    assert [found.job_id for found in database.renew_jobs("worker-1", claims_of(job), LIFETIME)] == [job.id]
+    database.save_job(job, JobChange(status=JobStatus.SUCCEEDED))
+    assert database.get_job(job.id).status is JobStatus.SUCCEEDED
+
+
+def test_and_whose_lease_expires(database: Database) -> None:
+    job = draft(status=JobStatus.RUNNING, claimed_by="worker-1", generation=1, attempt=1)
+    database.add_job(job, lifetime=-1.0)
+    [found] = due(database)
+    assert found.id == job.id
+    assert database.claim_job(found, "worker-2", LIFETIME) is not None
+    with pytest.raises(LeaseLost):
+        database.save_job(job, JobChange(status=JobStatus.SUCCEEDED))
+
+
 class TestJobsAndImages:
     """What a job does to its image happens if and only if it is recorded."""
 
