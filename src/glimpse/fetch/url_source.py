@@ -7,6 +7,7 @@ of two versions are never mixed.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ import msgspec
 from glimpse.errors import Invalid, LimitExceeded, Unavailable
 from glimpse.fetch.fetcher import Fetched, Fetcher
 from glimpse.transfer.pump import BATCH_BYTES
+
+LOG = logging.getLogger(__name__)
 
 #: Temporary refusals besides 5xx: Request Timeout, Too Early, Too Many Requests.
 _PASSING: Final = frozenset({408, 425, 429})
@@ -283,6 +286,8 @@ class UrlSource:
         except BaseException:
             answer.close()
             raise
+        if self._fault is not None:
+            LOG.info("Reading of a source goes on at byte %d, after: %s", start, self._fault)
         self.entity = found
         self._pinned = True
         self._fault = None
@@ -376,6 +381,8 @@ def _strong_tag(answer: Fetched) -> str | None:
 def _strong_time(answer: Fetched) -> str | None:
     """``Last-Modified``, if the response was sent at least a second later; else data of the same second may differ."""
     text = answer.headers.get("last-modified", "")
+    if not text.isascii():
+        return None  # a request cannot repeat it
     modified, sent = _time(text), _time(answer.headers.get("date", ""))
     return text if modified is not None and sent is not None and (sent - modified).total_seconds() >= 1 else None
 

@@ -258,7 +258,8 @@ class TestResuming:
     @pytest.mark.parametrize(
         "fields",
         [{"ETag": 'W/"weak"'}, {"ETag": "v1"}, {"ETag": ""}, {"ETag": "", "Last_Modified": MODIFIED},
-         {"ETag": "", "Last_Modified": MODIFIED, "Date": MODIFIED}, {"ETag": "", "Last_Modified": "x", "Date": SENT}],
+         {"ETag": "", "Last_Modified": MODIFIED, "Date": MODIFIED}, {"ETag": "", "Last_Modified": "x", "Date": SENT},
+         {"ETag": "", "Last_Modified": f"{MODIFIED} \xe9", "Date": SENT}],
     )  # fmt: skip
     def test_not_without_a_strong_validator(self, fields: dict[str, object]) -> None:
         with scripted(broken(0, 30, **fields), rest(30)) as server:
