@@ -18,6 +18,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from glimpse.api.v2.image_import import LONGEST
 from glimpse.app import Service, build_service
 from glimpse.context import Context
 from glimpse.db.records import Viewer
@@ -216,8 +217,13 @@ class TestBody:
         assert wire("POST", "/v2/images/nothing/import", body).status == 400
 
     def test_a_body_is_not_endless(self, wire: Wire) -> None:
-        body = b'{"method": {"name": "web-download"}, "x": "' + b"x" * (wire.settings.limits.max_json_body) + b'"}'
-        assert wire("POST", "/v2/images/nothing/import", body).status == 413
+        """Each task keeps its own."""
+        image_id = wire.create()["id"]
+        body = json.dumps({**WEB, "x": ""}).encode()
+        longest = body[:-2] + b"x" * (LONGEST - len(body)) + body[-2:]
+        longer = body[:-2] + b"x" * (LONGEST - len(body) + 1) + body[-2:]
+        assert wire("POST", f"/v2/images/{image_id}/import", longer).status == 413
+        assert wire("POST", f"/v2/images/{image_id}/import", longest).status == 202
 
     def test_no_other_method(self, wire: Wire) -> None:
         answer = wire("GET", "/v2/images/nothing/import")

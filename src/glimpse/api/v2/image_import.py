@@ -7,13 +7,17 @@ from glimpse.api.request import Reply, Request
 from glimpse.domain.imports import ImportRequest, import_request
 from glimpse.services.image_import import import_image
 
+#: Maximum size of a request in bytes. Tasks keep their request, and a list has up to 1,000 complete tasks.
+LONGEST = 64 << 10
+
 
 async def start(request: Request) -> Reply:
     """POST: 202 without a body once the job is recorded, or if there is nothing to copy."""
     offered = request.deps.import_methods
+    longest = min(LONGEST, request.settings.limits.max_json_body)
 
     def decode(body: bytes) -> ImportRequest:
-        return import_request(json_value(body, max_bytes=request.settings.limits.max_json_body), offered)
+        return import_request(json_value(body, max_bytes=longest), offered)
 
     asked = await request.read(decode)
     image_id, header_store = request.params["image_id"], request.headers.get("x-image-meta-store")
