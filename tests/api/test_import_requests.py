@@ -23,7 +23,6 @@ from glimpse.app import Service, build_service
 from glimpse.context import Context
 from glimpse.db.records import Viewer
 from glimpse.db.sql.tables import task_info, tasks
-from glimpse.domain import imports
 from glimpse.domain.clock import now
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.job import Job, JobChange, JobQuery, JobStatus
@@ -66,11 +65,6 @@ def service(directory: Path, *, stores: Stores | None = None, **parts: Any) -> I
     chosen = {} if stores is None else {"stores": stores}
     with wired(settings_in(directory, **chosen, **parts)) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _all_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "RUNNABLE", frozenset(ALL))
 
 
 @pytest.fixture

@@ -83,6 +83,19 @@ FULL = StoreFull("The store is full.")
 
 
 class TestSuccess:
+    def test_from_staging_to_the_data(self, at: Wire, tmp_path: Path) -> None:
+        image_id = at.create()["id"]
+        octets = {"Content-Type": "application/octet-stream"}
+        assert at("PUT", f"/v2/images/{image_id}/stage", DATA, octets).status == 204
+        body = {"method": {"name": "glance-direct"}, "all_stores": True}
+        assert at("POST", f"/v2/images/{image_id}/import", json_body=body).status == 202
+        job = at.service.deps.database.get_job(show(at, image_id)[LOCK])
+        assert run_imports(at, job).status is JobStatus.SUCCEEDED
+        assert (show(at, image_id)["status"], show(at, image_id)["stores"]) == ("active", "a,b,c")
+        assert data_of(at, image_id) == DATA
+        assert files(tmp_path, "a", "b", "c") == {name: [image_id] for name in "abc"}
+        assert list(at.service.deps.staging.image_ids()) == []
+
     @pytest.mark.parametrize("must", [True, False])
     def test_staged_data_are_written_to_all_stores(self, at: Wire, tmp_path: Path, must: bool) -> None:
         image_id = staged(at, DATA)

@@ -43,10 +43,15 @@ def staged(wire: Wire, data: bytes, **attributes: object) -> str:
 
 
 def begin_import(
-    wire: Wire, image_id: str, method: str = "glance-direct", stores: Iterable[str] = ("default",), **body: object
+    wire: Wire,
+    image_id: str,
+    method: str = "glance-direct",
+    stores: Iterable[str] = ("default",),
+    uri: str | None = None,
+    **body: object,
 ) -> Job:
     """Record the job of an import, which locks the image."""
-    request: dict[str, Any] = {"method": {"name": method}, **body}
+    request: dict[str, Any] = {"method": {"name": method, **({"uri": uri} if uri else {})}, **body}
     given = ImageImportInput(image_id=image_id, request=json.dumps(request), stores=tuple(stores))
     jobs = wire.service.deps.jobs
     job = jobs.draft(MEMBER, IMAGE_IMPORT, given, image_id=image_id, unique_key=f"import:{image_id}")
@@ -67,10 +72,15 @@ def run_imports(wire: Wire, job: Job) -> Job:
 
 
 def imported(
-    wire: Wire, image_id: str, method: str = "glance-direct", stores: Iterable[str] = ("default",), **body: object
+    wire: Wire,
+    image_id: str,
+    method: str = "glance-direct",
+    stores: Iterable[str] = ("default",),
+    uri: str | None = None,
+    **body: object,
 ) -> Job:
     """Import, and return the job that has ended."""
-    return run_imports(wire, begin_import(wire, image_id, method, stores, **body))
+    return run_imports(wire, begin_import(wire, image_id, method, stores, uri, **body))
 
 
 def files(directory: Path, *stores: str) -> dict[str, list[str]]:

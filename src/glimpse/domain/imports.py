@@ -23,7 +23,7 @@ FAILED_STORES: Final = "os_glance_failed_import"
 # ------------------------------------------------------------------------- Which methods are offered (section 1.2)
 
 #: The methods that this version can run. All others are refused, whatever the configuration says.
-RUNNABLE: frozenset[str] = frozenset({GLANCE_DIRECT, COPY_IMAGE})
+RUNNABLE: frozenset[str] = frozenset({GLANCE_DIRECT, WEB_DOWNLOAD, COPY_IMAGE})
 
 
 class OfferedMethods(msgspec.Struct, frozen=True):

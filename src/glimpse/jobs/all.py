@@ -5,11 +5,12 @@ from __future__ import annotations
 from concurrent.futures import Executor
 
 from glimpse.db.base import Database
+from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.base import Handlers, JobHandler
 from glimpse.jobs.steps.copy_removal import CopyRemoval
 from glimpse.jobs.steps.image_deletion import ImageDeletion
 from glimpse.jobs.steps.image_import import ImageImport
-from glimpse.jobs.steps.import_source import OpenCopies
+from glimpse.jobs.steps.import_source import ImportSources, OpenCopies
 from glimpse.jobs.steps.location_check import LocationCheck
 from glimpse.jobs.steps.location_import import LocationImport
 from glimpse.jobs.steps.staging import StagingRecovery
@@ -61,7 +62,13 @@ def build_handlers(
             stores,
             staging,
             digest_threads,
-            open_copies=open_copies,
+            sources=ImportSources(
+                staging,
+                open_copies,
+                rules=UrlRules(settings.uri_filter),
+                web=settings.data_sources,
+                size_cap=settings.limits.image_size_cap,
+            ),
             signatures=LazyVerifiers(settings.signatures),
             formats=settings.formats,
             size_cap=settings.limits.image_size_cap,

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from glimpse.domain import imports
 from glimpse.domain.imports import (
     FAILED_STORES,
     IMPORTING_TO,
@@ -86,10 +85,8 @@ def test_a_take_over_releases_the_stores_of_the_earlier_import():
     assert released({IMPORTING_TO: "a,b", FAILED_STORES: "a"}, ["a", "c"]) == {IMPORTING_TO: "b", FAILED_STORES: ""}
 
 
-def test_methods_that_are_offered(monkeypatch: pytest.MonkeyPatch):
+def test_methods_that_are_offered():
     configured = ("copy-image", "glance-download", "web-download", "copy-image")
-    assert offered_methods(configured, named_stores=True).names == ("copy-image",), "no job runs the others"
-    monkeypatch.setattr(imports, "RUNNABLE", frozenset({"glance-direct", "web-download", "copy-image"}))
     offered = offered_methods(configured, named_stores=True)
     assert offered.names == ("copy-image", "web-download")
     assert set(offered.refused) == {"glance-download"}

@@ -23,28 +23,24 @@ from glimpse.domain.properties import IMPORT_LOCK
 from glimpse.errors import (
     Conflict,
     DatabaseUnavailable,
-    DataNotFound,
-    Forbidden,
     GlimpseError,
     Invalid,
     LeaseLost,
     LimitExceeded,
     NotFound,
-    Refused,
     StoreUnavailable,
-    Unavailable,
     UnsupportedContent,
 )
 from glimpse.jobs.base import JobReleased, Outcome, Run, TryAgain, WaitForStores, pause_after
 from glimpse.jobs.steps.import_leftovers import Leftovers
 from glimpse.jobs.steps.import_plan import STAGE_HOST, Plan, Saved, plan_of, saved_of
-from glimpse.jobs.steps.import_source import OpenCopies, ReaderSource, SourceFailed, open_source
+from glimpse.jobs.steps.import_source import ImportSource, ImportSources, SourceFailed
 from glimpse.notify import events
 from glimpse.notify.base import Notifier
 from glimpse.settings.model import Formats
 from glimpse.signature.base import KeyManagerCaller, SignatureVerifier, SignatureVerifiers, is_signed
 from glimpse.staging.base import StagingArea
-from glimpse.stores.base import Placed, Reader, Writer
+from glimpse.stores.base import Placed, Writer
 from glimpse.stores.multi import StoreSet
 from glimpse.transfer.fan_out import FanOut, TargetsFailed
 from glimpse.transfer.inspect import Inspection
@@ -77,7 +73,7 @@ class ImportFailed(Exception):
 
 
 class ImageImport:
-    """Imports staged data, and copies of images into further stores. Shared by threads, as every handler."""
+    """Imports staged data and data at URLs, and copies images into further stores. Shared by threads."""
 
     type = IMAGE_IMPORT
     at_once = None
@@ -90,7 +86,7 @@ class ImageImport:
         staging: StagingArea,
         digest_threads: Executor,
         *,
-        open_copies: OpenCopies,
+        sources: ImportSources,
         signatures: SignatureVerifiers,
         formats: Formats,
         size_cap: int,
@@ -102,7 +98,7 @@ class ImageImport:
         self._stores = stores
         self._staging = staging
         self._digest_threads = digest_threads
-        self._open_copies = open_copies
+        self._sources = sources
         self._signatures = signatures
         self._formats = formats
         self._size_cap = size_cap
@@ -164,19 +160,13 @@ class ImageImport:
         """
         signature = self._signature(run, image, plan)
         try:
-            reader = open_source(plan, image, self._staging, self._open_copies)
-        except DataNotFound as error:
-            raise ImportFailed("The staged data are gone; stage the data again.", discards=True) from error
-        except (Invalid, Forbidden, Refused) as error:
-            raise ImportFailed(str(error)) from error
-        except DatabaseUnavailable:
-            raise
-        except Unavailable as error:
-            raise self._again(run, str(error)) from error
+            source = self._sources.open(run, plan, image)
+        except SourceFailed as error:
+            raise self._unreadable(run, plan, error) from error
         try:
-            self._move(run, image, plan, reader, signature)
+            self._move(run, image, plan, source, signature)
         finally:
-            reader.close()
+            source.close()
 
     def _signature(self, run: Run, image: Image, plan: Plan) -> SignatureVerifier | None:
         """Return the verifier for a signed image; a job has no token, so the certificate is read as the service.
@@ -191,19 +181,21 @@ class ImageImport:
         except Invalid as error:
             raise ImportFailed(str(error)) from error
 
-    def _move(self, run: Run, image: Image, plan: Plan, reader: Reader, signature: SignatureVerifier | None) -> None:
+    def _move(
+        self, run: Run, image: Image, plan: Plan, source: ImportSource, signature: SignatureVerifier | None
+    ) -> None:
         attempt = self._leftovers.begin(run)
         targets = self._unsaved(run, plan)
         if self._notifier is not None:
             for target in targets:
                 events.import_prepared(self._notifier, image, self._named(target))
         fan_out = FanOut(
-            {target: partial(self._writer, image.id, reader.length, attempt, target) for target in targets},
+            {target: partial(self._writer, image.id, source.length, attempt, target) for target in targets},
             all_must_succeed=plan.all_must_succeed,
             while_waiting=run.check,
         )
         try:
-            data = self._received(run, image, plan, fan_out, reader, signature)
+            data = self._received(run, image, plan, fan_out, source, signature)
             run.require_lease()
             self._save(run, image, plan, fan_out, data)
         except (LeaseLost, JobReleased, DatabaseUnavailable):
@@ -226,14 +218,14 @@ class ImageImport:
         image: Image,
         plan: Plan,
         fan_out: FanOut,
-        reader: Reader,
+        source: ImportSource,
         signature: SignatureVerifier | None,
     ) -> Received:
         """Write the data to all stores, which do not commit them yet.
 
         :raises ImportFailed: they are not those of the image.
         """
-        size = reader.length if image.size is None else image.size
+        size = source.length if image.size is None else image.size
         algorithm = self._formats.hashing_algorithm
         if image.os_hash_algo is not None and is_supported(image.os_hash_algo):
             algorithm = image.os_hash_algo
@@ -248,7 +240,7 @@ class ImageImport:
                 progress=lambda done: run.progress(done, size),
                 signature=signature,
             ),
-            ReaderSource(reader),
+            source,
         )
         fan_out.flush()
         known = {"size": image.size, "checksum": image.checksum}
@@ -333,7 +325,7 @@ class ImageImport:
                 reason = self._reason(plan, failures)
                 return ImportFailed(reason, discards=not plan.all_must_succeed, stores=stores)
             case SourceFailed():
-                return self._again(run, str(error))
+                return self._unreadable(run, plan, error)
             case UnsupportedContent() | Invalid():
                 # the same data would be refused again
                 return ImportFailed(str(error), discards=True)
@@ -344,13 +336,15 @@ class ImageImport:
             case _:
                 return error
 
-    def _again(self, run: Run, reason: str) -> Exception:
-        """Return the error for a source that cannot be read: it is tried again, but not for ever."""
+    def _unreadable(self, run: Run, plan: Plan, error: SourceFailed) -> Exception:
+        """Return what to raise for a source that cannot be read: it is tried again, but not for ever."""
+        if error.is_gone and plan.is_staged:
+            return ImportFailed("The staged data are gone; stage the data again.", discards=True)
         failures = int(run.job.steps.get(_FAILURES, 0)) + 1
-        if failures >= _TRIES:
-            return ImportFailed(reason)
+        if error.is_final or failures >= _TRIES:
+            return ImportFailed(str(error))
         run.record(_FAILURES, failures)
-        return TryAgain(reason, pause_after(failures))
+        return TryAgain(str(error), pause_after(failures))
 
     def _reason(self, plan: Plan, failures: Mapping[str, BaseException]) -> str:
         """Return a sentence about the first store that failed, and the names of all."""

@@ -52,6 +52,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...]
     all_must_succeed: bool
     named: bool
+    #: where web-download reads
+    uri: str | None = None
 
     @property
     def copies(self) -> bool:
@@ -197,6 +199,7 @@ def plan_of(job: Job, *, named: bool) -> Plan:
         targets=tuple(sorted(given.stores)) if request.all_stores else given.stores,
         all_must_succeed=request.all_stores_must_succeed,
         named=named,
+        uri=request.uri,
     )
 
 

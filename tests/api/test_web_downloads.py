@@ -1,0 +1,153 @@
+"""Imports of data at URLs, from a real web server (imports-and-stores 2.11)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glimpse.domain.job import JobStatus
+from glimpse.errors import StoreFull
+from glimpse.settings.model import Limits, UriFilter
+from glimpse.stores.base import Bytes
+from glimpse.stores.filesystem.writer import FilesystemWriter
+from tests.support.images.content import noise
+from tests.support.images.qcow2 import qcow2
+from tests.support.imports import files, imported, run_imports, three_stores
+from tests.support.web_server import WebServer, serving
+from tests.support.wire import Wire, settings_in, wired
+
+DATA = noise(3_500_000)
+M, F, LOCK = "os_glance_importing_to_stores", "os_glance_failed_import", "os_glance_import_task"
+REASON = "os_glance_failed_upload"
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    with serving() as made:
+        made.files["a"] = DATA
+        yield made
+
+
+def allowed(*hosts: str) -> UriFilter:
+    return UriFilter(allowed_hosts=hosts, allowed_ports=())
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Iterator[Wire]:
+    limits = Limits(image_size_cap=10_000_000)
+    settings = settings_in(tmp_path, stores=three_stores(tmp_path), uri_filter=allowed("localhost"), limits=limits)
+    with wired(settings) as wire:
+        yield wire
+
+
+def show(wire: Wire, image_id: str) -> dict[str, Any]:
+    shown: dict[str, Any] = wire("GET", f"/v2/images/{image_id}").json
+    return shown
+
+
+def is_queued_and_clean(wire: Wire, image_id: str, directory: Path, failed: str) -> bool:
+    shown = show(wire, image_id)
+    assert (shown["status"], shown["size"], shown["checksum"], shown[M], shown[F]) == ("queued", None, None, "", failed)
+    assert LOCK not in shown
+    assert shown[REASON]
+    assert "localhost:" not in shown[REASON], "the URL may be secret"
+    return files(directory, "a", "b", "c") == {"a": [], "b": [], "c": []}
+
+
+def test_from_the_request_to_the_data(at: Wire, web: WebServer, tmp_path: Path) -> None:
+    image_id = at.create()["id"]
+    body = {"method": {"name": "web-download", "uri": web.url("files", "a")}, "stores": ["b", "a"]}
+    assert at("POST", f"/v2/images/{image_id}/import", json_body=body).status == 202
+    [task] = at("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
+    job = at.service.deps.database.get_job(task["id"])
+    assert run_imports(at, job).status is JobStatus.SUCCEEDED
+    shown = show(at, image_id)
+    assert (shown["status"], shown["size"], shown["stores"], shown[M], shown[F]) == ("active", len(DATA), "b,a", "", "")
+    assert shown["os_hash_value"] == hashlib.sha512(DATA).hexdigest()
+    assert LOCK not in shown
+    assert at("GET", f"/v2/images/{image_id}/file").body == DATA
+    assert files(tmp_path, "a", "b", "c") == {"a": [image_id], "b": [image_id], "c": []}
+    assert sum(method == "GET" for method, *_ in web.requests) == 1, "the data are read once"
+
+
+@pytest.mark.parametrize("kind", ["chunked", "broken"])
+def test_without_a_length_and_with_connections_that_break(at: Wire, web: WebServer, kind: str) -> None:
+    web.breaks = 1
+    image_id = at.create()["id"]
+    assert imported(at, image_id, "web-download", "abc", web.url(kind, "a")).status is JobStatus.SUCCEEDED
+    assert at("GET", f"/v2/images/{image_id}/file").body == DATA
+
+
+@pytest.mark.parametrize("path", ["status/404", "files/missing", "unmarked/a", "cut/a"])
+def test_a_source_that_fails_queues_the_image_again(at: Wire, web: WebServer, tmp_path: Path, path: str) -> None:
+    kind, _, name = path.partition("/")
+    image_id = at.create()["id"]
+    assert imported(at, image_id, "web-download", "ab", web.url(kind, name)).status is JobStatus.FAILED
+    assert is_queued_and_clean(at, image_id, tmp_path, "a,b")
+    assert at.upload(image_id, b"data").status == 204
+
+
+def test_data_larger_than_images_may_be(at: Wire, web: WebServer, tmp_path: Path) -> None:
+    web.files["large"] = bytes(10_000_001)
+    for kind in ("files", "chunked"):
+        image_id = at.create()["id"]
+        job = imported(at, image_id, "web-download", "ab", web.url(kind, "large"))
+        assert (job.status, "image_size_cap" in job.message) == (JobStatus.FAILED, True)
+        assert is_queued_and_clean(at, image_id, tmp_path, "a,b")
+
+
+def test_addresses_inside_are_not_asked(tmp_path: Path, web: WebServer) -> None:
+    settings = settings_in(tmp_path, stores=three_stores(tmp_path), uri_filter=allowed("elsewhere.example"))
+    with wired(settings) as wire:
+        image_id = wire.create()["id"]
+        assert imported(wire, image_id, "web-download", "ab", web.url("files", "a")).status is JobStatus.FAILED
+        assert is_queued_and_clean(wire, image_id, tmp_path, "a,b")
+    assert web.requests == []
+
+
+def test_a_redirect_to_an_address_that_is_not_allowed_is_not_followed(at: Wire, web: WebServer, tmp_path: Path) -> None:
+    image_id = at.create()["id"]
+    url = f"{web.url('redirect', '302')}?to={web.url('files', 'a', host='127.0.0.1')}"
+    assert imported(at, image_id, "web-download", "ab", url).status is JobStatus.FAILED
+    assert is_queued_and_clean(at, image_id, tmp_path, "a,b")
+    assert len(web.requests) == 1
+
+
+def test_unsafe_data_are_refused(at: Wire, web: WebServer, tmp_path: Path) -> None:
+    web.files["unsafe"] = qcow2(bytes(65536), backing_file=b"/etc/passwd")
+    image_id = at.create(disk_format="qcow2")["id"]
+    assert imported(at, image_id, "web-download", "ab", web.url("files", "unsafe")).status is JobStatus.FAILED
+    assert is_queued_and_clean(at, image_id, tmp_path, "a,b")
+
+
+@pytest.mark.parametrize("broken", ["b", "abc"])
+def test_stores_that_fail(
+    at: Wire, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    write = FilesystemWriter.write
+
+    def fails(writer: FilesystemWriter, data: Bytes) -> None:
+        if writer._target.store_id in broken:
+            raise StoreFull("The store is full.")
+        write(writer, data)
+
+    monkeypatch.setattr(FilesystemWriter, "write", fails)
+    image_id = at.create()["id"]
+    assert imported(at, image_id, "web-download", "abc", web.url("files", "a")).status is JobStatus.FAILED
+    assert is_queued_and_clean(at, image_id, tmp_path, "a,b,c")
+
+    job = imported(at, image_id, "web-download", "abc", web.url("files", "a"), all_stores_must_succeed=False)
+    if broken == "abc":
+        assert job.status is JobStatus.FAILED
+        assert is_queued_and_clean(at, image_id, tmp_path, "a,b,c")
+    else:
+        assert job.status is JobStatus.SUCCEEDED
+        shown = show(at, image_id)
+        assert (shown["status"], shown[M], shown[F]) == ("active", "", "b")
+        # each is saved when it is done
+        assert sorted(shown["stores"].split(",")) == ["a", "c"]
+        assert REASON not in shown
