@@ -21,6 +21,7 @@ from glimpse.services.staging import StageRequest, stage_image
 from glimpse.settings.model import Imports, Limits
 from glimpse.staging.directory import StagingWriter
 from tests.support.jobs import let_leases_run_out, run_due
+from tests.support.small_disk import small_file_system
 from tests.support.wire import ADMIN, OTHER, READER, Answer, Wire, settings_in, wired
 
 DATA = bytes(range(256)) * 41 + b"tail"
@@ -187,6 +188,19 @@ class TestRefusals:
             assert staged(wire) == []
             assert stage(wire, image_id, DATA[:100]).status == 204
 
+    def test_a_full_staging_area(self, tmp_path: Path) -> None:
+        with small_file_system("size=2m,mode=0700") as disk:
+            imports = Imports(node_staging_uri=f"file://{disk}/staging/")
+            with wired(settings_in(tmp_path, imports=imports)) as wire:
+                image_id = wire.create()["id"]
+                answer = stage(wire, image_id, [bytes(1 << 20)] * 4)
+                assert answer.status == 413
+                assert b"staging area has no space left" in answer.body
+                assert status(wire, image_id) == "queued"
+                assert os.listdir(disk / "staging") == []
+                assert stage(wire, image_id, [bytes(1 << 20)]).status == 204
+                assert os.listdir(disk / "staging") == [image_id]
+
     def test_a_staging_area_that_cannot_be_used(self, wire: Wire, image: str, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
         (wire.settings.data_dir / "staging").symlink_to(tmp_path / "elsewhere")
@@ -349,15 +363,15 @@ class TestCleanUp:
             steps.send(None)
 
     def test_unfinished_data_of_a_queued_job_are_kept(self, wire: Wire, image: str, area: Path) -> None:
-        """Its id is written with dashes."""
+        """Its id is written with dashes; a claim may have an attempt of its own."""
         deps = wire.service.deps
         job = deps.jobs.draft(Context(request_id="req-1"), STAGING, NoInput(), image_id=image)
         deps.jobs.add(job)
-        name = f"{image}.{job.id.replace('-', '')}.part"
-        (area / name).write_bytes(b"live")
+        for suffix in ("", "g2"):
+            (area / f"{image}.{job.id.replace('-', '')}{suffix}.part").write_bytes(b"live")
         assert self.clean_up(wire) == 0
         deps.database.cancel_job(job.id)
-        assert self.clean_up(wire) == 1
+        assert self.clean_up(wire) == 2
         assert staged(wire) == []
 
     def test_unfinished_data_without_a_job_are_removed_when_they_are_old(

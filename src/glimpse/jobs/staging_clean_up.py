@@ -49,11 +49,12 @@ def clean_up_staging(database: Database, staging: StagingArea, left_alone: float
 
 
 def _is_alive(database: Database, attempt: str) -> bool:
-    """Tell whether the job that wrote the data of an attempt is unfinished. Attempts are ids of jobs without dashes."""
-    ids = [attempt]
-    if len(attempt) == _ID_DIGITS:
-        ids.append("-".join((attempt[:8], attempt[8:12], attempt[12:16], attempt[16:20], attempt[20:])))
-    for job_id in ids:
+    """Tell whether the job that wrote the data of an attempt is unfinished.
+
+    The name of an attempt begins with the id of its job, without dashes.
+    """
+    plain = attempt[:_ID_DIGITS]
+    for job_id in (plain, "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))):
         try:
             return database.get_job(job_id).status not in ENDED
         except NotFound:
