@@ -87,7 +87,7 @@ def files(directory: Path, *stores: str) -> dict[str, list[str]]:
     """The names of all files of the stores, those of their own housekeeping left out."""
     return {
         store: sorted(
-            path.name for path in (directory / store).rglob("*") if path.is_file() and "marker" not in path.name
+            path.name for path in (directory / store).rglob("*") if path.is_file() and path.name != ".glimpse-store"
         )
         for store in stores
     }
