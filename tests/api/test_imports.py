@@ -21,6 +21,7 @@ from glimpse.transfer.fan_out import FanOut
 from tests.support.images.content import noise
 from tests.support.images.qcow2 import qcow2
 from tests.support.imports import begin_import, files, imported, run_imports, stage, staged, three_stores
+from tests.support.jobs import let_leases_run_out, run_due
 from tests.support.wire import Wire, settings_in, wired
 
 DATA = noise(3_500_000)
@@ -259,6 +260,23 @@ class TestRefusedData:
         assert imported(at, image_id, stores="ab").status is JobStatus.FAILED
         assert show(at, image_id)["status"] == "queued"
         assert nothing_left(at, tmp_path)
+
+    def test_data_staged_on_another_node_are_waited_for(self, at: Wire) -> None:
+        """A node that has a staging area of its own claims the job first, then the one that has the data."""
+        image_id = staged(at, DATA)
+        at.service.deps.staging.remove(image_id)
+        job = begin_import(at, image_id, stores="a")
+        run_due(at.service.jobs)
+        waiting = at.service.deps.database.get_job(job.id)
+        assert (waiting.status, show(at, image_id)["status"]) == (JobStatus.PENDING, "importing")
+        assert "does not have the staged data" in waiting.message
+        writer = at.service.deps.staging.writer(image_id, "again")
+        writer.write(DATA)
+        writer.commit()
+        with at.rows() as connection:
+            let_leases_run_out(connection)
+        assert run_imports(at, job).status is JobStatus.SUCCEEDED
+        assert show(at, image_id)["status"] == "active"
 
     def test_without_staged_data_the_image_is_queued_again(self, at: Wire) -> None:
         image_id = staged(at, DATA)

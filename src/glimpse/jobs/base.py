@@ -59,9 +59,14 @@ def pause_after(attempt: int) -> float:
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(20, max(0, attempt - 1)))
 
 
+def waits_of(job: Job) -> int:
+    """Return how often a job was released by :class:`WaitForStores`."""
+    return int(job.steps.get(_WAITS, 0))
+
+
 def waiting(job: Job, reason: str, stores: tuple[str, ...] | None = None) -> JobChange:
     """Return the change that releases a job because of a store; ``stores`` as in :class:`WaitForStores`."""
-    waits = int(job.steps.get(_WAITS, 0)) + 1
+    waits = waits_of(job) + 1
     return JobChange(
         status=JobStatus.PENDING,
         pause=pause_after(waits),

@@ -31,7 +31,7 @@ from glimpse.errors import (
     StoreUnavailable,
     UnsupportedContent,
 )
-from glimpse.jobs.base import JobReleased, Outcome, Run, TryAgain, WaitForStores, pause_after
+from glimpse.jobs.base import JobReleased, Outcome, Run, TryAgain, WaitForStores, pause_after, waits_of
 from glimpse.jobs.steps.import_leftovers import Leftovers
 from glimpse.jobs.steps.import_plan import STAGE_HOST, Plan, Saved, plan_of, saved_of
 from glimpse.jobs.steps.import_source import ImportSource, ImportSources, SourceFailed
@@ -55,6 +55,8 @@ _FAILURES = "failures"
 _ENDING = "ending"
 #: How often a source that cannot be read is tried.
 _TRIES = 3
+#: How often staged data are looked for, by any node: these pauses take eight minutes in total.
+_SEARCHES = 8
 _CANCELLED = "The import was cancelled."
 _DEFECT = "The import failed because of an internal error; the log of the service has the reason."
 _ANYBODY = Viewer(None, is_admin=True)
@@ -339,6 +341,9 @@ class ImageImport:
     def _unreadable(self, run: Run, plan: Plan, error: SourceFailed) -> Exception:
         """Return what to raise for a source that cannot be read: it is tried again, but not for ever."""
         if error.is_gone and plan.is_staged:
+            if waits_of(run.job) < _SEARCHES:
+                # nodes may have a staging area each
+                return WaitForStores("This node does not have the staged data; another node is to look for them.")
             return ImportFailed("The staged data are gone; stage the data again.", discards=True)
         failures = int(run.job.steps.get(_FAILURES, 0)) + 1
         if error.is_final or failures >= _TRIES:
