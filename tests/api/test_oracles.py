@@ -33,6 +33,8 @@ fetch_image_location: "role:service and {_UNLESS_SECRET}"
 BODIES: dict[tuple[str, str], tuple[bytes, str]] = {
     ("PATCH", "/images/{image_id}"): (b'[{"op": "replace", "path": "/name", "value": "x"}]', PATCH),
     ("PUT", "/images/{image_id}/file"): (b"data", "application/octet-stream"),
+    ("PUT", "/images/{image_id}/stage"): (b"data", "application/octet-stream"),
+    ("POST", "/images/{image_id}/import"): (b'{"method": {"name": "glance-direct"}}', "application/json"),
     ("POST", "/images/{image_id}/members"): (b'{"member": "p2"}', "application/json"),
     ("PUT", "/images/{image_id}/members/{member_id}"): (b'{"status": "accepted"}', "application/json"),
     ("POST", "/images/{image_id}/locations"): (b'{"url": "http://192.0.2.1/x"}', "application/json"),
