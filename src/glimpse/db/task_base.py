@@ -44,6 +44,6 @@ class TaskDatabase(Protocol):
     def expire_tasks(self, moment: datetime) -> int:
         """Mark rows of ``tasks`` that expired before ``moment`` (naive UTC) as deleted; return their number.
 
-        A purge removes them later. Glance does this for the project of whoever lists tasks (database 7.6).
+        A purge removes them later. Glance marks those of a project when somebody of it lists tasks (database 7.6).
         """
         ...

@@ -122,7 +122,7 @@ def _task_input(job: Job) -> dict[str, Any]:
 
 
 def object_in(text: str | None) -> dict[str, Any] | None:
-    """Decode a JSON object from a column; None if there is none, as in rows that a purge left half removed."""
+    """Decode a JSON object from a column; None if there is none, for example after an interrupted purge."""
     if not text:
         return None
     try:

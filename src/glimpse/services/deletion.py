@@ -77,8 +77,8 @@ def _unstage(deps: Deps, image_id: str) -> None:
     try:
         deps.staging.remove(image_id)
     except (Refused, Unavailable) as error:
-        # the image is deleted, so the clean-up removes what is left
-        LOG.warning("What is staged for image %s is removed by a later clean-up: %s", image_id, error)
+        # the image is deleted, so the clean-up removes the staged data
+        LOG.warning("The staged data of deleted image %s could not be removed; the next clean-up tries again: %s", image_id, error)
 
 
 def _tell(deps: Deps, image: Image, deleted_at: datetime) -> None:

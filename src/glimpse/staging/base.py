@@ -16,7 +16,7 @@ class StagingArea(Protocol):
     """
 
     def writer(self, image_id: str, attempt: str) -> Writer:
-        """Start staging data; the commit replaces what is left of an earlier attempt.
+        """Start staging data; the commit replaces the data of an earlier attempt.
 
         ``attempt`` (letters and digits) distinguishes attempts for the same image. It begins with the id of the job
         that writes, without dashes: the clean-up keeps the data as long as that job is unfinished.

@@ -319,7 +319,7 @@ class ImageImport:
     # ------------------------------------------------------------------------------------------------ failures
 
     def _failure(self, run: Run, plan: Plan, fan_out: FanOut, error: BaseException) -> BaseException:
-        """Return what to raise for an error of the pass; itself if it is none of the data, the source or a store."""
+        """Return the error to raise for ``error``, itself if neither the data, the source nor a store caused it."""
         match error:
             case TargetsFailed():
                 failures = fan_out.failures

@@ -29,7 +29,7 @@ def attempt_of(job: Job, generation: int) -> str:
 
 
 class Leftovers:
-    """Removes what is left, at once where the store works, else by a job ``upload_sweep``."""
+    """Removes unfinished data: immediately if the store works, otherwise in an ``upload_sweep`` job."""
 
     def __init__(self, database: Database, stores: StoreSet) -> None:
         self._database = database
