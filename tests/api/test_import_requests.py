@@ -134,7 +134,7 @@ class TestAccepted:
         assert (job.owner, job.user_id, job.request_id) == ("p1", "u1", answer.headers["x-openstack-request-id"])
         assert job.stores == ("c", "b"), "only a process with these stores can do it"
         given: ImageImportInput = input_of(job)
-        assert (given.image_id, given.stores, given.roles) == (image_id, ("c", "b"), ("member", "reader"))
+        assert (given.image_id, given.stores) == (image_id, ("c", "b"))
         assert msgspec.json.decode(given.request) == body
         shown = show(wire, image_id)
         assert (shown["status"], shown[LOCK]) == ("queued", job.id)

@@ -58,9 +58,6 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     uri: str | None = None
-    glance_region: str | None = None
-    glance_image_id: str | None = None
-    glance_service_interface: str = "public"
     stores: tuple[str, ...] | None = None
     all_stores: bool = False
     all_stores_must_succeed: bool = True
@@ -88,10 +85,6 @@ def import_request(document: object, offered: OfferedMethods) -> ImportRequest:
         method=name,
         # clients send it with other methods too, where it means nothing
         uri=_text(fields, "uri") if name == WEB_DOWNLOAD else None,
-        glance_region=_text(fields, "glance_region") if name == GLANCE_DOWNLOAD else None,
-        glance_image_id=_text(fields, "glance_image_id") if name == GLANCE_DOWNLOAD else None,
-        glance_service_interface=(_text(fields, "glance_service_interface") if name == GLANCE_DOWNLOAD else None)
-        or "public",
         stores=_stores(given),
         all_stores=_flag(given, "all_stores", default=False),
         all_stores_must_succeed=_flag(given, "all_stores_must_succeed", default=True),

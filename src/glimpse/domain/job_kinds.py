@@ -49,13 +49,12 @@ class ImageImportInput(msgspec.Struct, frozen=True, kw_only=True):
     """What ``POST /v2/images/{id}/import`` asked for (imports-and-stores 2.3).
 
     ``request`` is the body as JSON, which may contain a URL with credentials. ``stores`` are the ids of the target
-    stores in the order asked for; an only store without a name is ``default``. ``roles`` are those of the caller.
+    stores in the order asked for; an only store without a name is ``default``.
     """
 
     image_id: str
     request: SecretText
     stores: tuple[str, ...]
-    roles: tuple[str, ...] = ()
 
 
 class LocationImportInput(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,7 +78,11 @@ def _unstage(deps: Deps, image_id: str) -> None:
         deps.staging.remove(image_id)
     except (Refused, Unavailable) as error:
         # the image is deleted, so the clean-up removes the staged data
-        LOG.warning("The staged data of deleted image %s could not be removed; the next clean-up tries again: %s", image_id, error)
+        LOG.warning(
+            "The staged data of deleted image %s could not be removed; the next clean-up tries again: %s",
+            image_id,
+            error,
+        )
 
 
 def _tell(deps: Deps, image: Image, deleted_at: datetime) -> None:

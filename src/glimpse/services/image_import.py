@@ -145,7 +145,6 @@ def _record(
         image_id=image.id,
         request=msgspec.json.encode(request.given).decode(),
         stores=targets,
-        roles=tuple(sorted(context.roles)),
     )
     job = deps.jobs.draft(
         context,

@@ -38,12 +38,11 @@ def test_a_request_with_everything():
 def test_defaults():
     request = import_request({"method": {"name": "glance-direct"}}, METHODS)
     assert (request.stores, request.all_stores, request.all_stores_must_succeed) == (None, False, True)
-    assert request.glance_service_interface == "public"
 
 
 def test_fields_of_other_methods_mean_nothing():
-    request = import_request({"method": {"name": "glance-direct", "uri": 5, "glance_image_id": []}}, METHODS)
-    assert request.uri is request.glance_image_id is None
+    request = import_request({"method": {"name": "glance-direct", "uri": 5}}, METHODS)
+    assert request.uri is None
 
 
 @pytest.mark.parametrize(

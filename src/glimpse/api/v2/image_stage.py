@@ -11,7 +11,7 @@ from glimpse.services.staging import StageRequest, stage_image
 
 async def stage(request: Request) -> Reply:
     """PUT: 204 once the data are staged and the image is uploading."""
-    if GLANCE_DIRECT not in request.app_state.settings.imports.enabled_import_methods:
+    if GLANCE_DIRECT not in request.deps.import_methods.names:
         raise NotFound(f"Data cannot be staged: the import method {GLANCE_DIRECT} is not enabled.")
     require_octets(request)
     given = StageRequest(request.scope["path_params"]["image_id"], declared_size(request))
