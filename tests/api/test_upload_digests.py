@@ -65,3 +65,16 @@ def test_no_data(wire: Wire, image: str) -> None:
     assert wire.upload(image, b"", {"Content-Digest": field("sha-256")}).status == 400
     assert_clean(wire, image)
     assert wire.upload(image, b"", {"Content-Digest": field("sha-256", b"")}).status == 204
+
+
+def test_staged_data_are_compared_too(wire: Wire, image: str) -> None:
+    octets = {"Content-Type": "application/octet-stream"}
+    wrong = wire("PUT", f"/v2/images/{image}/stage", DATA, {**octets, "Content-Digest": field("sha-256", b"other")})
+    assert (wrong.status, hashlib.sha256(DATA).hexdigest().encode() in wrong.body) == (400, True)
+    assert wire("GET", f"/v2/images/{image}").json["status"] == "queued"
+    assert wire.service.deps.staging.size(image) is None
+    for algorithm in ("sha-256", "sha-512"):
+        other = wire.create()["id"]
+        right = wire("PUT", f"/v2/images/{other}/stage", DATA, {**octets, "Repr-Digest": field(algorithm)})
+        assert right.status == 204
+        assert wire.service.deps.staging.size(other) == len(DATA)

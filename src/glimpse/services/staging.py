@@ -24,6 +24,7 @@ from glimpse.jobs.heartbeat import AttendedRun
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.import_lock import take_over
 from glimpse.stores.base import Writer
+from glimpse.transfer.expected_digest import ExpectedDigest, Verifier
 from glimpse.transfer.pump import beyond_cap
 from glimpse.transfer.source import Steps
 
@@ -32,10 +33,13 @@ _GONE = "The image was deleted while its data were being staged."
 
 @dataclass(frozen=True, slots=True)
 class StageRequest:
-    """``declared_size`` in bytes, None when unknown; a negative number matches nothing."""
+    """``declared_size`` in bytes, None when unknown; a negative number matches nothing. ``digests`` are those that the
+    data must have.
+    """
 
     image_id: str
     declared_size: int | None
+    digests: tuple[ExpectedDigest, ...] = ()
 
 
 def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[None]:
@@ -47,7 +51,8 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
     :raises NotFound: unknown or invisible image.
     :raises Forbidden: policy ``modify_image``.
     :raises Conflict: the image is not queued, or an import of it is under way.
-    :raises Invalid: the size is not the declared one, or the body ended early.
+    :raises Invalid: the size is not the declared one, or the body ended early, or the data do not have the digests that
+        were given.
     :raises LimitExceeded: ``image_size_cap``, a limit of the project, or the staging area is full.
     :raises Gone: the image was deleted meanwhile.
     :raises Unavailable: the staging area cannot be written now.
@@ -79,7 +84,7 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
             # what an earlier stage or import left: nobody else stages data of this image now
             deps.staging.remove(image.id)
             writer = deps.staging.writer(image.id, run.attempt_name)
-            size = yield from _move(writer, run, request.declared_size, cap)
+            size = yield from _move(writer, run, request, cap)
             writer.commit()
         except BaseException as error:
             if writer is not None and not writer.abort():
@@ -92,25 +97,29 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
         _finish(deps, run, image, size)
 
 
-def _move(writer: Writer, run: AttendedRun, declared_size: int | None, cap: int) -> Steps[int]:
+def _move(writer: Writer, run: AttendedRun, request: StageRequest, cap: int) -> Steps[int]:
     """Write all data, and return their size in bytes.
 
+    :raises Invalid: they do not have the digests that were given.
     :raises SizeMismatch: more bytes than declared, as soon as noticed, or fewer at the end.
     :raises LimitExceeded: more bytes than ``cap``.
     :raises Gone: the image was deleted meanwhile.
     """
-    size = 0
+    declared_size, size = request.declared_size, 0
+    expected = Verifier(request.digests)
     while (batch := (yield)) is not None:
         size += len(batch)
         if declared_size is not None and size > declared_size:
             raise SizeMismatch(declared_size, size)
         if size > cap:
             raise beyond_cap("image_size_cap", cap, size)
+        expected.update(batch)
         writer.write(batch)
         run.check()
         del batch  # release it while the next one is collected
     if declared_size is not None and size != declared_size:
         raise SizeMismatch(declared_size, size)
+    expected.verify()
     return size
 
 

@@ -152,10 +152,11 @@ def _algorithm(name: str) -> str | None:
 class Verifier:
     """Compares the digests of one stream with those that are expected.
 
-    MD5 and the multihash are taken from ``digests``, which gets the same stream; only others are calculated here.
+    MD5 and the multihash are taken from ``digests``, which gets the same stream; only others are calculated here, or
+    all where nothing else calculates digests.
     """
 
-    def __init__(self, expected: Iterable[ExpectedDigest], digests: Digests) -> None:
+    def __init__(self, expected: Iterable[ExpectedDigest], digests: Digests | None = None) -> None:
         """:raises Invalid: two of ``expected`` contradict each other."""
         self._expected: dict[str, str] = {}
         for one in expected:
@@ -165,7 +166,7 @@ class Verifier:
         self._own = {
             name: hashlib.new(name, usedforsecurity=False)
             for name in self._expected
-            if name not in {"md5", digests.hash_algo}
+            if digests is None or name not in {"md5", digests.hash_algo}
         }
 
     def update(self, batch: Bytes) -> None:
@@ -179,7 +180,7 @@ class Verifier:
         :raises Invalid: a digest differs.
         """
         for algorithm, value in self._expected.items():
-            if algorithm in self._own:
+            if self._digests is None or algorithm in self._own:
                 found = self._own[algorithm].hexdigest()
             else:
                 # the multihash may be MD5, too

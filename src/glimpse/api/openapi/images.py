@@ -116,14 +116,18 @@ _PRESIGNED = {
     "required": ["url", "expires_at", "size", "checksum", "os_hash_algo", "os_hash_value"],
 }
 
+_OF_THE_DATA = (
+    header("X-OpenStack-Image-Size", "Size of the data in bytes, for chunked bodies.", {"type": "integer"}),
+    header("Content-Digest", "Digests of the data: `sha-256=:…:`, `sha-512=:…:`.", {"type": "string"}),
+    header("Repr-Digest", "As `Content-Digest`.", {"type": "string"}),
+)
+
 IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
     ("PUT", "/images/{image_id}/file"): Operation(
         id="upload_image", summary="Upload the data of an image", tag=DATA,
         parameters=(
-            header("X-OpenStack-Image-Size", "Size of the data in bytes, for chunked bodies.", {"type": "integer"}),
+            *_OF_THE_DATA,
             header("X-Image-Meta-Store", "Id of a named store.", {"type": "string"}),
-            header("Content-Digest", "Digests of the data: `sha-256=:…:`, `sha-512=:…:`.", {"type": "string"}),
-            header("Repr-Digest", "As `Content-Digest`.", {"type": "string"}),
         ),
         body={OCTETS: _BYTES},
         answers={204: NO_CONTENT},
@@ -131,9 +135,7 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
     ),
     ("PUT", "/images/{image_id}/stage"): Operation(
         id="stage_image", summary="Send the data of an image for a later import", tag=DATA,
-        parameters=(
-            header("X-OpenStack-Image-Size", "Size of the data in bytes, for chunked bodies.", {"type": "integer"}),
-        ),
+        parameters=_OF_THE_DATA,
         body={OCTETS: _BYTES},
         answers={204: NO_CONTENT},
         refusals=(403, 409, 410, 415),

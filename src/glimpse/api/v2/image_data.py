@@ -26,7 +26,7 @@ async def upload(request: Request) -> Reply:
     require_octets(request)
     store = request.headers.get("x-image-meta-store") if request.app_state.settings.stores.named else None
     headers = request.headers
-    digests = _digests(request) if "content-digest" in headers or "repr-digest" in headers else ()
+    digests = given_digests(request) if "content-digest" in headers or "repr-digest" in headers else ()
     upload = UploadRequest(request.scope["path_params"]["image_id"], declared_size(request), store, digests=digests)
     await receive(request, upload_image(request.deps, request.context, upload))
     return NO_CONTENT
@@ -89,7 +89,7 @@ def _place(app_state: AppState, project: str | None) -> Generator[None]:
             del running[project]
 
 
-def _digests(request: Request) -> tuple[ExpectedDigest, ...]:
+def given_digests(request: Request) -> tuple[ExpectedDigest, ...]:
     """Return the digests that the data must have (RFC 9530); in an upload both fields are about the same bytes.
 
     :raises Invalid: a field is malformed, or they contradict each other.
