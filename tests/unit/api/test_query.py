@@ -19,7 +19,7 @@ VISIBILITIES = ("public", "private", "shared", "community", "all")
 MEMBER_STATUSES = ("pending", "accepted", "rejected", "all")
 
 
-def listed(query_string: str | bytes, limits: Limits | None = None) -> ListRequest:
+def listed(query_string: str | bytes, limits: Limits | None = None) -> ListRequest[ListQuery]:
     raw = query_string.encode() if isinstance(query_string, str) else query_string
     return parse_list_request(raw, limits or Limits())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes, urlencode
 
 import msgspec
@@ -26,6 +26,8 @@ _MOST_PARAMETERS = 128
 
 Pairs = list[tuple[str, str]]
 
+Q = TypeVar("Q")
+
 
 class PageLimits(Protocol):
     """Default and maximum page size."""
@@ -41,18 +43,18 @@ class PageLimits(Protocol):
         ...
 
 
-class ListRequest(msgspec.Struct, frozen=True):
-    """A validated list request; ``first`` is the link to the first page."""
+class ListRequest(msgspec.Struct, Generic[Q], frozen=True):
+    """A validated request for a page of a list; ``first`` is the link to the first page."""
 
-    query: ListQuery
+    query: Q
     first: str
 
     def next_link(self, last_id: str) -> str:
-        """Return the link to the page after the image ``last_id``."""
+        """Return the link to the page after the one that ends with ``last_id``."""
         return f"{self.first}{'&' if '?' in self.first else '?'}{urlencode({'marker': last_id})}"
 
 
-def parse_list_request(query_string: bytes, limits: PageLimits) -> ListRequest:
+def parse_list_request(query_string: bytes, limits: PageLimits) -> ListRequest[ListQuery]:
     """Parse the raw query string, without the question mark.
 
     Unlike in Glance, links keep repeated parameters and their order (images-api 3.4.1).

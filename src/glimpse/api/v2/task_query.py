@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from urllib.parse import urlencode
 
-import msgspec
-
-from glimpse.api.v2.query import PageLimits, page_size, parse_form
+from glimpse.api.v2.query import ListRequest, PageLimits, page_size, parse_form
 from glimpse.domain.filter_values import as_time
 from glimpse.domain.task import TASK_COLUMNS, TASK_TYPES, TIME_COLUMNS, TaskQuery, TaskStatus
 from glimpse.errors import Invalid
@@ -19,18 +17,7 @@ _SAME = frozenset({"deleted", "deleted_at"})
 _CHOICES = {"status": tuple(status.value for status in TaskStatus), "type": TASK_TYPES}
 
 
-class TaskListRequest(msgspec.Struct, frozen=True):
-    """A validated list request; ``first`` is the link to the first page."""
-
-    query: TaskQuery
-    first: str
-
-    def next_link(self, last_id: str) -> str:
-        """Return the link to the page after the task ``last_id``."""
-        return f"{self.first}{'&' if '?' in self.first else '?'}{urlencode({'marker': last_id})}"
-
-
-def parse_task_list(query_string: bytes, limits: PageLimits) -> TaskListRequest:
+def parse_task_list(query_string: bytes, limits: PageLimits) -> ListRequest[TaskQuery]:
     """Parse the raw query string. Unknown parameters are ignored; of a repeated one the last counts.
 
     :raises Invalid: it is not UTF-8, or a parameter has an invalid value.
@@ -52,7 +39,7 @@ def parse_task_list(query_string: bytes, limits: PageLimits) -> TaskListRequest:
         limit=page_size(sent.get("limit"), limits),
     )
     repeated = urlencode([(name, value) for name, value in sent.items() if name != "marker"])
-    return TaskListRequest(query, f"{_PATH}?{repeated}" if repeated else _PATH)
+    return ListRequest(query, f"{_PATH}?{repeated}" if repeated else _PATH)
 
 
 def _value(name: str, text: str) -> str | datetime:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlencode
 
-import msgspec
-
 from glimpse.api.v2.metadefs.documents import NAMESPACES
-from glimpse.api.v2.query import PageLimits
+from glimpse.api.v2.query import ListRequest, PageLimits
 from glimpse.domain.filter_values import parse_integer
 from glimpse.domain.listing import SortKey
 from glimpse.domain.metadef import NAMESPACE_SORT_KEYS, TAG_SORT_KEYS, NamespaceQuery, TagQuery
@@ -21,18 +19,7 @@ _VISIBILITIES_OF_PARTS = (*_VISIBILITIES, "shared")
 Pairs = list[tuple[str, str]]
 
 
-class NamespaceListRequest(msgspec.Struct, frozen=True):
-    """A validated request for a page of namespaces; ``first`` is the link to the first page."""
-
-    query: NamespaceQuery
-    first: str
-
-    def next_link(self, last: str) -> str:
-        """Return the link to the page after the namespace ``last``."""
-        return f"{self.first}{'&' if '?' in self.first else '?'}{urlencode({'marker': last})}"
-
-
-def parse_namespace_list(query_string: bytes, limits: PageLimits) -> NamespaceListRequest:
+def parse_namespace_list(query_string: bytes, limits: PageLimits) -> ListRequest[NamespaceQuery]:
     """:raises Invalid: it is not UTF-8, or a parameter has an invalid value."""
     pairs = _pairs(query_string)
     last = dict(pairs)
@@ -47,7 +34,7 @@ def parse_namespace_list(query_string: bytes, limits: PageLimits) -> NamespaceLi
         limit=min(limit, limits.api_limit_max),
     )
     repeated = urlencode([pair for pair in pairs if pair[0] != "marker"])
-    return NamespaceListRequest(query, f"{NAMESPACES}?{repeated}" if repeated else NAMESPACES)
+    return ListRequest(query, f"{NAMESPACES}?{repeated}" if repeated else NAMESPACES)
 
 
 def parse_tag_list(query_string: bytes) -> TagQuery:
