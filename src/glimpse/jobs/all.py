@@ -10,6 +10,7 @@ from glimpse.jobs.base import Handlers, JobHandler
 from glimpse.jobs.steps.copy_removal import CopyRemoval
 from glimpse.jobs.steps.image_deletion import ImageDeletion
 from glimpse.jobs.steps.image_import import ImageImport
+from glimpse.jobs.steps.import_services import ImportServices
 from glimpse.jobs.steps.import_source import ImportSources, OpenCopies
 from glimpse.jobs.steps.location_check import LocationCheck
 from glimpse.jobs.steps.location_import import LocationImport
@@ -41,6 +42,24 @@ def build_handlers(
     quotas = settings.quotas
     admission = None if quotas.use_keystone_limits else build_admission(quotas, database, None)
     allowance_of = None if admission is None else admission.for_locations
+    imports = ImportServices(
+        database,
+        stores,
+        staging,
+        digest_threads,
+        sources=ImportSources(
+            staging,
+            open_copies,
+            rules=UrlRules(settings.uri_filter),
+            web=settings.data_sources,
+            size_cap=settings.limits.image_size_cap,
+        ),
+        signatures=LazyVerifiers(settings.signatures),
+        formats=settings.formats,
+        size_cap=settings.limits.image_size_cap,
+        allowance_of=allowance_of,
+        notifier=notifier,
+    )
     handlers: tuple[JobHandler, ...] = (
         UploadRecovery(database, stores, notifier),
         UploadSweep(stores),
@@ -57,23 +76,6 @@ def build_handlers(
             allowance_of=allowance_of,
         ),
         LocationCheck(database, stores, digest_threads, settings=settings.locations, formats=settings.formats),
-        ImageImport(
-            database,
-            stores,
-            staging,
-            digest_threads,
-            sources=ImportSources(
-                staging,
-                open_copies,
-                rules=UrlRules(settings.uri_filter),
-                web=settings.data_sources,
-                size_cap=settings.limits.image_size_cap,
-            ),
-            signatures=LazyVerifiers(settings.signatures),
-            formats=settings.formats,
-            size_cap=settings.limits.image_size_cap,
-            allowance_of=allowance_of,
-            notifier=notifier,
-        ),
+        ImageImport(imports),
     )
     return {handler.type: handler for handler in handlers}

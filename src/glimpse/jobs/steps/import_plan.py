@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +29,8 @@ from glimpse.transfer.pump import Received
 
 #: Jobs are checked when they are recorded, perhaps by a process with another configuration.
 _METHODS = OfferedMethods((GLANCE_DIRECT, WEB_DOWNLOAD, COPY_IMAGE, GLANCE_DOWNLOAD))
+#: The step of the job that saves locations.
+SAVED: Final = "saved"
 #: Property with the address of the worker that has the staged data.
 STAGE_HOST: Final = "os_glance_stage_host"
 
@@ -42,6 +44,31 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     stores: tuple[str, ...] = ()
     done: bool = False
     message: str = ""
+
+
+class Activation(msgspec.Struct, frozen=True, kw_only=True):
+    """What an image gets beside its locations when its data are there: the size and digests of ``data``, and more.
+
+    ``columns`` and ``set_properties`` are further changes, which come with the data.
+    """
+
+    data: Received
+    columns: dict[str, Any] = {}
+    set_properties: dict[str, str | None] = {}
+
+    @property
+    def all_columns(self) -> dict[str, Any]:
+        """The columns of an image with these data."""
+        data = self.data
+        return {
+            "size": data.size,
+            "virtual_size": data.virtual_size,
+            "checksum": data.checksum,
+            "os_hash_algo": data.hash_algo,
+            "os_hash_value": data.hash_value,
+            "status": Status.ACTIVE,
+            **self.columns,
+        }
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +107,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def save(
         self,
         image: Image,
-        data: Received,
+        activation: Activation,
         locations: Sequence[Location],
         *,
         inspected: Image,
@@ -91,21 +118,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ) -> ImageChange:
         """The change that adds ``locations``, and makes an image active that is not; the last one drops the lock.
 
+        Only an image that becomes active gets what is in ``activation``.
+
         ``inspected`` is the image as it was when the data were inspected: other formats now are a Conflict. ``taken``
         are the targets that nothing more happens to, ``failed`` those among all targets that have failed.
         """
         activates = image.status is Status.IMPORTING and not self.copies
         columns: dict[str, Any] = {}
+        properties: dict[str, str | None] = {}
         drop: list[str] = []
         if activates:
-            columns = {
-                "size": data.size,
-                "virtual_size": data.virtual_size,
-                "checksum": data.checksum,
-                "os_hash_algo": data.hash_algo,
-                "os_hash_value": data.hash_value,
-                "status": Status.ACTIVE,
-            }
+            columns = activation.all_columns
+            properties |= activation.set_properties
             drop += [FAILED_UPLOAD] if FAILED_UPLOAD in image.properties else []
         if done:
             drop += self._lock(image)
@@ -114,9 +138,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             add_locations=tuple(locations),
             # what a failed import left (imports-and-stores 13, quirk 33)
             drop_locations=tuple(one.id for one in image.locations if one.id is not None) if activates else (),
-            set_properties=ended(image.properties, self._listed(taken), self._listed(failed)),
+            set_properties=properties | ended(image.properties, self._listed(taken), self._listed(failed)),
             drop_properties=tuple(drop),
-            takes=data.size * len(locations),
+            takes=activation.data.size * len(locations),
             within=allowance if locations else None,
             if_columns={"disk_format": inspected.disk_format, "container_format": inspected.container_format}
             if activates
@@ -203,6 +227,12 @@ def plan_of(job: Job, *, named: bool) -> Plan:
     )
 
 
-def saved_of(steps: Mapping[str, Any], step: str) -> Saved:
+def saved_of(job: Job) -> Saved:
     """Read the outcome of the step that saves locations; without one nothing is saved."""
-    return msgspec.convert(steps.get(step, {}), Saved)
+    return msgspec.convert(job.steps.get(SAVED, {}), Saved)
+
+
+def unsaved(job: Job, plan: Plan) -> list[str]:
+    """Return the targets whose locations are not saved."""
+    saved = saved_of(job).stores
+    return [target for target in plan.targets if target not in saved]
