@@ -51,6 +51,9 @@ TASK_COLUMNS: Final = (
 )  # fmt: skip
 TIME_COLUMNS: Final = frozenset({"expires_at", "created_at", "updated_at"})
 
+#: Maximum number of hours for which a task is kept: 1000 years, so that every database can compute the time.
+LONGEST_KEEP_HOURS: Final = 8_760_000
+
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One task. Times are naive UTC; ``expires_at`` is set when it ends. Lists leave out the last three fields."""

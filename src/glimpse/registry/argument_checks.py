@@ -20,6 +20,7 @@ from glimpse.domain.job import Claim, Job, JobChange, JobQuery
 from glimpse.domain.listing import SORT_KEYS, Comparison, ListQuery, OneOf, SortKey
 from glimpse.domain.metadef import NAMESPACE_SORT_KEYS, TAG_SORT_KEYS, NamespaceQuery, TagQuery
 from glimpse.domain.status import Visibility
+from glimpse.domain.task import LONGEST_KEEP_HOURS, TASK_COLUMNS, TIME_COLUMNS, TaskQuery
 from glimpse.errors import Invalid
 
 #: Maximum number of conditions of a list; the API accepts this many parameters, each at most one condition.
@@ -48,6 +49,8 @@ def check_arguments(method: str, arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if name == "limit":
             _limit(value)
+        elif name == "keep_hours":
+            _keep_hours(value)
         elif (method, name) != _LOOKED_FOR:
             _value(value)
 
@@ -101,6 +104,11 @@ def _moment(moment: datetime) -> None:
 def _limit(limit: int | None) -> None:
     if limit is not None and not 0 <= limit <= _LARGEST:
         raise Invalid("The limit of a list is out of range.")
+
+
+def _keep_hours(hours: int) -> None:
+    if not 0 <= hours <= LONGEST_KEEP_HOURS:
+        raise Invalid("The number of hours for which tasks are kept is out of range.")
 
 
 def _counter(number: int | None) -> None:
@@ -159,6 +167,16 @@ def _order(order: Collection[SortKey], known: Collection[str]) -> None:
     columns = {key.column for key in order}
     if not columns.issubset(known) or "id" not in columns or len(order) > MOST_KEYS:
         raise Invalid("The order of a list must be total.")
+
+
+def _task_query(query: TaskQuery) -> None:
+    _order((SortKey(query.sort_key), SortKey("id")), TASK_COLUMNS)
+    if len(query.columns) > MOST_CONDITIONS:
+        raise Invalid(f"A list may have at most {MOST_CONDITIONS} conditions.")
+    for column, value in query.columns:
+        kind = datetime if column in TIME_COLUMNS else str
+        if column not in TASK_COLUMNS or type(value) is not kind:
+            raise Invalid("A condition has an unknown column, or a value of the wrong type for its column.")
 
 
 def _comparison(comparison: Comparison) -> None:
@@ -223,12 +241,14 @@ _FIELDS: Mapping[tuple[type, str], Check] = {
     (TagQuery, "order"): _looked_at_as_a_whole,
     (JobQuery, "limit"): _limit,
     (NamespaceQuery, "limit"): _limit,
+    (TaskQuery, "limit"): _limit,
     (TagQuery, "limit"): _limit,
 }
 _RECORDS: Mapping[type, Check] = {
     ListQuery: _list_query,
     Comparison: _comparison,
     OneOf: _one_of,
+    TaskQuery: _task_query,
     NamespaceQuery: lambda query: _order(cast("NamespaceQuery", query).order, NAMESPACE_SORT_KEYS),
     TagQuery: lambda query: _order(cast("TagQuery", query).order, TAG_SORT_KEYS),
 }

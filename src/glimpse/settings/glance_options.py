@@ -144,7 +144,8 @@ _FORMATS = (
 
 _JOBS = (
     Option(
-        section="task", name="task_time_to_live", kind="integer", minimum=0, target="jobs.keep_hours",
+        section="task", name="task_time_to_live", kind="integer", minimum=0, maximum=8_760_000,
+        target="jobs.keep_hours",
         moved_from=(("DEFAULT", "task_time_to_live"),), help="Hours to keep the record of a finished job.",
     ),
 )  # fmt: skip

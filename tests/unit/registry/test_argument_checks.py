@@ -18,6 +18,7 @@ from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.job import Claim, Job, JobChange, JobQuery
 from glimpse.domain.listing import Comparison, ListQuery, OneOf, SortKey
 from glimpse.domain.metadef import MetadefProperty, Namespace, NamespaceContent, NamespaceQuery, TagQuery
+from glimpse.domain.task import LONGEST_KEEP_HOURS, TaskQuery
 from glimpse.errors import Invalid, NotFound
 from glimpse.registry.argument_checks import _FIELDS, _RECORDS, MOST_CONDITIONS, MOST_LEVELS
 from glimpse.registry.methods import METHODS
@@ -57,6 +58,10 @@ def claimed(**fields: Any) -> tuple[str, dict[str, Any]]:
     return "cancel_upload", {"job": msgspec.structs.replace(CLAIM, **fields)}
 
 
+def tasks_listed(**fields: Any) -> tuple[str, dict[str, Any]]:
+    return "list_tasks", {"query": TaskQuery(**fields), "keep_hours": 48}
+
+
 def described(schema: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return "add_item", {"namespace": "n", "item": MetadefProperty(name="p", schema=schema)}
 
@@ -79,6 +84,18 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "due jobs below nothing": ("due_jobs", {"types": ["import"], "limit": -1}),
     "due jobs without bounds": ("due_jobs", {"types": ["import"], "limit": 2**64}),
     "tags below nothing": ("list_tags", {"namespace": "n", "query": TagQuery(limit=-1)}),
+    "tasks below nothing": tasks_listed(limit=-1),
+    "tasks by a column that is none": tasks_listed(sort_key="input"),
+    "tasks with a column that is none": tasks_listed(columns=(("input", "x"),)),
+    "tasks with a number as a text": tasks_listed(columns=(("status", MOMENT),)),
+    "tasks with a text as a time": tasks_listed(columns=(("created_at", "x"),)),
+    "tasks with very many filters": tasks_listed(columns=(("status", "x"),) * (MOST_CONDITIONS + 1)),
+    "tasks that are kept for ever": ("get_task", {"task_id": "1", "keep_hours": LONGEST_KEEP_HOURS + 1}),
+    "tasks of an image that are kept for ever": (
+        "list_image_tasks",
+        {"image_id": "1", "owner": None, "keep_hours": 2**62, "limit": 1},
+    ),
+    "tasks that expire before their end": ("get_task", {"task_id": "1", "keep_hours": -1}),
     # filters
     "a column that is none": listed(comparisons=(Comparison("properties", "eq", "x"),)),
     "a filter by who looks": listed(comparisons=(Comparison("membership", "eq", "accepted"),)),
