@@ -169,7 +169,8 @@ class TestAccepted:
 class TestTask:
     def test_as_the_image_shows_it(self, wire: Wire) -> None:
         image_id = wire.create()["id"]
-        body = {"method": {"name": "web-download", "uri": "https://u:secret@203.0.113.5/a?token=x"}, "more": 1}
+        asked = {"uri": "https://u:secret@203.0.113.5/a?token=x", "checksum_uri": "https://u:secret@203.0.113.5/b"}
+        body = {"method": {"name": "web-download", **asked}, "more": 1}
         answer = post(wire, image_id, body)
         assert answer.status == 202
         [task] = wire("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
@@ -179,7 +180,8 @@ class TestTask:
             "pending",
         )
         assert task["request_id"] == answer.headers["x-openstack-request-id"]
-        method = {"name": "web-download", "uri": "https://***@203.0.113.5/a?token=***"}
+        masked = {"uri": "https://***@203.0.113.5/a?token=***", "checksum_uri": "https://***@203.0.113.5/b"}
+        method = {"name": "web-download", **masked}
         assert task["input"] == {"image_id": image_id, "import_req": {**body, "method": method}, "backend": ["b"]}
         [unmasked] = wire.as_(ADMIN)("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
         assert unmasked["input"]["import_req"] == body

@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from glimpse.domain.digests import ExpectedDigest, from_pair
 from glimpse.errors import Invalid
 
 GLANCE_DIRECT: Final = "glance-direct"
@@ -54,10 +55,15 @@ def offered_methods(configured: Iterable[str], *, named_stores: bool) -> Offered
 
 
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of ``POST /v2/images/{id}/import``. ``stores`` None: not given; ``given``: the whole body."""
+    """The body of ``POST /v2/images/{id}/import``. ``stores`` None: not given; ``given``: the whole body.
+
+    ``digest`` is that of the data as the source sends them; ``checksum_uri`` has a file with digests of them.
+    """
 
     method: str
     uri: str | None = None
+    digest: ExpectedDigest | None = None
+    checksum_uri: str | None = None
     stores: tuple[str, ...] | None = None
     all_stores: bool = False
     all_stores_must_succeed: bool = True
@@ -81,10 +87,15 @@ def import_request(document: object, offered: OfferedMethods) -> ImportRequest:
         raise Invalid("An import needs 'method.name'.")
     if name not in offered.names:
         raise Invalid(f"The import method {name!r} {offered.refused.get(name, 'is not enabled')}.")
+    digest, checksum_uri = _text(fields, "digest"), _text(fields, "checksum_uri")
+    if checksum_uri is not None and name != WEB_DOWNLOAD:
+        raise Invalid(f"'method.checksum_uri' needs the method {WEB_DOWNLOAD}.")
     return ImportRequest(
         method=name,
         # clients send it with other methods too, where it means nothing
         uri=_text(fields, "uri") if name == WEB_DOWNLOAD else None,
+        digest=None if digest is None else from_pair(digest),
+        checksum_uri=checksum_uri,
         stores=_stores(given),
         all_stores=_flag(given, "all_stores", default=False),
         all_stores_must_succeed=_flag(given, "all_stores_must_succeed", default=True),

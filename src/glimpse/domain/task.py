@@ -141,7 +141,7 @@ def shown_input(given: dict[str, Any]) -> dict[str, Any]:
     request = shown.get("import_req")
     if isinstance(request, dict) and isinstance(cast("dict[str, Any]", request).get("method"), dict):
         asked = cast("dict[str, Any]", request)
-        shown["import_req"] = {**asked, "method": _masked(asked["method"], "uri")}
+        shown["import_req"] = {**asked, "method": _masked(asked["method"], "uri", "checksum_uri")}
     return shown
 
 

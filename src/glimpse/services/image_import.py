@@ -20,6 +20,7 @@ from glimpse.domain.job_kinds import IMAGE_IMPORT, STAGING, ImageImportInput
 from glimpse.domain.properties import IMPORT_LOCK
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Invalid
+from glimpse.fetch.checksum_file import file_name_of
 from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.import_lock import take_over
@@ -41,9 +42,9 @@ def import_image(
     :raises Conflict: the image has another status than the method needs, or no formats, or an import of it is under
         way; or a store is unknown, or no data are staged.
     :raises Forbidden: policy ``copy_image`` or ``modify_image``.
-    :raises Invalid: the stores contradict each other, one is read-only or has the image already, or the URI is missing
+    :raises Invalid: the stores contradict each other, one is read-only or has the image already, or a URI is missing
         or not allowed.
-    :raises Unavailable: the host name of the URI cannot be resolved at the moment.
+    :raises Unavailable: the host name of a URI cannot be resolved at the moment.
     """
     if deps.admission is not None:
         deps.admission.check_upload(context, None)
@@ -65,6 +66,9 @@ def import_image(
         if not request.uri:
             raise Invalid("An import with web-download needs 'method.uri'.")
         deps.url_rules.check(request.uri)
+        if request.checksum_uri is not None:
+            file_name_of(request.uri)
+            deps.url_rules.check(request.checksum_uri)
     _record(deps, context, image, request, targets, lists)
 
 

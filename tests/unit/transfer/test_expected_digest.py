@@ -1,4 +1,4 @@
-"""Digests that callers give: their forms, and the comparison with data."""
+"""Digests that callers give in headers, and the comparison with data."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glimpse.domain.digests import ExpectedDigest
 from glimpse.errors import Invalid
-from glimpse.transfer.expected_digest import ExpectedDigest, Verifier, from_field, from_pair, from_sums
+from glimpse.transfer.expected_digest import Verifier, from_field
 from glimpse.transfer.pump import Digests
 
 DATA = b"some data"
-MD5 = hashlib.md5(DATA).hexdigest()
-SHA1 = hashlib.sha1(DATA).hexdigest()
 SHA256 = hashlib.sha256(DATA).hexdigest()
 SHA512 = hashlib.sha512(DATA).hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
@@ -80,73 +79,6 @@ class TestFields:
                 from_field("Content-Digest", text)
             except Invalid:
                 continue
-
-
-class TestPairs:
-    @pytest.mark.parametrize("name", ["sha256", "SHA256", "sha-256", "SHA2-256", " sha256"])
-    def test_found(self, name: str) -> None:
-        assert from_pair(f"{name}:{SHA256.upper()}") == IS_256
-        assert from_pair(f"md5:{MD5}") == ExpectedDigest("md5", MD5)
-
-    @pytest.mark.parametrize(
-        "text", ["", SHA256, "sha256:", f"sha256:{MD5}", f"crc32:{MD5}", f"sha256:{'g' * 64}", f"256:{SHA256}x"]
-    )
-    def test_refused(self, text: str) -> None:
-        with pytest.raises(Invalid):
-            from_pair(text)
-
-
-class TestLists:
-    @pytest.mark.parametrize(
-        "line",
-        [f"{SHA256}  a.img", f"{SHA256} *a.img", f"{SHA256.upper()}  a.img", f"{SHA256}  ./a.img",
-         f"SHA256 (a.img) = {SHA256}",
-         f"SHA256(a.img)= {SHA256}", f"SHA2-256(a.img)= {SHA256}", f"{SHA256}  images/a.img", SHA256, f"{SHA256}\n",
-         f"\\{SHA256}  a.img", f"\\SHA256 (a.img) = {SHA256}"],
-    )  # fmt: skip
-    @pytest.mark.parametrize("end", ["\n", "\r\n"])
-    def test_forms(self, line: str, end: str) -> None:
-        assert from_sums(line, "a.img") == IS_256
-        if line.strip() != SHA256:
-            others = [f"{OTHER}  b.img", f"{OTHER}  a.img.xz", f"# a.img: {OTHER}"]
-            assert from_sums(end.join([*others, line, ""]), "a.img") == IS_256
-
-    def test_escaped_names(self) -> None:
-        name = "a\\b\nc\rd n\\"
-        line = f"\\{SHA256}  a\\\\b\\nc\\rd n\\\\"
-        assert from_sums(line, name) == IS_256
-        assert from_sums(f"{OTHER}  a\\nb\n\\{SHA256}  a\\nb", "a\nb") == IS_256
-        assert from_sums(f"{SHA256}  a\\nb\n\\{OTHER}  a\\nb", "a\\nb") == IS_256
-
-    def test_the_exact_name_comes_first(self) -> None:
-        assert from_sums(f"{OTHER}  old/a.img\n{SHA256}  a.img", "a.img") == IS_256
-
-    def test_the_strongest_is_taken(self) -> None:
-        lines = [
-            f"MD5 (a) = {MD5}",
-            f"SHA512 (a) = {SHA512}",
-            f"{SHA256}  a",
-            f"BLAKE2b (a) = {'0' * 128}",
-            f"SHA256 (a) = {MD5}",
-        ]
-        assert from_sums("\n".join(lines), "a") == IS_512
-        assert from_sums(f"{MD5}  a\n{SHA1}  a", "a") == ExpectedDigest("sha1", SHA1)
-
-    def test_signed_lists(self) -> None:
-        head = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n# a: 9 bytes\n"
-        text = f"{head}SHA256 (a) = {SHA256}\n-----BEGIN PGP SIGNATURE-----\n"
-        assert from_sums(text, "a") == IS_256
-
-    @pytest.mark.parametrize(
-        ("text", "reason"),
-        [("", "no line"), (f"{SHA256}  b", "no line"), (f"{SHA256}  a\n{OTHER}  a", "several different"),
-         (f"{SHA256[:-1]}  a", "no line"), (f"{SHA256} a", "no line"),
-         (f"{OTHER}  x/a\n{SHA256}  y/a", "several different"),
-         (f"{SHA256}\n{SHA256}", "no line"), (SHA256[:50], "no line")],
-    )  # fmt: skip
-    def test_refused(self, text: str, reason: str) -> None:
-        with pytest.raises(Invalid, match=f"{reason}.* for 'a'"):
-            from_sums(text, "a")
 
 
 @pytest.fixture(scope="module")

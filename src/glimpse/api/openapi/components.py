@@ -103,7 +103,13 @@ def _location_addition() -> Fragment:
 
 def _image_import() -> Fragment:
     flag: Fragment = {"type": "boolean"}
-    method = {"name": _TEXT, "uri": {**_TEXT, "description": "The source of web-download."}}
+    sums = "With web-download: where a file such as SHA256SUMS has the digest of the data."
+    method = {
+        "name": _TEXT,
+        "uri": {**_TEXT, "description": "The source of web-download."},
+        "digest": {**_TEXT, "description": "What the data of the source must have: `sha256:…`, in hex."},
+        "checksum_uri": {**_TEXT, "description": sums},
+    }
     properties = {
         "method": {"type": "object", "properties": method, "required": ["name"]},
         "stores": {"type": "array", "items": _TEXT},

@@ -46,7 +46,7 @@ def failure(run: Run, plan: Plan, error: BaseException, failures: Mapping[str, B
             return unreadable(run, plan, error)
         case UnsupportedContent() | Invalid():
             # the same data would be refused again
-            return ImportFailed(str(error), discards=True)
+            return ImportFailed(str(error), discards=not plan.copies)
         case LimitExceeded():
             return ImportFailed(str(error))
         case Conflict():

@@ -11,6 +11,7 @@ import msgspec
 from glimpse.domain.image import Image, Location
 from glimpse.errors import DatabaseUnavailable, GlimpseError, Invalid, LeaseLost
 from glimpse.jobs.base import JobReleased, Run
+from glimpse.jobs.steps.import_digests import open_verified
 from glimpse.jobs.steps.import_failures import DEFECT, ImportFailed, failure, reason_of, unreadable
 from glimpse.jobs.steps.import_plan import SAVED, Activation, Plan, Saved, saved_of, unsaved
 from glimpse.jobs.steps.import_services import ImportServices
@@ -58,7 +59,7 @@ class ImportPass:
 
         :raises SourceFailed: it cannot be read.
         """
-        return self._services.sources.open(self._run, self._plan, self._image)
+        return open_verified(self._services.sources, self._run, self._plan, self._image)
 
     def _signature(self) -> SignatureVerifier | None:
         """Return the verifier for a signed image; a job has no token, so the certificate is read as the service.

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from glimpse.domain.allowance import Allowance
+from glimpse.domain.digests import ExpectedDigest
 from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.imports import (
     COPY_IMAGE,
@@ -81,6 +82,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     named: bool
     #: where web-download reads
     uri: str | None = None
+    #: what the request says about the digests of the source
+    digest: ExpectedDigest | None = None
+    checksum_uri: str | None = None
 
     @property
     def copies(self) -> bool:
@@ -224,6 +228,8 @@ def plan_of(job: Job, *, named: bool) -> Plan:
         all_must_succeed=request.all_stores_must_succeed,
         named=named,
         uri=request.uri,
+        digest=request.digest,
+        checksum_uri=request.checksum_uri,
     )
 
 

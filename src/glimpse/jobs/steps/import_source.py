@@ -134,6 +134,13 @@ class ImportSources:
         raise SourceFailed(f"This version cannot import with the method {plan.method}.", is_final=True)
 
     def _url(self, run: Run, url: str) -> WebSource:
+        return WebSource(self.url_source(run, url, self._size_cap))
+
+    def url_source(self, run: Run, url: str, size_cap: int) -> UrlSource:
+        """Return the reader of a user's URL, which connects when it is first read.
+
+        :param size_cap: maximum number of bytes that it reads.
+        """
         # imported here: slow to import, and needed by no other job
         from glimpse.fetch.fetcher import Fetcher, FetchOptions  # noqa: PLC0415
         from glimpse.fetch.url_source import ReadLimits, UrlSource  # noqa: PLC0415
@@ -145,8 +152,7 @@ class ImportSources:
                 time.sleep(min(left, _CHECK_INTERVAL))
 
         options = FetchOptions(open_timeout=self._web.open_timeout, least_rate=self._web.least_rate)
-        limits = ReadLimits(size_cap=self._size_cap)
-        return WebSource(UrlSource(Fetcher(self._rules, options), url, limits, pause=pause))
+        return UrlSource(Fetcher(self._rules, options), url, ReadLimits(size_cap=size_cap), pause=pause)
 
 
 def _failure_of_url(error: GlimpseError) -> SourceFailed:
