@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from glimpse.auth.all import build as build_authenticator
 from glimpse.background import NOTIFY_SECONDS, build_background
 from glimpse.database_factory import embedded_directory, for_reading, open_database
 from glimpse.db.base import Database
-from glimpse.domain.imports import GLANCE_DOWNLOAD, offered_methods
+from glimpse.domain.imports import offered_methods
 from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.queue import JobQueue
@@ -47,8 +46,6 @@ from glimpse.transfer.concurrency import Concurrency
 from glimpse.transfer.fair_threads import FairThreads
 from glimpse.transfer.part_sizes import PartMemory
 from glimpse.transfer.turn_budget import TurnBudget
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +92,6 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
     )  # fmt: skip
 
     def start() -> None:
-        reason = deps.import_methods.refused.get(GLANCE_DOWNLOAD)
-        if reason is not None:
-            # the other methods are enabled by default, this one only by an operator who wants it
-            LOG.warning("[DEFAULT] enabled_import_methods: %s %s; clients are not offered it", GLANCE_DOWNLOAD, reason)
         check_markers(deps.stores, deps.database)
         background.start()
 

@@ -94,6 +94,15 @@ class ServiceCatalog(Sequence[Mapping[str, Any]]):
                     return endpoint["url"]
         return None
 
+    def url_in(self, service_type: str, *, interface: str, region: str) -> str | None:
+        """Return the URL of the first endpoint in a region, whose name is compared without regard to case."""
+        wanted, place = interface.removesuffix("URL"), region.casefold()
+        for service in self:
+            for endpoint in service["endpoints"] if service["type"] == service_type else ():
+                if endpoint["interface"] == wanted and (endpoint["region"] or "").casefold() == place:
+                    return endpoint["url"]
+        return None
+
     def _services(self) -> list[dict[str, Any]]:
         return msgspec.json.decode(zlib.decompress(self._packed))
 

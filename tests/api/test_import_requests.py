@@ -5,7 +5,6 @@ The jobs that the requests record are not run here.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ import pytest
 import sqlalchemy as sa
 
 from glimpse.api.v2.image_import import LONGEST
-from glimpse.app import Service, build_service
 from glimpse.context import Context
 from glimpse.db.records import Viewer
 from glimpse.db.sql.tables import task_info, tasks
@@ -32,7 +30,7 @@ from glimpse.settings.model import Imports, PolicySettings, Stores, StoreSetting
 from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.http import HttpOptions
 from glimpse.stores.memory import MemoryOptions
-from tests.support.wire import ADMIN, OTHER, READER, Answer, Wire, make_database, settings_in, wired
+from tests.support.wire import ADMIN, OTHER, READER, Answer, Wire, settings_in, wired
 
 LOCK = "os_glance_import_task"
 IMPORTING, FAILED = "os_glance_importing_to_stores", "os_glance_failed_import"
@@ -506,35 +504,3 @@ class TestMethods:
         with service(tmp_path, imports=Imports(enabled_import_methods=())) as wire:
             assert self.value(wire) == []
             assert post(wire, wire.create()["id"]).status == 400
-
-    def test_what_this_version_cannot_do(self, tmp_path: Path) -> None:
-        configured = Imports(enabled_import_methods=("web-download", "glance-download"))
-        with service(tmp_path, imports=configured) as wire:
-            assert self.value(wire) == ["web-download"]
-            answer = post(wire, wire.create()["id"], {"method": {"name": "glance-download"}})
-            assert answer.status == 400
-            assert "not implemented in this version" in message_of(answer)
-
-    def test_the_log_says_so_at_start(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        for methods, said in ((("web-download", "glance-download"), 1), (ALL, 0)):
-            settings = settings_in(tmp_path, imports=Imports(enabled_import_methods=methods))
-            make_database(settings)
-            caplog.clear()
-            asyncio.run(_started_and_stopped(build_service(settings)))
-            assert [record.levelname for record in caplog.records if "glance-download" in record.message] == (
-                ["WARNING"] * said
-            )
-
-
-async def _started_and_stopped(service: Service) -> None:
-    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-    sent: list[str] = []
-
-    async def receive() -> dict[str, Any]:
-        return messages.pop(0)
-
-    async def send(message: Any) -> None:
-        sent.append(message["type"])
-
-    await service.application({"type": "lifespan"}, receive, send)
-    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
@@ -10,10 +11,15 @@ import msgspec
 from glimpse.domain.digests import ExpectedDigest, from_pair
 from glimpse.errors import Invalid
 
+_is_uuid = re.compile("[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}").fullmatch
+
 GLANCE_DIRECT: Final = "glance-direct"
 WEB_DOWNLOAD: Final = "web-download"
 COPY_IMAGE: Final = "copy-image"
 GLANCE_DOWNLOAD: Final = "glance-download"
+
+#: The interface of glance-download if the request names none.
+DEFAULT_INTERFACE: Final = "public"
 
 #: Property with the ids of the stores to which an image is being imported; stays, empty, when nothing is.
 IMPORTING_TO: Final = "os_glance_importing_to_stores"
@@ -22,9 +28,6 @@ FAILED_STORES: Final = "os_glance_failed_import"
 
 
 # ------------------------------------------------------------------------- Which methods are offered (section 1.2)
-
-#: The methods that this version can run. All others are refused, whatever the configuration says.
-RUNNABLE: frozenset[str] = frozenset({GLANCE_DIRECT, WEB_DOWNLOAD, COPY_IMAGE})
 
 
 class OfferedMethods(msgspec.Struct, frozen=True):
@@ -42,9 +45,7 @@ def offered_methods(configured: Iterable[str], *, named_stores: bool) -> Offered
     names: list[str] = []
     refused: dict[str, str] = {}
     for name in dict.fromkeys(configured):
-        if name not in RUNNABLE:
-            refused[name] = "is not implemented in this version"
-        elif name == COPY_IMAGE and not named_stores:
+        if name == COPY_IMAGE and not named_stores:
             refused[name] = "needs several stores, and this service has only one"
         else:
             names.append(name)
@@ -54,16 +55,36 @@ def offered_methods(configured: Iterable[str], *, named_stores: bool) -> Offered
 # ------------------------------------------------------------------------------------------------------ The request
 
 
+class GlanceImage(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that glance-download reads, as the request names it: region and interface are those of the catalog."""
+
+    region: str | None
+    image_id: str | None
+    interface: str = DEFAULT_INTERFACE
+
+    def check(self) -> None:
+        """:raises Invalid: the region or the image is missing, or its id is no UUID (section 2.4, row 14)."""
+        if not self.region:
+            raise Invalid("An import with glance-download needs 'method.glance_region'.")
+        if not self.image_id:
+            raise Invalid("An import with glance-download needs 'method.glance_image_id'.")
+        if not _is_uuid(self.image_id):
+            # tempest looks for these words
+            raise Invalid("The 'method.glance_image_id' is not usable: image id does not look like a UUID.")
+
+
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The body of ``POST /v2/images/{id}/import``. ``stores`` None: not given; ``given``: the whole body.
 
-    ``digest`` is that of the data as the source sends them; ``checksum_uri`` has a file with digests of them.
+    ``uri`` is what web-download reads, ``glance`` what glance-download reads. ``digest`` is that of the data as the
+    source sends them; ``checksum_uri`` has a file with digests of them.
     """
 
     method: str
     uri: str | None = None
     digest: ExpectedDigest | None = None
     checksum_uri: str | None = None
+    glance: GlanceImage | None = None
     stores: tuple[str, ...] | None = None
     all_stores: bool = False
     all_stores_must_succeed: bool = True
@@ -96,10 +117,20 @@ def import_request(document: object, offered: OfferedMethods) -> ImportRequest:
         uri=_text(fields, "uri") if name == WEB_DOWNLOAD else None,
         digest=None if digest is None else from_pair(digest),
         checksum_uri=checksum_uri,
+        glance=_glance_image(fields) if name == GLANCE_DOWNLOAD else None,
         stores=_stores(given),
         all_stores=_flag(given, "all_stores", default=False),
         all_stores_must_succeed=_flag(given, "all_stores_must_succeed", default=True),
         given=given,
+    )
+
+
+def _glance_image(fields: dict[str, Any]) -> GlanceImage:
+    """Read the fields of glance-download; the default of the interface becomes part of them, as in Glance."""
+    interface = _text(fields, "glance_service_interface") or DEFAULT_INTERFACE
+    fields["glance_service_interface"] = interface
+    return GlanceImage(
+        region=_text(fields, "glance_region"), image_id=_text(fields, "glance_image_id"), interface=interface
     )
 
 

@@ -50,11 +50,16 @@ class ImageImportInput(msgspec.Struct, frozen=True, kw_only=True):
 
     ``request`` is the body as JSON, which may contain a URL with credentials. ``stores`` are the ids of the target
     stores in the order asked for; an only store without a name is ``default``.
+
+    For glance-download, ``endpoint`` is the URL of the image service in the caller's catalog, None if the catalog has
+    none for the region and the interface, and ``token`` is the caller's.
     """
 
     image_id: str
     request: SecretText
     stores: tuple[str, ...]
+    endpoint: str | None = None
+    token: SecretText | None = None
 
 
 class LocationImportInput(msgspec.Struct, frozen=True, kw_only=True):

@@ -106,13 +106,14 @@ class Fetcher:
             "connect": options.connect_timeout, "read": options.read_timeout, "write": options.read_timeout,
         }  # fmt: skip
 
-    def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
+    def open(self, method: str, url: str, headers: Mapping[str, str] | None = None, *, stays: bool = False) -> Fetched:
         """Send a request without a body, follow redirects, and return the first response that is not a redirect.
 
-        Credentials in ``url`` are sent only to its own origin.
+        Credentials in ``url`` are sent only to its own origin. ``headers`` are sent to every server; if they have
+        secrets, ``stays`` refuses redirects to another origin.
 
         :raises Invalid: the rules refuse ``url``.
-        :raises RedirectRefused: they refuse a URL on the way, or there are too many.
+        :raises RedirectRefused: they refuse a URL on the way, or there are too many, or one leaves the origin.
         :raises Unavailable: a server cannot be reached, does not speak HTTP, or takes longer than ``open_timeout``.
         """
         deadline = time.monotonic() + self._options.open_timeout
@@ -138,6 +139,8 @@ class Fetcher:
                 raise RedirectRefused("The server redirects to a URL that is not allowed.") from error
             except Unavailable as error:
                 raise Unavailable("The server redirects to a host whose name cannot be resolved now.") from error
+            if stays and target.origin != origin:
+                raise RedirectRefused("The server redirects to another server, which must not get the credentials.")
         raise RedirectRefused(f"The server redirects more than {self._options.redirects} times.")
 
     def _send(self, method: str, target: Target, headers: Mapping[str, str], deadline: float, name: str) -> Fetched:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -95,9 +95,21 @@ class UrlSource:
     """
 
     def __init__(
-        self, fetcher: Fetcher, url: str, limits: ReadLimits, *, pause: Callable[[float], None] = time.sleep
+        self,
+        fetcher: Fetcher,
+        url: str,
+        limits: ReadLimits,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        is_immutable: bool = False,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``pause`` waits for some seconds; an exception that it raises ends reading."""
+        """``pause`` waits for some seconds; an exception that it raises ends reading.
+
+        :param secrets: headers that only the origin of the URL may get, so redirects to another one are refused.
+        :param is_immutable: the data at the URL never change, so reading can be resumed without a validator. The caller
+            verifies their digest.
+        """
         #: bytes of the data that were read, or that :meth:`resume_at` was told of
         self.position = 0
         #: what identifies the data; empty before :meth:`open`
@@ -105,6 +117,8 @@ class UrlSource:
         self._fetcher = fetcher
         self._url = url
         self._limits = limits
+        self._secrets = secrets or {}
+        self._is_immutable = is_immutable
         self._pause = pause
         self._pinned = False
         self._ended = False
@@ -238,7 +252,7 @@ class UrlSource:
         self._fault = fault
 
     def _wait_after(self, fault: Unavailable) -> None:
-        if self.position and self.entity.validator is None:
+        if self.position and not self._is_identified:
             raise SourceUnavailable(
                 f"{self._stopped(fault)} It cannot be resumed, because the source does not identify its data by a "
                 "strong entity tag or a modification time."
@@ -251,6 +265,11 @@ class UrlSource:
             wait = max(wait, min(fault.wait, limits.longest_pause))
         self._check_time(time.monotonic() + wait)
         self._pause(wait)
+
+    @property
+    def _is_identified(self) -> bool:
+        """Whether the rest of the data can be asked for."""
+        return self._is_immutable or self.entity.validator is not None
 
     def _stopped(self, fault: Unavailable) -> str:
         return f"The source could not be read beyond byte {self.position}: {fault}"
@@ -273,11 +292,11 @@ class UrlSource:
         start = self.position
         headers: dict[str, str] = {}
         if start:
-            validator = self.entity.validator
-            if validator is None:
+            if not self._is_identified:
                 raise SourceUnavailable(f"Reading the source cannot be resumed at byte {start}: nothing identifies it.")
-            headers = {"Range": f"bytes={start}-", "If-Range": validator}
-        answer = self._fetcher.open("GET", self._url, headers)
+            validator = self.entity.validator
+            headers = {"Range": f"bytes={start}-", **({"If-Range": validator} if validator is not None else {})}
+        answer = self._fetcher.open("GET", self._url, {**headers, **self._secrets}, stays=bool(self._secrets))
         try:
             self._check_status(answer)
             found = self._rest(answer) if start else self._whole(answer)
@@ -302,7 +321,7 @@ class UrlSource:
         if status >= 500 or status in _PASSING:
             raise _Passing(f"{said}.", _retry_after(answer.headers.get("retry-after", "")))
         if self.position and status in _OTHER_DATA:
-            if status == 200 and _strong_tag(answer) == self.entity.tag is not None:
+            if status == 200 and (self._is_immutable or _strong_tag(answer) == self.entity.tag is not None):
                 raise SourceUnavailable(f"{said}: it does not send a part of its data, so it cannot be resumed.")
             raise self._changed()
         if status != (206 if self.position else 200):

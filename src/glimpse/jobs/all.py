@@ -11,7 +11,7 @@ from glimpse.jobs.steps.copy_removal import CopyRemoval
 from glimpse.jobs.steps.image_deletion import ImageDeletion
 from glimpse.jobs.steps.image_import import ImageImport
 from glimpse.jobs.steps.import_services import ImportServices
-from glimpse.jobs.steps.import_source import ImportSources, OpenCopies
+from glimpse.jobs.steps.import_sources import ImportSources, OpenCopies
 from glimpse.jobs.steps.location_check import LocationCheck
 from glimpse.jobs.steps.location_import import LocationImport
 from glimpse.jobs.steps.staging import StagingRecovery
@@ -52,6 +52,8 @@ def build_handlers(
             open_copies,
             rules=UrlRules(settings.uri_filter),
             web=settings.data_sources,
+            formats=settings.formats,
+            copied_properties=settings.imports.extra_properties,
             size_cap=settings.limits.image_size_cap,
         ),
         signatures=LazyVerifiers(settings.signatures),

@@ -11,6 +11,7 @@ from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.imports import (
     COPY_IMAGE,
     GLANCE_DIRECT,
+    GLANCE_DOWNLOAD,
     WEB_DOWNLOAD,
     ImportRequest,
     check_store_choice,
@@ -26,7 +27,12 @@ from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.import_lock import take_over
 
 #: The status that an image must have, by method.
-_NEEDED_STATUS = {GLANCE_DIRECT: Status.UPLOADING, WEB_DOWNLOAD: Status.QUEUED, COPY_IMAGE: Status.ACTIVE}
+_NEEDED_STATUS = {
+    GLANCE_DIRECT: Status.UPLOADING,
+    WEB_DOWNLOAD: Status.QUEUED,
+    GLANCE_DOWNLOAD: Status.QUEUED,
+    COPY_IMAGE: Status.ACTIVE,
+}
 
 
 def import_image(
@@ -42,8 +48,8 @@ def import_image(
     :raises Conflict: the image has another status than the method needs, or no formats, or an import of it is under
         way; or a store is unknown, or no data are staged.
     :raises Forbidden: policy ``copy_image`` or ``modify_image``.
-    :raises Invalid: the stores contradict each other, one is read-only or has the image already, or a URI is missing
-        or not allowed.
+    :raises Invalid: the stores contradict each other, one is read-only or has the image already, a URI is missing or
+        not allowed, or the region or id of another service's image is missing or no UUID.
     :raises Unavailable: the host name of a URI cannot be resolved at the moment.
     """
     if deps.admission is not None:
@@ -51,7 +57,9 @@ def import_image(
     image = deps.database.get_image(image_id, viewer_of(context))
     try:
         _check_image(image, request.method)
-    except Conflict:
+        if request.glance is not None:
+            request.glance.check()
+    except (Conflict, Invalid):
         # a caller who may not see the image learns nothing about it
         deps.policy.require_image(context, "get_image", image)
         raise
@@ -149,6 +157,8 @@ def _record(
         image_id=image.id,
         request=msgspec.json.encode(request.given).decode(),
         stores=targets,
+        endpoint=_endpoint(context, request),
+        token=None if request.glance is None or context.token is None else str.__str__(context.token),
     )
     job = deps.jobs.draft(
         context,
@@ -162,3 +172,11 @@ def _record(
         job,
         ImageChange(set_properties={**lists, IMPORT_LOCK: job.id}, from_status=(_NEEDED_STATUS[request.method],)),
     )
+
+
+def _endpoint(context: Context, request: ImportRequest) -> str | None:
+    """Return the URL of the image service that glance-download reads from; without one the job fails, as in Glance."""
+    wanted = request.glance
+    if wanted is None or wanted.region is None or context.catalog is None:
+        return None
+    return context.catalog.url_in("image", interface=wanted.interface, region=wanted.region)

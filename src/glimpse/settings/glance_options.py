@@ -154,8 +154,13 @@ _IMPORTS = (
     Option(
         section="DEFAULT", name="enabled_import_methods", kind="bounded", target="imports.enabled_import_methods",
         check=checks.import_methods,
-        help="Import methods that clients may use; `[]`: none. `copy-image` needs several stores, and "
-        "`glance-download` is not implemented yet.",
+        help="Import methods that clients may use; `[]`: none. `copy-image` needs several stores.",
+    ),
+    Option(
+        section="glance_download_properties", name="extra_properties", kind="bounded",
+        target="imports.extra_properties",
+        help="Which custom properties `glance-download` copies from the source: those whose names begin with one of "
+        "these texts. Names that begin with `os_glance` are never copied.",
     ),
     Option(
         section="DEFAULT", name="node_staging_uri", kind="string", check=checks.file_url,

@@ -168,6 +168,8 @@ class DataSources(msgspec.Struct, frozen=True, kw_only=True):
     open_timeout: float = 30.0
     #: bytes a second that a web server must send, on average of a minute of waiting for it; 0: any
     least_rate: int = 1024
+    #: seconds that an import may read from a URL in one run, pauses and new connections included; 0: any
+    time_limit: float = 0.0
 
 
 class StoreCalls(msgspec.Struct, frozen=True, kw_only=True):
@@ -376,6 +378,8 @@ class Imports(msgspec.Struct, frozen=True, kw_only=True):
     """Imports and staging (imports-and-stores 2, 12)."""
 
     enabled_import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image")
+    #: beginnings of the names of properties that glance-download copies
+    extra_properties: tuple[str, ...] = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")
     #: where data wait for their import: without named stores, and with them; None: ``staging`` in ``data_dir``
     node_staging_uri: str | None = None
     filesystem_store_datadir: str | None = None

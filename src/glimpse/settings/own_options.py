@@ -165,6 +165,11 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "over each minute spent waiting for it. A slower download or job ends with an error; 0: no minimum.",
     ),
     Option(
+        section=SECTION, name="source_time_limit", kind="number", minimum=0, target="data_sources.time_limit",
+        help="Seconds within which an import must have read the data of its URL, pauses and new connections included; "
+        "0: no limit. A process that takes the import over has as much time again.",
+    ),
+    Option(
         section=SECTION, name="metrics_host", kind="string", target="metrics.host", check=checks.not_empty,
         help="Address of the metrics endpoint.",
     ),

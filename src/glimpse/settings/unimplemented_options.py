@@ -56,5 +56,4 @@ AWAITED_OPTIONS: tuple[Option, ...] = (
     _option("inject_metadata_properties", "ignore_user_roles", "list", "Roles that get none of them."),
     _option("inject_metadata_properties", "inject", "map", "Properties put on imported images."),
     _option("image_conversion", "output_format", "string", "Format that imports convert to.", choices=_CONVERSIONS),
-    _option("glance_download_properties", "extra_properties", "bounded", "Properties that glance-download copies."),
 )  # fmt: skip

@@ -55,6 +55,24 @@ def test_endpoints(services: list[dict[str, object]], interface: str, region: st
     assert catalog.url("object-store", interface=interface, region=region, name="other") is None
 
 
+@pytest.mark.parametrize("services", [VERSION_3, VERSION_2], ids=["version 3", "header"])
+@pytest.mark.parametrize(
+    ("interface", "region", "found"),
+    [
+        ("public", "two", "http://b/v1/AUTH_x"),
+        ("publicURL", "TWO", "http://b/v1/AUTH_x"),
+        ("internal", "oNe", "http://c/v1/AUTH_x"),
+        ("internal", "two", None),
+        ("public", "three", None),
+        ("public", "", None),
+    ],
+)
+def test_the_case_of_a_region_may_not_matter(services: object, interface: str, region: str, found: str | None) -> None:
+    catalog = ServiceCatalog(services)
+    assert catalog.url_in("object-store", interface=interface, region=region) == found
+    assert catalog.url_in("image", interface=interface, region=region) is None
+
+
 def test_it_is_a_sequence_of_services() -> None:
     catalog = ServiceCatalog(VERSION_3)
     assert [service["type"] for service in catalog] == ["object-store", "volumev3"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from glimpse.domain.digests import ExpectedDigest
 from glimpse.domain.image import Image
+from glimpse.domain.remote_image import RemoteImage
 from glimpse.errors import Invalid, LimitExceeded, Unavailable
 from glimpse.fetch.checksum_file import LONGEST_FILE, file_name_of, from_sums, read_text
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_plan import Plan
-from glimpse.jobs.steps.import_source import ImportSource, ImportSources, SourceFailed
+from glimpse.jobs.steps.import_source import ImportSource, SourceFailed
+from glimpse.jobs.steps.import_sources import ImportSources
 from glimpse.transfer.expected_digest import Verifier
 
 
@@ -23,6 +25,11 @@ class VerifiedSource:
     def length(self) -> int | None:
         """Bytes of the data, None while it is unknown."""
         return self._source.length
+
+    @property
+    def remote(self) -> RemoteImage | None:
+        """The image of another service, of the source."""
+        return self._source.remote
 
     def next_batch(self) -> bytes | None:
         """Return the next bytes; None after the end.

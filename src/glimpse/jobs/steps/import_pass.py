@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from glimpse.domain.image import Image, Location
+from glimpse.domain.remote_image import RemoteImage
 from glimpse.errors import DatabaseUnavailable, GlimpseError, Invalid, LeaseLost
 from glimpse.jobs.base import JobReleased, Run
 from glimpse.jobs.steps.import_digests import open_verified
@@ -35,6 +36,7 @@ class ImportPass:
         self._services = services
         self._run = run
         self._image = image
+        self._remote: RemoteImage | None = None
         self._plan = plan
 
     def move(self) -> None:
@@ -59,7 +61,9 @@ class ImportPass:
 
         :raises SourceFailed: it cannot be read.
         """
-        return open_verified(self._services.sources, self._run, self._plan, self._image)
+        source = open_verified(self._services.sources, self._run, self._plan, self._image)
+        self._remote = source.remote
+        return source
 
     def _signature(self) -> SignatureVerifier | None:
         """Return the verifier for a signed image; a job has no token, so the certificate is read as the service.
@@ -83,11 +87,16 @@ class ImportPass:
 
     def _inspection(self) -> Inspection:
         image = self._image
-        return Inspection(image.disk_format, image.container_format, self._services.formats, image.id)
+        described = image if self._remote is None else self._remote
+        return Inspection(described.disk_format, described.container_format, self._services.formats, image.id)
 
     def _activation(self, data: Received) -> Activation:
         """Return what becomes of the image, unless it has data already."""
-        return Activation(data=data)
+        remote = self._remote
+        if remote is None:
+            return Activation(data=data)
+        columns = {"disk_format": remote.disk_format, "container_format": remote.container_format}
+        return Activation(data=data, columns=columns, set_properties={**remote.properties})
 
     # ----------------------------------------------------------------------------------------------------- the pass
 
@@ -180,7 +189,8 @@ class ImportPass:
             image,
             self._activation(data),
             [self._location(target, placed[target]) for target in ordered],
-            inspected=self._image,
+            # the formats of another service's image replace those of this one, whatever they are by now
+            inspected=self._image if self._remote is None else image,
             allowance=self._services.allowance(image),
             taken=plan.targets if done else ordered,
             failed=failed,

@@ -15,6 +15,7 @@ from glimpse.domain.imports import (
     GLANCE_DIRECT,
     GLANCE_DOWNLOAD,
     WEB_DOWNLOAD,
+    ImportRequest,
     OfferedMethods,
     begun,
     ended,
@@ -72,6 +73,19 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+class GlancePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that glance-download reads. ``endpoint`` None: the catalog had none for the region and interface."""
+
+    region: str
+    interface: str
+    image_id: str
+    endpoint: str | None
+    token: str | None
+
+    def __repr__(self) -> str:
+        return f"<image {self.image_id} in region {self.region}>"
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One import. ``targets`` are ids of stores in the order of their locations; ``named``: they have names."""
 
@@ -85,6 +99,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     #: what the request says about the digests of the source
     digest: ExpectedDigest | None = None
     checksum_uri: str | None = None
+    #: what glance-download reads
+    glance: GlancePlan | None = None
 
     @property
     def copies(self) -> bool:
@@ -230,6 +246,20 @@ def plan_of(job: Job, *, named: bool) -> Plan:
         uri=request.uri,
         digest=request.digest,
         checksum_uri=request.checksum_uri,
+        glance=_glance_plan(request, given),
+    )
+
+
+def _glance_plan(request: ImportRequest, given: ImageImportInput) -> GlancePlan | None:
+    found = request.glance
+    if found is None:
+        return None
+    return GlancePlan(
+        region=found.region or "",
+        interface=found.interface,
+        image_id=found.image_id or "",
+        endpoint=given.endpoint,
+        token=given.token,
     )
 
 

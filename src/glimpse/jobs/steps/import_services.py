@@ -11,7 +11,7 @@ from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_leftovers import Leftovers
-from glimpse.jobs.steps.import_source import ImportSources
+from glimpse.jobs.steps.import_sources import ImportSources
 from glimpse.notify.base import Notifier
 from glimpse.settings.model import Formats
 from glimpse.signature.base import SignatureVerifiers

@@ -1,0 +1,76 @@
+"""Sources of imports that are behind URLs: what they have in common, and those of web-download."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from glimpse.errors import GlimpseError, Invalid, LimitExceeded, Unavailable
+from glimpse.fetch.fetcher import Fetcher, FetchOptions
+from glimpse.fetch.rules import UrlRules
+from glimpse.fetch.url_source import ReadLimits, SourceChanged, UrlSource
+from glimpse.jobs.base import Run
+from glimpse.jobs.steps.import_source import SourceFailed
+from glimpse.settings.model import DataSources
+
+#: Seconds between checks of the job while a source is not to be asked again yet.
+_CHECK_INTERVAL: Final = 0.5
+
+
+class UrlReading:
+    """How one run of an import reads URLs."""
+
+    def __init__(self, run: Run, rules: UrlRules, web: DataSources, size_cap: int) -> None:
+        """``size_cap`` is the maximum of bytes that is read from one."""
+        self.fetcher = Fetcher(rules, FetchOptions(open_timeout=web.open_timeout, least_rate=web.least_rate))
+        self._run = run
+        self._limits = ReadLimits(size_cap=size_cap, time_limit=web.time_limit)
+
+    def source(self, url: str, secrets: Mapping[str, str] | None = None, *, is_immutable: bool = False) -> WebSource:
+        """Connect to a URL; see :class:`~glimpse.fetch.url_source.UrlSource`.
+
+        :raises SourceFailed: it cannot be read.
+        """
+        return WebSource(self.reader(url, secrets, is_immutable=is_immutable))
+
+    def reader(self, url: str, secrets: Mapping[str, str] | None = None, *, is_immutable: bool = False) -> UrlSource:
+        """Return the reader of a URL, which connects when it is first read."""
+        return UrlSource(self.fetcher, url, self._limits, secrets=secrets, is_immutable=is_immutable, pause=self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._run.check()
+            time.sleep(min(left, _CHECK_INTERVAL))
+
+
+class WebSource:
+    """The :class:`~glimpse.jobs.steps.import_source.ImportSource` of a URL, which connects at once. What may pass was
+    tried again already.
+    """
+
+    remote = None
+
+    def __init__(self, source: UrlSource) -> None:
+        self._source = source
+        try:
+            self.length = source.open().total
+        except (Invalid, LimitExceeded, Unavailable) as error:
+            raise failure_of_url(error) from error
+
+    def next_batch(self) -> bytes | None:
+        """Return the next bytes; None after the end."""
+        try:
+            return self._source.next_batch()
+        except (Invalid, LimitExceeded, Unavailable) as error:
+            raise failure_of_url(error) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._source.close()
+
+
+def failure_of_url(error: GlimpseError) -> SourceFailed:
+    """Return the failure of an import for an error of a URL."""
+    return SourceFailed(str(error), is_final=not isinstance(error, SourceChanged))
