@@ -15,9 +15,11 @@ from tests.support.images.content import noise
 MIB = 1 << 20
 CONTENT = noise(24 * MIB + 17)
 #: Seconds that a store may take until it works again.
-BACK = 30.0
+BACK = 90.0
+#: Seconds that a call may need beside its deadlines, on a machine that does other work too.
+SPARE = 20.0
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(params=parameters(with_servers=True))
@@ -53,7 +55,7 @@ def _within(seconds: float, call: Callable[[], object]) -> None:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable):
         call()
-    assert time.monotonic() - started <= seconds + 5
+    assert time.monotonic() - started <= seconds + SPARE
 
 
 def test_a_system_that_hangs_costs_each_call_its_deadline(rig: Rig, faults: Faults):

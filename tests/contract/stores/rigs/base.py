@@ -1,6 +1,7 @@
 """What a driver brings to the contract suite: its store, and a look behind it."""
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -58,6 +59,14 @@ class Faults:
     expire: Callable[[Store], None] | None
 
 
+def eventually(look: Callable[[], object], wanted: object, seconds: float) -> None:
+    """Require that ``look`` returns what is wanted, within some seconds."""
+    end = time.monotonic() + seconds
+    while (found := look()) != wanted and time.monotonic() < end:
+        time.sleep(0.5)
+    assert found == wanted
+
+
 @dataclass
 class Rig:
     """``leftovers`` lists what is really there, by image id, unfinished data included.
@@ -67,7 +76,8 @@ class Rig:
 
     ``slow``: an object takes seconds; tests repeat themselves less often. ``readers_protect``: an object that is being
     read cannot be deleted. ``unit``: unfinished data are listed with a multiple of this size. ``buffers``: a writer may
-    keep its first MiBs in memory, so that these are listed without them.
+    keep its first MiBs in memory, so that these are listed without them. ``settles``: seconds until lists of objects
+    show what was written and deleted before.
     """
 
     store: Store
@@ -81,6 +91,7 @@ class Rig:
     readers_protect: bool = False
     unit: int = 1
     buffers: bool = False
+    settles: float = 0.0
     _examples: int = 0
 
     def repetitions(self, usual: int) -> range:
@@ -93,12 +104,17 @@ class Rig:
         return self.slow and self._examples > 3
 
     def end(self) -> None:
-        """Close the store, check that nothing is there but what the test kept, and clean the real system up."""
+        """Close the store, check that nothing is there but what the test kept, and clean the real system up.
+
+        It is cleaned up after a failure too: what one test leaves must not fail those after it.
+        """
         self.store.close()
         self.store.close()
-        assert sorted(self.leftovers()) == sorted(self.kept)
-        if self.remove is not None:
-            self.remove()
+        try:
+            eventually(lambda: sorted(self.leftovers()), sorted(self.kept), self.settles)
+        finally:
+            if self.remove is not None:
+                self.remove()
 
     def url(self, name: str) -> str:
         """A location as the store would write it."""

@@ -31,7 +31,7 @@ NEEDS = "GLIMPSE_TEST_CINDER_URL"
 EXPIRING = True
 
 #: Seconds of the timeout of the stores in the tests: several processes of tests wait for each other in Cinder.
-DEADLINE = 20 if "PYTEST_XDIST_WORKER" in os.environ else 6
+DEADLINE = 20 if "PYTEST_XDIST_WORKER" in os.environ else 8
 
 
 class Cloud:
@@ -202,6 +202,7 @@ def of_type(kind: str) -> CinderRig:
     return CinderRig(
         store, leftovers, "cinder://vol/", foreign, remove=project.clear, project=project,
         faults=_faults(base, project, options, store), slow=True, readers_protect=True, unit=1 << 30,
+        settles=60.0,
     )  # fmt: skip
 
 

@@ -117,6 +117,8 @@ def build(chosen: SwiftOptions, tuning: Tuning = TUNING) -> Rig:
         remove=remove,
         buffers=True,
         slow=True,
+        # a list of a container may be late: a busy server of containers is told of objects later
+        settles=60.0,
     )
 
 
