@@ -33,7 +33,7 @@ def open_database(
     from glimpse.db.sql.factory import open_database as open_sql  # noqa: PLC0415
 
     size = pool_of_service(settings) if pool is None else pool
-    return open_sql(with_pool(settings.database, size), on_connect)
+    return open_sql(with_pool(settings.database, size), on_connect, keep_hours=settings.jobs.keep_hours)
 
 
 def embedded_directory(settings: Settings) -> str | None:

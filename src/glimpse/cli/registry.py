@@ -170,7 +170,9 @@ def _load(settings: Settings, tls: ServerTls) -> ASGIApp:
     server = settings.registry_server
     recorder = RegistryMetrics() if settings.metrics.port is not None else None
     database = open_database(
-        with_pool(settings.database, server.threads), None if recorder is None else recorder.database_connected
+        with_pool(settings.database, server.threads),
+        None if recorder is None else recorder.database_connected,
+        keep_hours=settings.jobs.keep_hours,
     )
     calls = CallPool(database, threads=server.threads, queue=server.queue)
     if recorder is not None:

@@ -36,6 +36,9 @@ TASK_STATUSES: Final = {
     JobStatus.CANCELLED: TaskStatus.FAILURE,
 }
 
+#: Hours until the task of a job that has ended expires, if no option says otherwise.
+KEEP_HOURS: Final = 48
+
 #: Glance's type for tasks of ``POST /v2/tasks``, which Glimpse shows but does not create.
 LEGACY_IMPORT: Final = "import"
 #: All types of tasks, as the schema lists them (images-api 2.2).

@@ -295,8 +295,12 @@ def test_renewal_tells_what_became_of_the_jobs(backend: Backend) -> None:
         held[1].id: Renewed(job_id=held[1].id, generation=1, cancelled=True),
         of_deleted.id: Renewed(job_id=of_deleted.id, generation=1, image_deleted=True),
     }
-    assert len([one for one in statements if one.startswith("UPDATE")]) == 1
-    assert len(statements) == 2
+    # the jobs, what became of them, and the rows that a Glance sees
+    assert [one.split(" ", 2)[:2] for one in statements if one.startswith("UPDATE")] == [
+        ["UPDATE", "glimpse_jobs"],
+        ["UPDATE", "tasks"],
+    ]
+    assert len(statements) == 3
     assert database.get_job(other.id) == before
     assert database.renew_jobs("worker-2", claims, 6000.0) == []
 

@@ -32,6 +32,7 @@ from glimpse.db.sql.retries import FALLBACK
 from glimpse.db.sql.transaction import reading, reading_jobs, writing, writing_jobs
 from glimpse.db.sql.usage import usage as usage_figures
 from glimpse.domain.job import Job, JobChange
+from glimpse.domain.task import KEEP_HOURS
 from glimpse.errors import LeaseLost
 
 #: Operations that answer requests that change nothing: a replica may serve them.
@@ -80,16 +81,16 @@ class SqlDatabase:
     # 1, 2 with a location
     finish_location_removal = writing(location_removal.finish_location_removal)
 
-    # 1, and those of the change
+    # 1, and those of the change; 2 more for a task
     add_job = writing_jobs(jobs.add_job, check=jobs.require_new_job)
     # 1
     due_jobs = reading_jobs(jobs.due_jobs)
-    # 1, 2 where the claim succeeds; the claim alone changes something
-    claim_job = reading_jobs(jobs.claim_job, check=jobs.require_owner)
-    # 2, of which the first alone changes something
+    # 1, 2 where the claim succeeds; 1 more for a task, 3 where it has no row
+    claim_job = writing_jobs(jobs.claim_job, check=jobs.require_owner)
+    # 2, 1 more for tasks; each may be repeated alone
     renew_jobs = reading(jobs.renew_jobs)
-    # 1, and those of the image's change
-    save_job = writing(jobs.save_job, check=jobs.require_job_change)
+    # 1, and those of the image's change; 2 more for a task whose status or message changes
+    save_job = writing_jobs(jobs.save_job, check=jobs.require_job_change)
     # 2 or 3
     cancel_job = writing_jobs(jobs.cancel_job, check=jobs.require_job_id)
     # 1
@@ -98,8 +99,8 @@ class SqlDatabase:
     list_jobs = reading_jobs(jobs.list_jobs)
     # 1
     count_jobs = reading(jobs.count_jobs)
-    # 1
-    forget_jobs = reading(jobs.forget_jobs)
+    # 2
+    forget_jobs = writing(jobs.forget_jobs)
 
     # 1, 2 with a marker
     list_tasks = reading(tasks.list_tasks)
@@ -178,9 +179,10 @@ class SqlDatabase:
     # 2
     clear_items = writing(metadef_items.clear_items)
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, keep_hours: int = KEEP_HOURS) -> None:
+        """``keep_hours``: how long after its end the task of a job expires."""
         self._engine = engine
-        self._job_rows = JobRows()
+        self._job_rows = JobRows(keep_hours=keep_hours)
         self._replica: SqlDatabase | None = None
 
     def cancel_upload(self, job: Job, change: JobChange | None = None) -> bool:

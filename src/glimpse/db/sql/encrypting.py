@@ -16,16 +16,17 @@ from glimpse.db.sql.location_cipher import LocationCipher
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
 from glimpse.domain.job import Job, JobChange
 from glimpse.domain.listing import ListQuery
+from glimpse.domain.task import KEEP_HOURS
 
 
 class EncryptingDatabase(SqlDatabase):
     """:class:`SqlDatabase`, what it takes encrypted and what it gives decrypted."""
 
-    def __init__(self, engine: Engine, cipher: LocationCipher) -> None:
+    def __init__(self, engine: Engine, cipher: LocationCipher, *, keep_hours: int = KEEP_HOURS) -> None:
         super().__init__(engine)
         self._cipher = cipher
         # what the kinds of jobs mark as secret in their inputs
-        self._job_rows = JobRows(cipher.encrypt, cipher.decrypt)
+        self._job_rows = JobRows(cipher.encrypt, cipher.decrypt, keep_hours=keep_hours)
 
     def create_image(self, image: Image, *args: Any, **kwargs: Any) -> None:
         """See the protocol."""

@@ -19,6 +19,7 @@ from glimpse.db.sql.database import SqlDatabase
 from glimpse.db.sql.driver_errors import cause, may_come_back, translate
 from glimpse.db.sql.engine import connect
 from glimpse.db.sql.urls import engine_url
+from glimpse.domain.task import KEEP_HOURS
 from glimpse.settings.model import DatabaseSettings
 
 # --------------------------------------------------- Waiting for a database server that starts later than the service
@@ -51,16 +52,20 @@ def wait_for_database(settings: DatabaseSettings, tell: Callable[[str], None] = 
         engine.dispose()
 
 
-def open_database(settings: DatabaseSettings, on_connect: Callable[[], None] | None = None) -> SqlDatabase:
+def open_database(
+    settings: DatabaseSettings, on_connect: Callable[[], None] | None = None, *, keep_hours: int = KEEP_HOURS
+) -> SqlDatabase:
     """Create the database object without connecting. ``on_connect`` is called for each new connection.
+
+    ``keep_hours``: how long after its end the task of a job expires.
 
     :raises Invalid: the URL cannot be read.
     """
     engines = [connect(settings)]
-    database = _on(engines[0], settings)
+    database = _on(engines[0], settings, keep_hours)
     if settings.slave_connection and not settings.synchronous_reader:
         engines.append(connect(settings, settings.slave_connection))
-        database.read_from(_on(engines[1], settings))
+        database.read_from(_on(engines[1], settings, keep_hours))
     if on_connect is not None:
         for engine in engines:
             _tell_of_connections(engine, on_connect)
@@ -95,12 +100,12 @@ def for_reading(database: Database) -> Database:
     return database.for_reading() if isinstance(database, SqlDatabase) else database
 
 
-def _on(engine: Engine, settings: DatabaseSettings) -> SqlDatabase:
+def _on(engine: Engine, settings: DatabaseSettings, keep_hours: int) -> SqlDatabase:
     key = settings.metadata_encryption_key
     if not key:
-        return SqlDatabase(engine)
+        return SqlDatabase(engine, keep_hours=keep_hours)
     # imported here: few installations have a key, and the library is not small
     from glimpse.db.sql.encrypting import EncryptingDatabase  # noqa: PLC0415
     from glimpse.db.sql.location_cipher import LocationCipher  # noqa: PLC0415
 
-    return EncryptingDatabase(engine, LocationCipher(key))
+    return EncryptingDatabase(engine, LocationCipher(key), keep_hours=keep_hours)

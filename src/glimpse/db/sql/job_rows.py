@@ -17,6 +17,7 @@ from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.texts import require_short, require_storable
 from glimpse.domain.job import Job, JobStatus
 from glimpse.domain.job_kinds import change_secrets, input_of
+from glimpse.domain.task import KEEP_HOURS
 from glimpse.errors import Invalid
 
 _JSON = frozenset({"input", "result", "steps"})
@@ -32,9 +33,13 @@ JOB_COLUMNS = tuple(jobs.c[name] for name in Job.__struct_fields__)
 class JobRows:
     """Converts jobs to rows and rows to jobs."""
 
-    def __init__(self, encrypt: Callable[[str], str] = str, decrypt: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, encrypt: Callable[[str], str] = str, decrypt: Callable[[str], str] = str, *, keep_hours: int = KEEP_HOURS
+    ) -> None:
+        """``keep_hours``: how long after its end the task of a job expires."""
         self._encrypt = encrypt
         self._decrypt = decrypt
+        self.keep_hours = keep_hours
 
     def row(self, job: Job, moment: datetime) -> dict[str, Any]:
         """Return the new row of a job, without ``due_at``, which the database sets."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -20,6 +21,7 @@ from glimpse.db.sql.job_rows import JOB_COLUMNS, JobRows, joined, require_job, r
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.reading import require_image_id
 from glimpse.db.sql.tables import images
+from glimpse.db.sql.task_rows import add_task, is_task, mark_forgotten, renew_tasks, save_task, show_claim
 from glimpse.db.sql.texts import UNSTORABLE, require_change, require_short, require_storable
 from glimpse.db.sql.transaction import stamp
 from glimpse.domain.image import ImageChange
@@ -72,7 +74,7 @@ _HELD = sa.and_(
 )
 _RENEW = sa.update(jobs).where(_HELD).values(due_at=_LATER)
 _SIGNALS = (
-    sa.select(_COLUMNS.id, _COLUMNS.generation, _COLUMNS.cancel_requested, images.c.deleted)
+    sa.select(_COLUMNS.id, _COLUMNS.generation, _COLUMNS.cancel_requested, images.c.deleted, _COLUMNS.type)
     .select_from(jobs.outerjoin(images, images.c.id == _COLUMNS.image_id))
     .where(_HELD)
 )
@@ -150,6 +152,8 @@ def add_job(
     """See :meth:`glimpse.db.job_base.JobDatabase.add_job`."""
     moment = stamp(connection)
     insert_job(connection, rows.row(job, moment), lifetime)
+    if is_task(job):
+        add_task(connection, rows, msgspec.structs.replace(job, created_at=moment), moment)
     if change is not None and job.image_id is not None:
         return update_image(connection, job.image_id, change)
     return moment
@@ -212,7 +216,12 @@ def claim_job(connection: Connection, rows: JobRows, job: Job, owner: str, lifet
     # read again: the previous holder may have saved a step since ``job`` was read
     run = {"job_id": job.id, "holder": owner, "of_generation": job.generation + 1}
     row = connection.execute(_GET_CLAIMED, run).first()
-    return None if row is None else rows.job(row)
+    if row is None:
+        return None
+    claimed_job = rows.job(row)
+    if is_task(claimed_job):
+        show_claim(connection, rows, claimed_job)
+    return claimed_job
 
 
 def renew_jobs(connection: Connection, owner: str, claims: Sequence[Claim], lifetime: float) -> list[Renewed]:
@@ -223,9 +232,12 @@ def renew_jobs(connection: Connection, owner: str, claims: Sequence[Claim], life
         "holder": owner,
     }
     connection.execute(_RENEW, {**parameters, "seconds": lifetime})
+    held = connection.execute(_SIGNALS, parameters).all()
+    if running := [row.id for row in held if row.type in TYPES_OF_KINDS]:
+        renew_tasks(connection, running, stamp(connection))
     return [
         Renewed(job_id=job_id, generation=generation, cancelled=bool(cancelled), image_deleted=bool(deleted))
-        for job_id, generation, cancelled, deleted in connection.execute(_SIGNALS, parameters)
+        for job_id, generation, cancelled, deleted, _ in held
     ]
 
 
@@ -269,10 +281,14 @@ def require_job_change(job: Job, change: JobChange, image_change: ImageChange | 
         require_change(image_change)
 
 
-def save_job(connection: Connection, job: Job, change: JobChange, image_change: ImageChange | None = None) -> datetime:
+def save_job(
+    connection: Connection, rows: JobRows, job: Job, change: JobChange, image_change: ImageChange | None = None
+) -> datetime:
     """See :meth:`glimpse.db.job_base.JobDatabase.save_job`."""
     moment = stamp(connection)
     save_claimed(connection, job, change, moment)
+    if is_task(job):
+        save_task(connection, rows, job, change, moment)
     if image_change is not None and job.image_id is not None:
         update_image(connection, job.image_id, image_change)
     return moment
@@ -349,4 +365,5 @@ def count_jobs(connection: Connection) -> dict[str, dict[str, int]]:
 
 def forget_jobs(connection: Connection, ended_before: datetime) -> int:
     """See :meth:`glimpse.db.job_base.JobDatabase.forget_jobs`."""
+    mark_forgotten(connection, ended_before, stamp(connection))
     return connection.execute(_FORGET, {"before": ended_before}).rowcount
