@@ -287,6 +287,10 @@ class TestStores:
         assert post(wire, wire.create()["id"], x_image_meta_store="a").status == 202
         assert targets(wire) == ("a",)
 
+    def test_the_same_store_in_body_and_header(self, wire: Wire) -> None:
+        answer = post(wire, wire.create()["id"], {**WEB, "stores": ["a"]}, x_image_meta_store="a")
+        assert (answer.status, targets(wire)) == (202, ("a",))
+
     def test_all_stores(self, wire: Wire) -> None:
         assert post(wire, wire.create()["id"], {**WEB, "all_stores": True}).status == 202
         assert targets(wire) == ("c", "b", "a"), "the order of the configuration, without what is only read"
@@ -298,6 +302,7 @@ class TestStores:
             ({"all_stores": True, "stores": []}, None, 400, "cannot be combined"),
             ({"all_stores": True}, "nowhere", 400, "cannot be combined"),
             ({"stores": ["nowhere"]}, "a", 400, "not in both"),
+            ({"stores": ["a", "b"]}, "a", 400, "not in both"),
             ({"stores": []}, None, 400, "at least one store"),
             ({"stores": ["a", "nowhere", "web"]}, None, 409, "no store 'nowhere'"),
             ({}, "nowhere", 409, "no store 'nowhere'"),

@@ -24,9 +24,11 @@ def steps_of(script: Path) -> list[str]:
     ]
 
 
-def run_step(programs: Path, step: str, connection: dict[str, object], place: Path, script: Path = SCRIPT) -> None:
+def run_step(
+    programs: Path, step: str, connection: dict[str, object], place: Path, script: Path = SCRIPT, *more: str
+) -> None:
     ended = subprocess.run(
-        [str(programs / "python"), str(script), step, json.dumps(connection), str(place)], capture_output=True,
+        [str(programs / "python"), str(script), step, json.dumps(connection), str(place), *more], capture_output=True,
         text=True, check=False, env=clean_environment({"HOME": str(place)}), cwd=place, timeout=50,
     )  # fmt: skip
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"

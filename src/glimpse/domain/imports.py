@@ -161,11 +161,13 @@ def _stores(given: Mapping[str, Any]) -> tuple[str, ...] | None:
 def check_store_choice(request: ImportRequest, header_store: str | None) -> None:
     """Check that the stores are given in one way (section 2.4, rows 17 and 18).
 
+    A header that names the only store of the list is accepted, because openstacksdk sends both (section 10.3).
+
     :raises Invalid: they are given in two ways, or the list of stores is empty.
     """
     if request.all_stores and (request.stores is not None or header_store is not None):
         raise Invalid("'all_stores' cannot be combined with 'stores' or the header X-Image-Meta-Store.")
-    if request.stores is not None and header_store is not None:
+    if request.stores is not None and header_store is not None and request.stores != (header_store,):
         raise Invalid("Name the stores in 'stores' or in the header X-Image-Meta-Store, not in both.")
     if request.stores == ():
         raise Invalid("'stores' must name at least one store.")
