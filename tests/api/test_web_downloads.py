@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from glimpse.domain.job import JobStatus
+from glimpse.domain.job import Job, JobStatus
 from glimpse.errors import StoreFull
+from glimpse.jobs.base import JobReleased
+from glimpse.jobs.run import UnattendedRun
 from glimpse.settings.model import Limits, UriFilter
 from glimpse.stores.base import Bytes
 from glimpse.stores.filesystem.writer import FilesystemWriter
 from tests.support.images.content import noise
 from tests.support.images.qcow2 import qcow2
-from tests.support.imports import files, imported, run_imports, three_stores
+from tests.support.imports import (
+    begin_import,
+    files,
+    imported,
+    killed_while_writing,
+    run_imports,
+    three_stores,
+    until_true,
+)
+from tests.support.jobs import let_leases_run_out
 from tests.support.web_server import WebServer, serving
 from tests.support.wire import Wire, settings_in, wired
 
@@ -151,3 +163,99 @@ def test_stores_that_fail(
         # each is saved when it is done
         assert sorted(shown["stores"].split(",")) == ["a", "c"]
         assert REASON not in shown
+
+
+class TestDeadProcesses:
+    """What a process has received that was killed is not fetched again, if a store has it."""
+
+    @pytest.fixture(autouse=True)
+    def marks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After every batch, not every few seconds."""
+        monkeypatch.setattr("glimpse.jobs.steps.import_resumption.MARK_SECONDS", 0.0)
+
+    def killed(self, at: Wire, web: WebServer, patch: pytest.MonkeyPatch, directory: Path, kind: str = "broken") -> Job:
+        image_id = at.create()["id"]
+        job = begin_import(at, image_id, "web-download", "ab", web.url(kind, "a"))
+        killed_while_writing(at, patch, job, 2, [directory / "a", directory / "b"])
+        return job
+
+    def is_whole(self, at: Wire, job: Job, directory: Path, data: bytes = DATA) -> bool:
+        assert run_imports(at, job).status is JobStatus.SUCCEEDED
+        image_id = job.image_id or ""
+        shown = show(at, image_id)
+        assert (shown["status"], shown["size"], shown["stores"]) == ("active", len(data), "a,b")
+        assert shown["os_hash_value"] == hashlib.sha512(data).hexdigest()
+        assert at("GET", f"/v2/images/{image_id}/file").body == data
+        return files(directory, "a", "b", "c") == {"a": [image_id], "b": [image_id], "c": []}
+
+    def test_only_the_rest_is_fetched(
+        self, at: Wire, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = self.killed(at, web, monkeypatch, tmp_path)
+        begun = [path.stat().st_size for path in (tmp_path / "a").glob(".*.partial")]
+        assert self.is_whole(at, job, tmp_path)
+        assert web.ranges == [None, f"bytes={begun[0]}-"]
+        assert begun[0] >= 2 << 20
+
+    def test_again_and_again(self, at: Wire, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        job = self.killed(at, web, monkeypatch, tmp_path)
+        killed_while_writing(at, monkeypatch, job, 3, [tmp_path / "a", tmp_path / "b"])
+        begun = [path.stat().st_size for path in (tmp_path / "a").glob(".*.partial")]
+        assert self.is_whole(at, job, tmp_path)
+        assert (web.ranges[-1], len(web.ranges)) == (f"bytes={begun[0]}-", 3)
+
+    def test_other_data_are_read_from_their_beginning(
+        self, at: Wire, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = self.killed(at, web, monkeypatch, tmp_path)
+        web.files["a"], web.tag = other, _ = noise(3_500_000, "other"), '"v2"'
+        assert self.is_whole(at, job, tmp_path, other)
+        assert (len(web.ranges), web.ranges[-1]) == (3, None)
+
+    @pytest.mark.parametrize("harm", ["damaged", "shorter", "gone"])
+    def test_what_is_not_what_was_received_is_not_used(
+        self, at: Wire, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+    ) -> None:
+        job = self.killed(at, web, monkeypatch, tmp_path)
+        for path in [*(tmp_path / "a").glob(".*.partial"), *(tmp_path / "b").glob(".*.partial")]:
+            data = bytearray(path.read_bytes())
+            data[7] ^= 1
+            if harm == "gone":
+                path.unlink()
+            else:
+                path.write_bytes(data if harm == "damaged" else data[:1000])
+        assert self.is_whole(at, job, tmp_path)
+        assert web.ranges == [None, None]
+
+    def test_without_an_entity_tag_everything_is_fetched(
+        self, at: Wire, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = self.killed(at, web, monkeypatch, tmp_path, "files")
+        assert self.is_whole(at, job, tmp_path)
+        assert web.ranges == [None, None]
+
+    def test_a_process_that_is_stopped_leaves_what_it_has(
+        self, at: Wire, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        image_id = at.create()["id"]
+        job = begin_import(at, image_id, "web-download", "ab", web.url("broken", "a"))
+        database, ends = at.service.deps.database, threading.Event()
+        claimed = database.claim_job(database.get_job(job.id), "ending", 60.0)
+        assert claimed is not None
+        record = UnattendedRun.record
+
+        def ending(run: UnattendedRun, step: str, *rest: Any) -> None:
+            record(run, step, *rest)
+            if step == "received" and len(run.job.steps[step]["marks"]) == 2:
+                ends.set()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(UnattendedRun, "record", ending)
+            with pytest.raises(JobReleased):
+                at.service.jobs._handlers[job.type].run(UnattendedRun(database, claimed, 60.0, ends))
+        until_true(lambda: any((tmp_path / "a").glob(".*.partial")), "nothing is left")
+        with at.rows() as connection:
+            let_leases_run_out(connection)
+        assert self.is_whole(at, job, tmp_path)
+        assert web.ranges[0] is None
+        assert web.ranges[1]

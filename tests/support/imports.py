@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from glimpse.context import Context
 from glimpse.domain.image import ImageChange
@@ -13,7 +17,9 @@ from glimpse.domain.job import Job, JobStatus
 from glimpse.domain.job_kinds import IMAGE_IMPORT, ImageImportInput
 from glimpse.domain.properties import IMPORT_LOCK
 from glimpse.domain.status import Status
+from glimpse.jobs.run import UnattendedRun
 from glimpse.settings.model import Stores
+from glimpse.transfer.fan_out import FanOut
 from tests.support.copies import file_store
 from tests.support.jobs import let_leases_run_out, run_due
 from tests.support.wire import Wire
@@ -81,6 +87,50 @@ def imported(
 ) -> Job:
     """Import, and return the job that has ended."""
     return run_imports(wire, begin_import(wire, image_id, method, stores, uri, **body))
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed_while_writing(wire: Wire, patch: pytest.MonkeyPatch, job: Job, writes: int, partial: Iterable[Path]) -> None:
+    """Run an import until ``writes`` batches are written, and leave everything as if its process was killed then.
+
+    ``partial`` are the directories in which that much is written before the process ends.
+    """
+    write = FanOut.write
+    batches: list[int] = []
+
+    def killed(fan_out: FanOut, batch: bytes) -> None:
+        write(fan_out, batch)
+        batches.append(len(batch))
+        if len(batches) == writes:
+            until_true(lambda: all(_unfinished_bytes(one) == sum(batches) for one in partial), "nothing was written")
+            raise Killed
+
+    with patch.context() as patched:
+        patched.setattr(FanOut, "write", killed)
+        patched.setattr(FanOut, "abort", lambda _: frozenset())
+        patched.setattr("glimpse.jobs.steps.import_leftovers.Leftovers.clean", lambda *_: None)
+        database = wire.service.deps.database
+        claimed = database.claim_job(database.get_job(job.id), "dead", 60.0)
+        assert claimed is not None
+        with pytest.raises(Killed):
+            wire.service.jobs._handlers[job.type].run(UnattendedRun(database, claimed, 60.0, threading.Event()))
+    with wire.rows() as connection:
+        let_leases_run_out(connection)
+
+
+def _unfinished_bytes(directory: Path) -> int:
+    return max((path.stat().st_size for path in directory.glob(".*.partial")), default=0)
+
+
+def until_true(holds: Callable[[], bool], reason: str) -> None:
+    """Wait until ``holds``."""
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until, reason
+        time.sleep(0.01)
 
 
 def files(directory: Path, *stores: str) -> dict[str, list[str]]:

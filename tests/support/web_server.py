@@ -34,6 +34,8 @@ class WebServer:
         self.files: dict[str, bytes] = {}
         #: method, path, Host and the header Authorization of each request
         self.requests: list[tuple[str, str, str, str | None]] = []
+        #: the header Range of each request
+        self.ranges: list[str | None] = []
         #: files that are answered 403
         self.forbidden: set[str] = set()
         self.pause = 0.05
@@ -99,6 +101,7 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self) -> None:
             owner.requests.append((self.command, self.path, self.headers["Host"], self.headers["Authorization"]))
+            owner.ranges.append(self.headers["Range"])
             parts = urlsplit(self.path)
             _, kind, *rest = parts.path.split("/")
             name = "/".join(rest)

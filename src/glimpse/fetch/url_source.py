@@ -19,6 +19,7 @@ from typing import Final, Self
 import msgspec
 
 from glimpse.errors import Invalid, LimitExceeded, Unavailable
+from glimpse.fetch.entity import Entity
 from glimpse.fetch.fetcher import Fetched, Fetcher
 from glimpse.transfer.pump import BATCH_BYTES
 
@@ -46,29 +47,16 @@ class SourceChanged(SourceUnavailable):
     """The data changed while they were read: those read so far are useless."""
 
 
+class NotResumable(SourceUnavailable):
+    """The source does not send the rest of the data; they can only be read from their beginning."""
+
+
 class _Passing(Unavailable):
     """A status that may pass; ``wait`` are the seconds that the source asks for."""
 
     def __init__(self, message: str, wait: float) -> None:
         super().__init__(message)
         self.wait = wait
-
-
-class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """What identifies the data of a source, to be recorded by those who may have to resume reading.
-
-    ``tag``: strong entity tag. ``last_modified``: the field, if it identifies the data like a strong validator (RFC
-    9110, 8.8.2.2). ``total``: bytes of the data, None if the source does not say.
-    """
-
-    tag: str | None = None
-    last_modified: str | None = None
-    total: int | None = None
-
-    @property
-    def validator(self) -> str | None:
-        """The value for ``If-Range``; None: reading cannot be resumed."""
-        return self.tag or self.last_modified
 
 
 class ReadLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +137,11 @@ class UrlSource:
         self.entity = entity
         self._pinned = True
         self._ended = position == entity.total
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether the rest of the data may be asked for, once :meth:`open` has returned."""
+        return self._is_immutable or self.entity.validator is not None
 
     def open(self) -> Entity:
         """Connect to the source unless this is done, and return what identifies the data.
@@ -252,7 +245,7 @@ class UrlSource:
         self._fault = fault
 
     def _wait_after(self, fault: Unavailable) -> None:
-        if self.position and not self._is_identified:
+        if self.position and not self.can_be_resumed:
             raise SourceUnavailable(
                 f"{self._stopped(fault)} It cannot be resumed, because the source does not identify its data by a "
                 "strong entity tag or a modification time."
@@ -265,11 +258,6 @@ class UrlSource:
             wait = max(wait, min(fault.wait, limits.longest_pause))
         self._check_time(time.monotonic() + wait)
         self._pause(wait)
-
-    @property
-    def _is_identified(self) -> bool:
-        """Whether the rest of the data can be asked for."""
-        return self._is_immutable or self.entity.validator is not None
 
     def _stopped(self, fault: Unavailable) -> str:
         return f"The source could not be read beyond byte {self.position}: {fault}"
@@ -292,8 +280,8 @@ class UrlSource:
         start = self.position
         headers: dict[str, str] = {}
         if start:
-            if not self._is_identified:
-                raise SourceUnavailable(f"Reading the source cannot be resumed at byte {start}: nothing identifies it.")
+            if not self.can_be_resumed:
+                raise NotResumable(f"Reading the source cannot be resumed at byte {start}: nothing identifies it.")
             validator = self.entity.validator
             headers = {"Range": f"bytes={start}-", **({"If-Range": validator} if validator is not None else {})}
         answer = self._fetcher.open("GET", self._url, {**headers, **self._secrets}, stays=bool(self._secrets))
@@ -322,7 +310,7 @@ class UrlSource:
             raise _Passing(f"{said}.", _retry_after(answer.headers.get("retry-after", "")))
         if self.position and status in _OTHER_DATA:
             if status == 200 and (self._is_immutable or _strong_tag(answer) == self.entity.tag is not None):
-                raise SourceUnavailable(f"{said}: it does not send a part of its data, so it cannot be resumed.")
+                raise NotResumable(f"{said}: it does not send a part of its data, so it cannot be resumed.")
             raise self._changed()
         if status != (206 if self.position else 200):
             raise SourceRefused(f"{said}.")
@@ -351,7 +339,7 @@ class UrlSource:
         """
         found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
         if found is None or found[3] == "*":
-            raise SourceUnavailable(
+            raise NotResumable(
                 f"Reading the source cannot be resumed at byte {self.position}: its Content-Range is not usable."
             )
         first, last, total = int(found[1]), int(found[2]), int(found[3])

@@ -253,6 +253,22 @@ class MarkedStore(Protocol):
 
 
 @runtime_checkable
+class Unfinished(Protocol):
+    """Ability of stores that let read what a writer has written whose process died before the commit."""
+
+    def unfinished(self, image_id: str, attempt: str) -> Reader | None:
+        """Open the unfinished data of an attempt, from their first to their last byte as of now; None: there are none.
+
+        They can be read to their end although they are swept meanwhile.
+
+        :raises Invalid: ``image_id`` or ``attempt`` is not valid in an object name.
+        :raises AccessDenied: the service may not read from the store.
+        :raises StoreUnavailable: the store is unavailable.
+        """
+        ...
+
+
+@runtime_checkable
 class Prefixed(Protocol):
     """Ability of stores that know the URI prefixes of their own objects, which distinguish stores of the same kind."""
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from glimpse.errors import Invalid, LimitExceeded, Unavailable
+from glimpse.fetch.entity import Entity
 from glimpse.fetch.fetcher import Fetcher, FetchOptions, RedirectRefused
 from glimpse.fetch.rules import UrlRules
-from glimpse.fetch.url_source import Entity, ReadLimits, SourceChanged, SourceRefused, SourceUnavailable, UrlSource
+from glimpse.fetch.url_source import ReadLimits, SourceChanged, SourceRefused, SourceUnavailable, UrlSource
 from glimpse.settings.model import UriFilter
 from tests.support.scripted_server import head, scripted
 from tests.support.web_server import WebServer, serving

@@ -20,6 +20,7 @@ from glimpse.jobs.base import Outcome, Run, WaitForStores
 from glimpse.jobs.steps.import_failures import ImportFailed
 from glimpse.jobs.steps.import_pass import ImportPass
 from glimpse.jobs.steps.import_plan import STAGE_HOST, Plan, plan_of, saved_of, unsaved
+from glimpse.jobs.steps.import_resumption import Earlier, earlier_data
 from glimpse.jobs.steps.import_services import ImportServices
 
 LOG = logging.getLogger(__name__)
@@ -45,6 +46,12 @@ class ImageImport:
         if image is None:
             return self._gone(run)
         plan = self._plan(run)
+        # opened before it is swept
+        with earlier_data(run, plan, self._services.stores) as earlier:
+            return self._go_on(run, image, plan, earlier)
+
+    def _go_on(self, run: Run, image: Image, plan: Plan, earlier: Earlier | None) -> Outcome:
+        """Do the rest of the import; ``earlier`` is what was received before."""
         steps = run.job.steps
         self._services.leftovers.sweep(run, unsaved(run.job, plan))
         if saved_of(run.job).done:
@@ -61,7 +68,7 @@ class ImageImport:
         except (Conflict, LimitExceeded) as error:
             return Outcome(status=JobStatus.FAILED, message=str(error), change=plan.unlock(image))
         try:
-            ImportPass(self._services, run, image, plan).move()
+            ImportPass(self._services, run, image, plan, earlier).move()
         except ImportFailed as error:
             return self._end(run, self._services.image(run), plan, error)
         return self._succeeded(run, self._services.image(run), plan)

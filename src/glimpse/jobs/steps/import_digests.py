@@ -9,6 +9,7 @@ from glimpse.errors import Invalid, LimitExceeded, Unavailable
 from glimpse.fetch.checksum_file import LONGEST_FILE, file_name_of, from_sums, read_text
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_plan import Plan
+from glimpse.jobs.steps.import_resumption import Earlier
 from glimpse.jobs.steps.import_source import ImportSource, SourceFailed
 from glimpse.jobs.steps.import_sources import ImportSources
 from glimpse.transfer.expected_digest import Verifier
@@ -48,21 +49,24 @@ class VerifiedSource:
         self._source.close()
 
 
-def open_verified(sources: ImportSources, run: Run, plan: Plan, image: Image) -> ImportSource:
+def open_verified(
+    sources: ImportSources, run: Run, plan: Plan, image: Image, earlier: Earlier | None = None
+) -> ImportSource:
     """Open the source of an import; where digests of its data are known they are verified while it is read.
 
-    They are those of the data as the source sends them, whatever is done to them afterwards.
+    They are those of the data as the source sends them, whatever is done to them afterwards. ``earlier`` is what an
+    earlier run has received.
 
     :raises SourceFailed: it cannot be read, or the digests cannot be found or contradict each other.
     """
     expected = _expected(sources, run, plan)
     if not expected:
-        return sources.open(run, plan, image)
+        return sources.open(run, plan, image, earlier)
     try:
         verifier = Verifier(expected)
     except Invalid as error:
         raise SourceFailed(str(error), is_final=True) from error
-    return VerifiedSource(sources.open(run, plan, image), verifier)
+    return VerifiedSource(sources.open(run, plan, image, earlier), verifier)
 
 
 def _expected(sources: ImportSources, run: Run, plan: Plan) -> list[ExpectedDigest]:

@@ -17,6 +17,7 @@ from glimpse.domain.remote_image import RemoteImage, remote_image
 from glimpse.errors import Invalid, Unavailable
 from glimpse.fetch.fetcher import Fetched
 from glimpse.jobs.steps.import_plan import GlancePlan
+from glimpse.jobs.steps.import_resumption import Earlier
 from glimpse.jobs.steps.import_source import SourceFailed
 from glimpse.jobs.steps.import_url import UrlReading, WebSource
 from glimpse.settings.model import Formats
@@ -67,9 +68,13 @@ class GlanceSource:
 
 
 def open_glance_image(
-    reading: UrlReading, plan: GlancePlan, formats: Formats, copied_properties: tuple[str, ...]
+    reading: UrlReading,
+    plan: GlancePlan,
+    formats: Formats,
+    copied_properties: tuple[str, ...],
+    earlier: Earlier | None = None,
 ) -> GlanceSource:
-    """Read the record of an image, and connect to its data.
+    """Read the record of an image, and connect to its data, the rest of them after what was received ``earlier``.
 
     :raises SourceFailed: the catalog has no such endpoint, or the image cannot be read.
     """
@@ -93,7 +98,7 @@ def open_glance_image(
         raise SourceFailed(str(error), is_final=True) from error
     except Unavailable as error:
         raise SourceFailed(str(error)) from error
-    source = reading.source(f"{url}/file", secrets, is_immutable=bool(_expected(remote)))
+    source = reading.source(f"{url}/file", secrets, is_immutable=bool(_expected(remote)), earlier=earlier)
     try:
         return GlanceSource(source, remote)
     except BaseException:

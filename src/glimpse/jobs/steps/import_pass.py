@@ -15,6 +15,7 @@ from glimpse.jobs.base import JobReleased, Run
 from glimpse.jobs.steps.import_digests import open_verified
 from glimpse.jobs.steps.import_failures import DEFECT, ImportFailed, failure, reason_of, unreadable
 from glimpse.jobs.steps.import_plan import SAVED, Activation, Plan, Saved, saved_of, unsaved
+from glimpse.jobs.steps.import_resumption import Earlier
 from glimpse.jobs.steps.import_services import ImportServices
 from glimpse.jobs.steps.import_source import ImportSource, SourceFailed
 from glimpse.notify import events
@@ -31,13 +32,18 @@ LOG = logging.getLogger(__name__)
 class ImportPass:
     """One pass of one import, used once by the thread of its run."""
 
-    def __init__(self, services: ImportServices, run: Run, image: Image, plan: Plan) -> None:
-        """``image`` is the image at the beginning: its formats are those that the data must have."""
+    def __init__(
+        self, services: ImportServices, run: Run, image: Image, plan: Plan, earlier: Earlier | None = None
+    ) -> None:
+        """``image`` is the image at the beginning: its formats are those that the data must have. ``earlier`` is what
+        an earlier run has received.
+        """
         self._services = services
         self._run = run
         self._image = image
         self._remote: RemoteImage | None = None
         self._plan = plan
+        self._earlier = earlier
 
     def move(self) -> None:
         """Move the data, and save what the stores have committed.
@@ -61,7 +67,7 @@ class ImportPass:
 
         :raises SourceFailed: it cannot be read.
         """
-        source = open_verified(self._services.sources, self._run, self._plan, self._image)
+        source = open_verified(self._services.sources, self._run, self._plan, self._image, self._earlier)
         self._remote = source.remote
         return source
 
@@ -116,7 +122,12 @@ class ImportPass:
             data = self._received(fan_out, source, signature)
             self._run.require_lease()
             self._save(fan_out, data)
-        except (LeaseLost, JobReleased, DatabaseUnavailable):
+        except JobReleased:
+            # the process ends: what its stores have of the data of a URL is for the next run, which sweeps it
+            if not self._plan.is_fetched:
+                fan_out.abort()
+            raise
+        except (LeaseLost, DatabaseUnavailable):
             # The next run sweeps this attempt; it knows whether the database has the locations.
             fan_out.abort()
             raise

@@ -108,6 +108,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.method == COPY_IMAGE
 
     @property
+    def is_fetched(self) -> bool:
+        """Whether the data are fetched from a URL."""
+        return self.uri is not None or self.glance is not None
+
+    @property
     def is_staged(self) -> bool:
         """Whether the data are in the staging area."""
         return self.method == GLANCE_DIRECT

@@ -10,6 +10,7 @@ from glimpse.errors import DataNotFound, GlimpseError, LeaseLost, Unavailable
 from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_plan import Plan
+from glimpse.jobs.steps.import_resumption import Earlier
 from glimpse.jobs.steps.import_source import ImportSource, ReaderSource, SourceFailed
 from glimpse.settings.model import DataSources, Formats
 from glimpse.staging.base import StagingArea
@@ -49,17 +50,20 @@ class ImportSources:
         self._copied_properties = copied_properties
         self._size_cap = size_cap
 
-    def open(self, run: Run, plan: Plan, image: Image) -> ImportSource:
+    def open(self, run: Run, plan: Plan, image: Image, earlier: Earlier | None = None) -> ImportSource:
         """Open the source of an import; ``run`` is asked while a web server is not to be asked again yet.
+
+        ``earlier`` is what an earlier run has received of a URL.
 
         :raises SourceFailed: it cannot be read.
         """
         if plan.uri is not None:
-            return self._reading(run).source(plan.uri)
+            return self._reading(run).source(plan.uri, earlier=earlier)
         if plan.glance is not None:
             from glimpse.jobs.steps.import_glance import open_glance_image  # noqa: PLC0415 - see _reading
 
-            return open_glance_image(self._reading(run), plan.glance, self._formats, self._copied_properties)
+            reading = self._reading(run)
+            return open_glance_image(reading, plan.glance, self._formats, self._copied_properties, earlier)
         try:
             if plan.is_staged:
                 return ReaderSource(self._staging.reader(image.id))

@@ -276,6 +276,18 @@ class FilesystemStore:
             raise write_error(self.id, error) from error
         return bool(removed)
 
+    def unfinished(self, image_id: str, attempt: str) -> FilesystemReader | None:
+        check_names(image_id, attempt)
+        for path in self._by_path:
+            try:
+                fd = os.open(_UNFINISHED.format(path, image_id, attempt), OPEN_FLAGS)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise open_error(self.id, error) from error
+            return FilesystemReader(self.id, fd, 0, os.fstat(fd).st_size)
+        return None
+
     def objects(self) -> Iterator[StoredObject]:
         for directory in self._directories:
             directory.require_present()
