@@ -35,9 +35,12 @@ from glimpse.policy.property_protection import build_property_protection
 from glimpse.quota.all import build_admission, build_limits
 from glimpse.services.deps import Deps
 from glimpse.services.image_source import ImageSource, StoredData
+from glimpse.services.stage_forwarding import Nodes
 from glimpse.services.store_markers import check_markers
 from glimpse.settings.files import staging_directory
+from glimpse.settings.library_sections import AUTHTOKEN
 from glimpse.settings.model import Settings
+from glimpse.settings.nodes import own_url
 from glimpse.signature.all import LazyVerifiers
 from glimpse.staging.directory import DirectoryStaging
 from glimpse.stores.multi import StoreSet
@@ -103,6 +106,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         _end_threads(state)
         if notifier is not None:
             notifier.close(NOTIFY_SECONDS)
+        deps.nodes.close()
         deps.stores.close()
         deps.database.close()
         if recorder is not None:
@@ -138,6 +142,7 @@ def _deps(
         stores=stores,
         source=_image_source(stores, metrics),
         staging=DirectoryStaging(staging_directory(settings)),
+        nodes=_nodes(settings),
         policy=policy,
         heartbeat=Heartbeat(database, settings.leases),
         checker=schemas.checker,
@@ -154,6 +159,18 @@ def _deps(
         admission=build_admission(settings.quotas, database, limits),
         project_limits=limits,
         notifier=notifier,
+    )
+
+
+def _nodes(settings: Settings) -> Nodes:
+    """Their certificates are verified as that of Keystone is, with auth ``keystone``."""
+    tls = settings.auth.keystone.get(AUTHTOKEN, {})
+    ca_file = tls.get("cafile")
+    return Nodes(
+        own_url(settings),
+        at_once=max(1, settings.listen.transfer_threads // 4),
+        verify=str.__str__(tls.get("insecure", "")).strip().lower() not in {"1", "t", "true", "on", "y", "yes"},
+        ca_file=str.__str__(ca_file) if ca_file else None,
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from glimpse.database_factory import open_database
 from glimpse.db.base import Database
-from glimpse.domain.job import JobStatus
+from glimpse.domain.job import JobStatus, offered_node
 from glimpse.domain.job_kinds import KINDS
 from glimpse.jobs.all import build_handlers
 from glimpse.jobs.heartbeat import Heartbeat
@@ -27,6 +27,7 @@ from glimpse.services.image_copy import copies_of
 from glimpse.services.store_markers import check_markers
 from glimpse.settings.files import staging_directory
 from glimpse.settings.model import Settings
+from glimpse.settings.nodes import own_url
 from glimpse.settings.startup import pool_of_jobs
 from glimpse.staging.base import StagingArea
 from glimpse.staging.directory import DirectoryStaging
@@ -92,7 +93,7 @@ def build_background(
         heartbeat=heartbeat,
         wakeup=wakeup,
         jobs=settings.jobs,
-        stores=stores.offers(),
+        stores=stores.offers() | offered_node(own_url(settings)),
         # jobs of processes that died are found as fast as leases are renewed
         interval=min(settings.jobs.interval, settings.leases.heartbeat),
         on_outcome=_count_nothing if recorder is None else recorder.job_ended,

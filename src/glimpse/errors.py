@@ -26,6 +26,8 @@
     ├── RangeNotSatisfiable     a byte range outside the data
     ├── BodyTimeout             the body did not arrive in time
     └── Unavailable             a service that is needed is not available
+        ├── NodeUnreachable       another node of the service does not answer
+        ├── NodeFailed            another node of the service gives no usable answer
         ├── Busy                  too many operations are running; retry soon
         ├── StoreUnavailable      the store cannot be read or written now
         │   ├── StoreBusy           (also Busy) the store has reached its limit of open streams
@@ -169,6 +171,14 @@ class BodyTimeout(GlimpseError):
 
 class Unavailable(GlimpseError):
     """A service that the request needs is not available (HTTP 503)."""
+
+
+class NodeUnreachable(Unavailable):
+    """Another node of the service, which has to do the work, does not answer (HTTP 504)."""
+
+
+class NodeFailed(Unavailable):
+    """Another node of the service, which has to do the work, gives no usable answer (HTTP 502)."""
 
 
 class Busy(Unavailable):

@@ -183,8 +183,10 @@ class Observed:
         """Pass on a message of the response; remember the status and count bytes."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            request_id = (b"x-openstack-request-id", self.request_id.encode())
-            message["headers"] = [*message["headers"], request_id]
+            # an answer of another node keeps the request id that it has
+            if b"x-openstack-request-id" not in dict(message["headers"]):
+                request_id = (b"x-openstack-request-id", self.request_id.encode())
+                message["headers"] = [*message["headers"], request_id]
         else:
             self.bytes_out += len(message.get("body", b""))
         await self._send(message)

@@ -18,6 +18,8 @@ STATUS: dict[type[errors.GlimpseError], int] = {
     errors.RangeNotSatisfiable: 416,
     errors.Refused: 503,
     errors.Unavailable: 503,
+    errors.NodeFailed: 502,
+    errors.NodeUnreachable: 504,
 }
 
 

@@ -20,7 +20,8 @@ MAX_CATALOG = 1 << 18
 _STATUS = "x-identity-status"
 _PROJECT = ("x-project-id", "x-tenant-id", "x-tenant")
 _CATALOG = "x-service-catalog"
-_NAMES = frozenset(
+#: All fields that are read, besides the token.
+IDENTITY_FIELDS = frozenset(
     {_STATUS, _CATALOG, *_PROJECT, "x-user-id", "x-roles", "x-service-roles", "x-domain-id", "openstack-system-scope"}
 )
 
@@ -95,7 +96,7 @@ def _identity_headers(credentials: Credentials) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in credentials.headers.items():
         lowered = name.lower()
-        if lowered in _NAMES:
+        if lowered in IDENTITY_FIELDS:
             # Detect a proxy that adds its header to the client's instead of replacing it.
             if lowered in found:
                 raise Unauthenticated(f"The request has the header {lowered} more than once.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import msgspec
 from glimpse.cli.config_options import config_options, settings_or_exit
 from glimpse.cli.database import opened_database
 from glimpse.domain.clock import wire_time
-from glimpse.domain.job import ENDED, Job, JobQuery, JobStatus
+from glimpse.domain.job import ENDED, Job, JobQuery, JobStatus, described_need, is_idle, offered_node
+from glimpse.settings.nodes import own_url
 from glimpse.stores.multi import offered_by
 
 _MOST = 1000
@@ -54,7 +56,7 @@ def list_(
         limit=limit,
     )
     settings = settings_or_exit(config_files, config_dirs, data_dir).settings
-    offers = offered_by(settings.stores)
+    offers = offered_by(settings.stores) | offered_node(own_url(settings))
     with opened_database(settings) as database:
         found = database.list_jobs(query)
     if json_form:
@@ -79,7 +81,7 @@ def show(
     """Print all that is recorded of one job."""
     settings = settings_or_exit(config_files, config_dirs, data_dir).settings
     with opened_database(settings) as database:
-        document = _document(database.get_job(job_id), offered_by(settings.stores))
+        document = _document(database.get_job(job_id), offered_by(settings.stores) | offered_node(own_url(settings)))
     if json_form:
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
         return
@@ -109,13 +111,13 @@ def _document(job: Job, offers: Collection[str]) -> dict[str, Any]:
 
 
 def _waits_for(job: Job, offers: Collection[str]) -> list[str]:
-    """The stores that a pending job needs and this installation does not have."""
-    return [name for name in job.stores if name not in offers] if job.status is JobStatus.PENDING else []
+    """The stores and the node that a job needs which nobody works on, and this installation is not or does not have."""
+    return [name for name in job.stores if name not in offers] if is_idle(job, time.time()) else []
 
 
 def _line(job: Job, offers: Collection[str]) -> str:
     missing = _waits_for(job, offers)
-    waits = f" waits for a process with the store {', '.join(missing)}:" if missing else ""
+    waits = f" waits for {' and '.join(map(described_need, missing))}:" if missing else ""
     progress = "" if job.bytes_total is None else f" {job.bytes_done}/{job.bytes_total}"
     message = f" {job.message}" if job.message else ""
     return (

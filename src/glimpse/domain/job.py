@@ -27,6 +27,10 @@ class JobStatus(StrEnum):
 ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
+_NODE = "node:"
+#: Seconds by which the clocks of hosts may differ from that of the database.
+_CLOCKS = 5.0
+
 #: Why a run changes nothing any more.
 LEASE_LOST = "Another process took the operation over, because this one had not renewed its lease in time."
 
@@ -35,11 +39,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One job, complete enough to show it as a task of the wire (imports-and-stores 3.2).
 
     ``owner`` is the project that asked, ``unique_key`` names what no two unfinished jobs may work on. ``stores`` names
-    the stores without which nobody can do the job (:meth:`glimpse.stores.multi.StoreSet.offers`). ``steps`` holds the
-    outcomes of finished steps by name. ``attempt`` counts claims; ``generation`` does too, and never goes back.
-    ``due_at`` is when the job may be claimed, in seconds since 1970 by the clock of the database: the end of a pause
-    while pending, the end of the lease of ``claimed_by`` while running, None once it has ended. Progress is in bytes.
-    Times are naive UTC.
+    the stores without which nobody can do the job (:meth:`glimpse.stores.multi.StoreSet.offers`), and the node that has
+    to do it (:func:`needed_node`). ``steps`` holds the outcomes of finished steps by name. ``attempt`` counts claims;
+    ``generation`` does too, and never goes back. ``due_at`` is when the job may be claimed, in seconds since 1970 by
+    the clock of the database: the end of a pause while pending, the end of the lease of ``claimed_by`` while running,
+    None once it has ended. Progress is in bytes. Times are naive UTC.
     """
 
     id: str
@@ -110,3 +114,36 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None = None
     after: str | None = None
     limit: int = 100
+
+
+def needed_node(url: str) -> str:
+    """Return the name of the node with this URL among the ``stores`` of a job that no other node can do."""
+    # names in a row are separated by commas
+    return f"{_NODE}{url.replace(',', '%2C')}"
+
+
+def offered_node(url: str | None) -> frozenset[str]:
+    """Return what a node offers to jobs besides its stores; ``url`` is its own, None if it has none."""
+    return frozenset() if url is None else frozenset({needed_node(url)})
+
+
+def described_need(needed: str) -> str:
+    """Describe one of the ``stores`` of a job."""
+    if needed.startswith(_NODE):
+        return f"the node {needed.removeprefix(_NODE)}"
+    return f"a process with the store {needed}"
+
+
+def needs_a_node(job: Job) -> bool:
+    """Whether only a certain node can do the job."""
+    return any(name.startswith(_NODE) for name in job.stores)
+
+
+def is_idle(job: Job, now: float) -> bool:
+    """Whether nobody works on an unfinished job: it is pending, or its process has died.
+
+    ``now`` in seconds since 1970; the clock of this host may differ a little from that of the database.
+    """
+    if job.status is JobStatus.RUNNING and job.due_at is not None:
+        return job.due_at < now - _CLOCKS
+    return job.status is JobStatus.PENDING

@@ -23,8 +23,13 @@ IMPORT_LOCK = "os_glance_import_task"
 #: The reason why an upload failed and the image is queued again, for its user; removed by the next successful upload.
 FAILED_UPLOAD = "os_glance_failed_upload"
 
+#: The URL of the node that has the staged data of an image, and of the node of Glance that hashes its data
+#: (imports-and-stores 2.14).
+STAGE_HOST = "os_glance_stage_host"
+HASH_HOST = "os_glance_hash_op_host"
+
 #: Internal properties that no response shows (images-api 3.1).
-HIDDEN_PROPERTIES = ("os_glance_stage_host", "os_glance_hash_op_host")
+HIDDEN_PROPERTIES = (STAGE_HOST, HASH_HOST)
 
 #: Names of columns and former attributes that no request may use.
 RESERVED_NAMES = frozenset({"location", "deleted", "deleted_at"})

@@ -6,13 +6,14 @@ form.
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, cast
 
 import msgspec
 
-from glimpse.domain.job import Job, JobStatus
+from glimpse.domain.job import Job, JobStatus, is_idle, needs_a_node
 from glimpse.domain.job_kinds import IMAGE_IMPORT, KINDS, LOCATION_CHECK, LOCATION_IMPORT
 from glimpse.domain.location_data import shown_url
 from glimpse.errors import Invalid
@@ -38,6 +39,8 @@ TASK_STATUSES: Final = {
 
 #: Hours until the task of a job that has ended expires, if no option says otherwise.
 KEEP_HOURS: Final = 48
+#: Message of a task whose data only one node has, as long as that node does not work on it.
+WAITS_FOR_NODE: Final = "The import waits for the node that has the staged data."
 
 #: Glance's type for tasks of ``POST /v2/tasks``, which Glimpse shows but does not create.
 LEGACY_IMPORT: Final = "import"
@@ -112,8 +115,13 @@ def task_of(job: Job, keep_hours: int) -> Task:
         user_id=job.user_id,
         input=_task_input(job),
         result=job.result,
-        message=job.message,
+        message=job.message or _wait(job),
     )
+
+
+def _wait(job: Job) -> str:
+    """What a job waits for. The URL of the node is not for users."""
+    return WAITS_FOR_NODE if needs_a_node(job) and is_idle(job, time.time()) else ""
 
 
 def _task_input(job: Job) -> dict[str, Any]:

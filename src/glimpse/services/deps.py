@@ -19,6 +19,7 @@ from glimpse.policy.base import Policy
 from glimpse.policy.property_protection import PropertyProtection
 from glimpse.quota.base import Admission, ProjectLimits
 from glimpse.services.image_source import ImageSource
+from glimpse.services.stage_forwarding import Nodes
 from glimpse.settings.model import Formats, Limits
 from glimpse.signature.base import SignatureVerifiers
 from glimpse.staging.base import StagingArea
@@ -35,6 +36,8 @@ class Deps:
     source: ImageSource
     #: where data wait for their import
     staging: StagingArea
+    #: other nodes, which may have staging areas of their own
+    nodes: Nodes
     policy: Policy
     #: renews the leases of the jobs that requests do themselves
     heartbeat: Heartbeat

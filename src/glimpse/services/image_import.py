@@ -16,7 +16,7 @@ from glimpse.domain.imports import (
     ImportRequest,
     check_store_choice,
 )
-from glimpse.domain.job import ENDED, JobQuery
+from glimpse.domain.job import ENDED, JobQuery, needed_node
 from glimpse.domain.job_kinds import IMAGE_IMPORT, STAGING, ImageImportInput
 from glimpse.domain.properties import IMPORT_LOCK
 from glimpse.domain.status import Status
@@ -25,6 +25,7 @@ from glimpse.fetch.checksum_file import file_name_of
 from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.import_lock import take_over
+from glimpse.services.stage_forwarding import NodeAnswer, Passage
 
 #: The status that an image must have, by method.
 _NEEDED_STATUS = {
@@ -36,12 +37,17 @@ _NEEDED_STATUS = {
 
 
 def import_image(
-    deps: Deps, context: Context, image_id: str, request: ImportRequest, header_store: str | None = None
-) -> None:
+    deps: Deps,
+    context: Context,
+    image_id: str,
+    request: ImportRequest,
+    header_store: str | None,
+    passage: Passage,
+) -> NodeAnswer | None:
     """Record a job that imports the data of an image; checks are in the order of imports-and-stores 2.4.
 
     ``header_store`` is the store id of the header ``X-Image-Meta-Store``. A copy of an image that all stores have
-    already records nothing.
+    already records nothing. If another node has the staged data, it is asked to do all this; its answer is returned.
 
     :raises LimitExceeded: the project uses more than its limit already.
     :raises NotFound: unknown or invisible image.
@@ -51,6 +57,8 @@ def import_image(
     :raises Invalid: the stores contradict each other, one is read-only or has the image already, a URI is missing or
         not allowed, or the region or id of another service's image is missing or no UUID.
     :raises Unavailable: the host name of a URI cannot be resolved at the moment.
+    :raises NodeUnreachable: the node with the staged data does not answer.
+    :raises NodeFailed: what answers for it is not an image service.
     """
     if deps.admission is not None:
         deps.admission.check_upload(context, None)
@@ -67,9 +75,14 @@ def import_image(
     lists = take_over(deps, image)
     targets = _targets(deps, image, request, header_store or None)
     if not targets:
-        return
+        return None
     if request.method == GLANCE_DIRECT:
-        _check_staged(deps, image)
+        node = deps.nodes.holder(image, passage)
+        if node is not None:
+            fields = {} if header_store is None else {"X-Image-Meta-Store": header_store}
+            body = msgspec.json.encode(request.given)
+            return deps.nodes.send("POST", node, f"/v2/images/{image.id}/import", passage, fields=fields, body=body)
+        _check_staged(deps, image, passage)
     elif request.method == WEB_DOWNLOAD:
         if not request.uri:
             raise Invalid("An import with web-download needs 'method.uri'.")
@@ -78,6 +91,7 @@ def import_image(
             file_name_of(request.uri)
             deps.url_rules.check(request.checksum_uri)
     _record(deps, context, image, request, targets, lists)
+    return None
 
 
 def _check_image(image: Image, method: str) -> None:
@@ -132,13 +146,14 @@ def _stores_with(deps: Deps, image: Image) -> frozenset[str]:
     return frozenset(found)
 
 
-def _check_staged(deps: Deps, image: Image) -> None:
+def _check_staged(deps: Deps, image: Image, passage: Passage) -> None:
     """:raises Conflict: the data of an image are still being staged, or are not in the staging area of this node."""
     latest = deps.database.list_jobs(JobQuery(image_id=image.id, types=(STAGING,), limit=1))
     if any(job.status not in ENDED for job in latest):
         raise Conflict(f"The data of image {image.id} are still being staged.")
     if deps.staging.size(image.id) is None:
-        raise Conflict(f"No data are staged for image {image.id} on this node.")
+        named = " that another node takes for the one that has them; check worker_self_reference_url of all nodes"
+        raise Conflict(f"No data are staged for image {image.id} on this node{named if passage.was_forwarded else ''}.")
 
 
 def _record(
@@ -153,6 +168,7 @@ def _record(
 
     :raises Conflict: the image changed its status meanwhile, or another import was faster.
     """
+    own_url = deps.nodes.own_url
     given = ImageImportInput(
         image_id=image.id,
         request=msgspec.json.encode(request.given).decode(),
@@ -166,7 +182,11 @@ def _record(
         given,
         image_id=image.id,
         unique_key=unique_key(image.id),
-        stores=tuple(name for store_id in targets for name in deps.stores.needed[store_id]),
+        stores=(
+            *(name for store_id in targets for name in deps.stores.needed[store_id]),
+            # the staged data are here, and other nodes do not have them
+            *((needed_node(own_url),) if request.method == GLANCE_DIRECT and own_url is not None else ()),
+        ),
     )
     deps.jobs.add(
         job,

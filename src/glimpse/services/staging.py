@@ -8,7 +8,7 @@ from glimpse.context import Context
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.job import JobChange, JobStatus
 from glimpse.domain.job_kinds import STAGING, NoInput
-from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
+from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK, STAGE_HOST
 from glimpse.domain.status import Status
 from glimpse.errors import (
     Conflict,
@@ -72,7 +72,8 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
         begun = ImageChange(
             columns={"status": Status.UPLOADING},
             set_properties=lists,
-            drop_properties=(IMPORT_LOCK,) if IMPORT_LOCK in image.properties else (),
+            # an earlier stage may have named another node
+            drop_properties=tuple(name for name in (IMPORT_LOCK, STAGE_HOST) if name in image.properties),
             from_status=(Status.QUEUED,),
         )
         deps.database.add_job(run.job, begun, lifetime=deps.heartbeat.lifetime)
@@ -151,8 +152,10 @@ def _finish(deps: Deps, run: AttendedRun, image: Image, size: int) -> None:
 
     :raises Gone: the image was deleted; its data are removed.
     """
+    own_url = deps.nodes.own_url
     change = ImageChange(
         columns={"size": size},
+        set_properties={} if own_url is None else {STAGE_HOST: own_url},
         drop_properties=(FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else (),
         from_status=(Status.UPLOADING,),
     )

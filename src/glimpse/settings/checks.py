@@ -66,6 +66,17 @@ def http_url(value: object) -> str | None:
     return None if parts.scheme in {"http", "https"} and parts.netloc else allowed
 
 
+def node_url(value: object) -> str | None:
+    """The URL of a node, to which paths are appended."""
+    wrong = http_url(value)
+    if wrong is not None:
+        return wrong
+    parts = urlsplit(str(value))
+    if parts.username is not None or parts.query or parts.fragment:
+        return "must have neither credentials nor a query"
+    return None
+
+
 def database_url(value: object) -> str | None:
     """The URL of a database."""
     scheme, separator, _ = str(value).partition("://")

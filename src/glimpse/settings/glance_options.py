@@ -175,6 +175,12 @@ _IMPORTS = (
         "`[database] connection`",
         help="The same as `node_staging_uri`, with `enabled_backends`.",
     ),
+    Option(
+        section="DEFAULT", name="worker_self_reference_url", kind="string", check=checks.node_url,
+        target="imports.worker_self_reference_url", default_text="`public_endpoint`",
+        help="URL at which other nodes reach this one, if each has a staging area of its own. Nodes that share one set "
+        "nothing, or all the same.",
+    ),
 )  # fmt: skip
 
 _URI_FILTER = (

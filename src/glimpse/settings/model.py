@@ -383,6 +383,8 @@ class Imports(msgspec.Struct, frozen=True, kw_only=True):
     #: where data wait for their import: without named stores, and with them; None: ``staging`` in ``data_dir``
     node_staging_uri: str | None = None
     filesystem_store_datadir: str | None = None
+    #: where other nodes reach this one
+    worker_self_reference_url: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,6 @@ def _option(
 _CONVERSIONS = ("qcow2", "raw", "vmdk")
 
 AWAITED_OPTIONS: tuple[Option, ...] = (
-    _option("DEFAULT", "worker_self_reference_url", "string", "URL of this node for others."),
     _option("DEFAULT", "image_cache_dir", "string", "Directory of the image cache."),
     _option("DEFAULT", "image_cache_driver", "string", "Index of it.", choices=("centralized_db", "sqlite", "xattr")),
     _option("DEFAULT", "image_cache_max_size", "integer", "Bytes of it.", minimum=0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from glimpse.api.json_body import json_value
 from glimpse.api.request import Reply, Request
+from glimpse.api.v2.other_nodes import passage_of, passed_on
 from glimpse.domain.imports import ImportRequest, import_request
 from glimpse.services.image_import import import_image
 
@@ -12,7 +13,9 @@ LONGEST = 64 << 10
 
 
 async def start(request: Request) -> Reply:
-    """POST: 202 without a body once the job is recorded, or if there is nothing to copy."""
+    """POST: 202 without a body once the job is recorded, or if there is nothing to copy; or what the node answers that
+    has the staged data.
+    """
     offered = request.deps.import_methods
     longest = min(LONGEST, request.settings.limits.max_json_body)
 
@@ -21,6 +24,8 @@ async def start(request: Request) -> Reply:
 
     asked = await request.read(decode)
     image_id, header_store = request.params["image_id"], request.headers.get("x-image-meta-store")
-    # the host name of a URI is resolved, which may take long
-    await request.storing(import_image, request.deps, request.context, image_id, asked, header_store)
-    return Reply(202)
+    # the host name of a URI is resolved, or another node is asked, which may take long
+    answer = await request.storing(
+        import_image, request.deps, request.context, image_id, asked, header_store, passage_of(request)
+    )
+    return Reply(202) if answer is None else passed_on(answer)

@@ -7,6 +7,7 @@ from functools import partial
 from glimpse.api.errors import Refusal
 from glimpse.api.json_body import json_object, json_value
 from glimpse.api.request import LOOP_BYTES, NO_CONTENT, Reply, Request, json_reply
+from glimpse.api.v2.other_nodes import passage_of, passed_on
 from glimpse.api.v2.query import parse_list_request
 from glimpse.api.v2.views import image_body, image_document, image_list_body
 from glimpse.domain.image import Image
@@ -68,7 +69,10 @@ async def update(request: Request) -> Reply:
 
 async def delete(request: Request) -> Reply:
     """DELETE: 204."""
-    await request.storing(delete_image, request.deps, request.context, request.params["image_id"])
+    image_id, passage = request.params["image_id"], passage_of(request)
+    answer = await request.storing(delete_image, request.deps, request.context, image_id, passage)
+    if answer is not None:
+        return passed_on(answer)
     return NO_CONTENT
 
 

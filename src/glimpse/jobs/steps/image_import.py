@@ -14,12 +14,12 @@ import msgspec
 from glimpse.domain.image import Image
 from glimpse.domain.job import JobStatus
 from glimpse.domain.job_kinds import IMAGE_IMPORT
-from glimpse.domain.properties import IMPORT_LOCK
+from glimpse.domain.properties import IMPORT_LOCK, STAGE_HOST
 from glimpse.errors import Conflict, LimitExceeded, NotFound, StoreUnavailable
 from glimpse.jobs.base import Outcome, Run, WaitForStores
 from glimpse.jobs.steps.import_failures import ImportFailed
 from glimpse.jobs.steps.import_pass import ImportPass
-from glimpse.jobs.steps.import_plan import STAGE_HOST, Plan, plan_of, saved_of, unsaved
+from glimpse.jobs.steps.import_plan import Plan, plan_of, saved_of, unsaved
 from glimpse.jobs.steps.import_resumption import Earlier, earlier_data
 from glimpse.jobs.steps.import_services import ImportServices
 

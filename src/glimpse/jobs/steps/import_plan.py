@@ -23,7 +23,7 @@ from glimpse.domain.imports import (
 )
 from glimpse.domain.job import Job
 from glimpse.domain.job_kinds import ImageImportInput, input_of
-from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
+from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK, STAGE_HOST
 from glimpse.domain.status import Status
 from glimpse.errors import Invalid
 from glimpse.jobs.steps.location_check import NO_DATA, USABLE
@@ -33,8 +33,6 @@ from glimpse.transfer.pump import Received
 _METHODS = OfferedMethods((GLANCE_DIRECT, WEB_DOWNLOAD, COPY_IMAGE, GLANCE_DOWNLOAD))
 #: The step of the job that saves locations.
 SAVED: Final = "saved"
-#: Property with the address of the worker that has the staged data.
-STAGE_HOST: Final = "os_glance_stage_host"
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
