@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from glimpse.domain.job import Job, JobStatus
-from glimpse.settings.model import Imports, Limits, UriFilter
+from glimpse.settings.model import DatabaseSettings, Imports, Limits, Secret, UriFilter
 from tests.support.images.content import noise
 from tests.support.images.qcow2 import qcow2
 from tests.support.imports import files, run_imports, three_stores
@@ -162,6 +162,26 @@ class TestSuccess:
         assert TOKEN not in json.dumps([shown, show(at, image_id), job.steps, job.result, job.message])
         assert TOKEN not in caplog.text
         assert msgspec.to_builtins(job.input)["token"] == TOKEN, "where it is encrypted, if there is a key"
+
+
+def test_the_database_has_no_readable_token(source: ServedWire, tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    file = tmp_path / "target" / "db"
+    database = DatabaseSettings(
+        connection=Secret(f"sqlite:///{file}"), metadata_encryption_key=Secret("0123456789abcdef")
+    )
+    settings = settings_in(
+        tmp_path / "target",
+        database=database,
+        uri_filter=UriFilter(allowed_hosts=("localhost",), allowed_ports=()),
+        imports=Imports(enabled_import_methods=METHODS),
+    )
+    with wired(settings) as wire:
+        image_id = wire.create()["id"]
+        assert finished(wire, image_id, post(wire, image_id, source, original(source))).status is JobStatus.SUCCEEDED
+    found = [path.read_bytes() for path in (tmp_path / "target").glob("db*")]
+    assert any(image_id.encode() in content for content in found)
+    assert not any(TOKEN.encode() in content for content in found)
 
 
 class TestRequests:

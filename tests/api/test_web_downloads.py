@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -14,7 +16,7 @@ from glimpse.domain.job import Job, JobStatus
 from glimpse.errors import StoreFull
 from glimpse.jobs.base import JobReleased
 from glimpse.jobs.run import UnattendedRun
-from glimpse.settings.model import Limits, UriFilter
+from glimpse.settings.model import DataSources, Limits, UriFilter
 from glimpse.stores.base import Bytes
 from glimpse.stores.filesystem.writer import FilesystemWriter
 from tests.support.images.content import noise
@@ -127,6 +129,75 @@ def test_a_redirect_to_an_address_that_is_not_allowed_is_not_followed(at: Wire, 
     assert imported(at, image_id, "web-download", "ab", url).status is JobStatus.FAILED
     assert is_queued_and_clean(at, image_id, tmp_path, "a,b")
     assert len(web.requests) == 1
+
+
+def test_redirects_that_lead_inward_are_not_followed(at: Wire, web: WebServer, tmp_path: Path) -> None:
+    inward = (
+        "http://127.0.0.1/", "http://169.254.169.254/", "http://[::1]/", "http://[::ffff:7f00:1]/",
+        "http://2130706433/", "http://0177.0.0.1/", "http://0x7f.1/", "file:///etc/passwd", "gopher://203.0.113.5/",
+    )  # fmt: skip
+    for count, url in enumerate(inward, 1):
+        image_id = at.create()["id"]
+        source = f"{web.url('redirect', '307')}?to={quote(url, safe='')}"
+        job = imported(at, image_id, "web-download", "a", source)
+        assert (job.status, job.message) == (JobStatus.FAILED, "The server redirects to a URL that is not allowed.")
+        assert is_queued_and_clean(at, image_id, tmp_path, "a")
+        assert len(web.requests) == count
+
+
+def test_a_name_that_leads_inward_when_it_is_used(
+    at: Wire, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("203.0.113.5 changing.example.org\n")
+    monkeypatch.setattr("glimpse.fetch.address.HOSTS_FILE", hosts)
+    settings = settings_in(tmp_path, stores=three_stores(tmp_path), uri_filter=UriFilter(allowed_ports=()))
+    with wired(settings) as wire:
+        image_id = wire.create()["id"]
+        body = {"method": {"name": "web-download", "uri": web.url("files", "a", host="changing.example.org")}}
+        assert wire("POST", f"/v2/images/{image_id}/import", json_body=body).status == 202
+        hosts.write_text("127.0.0.1 changing.example.org\n")
+        [task] = wire("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
+        job = run_imports(wire, wire.service.deps.database.get_job(task["id"]))
+        assert (job.status, "no allowed address" in job.message) == (JobStatus.FAILED, True)
+        assert is_queued_and_clean(wire, image_id, tmp_path, "a")
+    assert web.requests == []
+
+
+class TestLimits:
+    """The reason of a failure names the status of the source, and the byte that was reached."""
+
+    def failed(self, directory: Path, url: str, **limits: Any) -> str:
+        sources = DataSources(**limits)
+        settings = settings_in(
+            directory, stores=three_stores(directory), uri_filter=allowed("localhost"), data_sources=sources
+        )
+        with wired(settings) as wire:
+            image_id = wire.create()["id"]
+            job = imported(wire, image_id, "web-download", "a", url)
+            assert job.status is JobStatus.FAILED
+            assert is_queued_and_clean(wire, image_id, directory, "a")
+            return job.message
+
+    def test_redirects(self, tmp_path: Path, web: WebServer) -> None:
+        url = web.url("files", "a")
+        for _ in range(11):
+            url = f"{web.url('redirect', '302')}?to={quote(url, safe='')}"
+        assert self.failed(tmp_path, url) == "The server redirects more than 10 times."
+        assert len(web.requests) == 11
+
+    def test_time(self, tmp_path: Path, web: WebServer) -> None:
+        web.files["a"] = bytes(1_000_000)
+        message = self.failed(tmp_path, web.url("slow", "a"), time_limit=0.3)
+        assert re.fullmatch(r"The source could not be read within 0\.3 seconds; [0-9]+ bytes were read\.", message)
+
+    def test_status(self, tmp_path: Path, web: WebServer) -> None:
+        assert self.failed(tmp_path, web.url("status", "403")) == "The source answers 403 Forbidden."
+
+    def test_the_byte_that_was_reached(self, tmp_path: Path, web: WebServer) -> None:
+        message = self.failed(tmp_path, web.url("cut", "a"))
+        assert "could not be read beyond byte 1166666: " in message
+        assert "cannot be resumed" in message
 
 
 def test_unsafe_data_are_refused(at: Wire, web: WebServer, tmp_path: Path) -> None:

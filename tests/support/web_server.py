@@ -14,6 +14,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+#: URLs that users must not make the service fetch: of this host and its neighbours in all forms, or not of the web.
+INWARD = (
+    "http://127.0.0.1/", "http://localhost/", "http://169.254.169.254/latest/meta-data/", "http://[::1]/",
+    "https://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "http://[64:ff9b::7f00:1]/", "http://[fe80::1]/",
+    "http://2130706433/", "http://0177.0.0.1/", "http://017700000001/", "http://0x7f.1/", "http://0x7f000001/",
+    "http://127.1/", "http://0/", "http://0.0.0.0/", "http://224.0.0.1/", "http://user@127.0.0.1/",
+    "http://203.0.113.5@127.0.0.1/", "http://user:password@203.0.113.5/", "http://user@203.0.113.5/",
+    "file:///etc/passwd", "gopher://203.0.113.5/", "ftp://203.0.113.5/", "data:,x", "http:///etc/passwd",
+)  # fmt: skip
+
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 

@@ -86,12 +86,18 @@ def import_image(
     elif request.method == WEB_DOWNLOAD:
         if not request.uri:
             raise Invalid("An import with web-download needs 'method.uri'.")
-        deps.url_rules.check(request.uri)
+        _check_url(deps, "uri", request.uri)
         if request.checksum_uri is not None:
             file_name_of(request.uri)
-            deps.url_rules.check(request.checksum_uri)
+            _check_url(deps, "checksum_uri", request.checksum_uri)
     _record(deps, context, image, request, targets, lists)
     return None
+
+
+def _check_url(deps: Deps, name: str, url: str) -> None:
+    """:raises Invalid: the rules refuse the URL of a field of the request, or it has a user name or a password."""
+    if deps.url_rules.check(url).credentials is not None:
+        raise Invalid(f"'method.{name}' must not have a user name or a password.")
 
 
 def _check_image(image: Image, method: str) -> None:
