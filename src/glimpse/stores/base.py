@@ -68,6 +68,33 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
+class AdoptsFiles(Protocol):
+    """Ability of writers that may make a local file the object, without a copy of its data."""
+
+    def adopt(self, fd: int) -> bool:
+        """Take over the complete file open as ``fd``, if that is possible; called at most once, before any write.
+
+        True: the data of the object are those of the file, which nobody may change from now on. The writer then takes
+        the same data in :meth:`Writer.write` as any other, but does not write them. The file keeps its other names, and
+        an abort leaves it as it was but for its permissions. False: the writer works as if it had not been asked.
+
+        :raises StoreFull: no space is left.
+        :raises AccessDenied: the service may not write to the store.
+        :raises StoreUnavailable: the store is unavailable.
+        """
+        ...
+
+
+@runtime_checkable
+class LocalFile(Protocol):
+    """Ability of readers, and of sources of bytes, that deliver exactly the content of one local file."""
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file, which is open until the reader is closed."""
+        ...
+
+
 class Reader(Protocol):
     """A range of one object, read from its start to its end by one thread."""
 

@@ -13,7 +13,18 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from glimpse.errors import Busy, GlimpseError, Refused, StoreBusy, StoreUnavailable, Unavailable
 from glimpse.settings.model import StoreCalls
-from glimpse.stores.base import Bytes, DeletionCheck, Placed, Probed, Reader, ReadsNow, Store, Writer, ability
+from glimpse.stores.base import (
+    AdoptsFiles,
+    Bytes,
+    DeletionCheck,
+    Placed,
+    Probed,
+    Reader,
+    ReadsNow,
+    Store,
+    Writer,
+    ability,
+)
 from glimpse.stores.health import StoreHealth
 from glimpse.stores.timed_calls import CallTimeout, TimedCalls
 
@@ -266,13 +277,15 @@ def _outcome(error: BaseException) -> str:
 
 
 class _EndingWriter:
-    """A writer that calls ``on_end`` once, after its commit or abort."""
+    """A writer that calls ``on_end`` once, after its commit or abort. It offers ``adopt`` if ``inner`` does."""
 
     def __init__(self, inner: Writer, on_end: Callable[[], None]) -> None:
         self._inner = inner
         self._on_end: Callable[[], None] | None = on_end
         self.publish = inner.commit
         self.write = inner.write
+        if isinstance(inner, AdoptsFiles):
+            self.adopt = inner.adopt
 
     def commit(self) -> Placed:
         placed = self.publish()
@@ -291,13 +304,22 @@ class _EndingWriter:
 
 
 class _CountingWriter(_EndingWriter):
-    """Counts the bytes written."""
+    """Counts the bytes written; those of an adopted file are not."""
 
     def __init__(self, inner: Writer, on_end: Callable[[], None]) -> None:
         super().__init__(inner, on_end)
         self.count = 0
         self._write = inner.write
         self.write = self._counted
+        if isinstance(inner, AdoptsFiles):
+            self._adopt = inner.adopt
+            self.adopt = self._uncounted
+
+    def _uncounted(self, fd: int) -> bool:
+        adopted = self._adopt(fd)
+        if adopted:
+            self.write = self._write
+        return adopted
 
     def _counted(self, data: Bytes) -> None:
         self._write(data)

@@ -12,15 +12,21 @@ from glimpse.jobs.steps.import_plan import Plan
 from glimpse.jobs.steps.import_resumption import Earlier
 from glimpse.jobs.steps.import_source import ImportSource, SourceFailed
 from glimpse.jobs.steps.import_sources import ImportSources
+from glimpse.stores.base import LocalFile
 from glimpse.transfer.expected_digest import Verifier
 
 
 class VerifiedSource:
-    """An :class:`ImportSource` that does not end before the digests of all that it sent are the expected ones."""
+    """An :class:`ImportSource` that does not end before the digests of all that it sent are the expected ones.
+
+    It is a :class:`~glimpse.stores.base.LocalFile` if ``source`` is one.
+    """
 
     def __init__(self, source: ImportSource, verifier: Verifier) -> None:
         self._source = source
         self._verifier = verifier
+        if isinstance(source, LocalFile):
+            self.fileno = source.fileno
 
     @property
     def length(self) -> int | None:

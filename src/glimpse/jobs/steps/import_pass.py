@@ -14,13 +14,14 @@ from glimpse.errors import DatabaseUnavailable, GlimpseError, Invalid, LeaseLost
 from glimpse.jobs.base import JobReleased, Run
 from glimpse.jobs.steps.import_digests import open_verified
 from glimpse.jobs.steps.import_failures import DEFECT, ImportFailed, failure, reason_of, unreadable
+from glimpse.jobs.steps.import_handover import Handover
 from glimpse.jobs.steps.import_plan import SAVED, Activation, Plan, Saved, saved_of, unsaved
 from glimpse.jobs.steps.import_resumption import Earlier
 from glimpse.jobs.steps.import_services import ImportServices
 from glimpse.jobs.steps.import_source import ImportSource, SourceFailed
 from glimpse.notify import events
 from glimpse.signature.base import KeyManagerCaller, SignatureVerifier, is_signed
-from glimpse.stores.base import Placed, Writer
+from glimpse.stores.base import LocalFile, Placed, Writer
 from glimpse.transfer.fan_out import FanOut, TargetsFailed
 from glimpse.transfer.inspect import Inspection
 from glimpse.transfer.pump import Digests, Received, is_supported, receive_into
@@ -113,8 +114,10 @@ class ImportPass:
         if notifier is not None:
             for target in targets:
                 events.import_prepared(notifier, self._image, self._services.named(target))
+        # what wraps staged data and changes them is no local file
+        handover = Handover(source.fileno() if isinstance(source, LocalFile) else None)
         fan_out = FanOut(
-            {target: partial(self._writer, source.length, attempt, target) for target in targets},
+            {target: partial(self._writer, handover, source.length, attempt, target) for target in targets},
             all_must_succeed=self._plan.all_must_succeed,
             while_waiting=self._run.check,
         )
@@ -165,8 +168,8 @@ class ImportPass:
         _require_known(image, data)
         return data
 
-    def _writer(self, size: int | None, attempt: str, store_id: str) -> Writer:
-        return self._services.stores.by_id(store_id).writer(self._image.id, size, attempt)
+    def _writer(self, handover: Handover, size: int | None, attempt: str, store_id: str) -> Writer:
+        return handover.open(self._services.stores.by_id(store_id), self._image.id, size, attempt)
 
     def _save(self, fan_out: FanOut, data: Received) -> None:
         """Commit, and save the locations: all in one transaction if all must succeed, else each when it is there.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from glimpse.domain.remote_image import RemoteImage
 from glimpse.errors import GlimpseError
-from glimpse.stores.base import Reader
+from glimpse.stores.base import LocalFile, Reader
 from glimpse.transfer.pump import BATCH_BYTES
 
 
@@ -59,3 +59,12 @@ class ReaderSource:
     def close(self) -> None:
         """Close the reader."""
         self._reader.close()
+
+
+class StagedSource(ReaderSource):
+    """The :class:`ImportSource` of staged data; those in a local file offer :class:`~glimpse.stores.base.LocalFile`."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(reader)
+        if isinstance(reader, LocalFile):
+            self.fileno = reader.fileno

@@ -11,7 +11,7 @@ from glimpse.fetch.rules import UrlRules
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_plan import Plan
 from glimpse.jobs.steps.import_resumption import Earlier
-from glimpse.jobs.steps.import_source import ImportSource, ReaderSource, SourceFailed
+from glimpse.jobs.steps.import_source import ImportSource, ReaderSource, SourceFailed, StagedSource
 from glimpse.settings.model import DataSources, Formats
 from glimpse.staging.base import StagingArea
 from glimpse.stores.base import Reader
@@ -66,7 +66,7 @@ class ImportSources:
             return open_glance_image(reading, plan.glance, self._formats, self._copied_properties, earlier)
         try:
             if plan.is_staged:
-                return ReaderSource(self._staging.reader(image.id))
+                return StagedSource(self._staging.reader(image.id))
             if plan.copies:
                 return ReaderSource(self._open_copies(image))
         except DataNotFound as error:

@@ -44,7 +44,7 @@ def new_bytes(size: int) -> tuple[bytes, memoryview]:
 
 
 class FilesystemReader:
-    """Implements ``stores.base.Reader`` and ``ReadsNow``.
+    """Implements ``stores.base.Reader`` and ``ReadsNow``; of a whole file also ``LocalFile``.
 
     Owns the descriptor ``fd``, so reading continues after a deletion of the file.
     """
@@ -98,6 +98,9 @@ class FilesystemReader:
     def _too_early(self) -> StoreUnavailable:
         left = self._end - self._position
         return StoreUnavailable(f"The data in store {self._store_id} end {left} bytes too early.")
+
+    def fileno(self) -> int:
+        return self._fd
 
     def close(self) -> None:
         fd, self._fd = self._fd, -1

@@ -29,6 +29,7 @@ from glimpse.stores.filesystem.directories import (
     prepare,
     read_mountpoints,
 )
+from glimpse.stores.filesystem.marks import is_of_attempt
 from glimpse.stores.filesystem.options import SCHEMES, FilesystemOptions
 from glimpse.stores.filesystem.os_errors import delete_error, open_error, write_error
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
@@ -38,7 +39,6 @@ from glimpse.stores.filesystem.writer import (
     Target,
     ThinWriter,
     create_marked,
-    is_of_attempt,
     sync_directory,
 )
 from glimpse.stores.object_errors import duplicate, foreign, full

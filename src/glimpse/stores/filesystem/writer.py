@@ -15,7 +15,10 @@ from typing import Any
 
 import msgspec
 
+from glimpse.errors import StoreUnavailable
 from glimpse.stores.base import Bytes, Placed
+from glimpse.stores.filesystem.adoption import can_adopt, give_back, link_open_file
+from glimpse.stores.filesystem.marks import ATTEMPT_ATTRIBUTE, NO_ATTRIBUTES, mark
 from glimpse.stores.filesystem.os_errors import write_error
 from glimpse.stores.object_errors import duplicate, full
 
@@ -29,10 +32,8 @@ _SHARE = 128
 _LONGEST_LOOK = 64 << 20
 _NO_END = 1 << 63
 
-_ATTEMPT_ATTRIBUTE = "user.glimpse.attempt"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-_NO_ATTRIBUTES = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
 _NO_DIRECTORY_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
 
@@ -56,20 +57,25 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FilesystemWriter:
-    """Implements ``stores.base.Writer``. Owns the unfinished file, open as ``fd``, until it ends."""
+    """Implements ``stores.base.Writer`` and ``AdoptsFiles``. Owns the unfinished file ``fd`` until it ends."""
 
-    __slots__ = ("_fd", "_nothing_left", "_position", "_room", "_target", "_written_out")
+    __slots__ = ("_adopted", "_fd", "_nothing_left", "_position", "_room", "_target", "_written_out")
 
     def __init__(self, target: Target, fd: int) -> None:
         self._target = target
         self._fd = fd
         self._position: int = 0
         self._nothing_left = True
+        #: what an adopted file was like at first: the time of its last change (ns)
+        self._adopted: int | None = None
         self._written_out: int = 0
         self._room: int = 0 if target.reserve else _NO_END
 
     def write(self, data: Bytes) -> None:
         size = len(data)
+        if self._adopted is not None:
+            self._position += size
+            return
         self._room -= size
         try:
             if self._room < 0:
@@ -83,12 +89,38 @@ class FilesystemWriter:
         if self._position - self._written_out >= _WRITE_OUT_EVERY:
             self._start_writing_out()
 
+    def adopt(self, fd: int) -> bool:
+        """See :meth:`glimpse.stores.base.AdoptsFiles.adopt`.
+
+        The unfinished name becomes another name of the file. The file gets the group, the permissions and the mark that
+        a file has which is written here; one that would differ in anything else is not adopted. The mark is never
+        replaced, so that no two attempts have the same file, and none of them touches what the other one has published.
+        """
+        target = self._target
+        try:
+            if not can_adopt(fd, like=self._fd) or not mark(fd, target.attempt):
+                return False
+            os.unlink(target.unfinished)
+            adopted = link_open_file(fd, target.unfinished)
+            taken = os.dup(fd) if adopted else create_marked(target.unfinished, target.attempt)
+        except FileExistsError as error:
+            raise duplicate(target.store_id, target.image_id) from error
+        except OSError as error:
+            raise write_error(target.store_id, error) from error
+        self._close()
+        self._fd = taken
+        if adopted:
+            self._adopted = os.fstat(taken).st_mtime_ns
+        return adopted
+
     def commit(self) -> Placed:
         target, fd = self._target, self._fd
         try:
             if target.mode:
                 os.fchmod(fd, target.mode)
             os.fsync(fd)
+            if self._adopted is not None:
+                self._require_unchanged()
             for directory in target.elsewhere:
                 if os.path.lexists(f"{directory}/{target.image_id}"):
                     raise duplicate(target.store_id, target.image_id)
@@ -103,18 +135,27 @@ class FilesystemWriter:
     def abort(self) -> bool:
         if self._fd < 0:
             return self._nothing_left
-        swept = os.fstat(self._fd).st_nlink == 0
-        self._close()
+        # an adopted file keeps the name that it had before
+        swept = os.fstat(self._fd).st_nlink <= (self._adopted is not None)
         try:
             os.unlink(self._target.unfinished)
             sync_directory(self._target.directory)
+            if self._adopted is not None:
+                give_back(self._fd, self._target.attempt)
             self._nothing_left = True
         except OSError as error:
             # if it has a name, but not here, the directory is not mounted any more
             self._nothing_left = swept and isinstance(error, FileNotFoundError)
             if not self._nothing_left:
                 LOG.warning("Store %s: unfinished data could not be removed: %s", self._target.store_id, error)
+        self._close()
         return self._nothing_left
+
+    def _require_unchanged(self) -> None:
+        """:raises StoreUnavailable: an adopted file is not the one whose data were seen."""
+        found = os.fstat(self._fd)
+        if (found.st_size, found.st_mtime_ns) != (self._position, self._adopted):
+            raise StoreUnavailable("The staged data were changed while they were imported.")
 
     def _take_room(self, size: int) -> None:
         """Check the free space, after the amount found by the last check is used up.
@@ -152,6 +193,10 @@ class ThinWriter(FilesystemWriter):
         """``zeros`` is a block of zero bytes; its length is the block size."""
         super().__init__(target, fd)
         self._zeros = zeros
+
+    def adopt(self, fd: int) -> bool:  # noqa: ARG002 - see AdoptsFiles
+        """A file with blocks of zeros is not what the configuration asks for."""
+        return False
 
     def write(self, data: Bytes) -> None:
         view = memoryview(data)
@@ -212,28 +257,13 @@ def create_marked(path: str, attempt: str) -> int:
     # the umask of the service, or a default ACL of the directory, restricts this
     fd = os.open(path, _CREATE, 0o666)
     try:
-        os.setxattr(fd, _ATTEMPT_ATTRIBUTE, attempt.encode())
+        os.setxattr(fd, ATTEMPT_ATTRIBUTE, attempt.encode())
     except OSError as error:
-        if error.errno not in _NO_ATTRIBUTES:
+        if error.errno not in NO_ATTRIBUTES:
             os.close(fd)
             os.unlink(path)
             raise
     return fd
-
-
-def is_of_attempt(path: str, attempt: str) -> bool | None:
-    """Tell whether the file ``path`` has the mark of ``attempt``; None if the file system does not support marks.
-
-    :raises FileNotFoundError: the file does not exist.
-    """
-    try:
-        return os.getxattr(path, _ATTEMPT_ATTRIBUTE, follow_symlinks=False) == attempt.encode()
-    except OSError as error:
-        if error.errno == errno.ENODATA:
-            return False
-        if error.errno in _NO_ATTRIBUTES:
-            return None
-        raise
 
 
 def publish(target: Target, fd: int) -> None:
