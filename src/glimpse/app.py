@@ -150,7 +150,7 @@ def _deps(
         formats=settings.formats,
         digest_threads=_threads("digest", settings.listen.transfer_threads),
         signatures=LazyVerifiers(settings.signatures),
-        jobs=JobQueue(database),
+        jobs=JobQueue(database, notifier),
         url_rules=UrlRules(settings.uri_filter),
         metadefs=database,
         import_methods=offered_methods(settings.imports.enabled_import_methods, named_stores=settings.stores.named),

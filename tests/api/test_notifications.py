@@ -22,6 +22,7 @@ from glimpse.stores.filesystem.options import FilesystemOptions
 from glimpse.stores.memory import MemoryOptions
 from tests.contract.db.examples import OVER, deletion_job, upload_job
 from tests.support.images import VALID
+from tests.support.imports import imported, staged, three_stores
 from tests.support.jobs import run_due
 from tests.support.wire import ADMIN, OTHER, Caller, Wire, settings_in, wired
 
@@ -350,6 +351,29 @@ def test_a_location_that_a_job_adds(tmp_path: Path, told: Told) -> None:
         assert answer.status == 202, answer
         assert run_due(wire.service.jobs) == 1
         shown = wire("GET", f"/v2/images/{image_id}").json
-    assert told.statuses() == [("image.create", "queued"), ("image.update", "active"), ("image.update", "active")]
+    assert told.statuses() == [
+        ("image.create", "queued"),
+        ("task.create", "pending"),
+        ("task.run", "pending"),
+        ("task.processing", "processing"),
+        ("image.update", "active"),
+        ("image.update", "active"),
+        ("task.success", "success"),
+    ]
     assert told["image.update"]["checksum"] == shown["checksum"]
     assert shown["checksum"] is not None
+
+
+def test_an_import_is_a_task(tmp_path: Path, told: Told) -> None:
+    with telling(tmp_path, stores=three_stores(tmp_path)) as wire:
+        job = imported(wire, staged(wire, DATA), stores=("a",))
+        imported(wire, wire.create()["id"], "web-download", ("a",), "http://127.0.0.1:9/x")
+    begun = [("task.create", "pending"), ("task.run", "pending"), ("task.processing", "processing")]
+    assert [one for one in told.statuses() if one[0].startswith("task.")] == [
+        *begun,
+        ("task.success", "success"),
+        *begun,
+        ("task.failure", "failure"),
+    ]
+    payload = told["task.success"]
+    assert (payload["id"], payload["owner"], payload["result"]) == (job.id, "p1", None)

@@ -13,13 +13,17 @@ from glimpse.db.base import Database
 from glimpse.domain.clock import now
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Job
+from glimpse.domain.task import KEEP_HOURS, TYPES_OF_KINDS, task_of
+from glimpse.notify import events
+from glimpse.notify.base import Notifier
 
 
 class JobQueue:
     """Records jobs. Sets ``wakeup`` after adding one, so that the runner starts it without waiting for its interval."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, notifier: Notifier | None = None) -> None:
         self._database = database
+        self._notifier = notifier
         self.wakeup = threading.Event()
 
     def draft(
@@ -56,5 +60,9 @@ class JobQueue:
         :raises Conflict: the image does not allow ``change``.
         """
         moment = self._database.add_job(job, change)
+        if self._notifier is not None and job.type in TYPES_OF_KINDS:
+            recorded = msgspec.structs.replace(job, created_at=moment, updated_at=moment)
+            events.task_created(self._notifier, task_of(recorded, KEEP_HOURS))
+        # last, so that the events of the run come after that of the task
         self.wakeup.set()
         return moment

@@ -18,6 +18,7 @@ from glimpse.context import CALLER, Context
 from glimpse.db.base import Database
 from glimpse.domain.clock import now
 from glimpse.domain.job import ENDED, Claim, Job, JobChange, JobStatus
+from glimpse.domain.task import TYPES_OF_KINDS, task_of
 from glimpse.errors import Conflict, DataNotFound, GlimpseError, LeaseLost, NotFound, Refused, Unavailable
 from glimpse.jobs.base import (
     Handlers,
@@ -33,6 +34,7 @@ from glimpse.jobs.base import (
 from glimpse.jobs.heartbeat import Heartbeat
 from glimpse.jobs.periodic import Periodic
 from glimpse.jobs.run import UnattendedRun
+from glimpse.notify import events
 from glimpse.notify.base import Notifier
 from glimpse.settings.model import Jobs
 
@@ -189,6 +191,8 @@ class JobRunner:
         job = run.job
         token = CALLER.set(Context(request_id=job.request_id or "", user_id=job.user_id, project_id=job.owner))
         try:
+            if self._notifier is not None and job.generation == 1 and job.type in TYPES_OF_KINDS:
+                events.task_begun(self._notifier, task_of(job, self._settings.keep_hours))
             outcome = self._attempt(run, self._handlers[job.type])
         except (LeaseLost, Unavailable) as error:
             # nothing can be recorded now; the lease expires or has expired, and another claim resumes the job
@@ -202,8 +206,20 @@ class JobRunner:
                     job.id, job.type, job.image_id, outcome.status, outcome.message,
                 )  # fmt: skip
                 self._on_outcome(job.type, outcome.status)
+                self._tell_of_end(job)
         finally:
             CALLER.reset(token)
+
+    def _tell_of_end(self, job: Job) -> None:
+        if self._notifier is None or job.type not in TYPES_OF_KINDS:
+            return
+        keep_hours = self._settings.keep_hours
+        try:
+            task = self._database.get_task(job.id, keep_hours)
+        except (NotFound, Unavailable) as error:
+            LOG.warning("No notification was sent for the end of job %s: %s", job.id, error)
+        else:
+            events.task_ended(self._notifier, task)
 
     def _attempt(self, run: UnattendedRun, handler: JobHandler) -> Outcome | None:
         """Make one attempt; return the recorded outcome, or None if the job was released.

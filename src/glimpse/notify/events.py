@@ -14,8 +14,9 @@ from glimpse.context import Context
 from glimpse.domain.clock import now
 from glimpse.domain.image import Image, Member, StoredData
 from glimpse.domain.status import Status
+from glimpse.domain.task import Task, TaskStatus
 from glimpse.notify.base import Notifier
-from glimpse.notify.payloads import image_payload, member_payload, send_payload, transfer_payload
+from glimpse.notify.payloads import image_payload, member_payload, send_payload, task_payload, transfer_payload
 
 
 def image_created(notifier: Notifier, image: Image) -> None:
@@ -131,8 +132,24 @@ def member_changed(notifier: Notifier, change: str, member: Member, *, deleted_a
         notifier.emit(event, member_payload(member, deleted_at=deleted_at))
 
 
+def task_created(notifier: Notifier, task: Task) -> None:
+    """``task.create``, after the job of a task was recorded."""
+    _tell_of_task(notifier, "task.create", task)
+
+
+def task_begun(notifier: Notifier, task: Task) -> None:
+    """``task.run``, as it waited, and ``task.processing``, after the job of a task was claimed for the first time."""
+    _tell_of_task(notifier, "task.run", msgspec.structs.replace(task, status=TaskStatus.PENDING))
+    _tell_of_task(notifier, "task.processing", task)
+
+
+def task_ended(notifier: Notifier, task: Task) -> None:
+    """``task.success`` or ``task.failure``."""
+    _tell_of_task(notifier, f"task.{task.status}", task)
+
+
 def tell(notifier: Notifier, event: str, payload: Mapping[str, object]) -> None:
-    """Send an event of tasks or metadata definitions, with a payload from ``payloads`` or ``metadef_payloads``."""
+    """Send an event of metadata definitions, with its payload from ``payloads``."""
     if notifier.enabled(event):
         notifier.emit(event, payload)
 
@@ -140,3 +157,9 @@ def tell(notifier: Notifier, event: str, payload: Mapping[str, object]) -> None:
 def _tell(notifier: Notifier, event: str, image: Image) -> None:
     if notifier.enabled(event):
         notifier.emit(event, image_payload(image))
+
+
+def _tell_of_task(notifier: Notifier, event: str, task: Task) -> None:
+    """Send an event with the task as its payload."""
+    if notifier.enabled(event):
+        notifier.emit(event, task_payload(task))

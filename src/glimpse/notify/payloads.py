@@ -9,6 +9,7 @@ from glimpse.domain.clock import wire_time
 from glimpse.domain.image import Image, Member
 from glimpse.domain.imports import FAILED_STORES, IMPORTING_TO
 from glimpse.domain.status import Visibility
+from glimpse.domain.task import Task
 
 Payload = dict[str, object]
 
@@ -81,6 +82,25 @@ def member_payload(member: Member, *, deleted_at: datetime | None = None) -> Pay
         "created_at": wire_time(member.created_at),
         "updated_at": wire_time(member.updated_at),
         **deletion(deleted_at),
+    }
+
+
+def task_payload(task: Task) -> Payload:
+    """TASK. The input, the result and the message, which may name a source, are never sent.
+
+    Consumers expect a time as ``expires_at``: of a task that has not ended it is that of its last change.
+    """
+    return {
+        "id": task.id,
+        "type": task.type,
+        "status": task.status,
+        "result": None,
+        "owner": task.owner,
+        "message": None,
+        "expires_at": wire_time(task.expires_at or task.updated_at),
+        "created_at": wire_time(task.created_at),
+        "updated_at": wire_time(task.updated_at),
+        **deletion(None),
     }
 
 

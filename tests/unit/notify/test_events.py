@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from glimpse.context import Context
+from glimpse.domain.clock import wire_time
 from glimpse.domain.image import Image, Member, StoredData
-from glimpse.notify import events, payloads
+from glimpse.domain.task import Task
+from glimpse.notify import events
 from tests.unit.notify.conftest import ListNotifier
 
 LATER = datetime.fromisoformat("2026-05-06T07:08:09")
 MEMBER = Member(image_id="i", member_id="m", created_at=LATER, updated_at=LATER)
+TASK = Task(
+    id="t", type="api_image_import", status="pending", owner="p1", created_at=datetime(2026, 5, 6),  # noqa: DTZ001 - naive UTC
+    updated_at=datetime(2026, 5, 7), input={"image_id": "i"}, message="m",  # noqa: DTZ001 - naive UTC
+)  # fmt: skip
 BOB = Context(request_id="req-1", user_id="bob", project_id="chemistry")
 
 
@@ -78,6 +86,27 @@ def test_members() -> None:
     assert [notifier.payload(number)["deleted"] for number in range(3)] == [False, False, True]
 
 
+def test_a_task(image: Image) -> None:
+    notifier = ListNotifier()
+    running = msgspec.structs.replace(TASK, status="processing")
+    ended = msgspec.structs.replace(TASK, status="failure", expires_at=LATER, message="why", result={"a": 1})
+    events.task_created(notifier, TASK)
+    events.task_begun(notifier, running)
+    events.task_ended(notifier, ended)
+    assert [(event, notifier.payload(number)["status"]) for number, event in enumerate(notifier.events)] == [
+        ("task.create", "pending"),
+        ("task.run", "pending"),
+        ("task.processing", "processing"),
+        ("task.failure", "failure"),
+    ]
+    assert notifier.payload(3) == {
+        "id": TASK.id, "type": "api_image_import", "status": "failure", "owner": "p1", "result": None, "message": None,
+        "created_at": wire_time(TASK.created_at), "updated_at": wire_time(TASK.updated_at),
+        "expires_at": wire_time(LATER), "deleted": False, "deleted_at": None,
+    }  # fmt: skip
+    assert notifier.payload(0)["expires_at"] == wire_time(TASK.updated_at)
+
+
 def test_disabled_events_are_not_emitted(image: Image, data: StoredData) -> None:
     every = {
         "image.create", "image.update", "image.delete", "image.prepare", "image.upload", "image.activate",
@@ -92,5 +121,5 @@ def test_disabled_events_are_not_emitted(image: Image, data: StoredData) -> None
     events.upload_failed(notifier, image, "why", queued=True)
     events.download_ended(notifier, BOB, image, sent=1, expected=1)
     events.member_changed(notifier, "create", MEMBER)
-    events.tell(notifier, "task.create", payloads.image_payload(image))
+    events.task_created(notifier, TASK)
     assert notifier.emitted == []
