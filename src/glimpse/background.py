@@ -100,8 +100,11 @@ def build_background(
         notifier=notifier,
     )
     renewal = Periodic("The renewal of leases", settings.leases.heartbeat, heartbeat.renew)
+    unknown_kept = settings.imports.staging_unknown_time
     clean_up = Periodic(
-        "The clean-up of the staging area", CLEAN_UP_INTERVAL, lambda: clean_up_staging(database, staging)
+        "The clean-up of the staging area",
+        CLEAN_UP_INTERVAL,
+        lambda: clean_up_staging(database, staging, unknown_kept=unknown_kept),
     )
     if recorder is None:
         return Background(runner, renewal, None, stores.health, clean_up)

@@ -74,7 +74,7 @@ def is_queued_and_clean(wire: Wire, image_id: str, directory: Path) -> None:
     assert (shown["status"], shown["size"], shown["checksum"], shown[M], shown[F]) == ("queued", None, None, "", "b,c")
     assert LOCK not in shown
     assert files(directory, "a", "b", "c") == {"a": [], "b": [], "c": []}
-    assert list(wire.service.deps.staging.image_ids()) == []
+    assert list(wire.service.deps.staging.images()) == []
 
 
 class TestInTheRequest:

@@ -59,7 +59,7 @@ def test_data_that_the_client_sends(wire: Wire, more: dict[str, Any], stores: st
     assert LOCK not in shown
     assert [shown[name] for name in LISTS] == ["", ""]
     assert wire("GET", f"/v2/images/{image_id}/file").body == DATA
-    assert list(wire.service.deps.staging.image_ids()) == []
+    assert list(wire.service.deps.staging.images()) == []
     [task] = wire("GET", f"/v2/images/{image_id}/tasks").json["tasks"]
     assert (task["status"], task["result"]) == ("success", {"image_id": image_id})
     assert task["request_id"] == accepted.headers["x-openstack-request-id"]

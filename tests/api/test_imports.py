@@ -77,7 +77,9 @@ def break_store(monkeypatch: pytest.MonkeyPatch, names: str, call: str, error: E
 
 def nothing_left(wire: Wire, directory: Path, *, staged_for: str | None = None) -> bool:
     left = [name for names in files(directory, "a", "b", "c").values() for name in names]
-    return left == [] and list(wire.service.deps.staging.image_ids()) == ([staged_for] if staged_for else [])
+    return left == [] and [staged for staged, _ in wire.service.deps.staging.images()] == (
+        [staged_for] if staged_for else []
+    )
 
 
 FULL = StoreFull("The store is full.")
@@ -95,7 +97,7 @@ class TestSuccess:
         assert (show(at, image_id)["status"], show(at, image_id)["stores"]) == ("active", "a,b,c")
         assert data_of(at, image_id) == DATA
         assert files(tmp_path, "a", "b", "c") == {name: [image_id] for name in "abc"}
-        assert list(at.service.deps.staging.image_ids()) == []
+        assert list(at.service.deps.staging.images()) == []
 
     @pytest.mark.parametrize("must", [True, False])
     def test_staged_data_are_written_to_all_stores(self, at: Wire, tmp_path: Path, must: bool) -> None:
@@ -111,7 +113,7 @@ class TestSuccess:
         assert copies(at, image_id) == {"a": DATA, "b": DATA}
         assert data_of(at, image_id) == DATA
         assert files(tmp_path, "a", "b", "c") == {"a": [image_id], "b": [image_id], "c": []}
-        assert list(at.service.deps.staging.image_ids()) == []
+        assert list(at.service.deps.staging.images()) == []
 
     def test_locations_are_in_the_order_of_the_request(self, at: Wire) -> None:
         image_id = staged(at, DATA)
@@ -199,7 +201,7 @@ class TestFailingStores:
         assert LOCK not in shown
         assert set(copies(at, image_id)) == {"a", "c"}
         assert files(tmp_path, "b") == {"b": []}
-        assert list(at.service.deps.staging.image_ids()) == []
+        assert list(at.service.deps.staging.images()) == []
 
     def test_if_all_fail_the_image_is_queued_again(
         self, at: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -406,7 +408,7 @@ class TestDeadProcesses:
         assert LOCK not in shown
         assert copies(at, image_id) == dict.fromkeys("abc", DATA)
         assert files(tmp_path, "a", "b", "c") == {name: [image_id] for name in "abc"}
-        assert list(at.service.deps.staging.image_ids()) == []
+        assert list(at.service.deps.staging.images()) == []
 
     def leave(self, wire: Wire, monkeypatch: pytest.MonkeyPatch, job: Job, moment: str) -> None:
         """Run the job until ``moment``, and leave everything as it is then."""

@@ -23,6 +23,7 @@ from glimpse.domain.job_kinds import UPLOAD, NoInput
 from glimpse.errors import Gone, LimitExceeded
 from glimpse.quota.base import RESOURCES, Limited, ProjectUsage, UsageOf
 from glimpse.services.image_data import UploadRequest, upload_image
+from glimpse.services.staging import StageRequest, stage_image
 from glimpse.settings.model import Api, Leases, Locations, Quotas
 from glimpse.transfer.source import drive
 from tests.api.test_multi_store import add_copy, stores_in
@@ -563,6 +564,41 @@ class TestUnifiedLimits:
         assert wire.service.deps.database.count_jobs() == {}
         limits["image_count_uploading"] = 3
         assert stage(third, b"") == 204
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_stages_at_the_same_time(self, wire: Wire, limits: dict[str, int], chunked: bool) -> None:
+        """They reserve what they stage; of those of unknown size one exceeds the limit."""
+        limits["image_stage_total"] = 2
+        begun = []
+        for _ in range(4):
+            steps = stage_image(wire.service.deps, CONTEXT, StageRequest(new(wire), None if chunked else MIB))
+            try:
+                next(steps)
+                steps.send(bytes(MIB))
+            except LimitExceeded:
+                continue
+            begun.append(steps)
+        assert len(begun) == (3 if chunked else 2)
+        # stored data have a limit of their own
+        assert put(wire, new(wire), MIB).status == 204
+        for steps in begun:
+            with pytest.raises(StopIteration):
+                steps.send(None)
+        staged = wire.service.deps.database.usage("p1").stage_total
+        assert staged == len(begun) * MIB
+        assert wire.service.deps.database.count_jobs() == {}
+
+    def test_a_stage_that_grows_beyond_the_limit(self, wire: Wire, limits: dict[str, int]) -> None:
+        limits["image_stage_total"] = 3
+        one, other = (stage_image(wire.service.deps, CONTEXT, StageRequest(new(wire), None)) for _ in range(2))
+        for steps in (one, other):
+            next(steps)
+            steps.send(bytes(MIB))
+        one.send(bytes(3 * MIB))
+        with pytest.raises(LimitExceeded, match="staged data"):
+            other.send(bytes(MIB))
+        with pytest.raises(StopIteration):
+            one.send(None)
 
     def test_the_project_is_the_callers(self, wire: Wire, limits: dict[str, int]) -> None:
         """imports-and-stores 7.2: even when an administrator uploads into another project's image."""

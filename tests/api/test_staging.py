@@ -330,8 +330,8 @@ class TestCleanUp:
         directory.mkdir()
         return directory
 
-    def clean_up(self, wire: Wire, left_alone: float = 0.0) -> int:
-        return clean_up_staging(wire.service.deps.database, wire.service.deps.staging, left_alone)
+    def clean_up(self, wire: Wire, left_alone: float = 0.0, unknown_kept: float = 0.0) -> int:
+        return clean_up_staging(wire.service.deps.database, wire.service.deps.staging, left_alone, unknown_kept)
 
     def test_without_a_directory(self, wire: Wire) -> None:
         assert self.clean_up(wire) == 0
@@ -352,6 +352,18 @@ class TestCleanUp:
         assert self.clean_up(wire, 600.0) == 3
         assert staged(wire) == sorted([image, "notes.txt", "running-task-1"])
         assert self.clean_up(wire, 600.0) == 0
+
+    def test_of_images_that_another_installation_may_have(self, wire: Wire, area: Path) -> None:
+        deleted, old = str(wire.create()["id"]), uuid.uuid4()
+        wire.service.deps.database.delete_without_data(deleted)
+        young = [str(uuid.uuid4()), f"{uuid.uuid4()}.{uuid.uuid4().hex}.part"]
+        for name in (deleted, str(old), f"{old}.uc", *young):
+            (area / name).write_bytes(b"left")
+        assert self.clean_up(wire, 0.0, 3600.0) == 1
+        for name in (str(old), f"{old}.uc"):
+            os.utime(area / name, (1e9, 1e9))
+        assert self.clean_up(wire, 0.0, 3600.0) == 1
+        assert staged(wire) == sorted(young)
 
     def test_unfinished_data_of_a_live_job_are_kept(self, wire: Wire, image: str) -> None:
         steps = begin(wire, image)

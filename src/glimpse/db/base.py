@@ -81,7 +81,9 @@ class UsageDatabase(Protocol):
     # the new reservation replaces the old one, which is not counted
     @writes(idempotent=True)
     def extend_reservation(self, job: Job, allowance: Allowance, needed: int, wished: int) -> int:
-        """Reserve at least ``needed`` and up to ``wished`` bytes in total for the upload of ``job``; return the number.
+        """Reserve at least ``needed`` and up to ``wished`` bytes in total for the upload, or the stage, of ``job``.
+
+        Returns the number.
 
         :raises LimitExceeded: ``needed`` bytes exceed the allowance; the reservation is not changed.
         :raises LeaseLost: another run has the job.

@@ -14,13 +14,15 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     """The total size allowed for the images of ``project_id``.
 
     Sums are compared in whole units of ``unit`` bytes, because Keystone's limits are in MiB. With ``overshoot``, one
-    operation of unknown size at a time may exceed ``limit``; the others stay within it.
+    operation of unknown size at a time may exceed ``limit``; the others stay within it. With ``staged``, the limit is
+    for data that wait for an import, or are being imported, and not for stored data.
     """
 
     project_id: str
     limit: int
     unit: int = 1
     overshoot: bool = False
+    staged: bool = False
 
     def grant(self, used: int, needed: int, wished: int) -> int:
         """Return the bytes that an operation gets: at least ``needed``, and up to ``wished`` if that is more.
@@ -33,9 +35,10 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
         if used // unit + needed // unit > self.limit // unit and not (
             self.overshoot and used // unit <= self.limit // unit
         ):
+            what = "The staged data" if self.staged else "The images"
             raise LimitExceeded(
-                f"The images of project {self.project_id} may use at most {self.limit} bytes in total: {used} bytes "
-                f"are used or being uploaded, and this needs {needed} bytes or more."
+                f"{what} of project {self.project_id} may use at most {self.limit} bytes in total: {used} bytes "
+                f"are used or being {'sent' if self.staged else 'uploaded'}, and this needs {needed} bytes or more."
             )
         spare = (self.limit - used - needed) // _SHARE
         return needed + max(0, min(wished - needed, spare))

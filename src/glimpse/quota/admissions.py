@@ -21,6 +21,7 @@ from glimpse.quota.base import (
     ProjectLimits,
     claim_reserved,
     mebibytes,
+    reserve_stage,
 )
 
 # The limits set by options: ``user_storage_quota`` and ``max_images_per_project``, the total size and number of a
@@ -55,8 +56,8 @@ class ConfiguredQuota:
     def check_stage(self, context: Context, size: int | None) -> None:
         """Do nothing: staged data do not count; their import does."""
 
-    def check_staging(self, context: Context) -> None:
-        """Do nothing: this quota does not limit the number of images that are being uploaded."""
+    def admit_stage(self, context: Context, job: Job, size: int | None) -> Growth | None:
+        """Return None: this quota limits neither the number of images that are being uploaded nor staged data."""
 
     def for_locations(self, image: Image) -> Allowance | None:
         return (
@@ -110,9 +111,18 @@ class UnifiedLimits:
         if context.project_id is not None:
             self._limits.enforce(context.project_id, {IMAGE_STAGE_TOTAL: mebibytes(max(size or 0, 0))})
 
-    def check_staging(self, context: Context) -> None:
-        if context.project_id is not None:
-            self._limits.enforce(context.project_id, {IMAGE_COUNT_UPLOADING: 0})
+    def admit_stage(self, context: Context, job: Job, size: int | None) -> Growth | None:
+        project = context.project_id
+        if project is None:
+            return None
+        self._limits.enforce(project, {IMAGE_COUNT_UPLOADING: 0})
+        limit = self._limit(project, IMAGE_STAGE_TOTAL)
+        if limit is None:
+            return None
+        bound = Allowance(
+            project_id=project, limit=limit * _MEBIBYTE, unit=_MEBIBYTE, overshoot=size is None, staged=True
+        )
+        return reserve_stage(self._database, job, bound, size)
 
     def for_locations(self, image: Image) -> Allowance | None:  # noqa: ARG002 - the protocol's name
         return None

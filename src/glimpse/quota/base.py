@@ -125,10 +125,11 @@ class Admission(Protocol):
         """
         ...
 
-    def check_staging(self, context: Context) -> None:
-        """Check the number of images for which data are coming in, once the image is ``uploading``.
+    def admit_stage(self, context: Context, job: Job, size: int | None) -> Growth | None:
+        """Check the number of images for which data are coming in, and reserve ``size`` bytes (None: unknown), once the
+        image is ``uploading``. ``job`` is that of the stage, whose end gives back what it has reserved.
 
-        :raises LimitExceeded: there are too many; the image must be queued again.
+        :raises LimitExceeded: there are too many, or there is no room; the image must be queued again.
         """
         ...
 
@@ -160,6 +161,19 @@ def claim_reserved(
         job, lifetime, formats=(image.disk_format, image.container_format), allowance=allowance, reserve=reserved
     )
 
+    return _growth(database, job, allowance, reserved)
+
+
+def reserve_stage(database: Database, job: Job, allowance: Allowance, size: int | None) -> Growth:
+    """Reserve room for ``size`` bytes (None: unknown) of a stage that has begun, as :func:`claim_reserved` does.
+
+    :raises LimitExceeded: there is no room.
+    """
+    reserved = max(size or 1, 1)
+    return _growth(database, job, allowance, database.extend_reservation(job, allowance, reserved, reserved))
+
+
+def _growth(database: Database, job: Job, allowance: Allowance, reserved: int) -> Growth:
     def grow(stored: int) -> None:
         nonlocal reserved
         if stored > reserved:

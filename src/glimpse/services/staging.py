@@ -21,6 +21,7 @@ from glimpse.errors import (
     Unavailable,
 )
 from glimpse.jobs.heartbeat import AttendedRun
+from glimpse.quota.base import Growth
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.import_lock import take_over
 from glimpse.stores.base import Writer
@@ -80,12 +81,11 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
         deps.heartbeat.begun(run)
         writer: Writer | None = None
         try:
-            if admission is not None:
-                admission.check_staging(context)
+            growth = None if admission is None else admission.admit_stage(context, run.job, request.declared_size)
             # what an earlier stage or import left: nobody else stages data of this image now
             deps.staging.remove(image.id)
             writer = deps.staging.writer(image.id, run.attempt_name)
-            size = yield from _move(writer, run, request, cap)
+            size = yield from _move(writer, run, request, cap, growth)
             writer.commit()
         except BaseException as error:
             if writer is not None and not writer.abort():
@@ -98,12 +98,12 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
         _finish(deps, run, image, size)
 
 
-def _move(writer: Writer, run: AttendedRun, request: StageRequest, cap: int) -> Steps[int]:
+def _move(writer: Writer, run: AttendedRun, request: StageRequest, cap: int, growth: Growth | None) -> Steps[int]:
     """Write all data, and return their size in bytes.
 
     :raises Invalid: they do not have the digests that were given.
     :raises SizeMismatch: more bytes than declared, as soon as noticed, or fewer at the end.
-    :raises LimitExceeded: more bytes than ``cap``.
+    :raises LimitExceeded: more bytes than ``cap``, or than the project may have staged.
     :raises Gone: the image was deleted meanwhile.
     """
     declared_size, size = request.declared_size, 0
@@ -114,6 +114,8 @@ def _move(writer: Writer, run: AttendedRun, request: StageRequest, cap: int) -> 
             raise SizeMismatch(declared_size, size)
         if size > cap:
             raise beyond_cap("image_size_cap", cap, size)
+        if growth is not None:
+            growth(size)
         expected.update(batch)
         writer.write(batch)
         run.check()

@@ -385,6 +385,8 @@ class Imports(msgspec.Struct, frozen=True, kw_only=True):
     filesystem_store_datadir: str | None = None
     #: where other nodes reach this one
     worker_self_reference_url: str | None = None
+    #: seconds that staged data stay whose images the database does not know
+    staging_unknown_time: float = 86400.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

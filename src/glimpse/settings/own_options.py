@@ -306,6 +306,12 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "disks that refer to other files.",
     ),
     Option(
+        section=SECTION, name="staging_unknown_time", kind="number", minimum=0,
+        target="imports.staging_unknown_time",
+        help="Seconds without a change after which staged data are removed whose image the database does not know. "
+        "Data of deleted images are removed at once.",
+    ),
+    Option(
         section=SECTION, name="max_json_body", kind="integer", minimum=1024, maximum=1 << 30,
         target="limits.max_json_body", help="Maximum size of a JSON request body, in bytes.",
     ),

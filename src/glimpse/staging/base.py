@@ -49,8 +49,11 @@ class StagingArea(Protocol):
         """Remove the unfinished data of one attempt; return whether there were any."""
         ...
 
-    def image_ids(self) -> Iterator[str]:
-        """Yield the ids of the images for which something is staged, complete or not; foreign files are left out."""
+    def images(self) -> Iterator[tuple[str, float]]:
+        """Yield the ids of the images for which something is staged, complete or not, and the time of its last change.
+
+        The time is in seconds since 1970, by the clock of the file system. Foreign files are left out.
+        """
         ...
 
     def unfinished(self) -> Iterator[tuple[str, str, float]]:

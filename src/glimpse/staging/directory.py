@@ -99,11 +99,17 @@ class DirectoryStaging:
         with self._opened("cleaned up") as folder:
             return folder is not None and _unlink(folder, _unfinished(image_id, attempt))
 
-    def image_ids(self) -> Iterator[str]:
-        """See :meth:`glimpse.staging.base.StagingArea.image_ids`."""
+    def images(self) -> Iterator[tuple[str, float]]:
+        """See :meth:`glimpse.staging.base.StagingArea.images`."""
+        found: dict[str, float] = {}
         with self._opened() as folder:
-            names = [] if folder is None else os.listdir(folder)
-        yield from dict.fromkeys(found[1] for found in map(_of_image, names) if found)
+            for name in [] if folder is None else os.listdir(folder):
+                parts = _of_image(name)
+                if parts is not None:
+                    with suppress(FileNotFoundError):
+                        changed_at = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+                        found[parts[1]] = max(changed_at, found.get(parts[1], 0.0))
+        yield from found.items()
 
     def unfinished(self) -> Iterator[tuple[str, str, float]]:
         """See :meth:`glimpse.staging.base.StagingArea.unfinished`."""

@@ -43,7 +43,7 @@ class TestLayout:
     def test_nothing_is_created_before_it_is_needed(self, area: DirectoryStaging, directory: Path) -> None:
         assert area.size(ONE) is None
         assert area.path(ONE) is None
-        assert list(area.image_ids()) == []
+        assert list(area.images()) == []
         assert not area.remove(ONE)
         assert not area.sweep(ONE, "a1")
         assert not directory.parent.exists()
@@ -75,7 +75,7 @@ class TestLayout:
         (directory / "lost+found").mkdir()
         (directory / "running-task-1").write_bytes(b"")
         assert content(area, ONE) == b"glance"
-        assert sorted(area.image_ids()) == [ONE, OTHER]
+        assert sorted(image_id for image_id, _ in area.images()) == [ONE, OTHER]
 
 
 class TestWriting:

@@ -29,7 +29,7 @@ projects = sa.Table(
 
 #: One row for each :class:`glimpse.domain.job.Job`. ``due_at`` is NULL once a job has ended, so an index over it
 #: holds nothing but work; ``unique_key`` is NULL then, too. ``stores`` has a comma before and after each name, NULL for
-#: no store. An upload reserves ``reserved_bytes`` of the quota of the project ``project_id``.
+#: no store. An upload or a stage reserves ``reserved_bytes`` of a quota of the project ``project_id``.
 jobs = sa.Table(
     "glimpse_jobs",
     own_metadata,

@@ -1,7 +1,8 @@
 """Read the usage of a project and reserve space for it (database 12); see :class:`glimpse.db.base.UsageDatabase`.
 
 Used space is the sum of the stored copies of images and of the reservations of running uploads. One statement reads
-both, so an upload that ends meanwhile is counted exactly once. Before a reservation is made, the project's row in
+both, so an upload that ends meanwhile is counted exactly once. Staged data and the stages that run are counted in the
+same way, apart from these. Before a reservation is made, the project's row in
 ``glimpse_projects`` is locked; SQLite has only one writer at a time anyway.
 """
 
@@ -20,6 +21,7 @@ from glimpse.db.sql.own_tables import jobs, projects
 from glimpse.db.sql.tables import image_locations, image_properties, images
 from glimpse.domain.allowance import Allowance, ImageCeiling
 from glimpse.domain.imports import IMPORTING_TO
+from glimpse.domain.job_kinds import STAGING
 
 _DEAD = ("killed", "deleted", "pending_delete")
 _STAGED = ("uploading", "importing")
@@ -73,12 +75,24 @@ _STORED = (
     )
     .scalar_subquery()
 )
-_RESERVED = (
-    sa.select(sa.func.coalesce(sa.func.sum(jobs.c.reserved_bytes), 0))
-    .where(equals(jobs.c.project_id, _PROJECT), jobs.c.id != sa.bindparam("but_job", type_=sa.String()))
+_STAGED_SIZES = (
+    _of_owner(sa.select(sa.func.coalesce(sa.func.sum(images.c.size), 0)))
+    .where(
+        equals(images.c.owner, _PROJECT),
+        images.c.id != sa.bindparam("but_image", type_=sa.String()),
+        _LIVE,
+        sa.or_(images.c.status.in_(_STAGED), _IS_COPIED),
+    )
     .scalar_subquery()
 )
-_TAKEN = sa.select(_STORED, _RESERVED)
+_RESERVED = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.reserved_bytes), 0)).where(
+    equals(jobs.c.project_id, _PROJECT), jobs.c.id != sa.bindparam("but_job", type_=sa.String())
+)
+#: The bytes that a project uses and has reserved of its quota, and of that for staged data.
+_TAKEN = {
+    False: sa.select(_STORED, _RESERVED.where(jobs.c.type != STAGING).scalar_subquery()),
+    True: sa.select(_STAGED_SIZES, _RESERVED.where(jobs.c.type == STAGING).scalar_subquery()),
+}
 
 _SAME: dict[str, Any] = {"id": sa.literal_column(f"{projects.name}.id")}
 _LOCK = {
@@ -106,7 +120,7 @@ def reserve(
     """
     lock_project(connection, allowance.project_id)
     of = {"of_project": allowance.project_id, "but_image": image_id, "but_job": job_id}
-    stored, reserved = connection.execute(_TAKEN, of).one()
+    stored, reserved = connection.execute(_TAKEN[allowance.staged], of).one()
     return allowance.grant(int(stored) + int(reserved), needed, wished)
 
 
