@@ -250,11 +250,18 @@ class Database(
 
     @writes()
     def finish_upload(
-        self, job: Job, data: StoredData, *, drop_properties: tuple[str, ...] = (), drop_locations: bool = False
+        self,
+        job: Job,
+        data: StoredData,
+        *,
+        drop_properties: tuple[str, ...] = (),
+        drop_locations: bool = False,
+        set_properties: dict[str, str | None] | None = None,
     ) -> datetime:
         """Make the image ``active`` with its data and location, remove the job, return ``updated_at``.
 
-        ``drop_properties``, and all former locations with ``drop_locations``, are removed in the same transaction.
+        In the same transaction ``drop_properties``, and all former locations with ``drop_locations``, are removed, and
+        then ``set_properties`` set.
 
         :raises LeaseLost: the job is not this run's any more; nothing is changed.
         :raises Gone: the image is not ``saving`` any more, or is being deleted; nothing is changed.

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from glimpse.domain.digests import ExpectedDigest, from_pair
+from glimpse.domain.digests import ExpectedDigest, from_pair, kept_digests
 from glimpse.errors import Invalid
 
 _is_uuid = re.compile("[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}").fullmatch
@@ -78,6 +78,7 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``uri`` is what web-download reads, ``glance`` what glance-download reads. ``digest`` is that of the data as the
     source sends them; ``checksum_uri`` has a file with digests of them.
+    ``want_digests`` are algorithms whose digests of the image's data are to be kept.
     """
 
     method: str
@@ -85,6 +86,7 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     digest: ExpectedDigest | None = None
     checksum_uri: str | None = None
     glance: GlanceImage | None = None
+    want_digests: tuple[str, ...] = ()
     stores: tuple[str, ...] | None = None
     all_stores: bool = False
     all_stores_must_succeed: bool = True
@@ -118,7 +120,8 @@ def import_request(document: object, offered: OfferedMethods) -> ImportRequest:
         digest=None if digest is None else from_pair(digest),
         checksum_uri=checksum_uri,
         glance=_glance_image(fields) if name == GLANCE_DOWNLOAD else None,
-        stores=_stores(given),
+        want_digests=kept_digests(_names(given, "want_digests") or ()),
+        stores=_names(given, "stores"),
         all_stores=_flag(given, "all_stores", default=False),
         all_stores_must_succeed=_flag(given, "all_stores_must_succeed", default=True),
         given=given,
@@ -148,13 +151,13 @@ def _flag(given: Mapping[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def _stores(given: Mapping[str, Any]) -> tuple[str, ...] | None:
-    value = given.get("stores")
+def _names(given: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    """Return each name once, in the order given; None: not given."""
+    value = given.get(name)
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(one, str) for one in cast("list[object]", value)):
-        raise Invalid("'stores' must be a list of store ids.")
-    # each store once, in the order given
+        raise Invalid(f"'{name}' must be a list of strings.")
     return tuple(dict.fromkeys(cast("list[str]", value)))
 
 

@@ -49,7 +49,8 @@ class ImageImportInput(msgspec.Struct, frozen=True, kw_only=True):
     """What ``POST /v2/images/{id}/import`` asked for (imports-and-stores 2.3).
 
     ``request`` is the body as JSON, which may contain a URL with credentials. ``stores`` are the ids of the target
-    stores in the order asked for; an only store without a name is ``default``.
+    stores in the order asked for; an only store without a name is ``default``. ``digests``, in hex by algorithm, are
+    those that the data must have beside the one in the request.
 
     For glance-download, ``endpoint`` is the URL of the image service in the caller's catalog, None if the catalog has
     none for the region and the interface, and ``token`` is the caller's.
@@ -60,6 +61,7 @@ class ImageImportInput(msgspec.Struct, frozen=True, kw_only=True):
     stores: tuple[str, ...]
     endpoint: str | None = None
     token: SecretText | None = None
+    digests: dict[str, str] = {}
 
 
 class LocationImportInput(msgspec.Struct, frozen=True, kw_only=True):

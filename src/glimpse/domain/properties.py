@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from glimpse.domain.limits import PROPERTY_NAME_LENGTH, check_text
@@ -27,6 +29,8 @@ FAILED_UPLOAD = "os_glance_failed_upload"
 #: (imports-and-stores 2.14).
 STAGE_HOST = "os_glance_stage_host"
 HASH_HOST = "os_glance_hash_op_host"
+#: Prefix of the digests of an image that somebody has asked for; the name of the algorithm follows. Values are in hex.
+DIGEST_PREFIX = "os_glance_digest_"
 
 #: Internal properties that no response shows (images-api 3.1).
 HIDDEN_PROPERTIES = (STAGE_HOST, HASH_HOST)
@@ -64,6 +68,11 @@ def check_property_text(name: str, text: str | None) -> None:
     check_text("name of a property", name)
     if text is not None:
         check_text(f"value of the property {label(name)}", text)
+
+
+def about_old_data(properties: Iterable[str]) -> tuple[str, ...]:
+    """Return those of ``properties`` that an image loses when it gets data: they are about earlier ones."""
+    return tuple(name for name in properties if name == FAILED_UPLOAD or name.startswith(DIGEST_PREFIX))
 
 
 def counted(names: frozenset[str] | set[str]) -> int:

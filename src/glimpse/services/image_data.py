@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from glimpse.context import Context
 from glimpse.db.records import Viewer
+from glimpse.domain.digests import digests_of_sdk
 from glimpse.domain.image import Image, ImageChange, Location, StoredData
 from glimpse.domain.job_kinds import UPLOAD, UPLOAD_SWEEP, NoInput, UploadSweepInput
-from glimpse.domain.properties import FAILED_UPLOAD
+from glimpse.domain.properties import DIGEST_PREFIX, about_old_data
 from glimpse.domain.status import Status
 from glimpse.domain.update import changed
 from glimpse.errors import (
@@ -38,7 +39,8 @@ from glimpse.transfer.source import Steps
 @dataclass(frozen=True, slots=True)
 class UploadRequest:
     """``declared_size`` in bytes, None when unknown; ``store`` is a store id, None for the default; ``digests`` are
-    those that the data must have.
+    those that the data must have, and with ``by_sdk`` those in the properties that openstacksdk has set.
+    ``want_digests`` are algorithms whose digests are to be kept.
 
     ``progress`` is called with the bytes stored so far; an exception that it raises ends the upload.
     """
@@ -48,6 +50,8 @@ class UploadRequest:
     store: str | None = None
     progress: Callable[[int], None] | None = None
     digests: tuple[ExpectedDigest, ...] = ()
+    by_sdk: bool = False
+    want_digests: tuple[str, ...] = ()
 
 
 def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[None]:
@@ -74,6 +78,8 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
     deps.policy.require_image(context, "upload_image", image)
     _check_ready(image)
     _check_declared(request.declared_size, deps.limits.image_size_cap)
+    if request.by_sdk:
+        request = replace(request, digests=(*request.digests, *digests_of_sdk(image.name, image.properties)))
     stores = deps.stores.needed[store.id]
     with deps.heartbeat.attend(context, UPLOAD, NoInput(), image_id=image.id, stores=stores) as run:
         growth: Growth | None = None
@@ -90,7 +96,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
                 events.upload_begun(deps.notifier, image, _named(deps, store))
             signature = _signature(deps, context, image)
             writer = store.writer(image.id, request.declared_size, run.attempt_name)
-            data = yield from _move(deps, image, writer, request, store, signature)
+            data, further = yield from _move(deps, image, writer, request, store, signature)
         except BaseException as error:
             if not _removed(writer, error):
                 # before the upload's own job ends, so that a process that dies in between leaves nothing behind
@@ -101,7 +107,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
                     f"The upload to image {image.id} was aborted meanwhile, or the image was deleted."
                 ) from error
             raise
-        _activate(deps, image, run, store, data)
+        _activate(deps, image, run, store, data, further)
     if deps.stores.keeps_access_lists:
         set_readers(deps, image.id)
 
@@ -179,8 +185,9 @@ def _move(
     request: UploadRequest,
     store: Store,
     signature: SignatureVerifier | None,
-) -> Steps[StoredData]:
-    digests = Digests(deps.formats.hashing_algorithm, deps.digest_threads)
+) -> Steps[tuple[StoredData, dict[str, str]]]:
+    """Returns the data as the image gets them, and their further digests by algorithm."""
+    digests = Digests(deps.formats.hashing_algorithm, deps.digest_threads, request.want_digests)
     received = yield from receive_into(
         writer,
         digests,
@@ -193,7 +200,7 @@ def _move(
     )
     placed = writer.commit()
     metadata = {**placed.metadata, "store": store.id} if deps.stores.named else placed.metadata
-    return StoredData(
+    data = StoredData(
         size=received.size,
         virtual_size=received.virtual_size,
         checksum=received.checksum,
@@ -201,14 +208,18 @@ def _move(
         os_hash_value=received.hash_value,
         location=Location(url=placed.url, metadata=metadata),
     )
+    return data, received.further
 
 
-def _activate(deps: Deps, image: Image, run: AttendedRun, store: Store, data: StoredData) -> None:
-    stale = (FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else ()
+def _activate(
+    deps: Deps, image: Image, run: AttendedRun, store: Store, data: StoredData, further: dict[str, str]
+) -> None:
+    stale = about_old_data(image.properties) if image.properties else ()
+    kept: dict[str, str | None] = {DIGEST_PREFIX + name: value for name, value in further.items()}
     try:
         # a location of a queued image was left by a failed import: its data are not those of this image
         updated_at = deps.database.finish_upload(
-            run.job, data, drop_properties=stale, drop_locations=bool(image.locations)
+            run.job, data, drop_properties=stale, drop_locations=bool(image.locations), set_properties=kept or None
         )
     except (Unavailable, LeaseLost):
         # It is unknown whether the commit succeeded, or another process owns the job: the data may belong to an active
@@ -219,5 +230,5 @@ def _activate(deps: Deps, image: Image, run: AttendedRun, store: Store, data: St
         _give_up(deps, image, run, error)
         raise
     if deps.notifier is not None:
-        now = changed(image, ImageChange(drop_properties=stale), updated_at)
+        now = changed(image, ImageChange(drop_properties=stale, set_properties=kept), updated_at)
         events.upload_finished(deps.notifier, now, data, _named(deps, store), updated_at)

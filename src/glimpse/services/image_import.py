@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from glimpse.context import Context
+from glimpse.domain.digests import ExpectedDigest, digests_of_sdk
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.imports import (
     COPY_IMAGE,
@@ -43,11 +44,16 @@ def import_image(
     request: ImportRequest,
     header_store: str | None,
     passage: Passage,
+    *,
+    by_sdk: bool = False,
 ) -> NodeAnswer | None:
     """Record a job that imports the data of an image; checks are in the order of imports-and-stores 2.4.
 
     ``header_store`` is the store id of the header ``X-Image-Meta-Store``. A copy of an image that all stores have
     already records nothing. If another node has the staged data, it is asked to do all this; its answer is returned.
+
+    With ``by_sdk`` the data at a URL must have the digests in the properties that openstacksdk has set; data that are
+    staged were compared with them then.
 
     :raises LimitExceeded: the project uses more than its limit already.
     :raises NotFound: unknown or invisible image.
@@ -90,7 +96,8 @@ def import_image(
         if request.checksum_uri is not None:
             file_name_of(request.uri)
             _check_url(deps, "checksum_uri", request.checksum_uri)
-    _record(deps, context, image, request, targets, lists)
+    digests = digests_of_sdk(image.name, image.properties) if by_sdk and request.method == WEB_DOWNLOAD else ()
+    _record(deps, context, image, request, targets, lists, digests)
     return None
 
 
@@ -169,6 +176,7 @@ def _record(
     request: ImportRequest,
     targets: tuple[str, ...],
     lists: Mapping[str, str | None],
+    digests: tuple[ExpectedDigest, ...],
 ) -> None:
     """Record the job, take the lock of the image and change its ``lists`` of stores in one transaction.
 
@@ -179,6 +187,7 @@ def _record(
         image_id=image.id,
         request=msgspec.json.encode(request.given).decode(),
         stores=targets,
+        digests={one.algorithm: one.value for one in digests},
         endpoint=_endpoint(context, request),
         token=None if request.glance is None or context.token is None else str.__str__(context.token),
     )

@@ -25,7 +25,7 @@ from glimpse.domain.job_kinds import (
 from glimpse.domain.location_data import check_digest, location_request
 from glimpse.domain.locations import LocationEdit, Placement
 from glimpse.domain.patch import Operation
-from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
+from glimpse.domain.properties import IMPORT_LOCK, about_old_data
 from glimpse.domain.status import Status
 from glimpse.errors import Conflict, Forbidden, Invalid, LeaseLost, NotFound
 from glimpse.jobs.steps.copies import check_removable
@@ -90,8 +90,8 @@ def save_with_check(deps: Deps, context: Context, image: Image, change: ImageCha
 
     Errors are those of :meth:`glimpse.db.base.Database.update_image`.
     """
-    if image.status is Status.QUEUED and FAILED_UPLOAD in image.properties:
-        change = msgspec.structs.replace(change, drop_properties=(*change.drop_properties, FAILED_UPLOAD))
+    if image.status is Status.QUEUED and (stale := about_old_data(image.properties)):
+        change = msgspec.structs.replace(change, drop_properties=(*change.drop_properties, *stale))
     job = deps.jobs.draft(context, LOCATION_CHECK, LocationCheckInput(image_id=image.id), image_id=image.id)
     return deps.jobs.add(job, change)
 

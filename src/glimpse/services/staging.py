@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glimpse.context import Context
+from glimpse.domain.digests import digests_of_sdk
 from glimpse.domain.image import Image, ImageChange
 from glimpse.domain.job import JobChange, JobStatus
 from glimpse.domain.job_kinds import STAGING, NoInput
@@ -35,12 +36,13 @@ _GONE = "The image was deleted while its data were being staged."
 @dataclass(frozen=True, slots=True)
 class StageRequest:
     """``declared_size`` in bytes, None when unknown; a negative number matches nothing. ``digests`` are those that the
-    data must have.
+    data must have, and with ``by_sdk`` those in the properties that openstacksdk has set.
     """
 
     image_id: str
     declared_size: int | None
     digests: tuple[ExpectedDigest, ...] = ()
+    by_sdk: bool = False
 
 
 def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[None]:
@@ -69,6 +71,8 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
     lists = take_over(deps, image)
     if request.declared_size is not None and request.declared_size > cap:
         raise beyond_cap("image_size_cap", cap, request.declared_size)
+    if request.by_sdk:
+        request = replace(request, digests=(*request.digests, *digests_of_sdk(image.name, image.properties)))
     with deps.heartbeat.attend(context, STAGING, NoInput(), image_id=image.id) as run:
         begun = ImageChange(
             columns={"status": Status.UPLOADING},

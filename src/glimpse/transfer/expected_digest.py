@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from glimpse.domain.digests import LENGTHS, ExpectedDigest
@@ -23,6 +23,7 @@ _MEMBER: Final = re.compile(
     r'(?:[ ]*;[ ]*[a-z*][a-z0-9_.*-]*(?:="(?:[^"\\]|\\.)*"|=[^\s,;"]*)?)*'
 )
 _BETWEEN: Final = re.compile(r"[ \t]*,[ \t]*")
+_PREFERENCE: Final = re.compile(r"10|[0-9]")
 
 
 def from_field(name: str, text: str) -> tuple[ExpectedDigest, ...]:
@@ -31,24 +32,54 @@ def from_field(name: str, text: str) -> tuple[ExpectedDigest, ...]:
     :param name: of the field, for messages.
     :raises Invalid: the field is malformed; it is not ignored, because its sender expects the data to be checked.
     """
-    found: dict[str, ExpectedDigest] = {}
+    like = "sha-256=:…:, with a digest in base64"
+    # the last one with a key is valid (RFC 9651, 3.2)
+    found = {key: _of_field(name, key, value) for key, value in _members(name, text, like) if key in _OF_FIELDS}
+    return tuple(found.values())
+
+
+def wanted_in_field(text: str) -> tuple[str, ...]:
+    """Return the algorithms that a field ``Want-Repr-Digest`` asks for, the preferred one first (RFC 9530, 4).
+
+    Others than SHA-256 and SHA-512 are ignored, as are those with the preference 0.
+
+    :raises Invalid: the field is malformed.
+    """
+    name = "Want-Repr-Digest"
+    found: dict[str, int] = {}
+    for key, value in _members(name, text, "sha-256=1"):
+        if not _PREFERENCE.fullmatch(value):
+            raise Invalid(f"The header {name} is malformed: {key} must have a number from 0 to 10.")
+        if key in _OF_FIELDS:
+            found[_OF_FIELDS[key]] = int(value)
+    return tuple(sorted((one for one in found if found[one]), key=lambda one: -found[one]))
+
+
+def in_field(digests: Mapping[str, str]) -> str:
+    """Return the value of a field ``Repr-Digest`` with digests in hex by algorithm: SHA-256 and SHA-512."""
+    names = {algorithm: key for key, algorithm in _OF_FIELDS.items()}
+    values = {names[one]: base64.b64encode(bytes.fromhex(value)).decode() for one, value in digests.items()}
+    return ", ".join(f"{key}=:{value}:" for key, value in values.items())
+
+
+def _members(name: str, text: str, like: str) -> Iterator[tuple[str, str]]:
+    """The keys and values in a field ``name``.
+
+    :raises Invalid: it is malformed; it should be ``like`` this.
+    """
     at = 0
     text = text.strip(" \t")
     while at < len(text):
         member = _MEMBER.match(text, at)
         if member is None:
-            raise Invalid(f"The header {name} is malformed: it must be like sha-256=:…:, with a digest in base64.")
-        key, value = member.groups()
-        if key in _OF_FIELDS:
-            # the last one with a key is valid (RFC 9651, 3.2)
-            found[key] = _of_field(name, key, value or "")
+            raise Invalid(f"The header {name} is malformed: it must be like {like}.")
+        yield member[1], member[2] or ""
         at = member.end()
         between = _BETWEEN.match(text, at)
         if between is not None:
             at = between.end()
         if (between is None) != (at == len(text)):
             raise Invalid(f"The header {name} is malformed: its members must be separated by single commas.")
-    return tuple(found.values())
 
 
 def _of_field(name: str, key: str, value: str) -> ExpectedDigest:

@@ -350,8 +350,10 @@ class Digests:
     batch must stay as it is until :meth:`wait`, or the next call of anything here, returns.
     """
 
-    def __init__(self, algorithm: str, executor: Executor) -> None:
+    def __init__(self, algorithm: str, executor: Executor, further: tuple[str, ...] = ()) -> None:
         """``executor`` is shared by all transfers of the process; its tasks never wait for each other.
+
+        ``further`` are algorithms of hashlib whose digests somebody has asked for.
 
         :raises ValueError: hashlib has no such algorithm.
         """
@@ -360,6 +362,7 @@ class Digests:
         self.hash_algo = algorithm
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._multihash = hashlib.new(algorithm, usedforsecurity=False)
+        self._further = {name: hashlib.new(name, usedforsecurity=False) for name in further if name != algorithm}
         self._executor = executor
         self._running: Future[None] | None = None
 
@@ -371,6 +374,8 @@ class Digests:
         else:
             self._running = self._executor.submit(self._md5.update, batch)
         self._multihash.update(batch)
+        for running in self._further.values():
+            running.update(batch)
 
     def wait(self) -> None:
         """Wait until the last batch is hashed."""
@@ -390,15 +395,24 @@ class Digests:
         self.wait()
         return self._multihash.hexdigest()
 
+    @property
+    def further(self) -> dict[str, str]:
+        """The digests in hex that were asked for beside the multihash, by algorithm."""
+        return {name: running.hexdigest() for name, running in self._further.items()}
+
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts about a complete stream: size in bytes, digests in hex, and the size of the disk inside."""
+    """Facts about a complete stream: size in bytes, digests in hex, and the size of the disk inside.
+
+    ``further`` are digests that were asked for, by algorithm.
+    """
 
     size: int
     checksum: str
     hash_algo: str
     hash_value: str
     virtual_size: int | None
+    further: dict[str, str] = {}
 
 
 class Sink(Protocol):
@@ -469,6 +483,7 @@ def receive_into(
         checksum=digests.checksum,
         hash_algo=digests.hash_algo,
         hash_value=digests.hash_value,
+        further=digests.further,
     )
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from glimpse.domain.digests import ExpectedDigest
 from glimpse.errors import Invalid
-from glimpse.transfer.expected_digest import Verifier, from_field
+from glimpse.transfer.expected_digest import Verifier, from_field, wanted_in_field
+from glimpse.transfer.expected_digest import in_field as field_of
 from glimpse.transfer.pump import Digests
 
 DATA = b"some data"
@@ -79,6 +80,32 @@ class TestFields:
                 from_field("Content-Digest", text)
             except Invalid:
                 continue
+
+
+class TestWanted:
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("", ()),
+            ("sha-256=1", ("sha256",)),
+            ("sha-256=1, sha-512=10, md5=5", ("sha512", "sha256")),
+            ("sha-256=0, sha-512=1", ("sha512",)),
+            ("sha-256=5, sha-256=0", ()),
+        ],
+    )
+    def test_found(self, text: str, found: tuple[str, ...]) -> None:
+        assert wanted_in_field(text) == found
+
+    @pytest.mark.parametrize("text", ["sha-256", "sha-256=11", "sha-256=-1", "md5=x", "sha-256=1.5", "sha-256=1,", "="])
+    def test_malformed(self, text: str) -> None:
+        with pytest.raises(Invalid, match="The header Want-Repr-Digest is malformed"):
+            wanted_in_field(text)
+
+    def test_given(self) -> None:
+        text = field_of({"sha256": SHA256, "sha512": SHA512})
+        assert text == f"{F256}, {F512}"
+        assert from_field("Repr-Digest", text) == (IS_256, IS_512)
+        assert field_of({}) == ""
 
 
 @pytest.fixture(scope="module")

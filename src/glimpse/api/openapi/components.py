@@ -113,6 +113,10 @@ def _image_import() -> Fragment:
     properties = {
         "method": {"type": "object", "properties": method, "required": ["name"]},
         "stores": {"type": "array", "items": _TEXT},
+        "want_digests": {
+            "type": "array",
+            "items": {**_TEXT, "description": "Algorithms whose digests are kept: sha256, sha384, sha512."},
+        },
         "all_stores": {**flag, "default": False},
         "all_stores_must_succeed": {**flag, "default": True},
     }

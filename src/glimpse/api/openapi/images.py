@@ -96,7 +96,7 @@ IMAGES: Mapping[tuple[str, str], Operation] = {
 DATA = "image data"
 
 _BYTES: Fragment = {"type": "string", "format": "binary"}
-_ABOUT = ("Accept-Ranges", "Content-MD5", "ETag")
+_ABOUT = ("Accept-Ranges", "Content-MD5", "ETag", "Repr-Digest")
 _UNCHANGED = Answer(text="The data match `If-None-Match`.", headers=("ETag",))
 _CONDITIONS = (
     header("If-Match", "Answer 412 unless the data have one of these entity tags.", {"type": "string"}),
@@ -116,6 +116,8 @@ _PRESIGNED = {
     "required": ["url", "expires_at", "size", "checksum", "os_hash_algo", "os_hash_value"],
 }
 
+_WANTED = header("Want-Repr-Digest", "Ask for digests in `Repr-Digest`: `sha-256=1`.", {"type": "string"})
+
 _OF_THE_DATA = (
     header("X-OpenStack-Image-Size", "Size of the data in bytes, for chunked bodies.", {"type": "integer"}),
     header("Content-Digest", "Digests of the data: `sha-256=:…:`, `sha-512=:…:`.", {"type": "string"}),
@@ -128,6 +130,7 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
         parameters=(
             *_OF_THE_DATA,
             header("X-Image-Meta-Store", "Id of a named store.", {"type": "string"}),
+            header("Want-Repr-Digest", "Keep digests of the data: `sha-256=1`, `sha-512=1`.", {"type": "string"}),
         ),
         body={OCTETS: _BYTES},
         answers={204: NO_CONTENT},
@@ -147,6 +150,7 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
             query("presigned", "`true`: answer with a presigned URL as JSON if possible.", {"type": "boolean"}),
             header("Range", "A single range: `bytes=first-last`.", {"type": "string"}),
             header("If-Range", "Send the whole image unless it has this `ETag`.", {"type": "string"}),
+            _WANTED,
             *_CONDITIONS,
         ),
         answers={
@@ -164,6 +168,7 @@ IMAGE_DATA: Mapping[tuple[str, str], Operation] = {
         id="image_data_head", summary="Length and entity tag of the data of an image", tag=DATA,
         parameters=(
             query("prefer", "Ids of the stores to read from, separated by commas.", {"type": "string"}),
+            _WANTED,
             *_CONDITIONS,
         ),
         answers={

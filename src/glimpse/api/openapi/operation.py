@@ -74,6 +74,7 @@ HEADERS: Mapping[str, Fragment] = {
     "Content-Length": {"description": "Size of the data in bytes.", "schema": {"type": "integer"}},
     "Content-MD5": {"description": "MD5 of the whole image, in hex.", "schema": _TEXT},
     "Content-Range": {"description": "The range, and the size of the data.", "schema": _TEXT},
+    "Repr-Digest": {"description": "Digests of the whole image that `Want-Repr-Digest` asks for.", "schema": _TEXT},
     "ETag": {"description": "Multihash of the whole image.", "schema": _TEXT},
     "Location": {"description": "URL of the new resource, or target of the redirect.", "schema": _TEXT},
     "OpenStack-image-import-methods": {"description": "Import methods, separated by commas.", "schema": _TEXT},

@@ -12,7 +12,7 @@ from glimpse.api.unread_body import DRAIN_BYTES, DRAIN_SECONDS, PAUSE_SECONDS
 from glimpse.errors import BodyIncomplete, BodyTimeout, Busy, GlimpseError, Invalid
 from glimpse.services.image_data import UploadRequest, upload_image
 from glimpse.transfer.concurrency import RETRY_SECONDS
-from glimpse.transfer.expected_digest import ExpectedDigest, from_field
+from glimpse.transfer.expected_digest import ExpectedDigest, from_field, wanted_in_field
 from glimpse.transfer.pump import BodyPump, Pace
 from glimpse.transfer.source import Steps
 
@@ -27,7 +27,15 @@ async def upload(request: Request) -> Reply:
     store = request.headers.get("x-image-meta-store") if request.app_state.settings.stores.named else None
     headers = request.headers
     digests = given_digests(request) if "content-digest" in headers or "repr-digest" in headers else ()
-    upload = UploadRequest(request.scope["path_params"]["image_id"], declared_size(request), store, digests=digests)
+    wanted = wanted_in_field(", ".join(headers.getlist("want-repr-digest"))) if "want-repr-digest" in headers else ()
+    upload = UploadRequest(
+        request.scope["path_params"]["image_id"],
+        declared_size(request),
+        store,
+        digests=digests,
+        by_sdk=is_by_sdk(request),
+        want_digests=wanted,
+    )
     await receive(request, upload_image(request.deps, request.context, upload))
     return NO_CONTENT
 
@@ -87,6 +95,12 @@ def _place(app_state: AppState, project: str | None) -> Generator[None]:
         running[project] -= 1
         if not running[project]:
             del running[project]
+
+
+def is_by_sdk(request: Request) -> bool:
+    """Whether openstacksdk, or shade before it, sends the request: they set digests in properties of the image."""
+    agent = request.headers.get("user-agent", "")
+    return "openstacksdk/" in agent or "shade/" in agent
 
 
 def given_digests(request: Request) -> tuple[ExpectedDigest, ...]:

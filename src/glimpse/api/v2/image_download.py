@@ -17,12 +17,14 @@ from glimpse.api.errors import Refusal
 from glimpse.api.request import NO_CONTENT, RawHeaders, Reply, Request, json_reply
 from glimpse.domain.clock import wire_time
 from glimpse.domain.image import Image
+from glimpse.domain.properties import DIGEST_PREFIX
 from glimpse.errors import Busy, DataIncomplete
 from glimpse.services.download import Download, find_data, open_data, record_download, source_of
 from glimpse.services.image_source import DataFound
 from glimpse.services.location_repair import with_locations_repaired
 from glimpse.services.presigned import presigned_url
 from glimpse.transfer.concurrency import RETRY_SECONDS
+from glimpse.transfer.expected_digest import in_field, wanted_in_field
 from glimpse.transfer.fair_threads import Lane
 from glimpse.transfer.preconditions import Verdict, precondition
 from glimpse.transfer.ranges import ByteRange, requested_range, strong_etag
@@ -43,6 +45,7 @@ async def download(request: Request) -> Reply | None:
         return NO_CONTENT
     if (unchanged := _unchanged(request, found.image)) is not None:
         return unchanged
+    digest = _repr_digest(request, found.image)
     if request.settings.api.presigned_urls and _asks_for_url(request.scope["query_string"]):
         offered = await _presigned(request, found)
         if offered is not None:
@@ -66,7 +69,7 @@ async def download(request: Request) -> Reply | None:
         opened = await _from_store(
             request, found, lane, partial(open_data, request.deps.source, found, range_of), _close
         )
-        await _send(request, lane, opened)
+        await _send(request, lane, opened, digest)
     await _repair(request, found.image)
     return None
 
@@ -111,12 +114,14 @@ async def head(request: Request) -> Reply | None:
         return NO_CONTENT
     if (unchanged := _unchanged(request, found.image)) is not None:
         return unchanged
+    digest = _repr_digest(request, found.image)
     size = found.image.size
     if size is None:
         asked = partial(request.deps.source.size, found)
         with request.app_state.downloads.place(request.party):
             size = await _from_store(request, found, _lane(request, found), asked, lambda _: None)
-    await request.send({"type": "http.response.start", "status": 200, "headers": _data_headers(found.image, size)})
+    headers = (*_data_headers(found.image, size), *digest)
+    await request.send({"type": "http.response.start", "status": 200, "headers": headers})
     await request.send({"type": "http.response.body", "body": b""})
     return None
 
@@ -189,10 +194,25 @@ def _close(opened: Download) -> None:
     opened.reader.close()
 
 
-async def _send(request: Request, lane: Lane, opened: Download) -> None:
+def _repr_digest(request: Request, image: Image) -> RawHeaders:
+    """Return the header ``Repr-Digest``, if it is wanted and a digest is known (RFC 9530); of all data, not of a range.
+
+    :raises Invalid: ``Want-Repr-Digest`` is malformed.
+    """
+    if "want-repr-digest" not in request.headers:
+        return ()
+    wanted = wanted_in_field(", ".join(request.headers.getlist("want-repr-digest")))
+    known = {one: image.properties.get(DIGEST_PREFIX + one) for one in wanted}
+    if image.os_hash_algo in known:
+        known[image.os_hash_algo] = image.os_hash_value
+    found = in_field({one: value for one, value in known.items() if value})
+    return ((b"repr-digest", found.encode()),) if found else ()
+
+
+async def _send(request: Request, lane: Lane, opened: Download, digest: RawHeaders) -> None:
     deps, context = request.deps, request.context
     status, headers = _start(opened)
-    start = {"type": "http.response.start", "status": status, "headers": headers}
+    start = {"type": "http.response.start", "status": status, "headers": (*headers, *digest)}
     try:
         sent = await send_reader(
             opened.reader,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from glimpse.api.json_body import json_value
 from glimpse.api.request import Reply, Request
+from glimpse.api.v2.image_data import is_by_sdk
 from glimpse.api.v2.other_nodes import passage_of, passed_on
 from glimpse.domain.imports import ImportRequest, import_request
 from glimpse.services.image_import import import_image
@@ -25,7 +28,8 @@ async def start(request: Request) -> Reply:
     asked = await request.read(decode)
     image_id, header_store = request.params["image_id"], request.headers.get("x-image-meta-store")
     # the host name of a URI is resolved, or another node is asked, which may take long
+    start_import = partial(import_image, by_sdk=is_by_sdk(request))
     answer = await request.storing(
-        import_image, request.deps, request.context, image_id, asked, header_store, passage_of(request)
+        start_import, request.deps, request.context, image_id, asked, header_store, passage_of(request)
     )
     return Reply(202) if answer is None else passed_on(answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glimpse.api.request import NO_CONTENT, Reply, Request
-from glimpse.api.v2.image_data import declared_size, given_digests, receive, require_octets
+from glimpse.api.v2.image_data import declared_size, given_digests, is_by_sdk, receive, require_octets
 from glimpse.domain.imports import GLANCE_DIRECT
 from glimpse.errors import NotFound
 from glimpse.services.staging import StageRequest, stage_image
@@ -14,6 +14,7 @@ async def stage(request: Request) -> Reply:
     if GLANCE_DIRECT not in request.deps.import_methods.names:
         raise NotFound(f"Data cannot be staged: the import method {GLANCE_DIRECT} is not enabled.")
     require_octets(request)
-    given = StageRequest(request.scope["path_params"]["image_id"], declared_size(request), given_digests(request))
+    image_id = request.scope["path_params"]["image_id"]
+    given = StageRequest(image_id, declared_size(request), given_digests(request), is_by_sdk(request))
     await receive(request, stage_image(request.deps, request.context, given))
     return NO_CONTENT

@@ -189,6 +189,7 @@ def finish_upload(
     *,
     drop_properties: tuple[str, ...] = (),
     drop_locations: bool = False,
+    set_properties: dict[str, str | None] | None = None,
 ) -> datetime:
     """See :meth:`glimpse.db.base.Database.finish_upload`."""
     moment = stamp(connection)
@@ -211,6 +212,8 @@ def finish_upload(
         raise Gone("The image is being deleted.")
     if drop_properties:
         properties.drop_properties(connection, image_id, drop_properties, moment)
+    if set_properties:
+        properties.set_properties(connection, image_id, set_properties, moment)
     return moment
 
 
@@ -228,8 +231,10 @@ def _location_row(image_id: str, location: Location, moment: datetime) -> dict[s
     }
 
 
-def require_data(job: Job, data: StoredData, *_: object, **__: object) -> None:
-    """Check the size, virtual size and digests of new data, and the id of their image.
+def require_data(
+    job: Job, data: StoredData, *_: object, set_properties: dict[str, str | None] | None = None, **__: object
+) -> None:
+    """Check the size, virtual size and digests of new data, their properties, and the id of their image.
 
     :raises Invalid: a value does not fit its column.
     :raises Gone: the image id of the job is not a possible id.
@@ -241,6 +246,8 @@ def require_data(job: Job, data: StoredData, *_: object, **__: object) -> None:
         raise Invalid("The digests of the data do not fit their columns.")
     if not 0 <= data.size <= _LARGEST or not 0 <= (data.virtual_size or 0) <= _LARGEST:
         raise Invalid(f"The size of the data is not between 0 and {_LARGEST} bytes.")
+    if set_properties:
+        require_properties(set_properties)
     if not fits(job.image_id or ""):
         raise Gone("The image does not exist.")
 

@@ -76,7 +76,7 @@ def open_verified(
 
 
 def _expected(sources: ImportSources, run: Run, plan: Plan) -> list[ExpectedDigest]:
-    found = [] if plan.digest is None else [plan.digest]
+    found = list(plan.digests)
     if plan.checksum_uri is not None:
         found.append(_listed(sources, run, plan.checksum_uri, plan.uri or ""))
     return found

@@ -90,7 +90,7 @@ class ImportPass:
         algorithm = self._image.os_hash_algo
         if algorithm is None or not is_supported(algorithm):
             algorithm = self._services.formats.hashing_algorithm
-        return Digests(algorithm, self._services.digest_threads)
+        return Digests(algorithm, self._services.digest_threads, self._plan.want_digests)
 
     def _inspection(self) -> Inspection:
         image = self._image

@@ -23,7 +23,7 @@ from glimpse.domain.imports import (
 )
 from glimpse.domain.job import Job
 from glimpse.domain.job_kinds import ImageImportInput, input_of
-from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK, STAGE_HOST
+from glimpse.domain.properties import DIGEST_PREFIX, FAILED_UPLOAD, IMPORT_LOCK, STAGE_HOST, about_old_data
 from glimpse.domain.status import Status
 from glimpse.errors import Invalid
 from glimpse.jobs.steps.location_check import NO_DATA, USABLE
@@ -94,11 +94,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     named: bool
     #: where web-download reads
     uri: str | None = None
-    #: what the request says about the digests of the source
-    digest: ExpectedDigest | None = None
+    #: digests of the source, and where a file has more of them
+    digests: tuple[ExpectedDigest, ...] = ()
     checksum_uri: str | None = None
     #: what glance-download reads
     glance: GlancePlan | None = None
+    #: algorithms whose digests are kept
+    want_digests: tuple[str, ...] = ()
 
     @property
     def copies(self) -> bool:
@@ -141,19 +143,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ) -> ImageChange:
         """The change that adds ``locations``, and makes an image active that is not; the last one drops the lock.
 
-        Only an image that becomes active gets what is in ``activation``.
+        Only an image that becomes active gets what is in ``activation``; others get the further digests of the data.
 
         ``inspected`` is the image as it was when the data were inspected: other formats now are a Conflict. ``taken``
         are the targets that nothing more happens to, ``failed`` those among all targets that have failed.
         """
         activates = image.status is Status.IMPORTING and not self.copies
         columns: dict[str, Any] = {}
-        properties: dict[str, str | None] = {}
+        properties: dict[str, str | None] = {
+            DIGEST_PREFIX + name: value for name, value in activation.data.further.items()
+        }
         drop: list[str] = []
         if activates:
             columns = activation.all_columns
             properties |= activation.set_properties
-            drop += [FAILED_UPLOAD] if FAILED_UPLOAD in image.properties else []
+            drop += [name for name in about_old_data(image.properties) if name not in properties]
         if done:
             drop += self._lock(image)
         return ImageChange(
@@ -247,8 +251,12 @@ def plan_of(job: Job, *, named: bool) -> Plan:
         all_must_succeed=request.all_stores_must_succeed,
         named=named,
         uri=request.uri,
-        digest=request.digest,
+        digests=(
+            *([request.digest] if request.digest else []),
+            *(ExpectedDigest(*one) for one in given.digests.items()),
+        ),
         checksum_uri=request.checksum_uri,
+        want_digests=request.want_digests,
         glance=_glance_plan(request, given),
     )
 

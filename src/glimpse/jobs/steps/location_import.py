@@ -16,7 +16,7 @@ from glimpse.domain.image import Image, ImageChange, Location
 from glimpse.domain.job import Job, JobStatus
 from glimpse.domain.job_kinds import LOCATION_IMPORT, LocationImportInput, input_of
 from glimpse.domain.location_data import Digest
-from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK
+from glimpse.domain.properties import FAILED_UPLOAD, IMPORT_LOCK, about_old_data
 from glimpse.domain.status import Status
 from glimpse.errors import (
     Conflict,
@@ -152,7 +152,7 @@ class LocationImport:
             columns=columns,
             add_locations=(Location(url=url, metadata=placed.metadata),),
             mark_unverified=True,
-            drop_properties=(FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else (),
+            drop_properties=about_old_data(image.properties),
             # what a failed import left (imports-and-stores 13, quirk 33)
             drop_locations=tuple(location.id for location in image.locations if location.id is not None),
             takes=placed.size,
