@@ -107,7 +107,7 @@ def without(answer: Answer, name: str) -> tuple[int, bytes, dict[str, str]]:
 
 
 def ask_about_image(wire: Wire, method: str, path: str, image_id: str) -> Answer:
-    target = path.format(image_id=image_id, tag="t", member_id="p3", store_id="one")
+    target = path.format(image_id=image_id, tag="t", member_id="p3", store_id="one", task_id=MISSING)
     body, media_type = BODIES.get((method, path), (None, ""))
     return wire(method, f"/v2{target}", body, {"Content-Type": media_type} if body is not None else {})
 

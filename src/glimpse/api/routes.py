@@ -57,6 +57,7 @@ TABLE: tuple[tuple[str, dict[str, Handler], frozenset[str]], ...] = (
     ("/images/{image_id}/locations", {"GET": locations.list_, "POST": locations.add}, _NONE),
     ("/images/{image_id}/import", {"POST": image_import.start}, _NONE),
     ("/images/{image_id}/tasks", {"GET": image_tasks.list_}, _NONE),
+    ("/images/{image_id}/tasks/{task_id}/actions/retry", {"POST": image_tasks.retry}, _NO_BODY),
     ("/images/{image_id}/metadefs-report", {"GET": metadefs_report.show}, _NONE),
     ("/tasks", {"GET": tasks.list_, "POST": tasks.create}, _NONE),
     ("/tasks/{task_id}", {"GET": tasks.show, "DELETE": tasks.delete}, _NONE),

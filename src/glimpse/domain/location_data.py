@@ -43,12 +43,17 @@ def shown_url(url: str) -> str:
     return f"{scheme}://{rest}"
 
 
+def is_masked(url: str) -> bool:
+    """Tell whether ``url`` may be a result of :func:`shown_url` that lacks credentials."""
+    return _MASKED.search(url) is not None
+
+
 def refuse_masked(url: str) -> None:
     """Refuse a masked URL, so that the mask does not replace the credentials.
 
     :raises Invalid: ``url`` is a result of :func:`shown_url`.
     """
-    if _MASKED.search(url):
+    if is_masked(url):
         raise Invalid("The credentials in the location URL are masked; send the URL with its real credentials.")
 
 

@@ -240,6 +240,10 @@ IMAGE_PARTS: Mapping[tuple[str, str], Operation] = {
         id="list_image_tasks", summary="List the running and finished tasks of an image", tag=TASKS,
         answers={200: Answer(text="The tasks of the caller's project.", content=json_of("ImageTasks"))},
     ),
+    ("POST", "/images/{image_id}/tasks/{task_id}/actions/retry"): Operation(
+        id="retry_import", summary="Make the request of a failed import again", tag=TASKS,
+        answers={202: Answer(text="A new task imports the data.")}, refusals=(403, 409, 413),
+    ),
     ("GET", "/images/{image_id}/metadefs-report"): Operation(
         id="report_on_image", summary="Check the properties of an image against the metadata definitions",
         tag=REPORTS, answers={200: Answer(text="The report, an extension.", content=json_of("MetadefReport"))},
