@@ -36,8 +36,8 @@ class WebServer:
     pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for; from :meth:`hush` to
     :meth:`speak`, ``silent`` answers nothing but HEAD, and ``mute`` nothing at all; ``drip`` one byte of the body each
     ``pause`` seconds, ``drophead`` one byte of the head; ``broken`` with ranges and the entity tag ``tag``, of
-    which the first ``breaks`` answers end after a third of the bytes. ``/redirect/CODE?to=URL`` sends on,
-    ``/status/CODE`` answers so.
+    which the first ``breaks`` answers end after a third of the bytes; ``paced`` like ``slow``, with ranges and ``tag``.
+    ``/redirect/CODE?to=URL`` sends on, ``/status/CODE`` answers so.
     """
 
     def __init__(self, *, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
@@ -52,6 +52,8 @@ class WebServer:
         self._speaks = threading.Event()
         self._speaks.set()
         self.slow_part = 64 << 10
+        #: bytes of ``slow`` and ``paced`` bodies that were sent
+        self.sent = 0
         self.tag = '"v1"'
         self.breaks = 0
         self._server = ThreadingHTTPServer((address, 0), _handler_for(self))
@@ -153,9 +155,9 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
                 self._body(kind, data)
                 self.close_connection = True
                 return
-            ranged = {"files", "secret", "wrong", "broken"}
+            ranged = {"files", "secret", "wrong", "broken", "paced"}
             wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if kind in ranged else None
-            tag = {"ETag": owner.tag} if kind == "broken" else {}
+            tag = {"ETag": owner.tag} if kind in {"broken", "paced"} else {}
             if self.headers.get("If-Range", owner.tag) != owner.tag:
                 wanted = None
             if wanted is None:
@@ -185,9 +187,11 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
                 for byte in data:
                     self.wfile.write(bytes((byte,)))
                     time.sleep(owner.pause)
-            elif kind == "slow":
+            elif kind in {"slow", "paced"}:
                 for start in range(0, len(data), owner.slow_part):
-                    self.wfile.write(data[start : start + owner.slow_part])
+                    part = data[start : start + owner.slow_part]
+                    self.wfile.write(part)
+                    owner.sent += len(part)
                     time.sleep(owner.pause)
             else:
                 self.wfile.write(data)

@@ -1,10 +1,11 @@
-"""``kill -9`` during imports into three stores: every image gets its data everywhere, and nothing is left."""
+"""``kill -9`` during imports: every image gets its data everywhere, nothing is left, and little is fetched twice."""
 
 from __future__ import annotations
 
 import json
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.footprint import eventually, leases
 from tests.support.images.content import noise
 from tests.support.raw_http import OCTETS, Api
 from tests.support.service import Service
+from tests.support.web_server import serving
 from tests.system.conftest import StartService
 
 STORES = ("a", "b", "c")
@@ -68,3 +70,40 @@ def test_imports_survive_kills_of_the_service(start_service: StartService, tmp_p
         assert all((path / image_id).read_bytes() == content for path in directories.values())
     assert {name: files(path) for name, path in directories.items()} == dict.fromkeys(STORES, sorted(data))
     assert files(staging) == []
+
+
+@pytest.mark.heavy
+def test_a_download_goes_on_after_kills(
+    start_service: StartService, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Each process begins where the last mark of the killed one is; marks are five seconds apart."""
+    data = noise(100 << 20)
+    with serving() as web:
+        web.files["a"], web.slow_part, web.pause = data, 256 << 10, 0.05
+        service = start_service(
+            options={
+                "DEFAULT": {"node_staging_uri": f"file://{tmp_path}/staging"},
+                "glance_store": {"filesystem_store_datadir": str(tmp_path / "store")},
+                "glimpse": {"lease_time": 2, "lease_heartbeat": 0.3, "job_interval": 0.2},
+                "import_filtering_opts": {"allowed_hosts": "[localhost]", "allowed_ports": "[]"},
+            }
+        )
+        api = Api(service.port)
+        image_id = api.new()
+        request = {"method": {"name": "web-download", "uri": web.url("paced", "a")}}
+        assert api.call("POST", f"/v2/images/{image_id}/import", json.dumps(request).encode()).status == 202
+        for kills in (1, 2):
+            # far enough for a mark behind the last one
+            assert eventually(lambda kills=kills: web.sent >= kills * (40 << 20), 120), service.log[-6000:]
+            service.kill_group()
+            service.start()
+        assert eventually(lambda: settled(service, api, [image_id]), 120), service.log[-6000:]
+        shown = api.show(image_id)
+        assert (shown["status"], shown["size"]) == ("active", len(data)), shown
+        assert (tmp_path / "store" / image_id).read_bytes() == data
+        assert files(tmp_path / "store") == [image_id]
+        first, *resumed = web.ranges
+        starts = [int((text or "bytes=0-").removeprefix("bytes=").removesuffix("-")) for text in resumed]
+        assert first is None
+        assert 0 < starts[0] < starts[1], web.ranges
+        record_property("report", f"sent {web.sent / len(data):.2f} times the data; resumed at {starts}")

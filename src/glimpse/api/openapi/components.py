@@ -11,6 +11,7 @@ from glimpse.api.openapi.metadef_components import metadef_schemas
 from glimpse.api.openapi.operation import Fragment, ref
 from glimpse.api.v2.schemas.catalog import SchemaCatalog
 from glimpse.domain.image import MEMBER_LENGTH
+from glimpse.domain.imports import DEFAULT_INTERFACE
 from glimpse.domain.limits import MINIMUM_CEILING
 from glimpse.domain.location_data import ALGORITHMS, URL_BYTES
 from glimpse.domain.status import MemberStatus
@@ -107,6 +108,9 @@ def _image_import() -> Fragment:
     method = {
         "name": _TEXT,
         "uri": {**_TEXT, "description": "The source of web-download."},
+        "glance_region": {**_TEXT, "description": "With glance-download: a region of the caller's service catalog."},
+        "glance_image_id": {**_TEXT, "description": "The image there, a UUID."},
+        "glance_service_interface": {**_TEXT, "default": DEFAULT_INTERFACE},
         "digest": {**_TEXT, "description": "What the data of the source must have: `sha256:…`, in hex."},
         "checksum_uri": {**_TEXT, "description": sums},
     }
