@@ -2,7 +2,7 @@
 
 The threads share the batches. At most ``depth`` of them wait for the slowest store that still works, so the memory that
 is used does not grow with the number of stores, and the source is read as fast as that store writes. A store that fails
-stops only its own writing.
+stops only its own writing. One that holds the others up, and takes next to nothing meanwhile, fails.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import copy_context
 from enum import Enum, auto
+from itertools import takewhile
 from time import monotonic
 from typing import Final
 
@@ -22,6 +23,12 @@ from glimpse.stores.base import Placed, Writer
 DEPTH: Final = 4
 #: Seconds that one call of a store may take: far beyond the time-outs of the stores themselves.
 STALL_SECONDS: Final = 900.0
+#: A store that has held the others up for so many seconds in total must have taken so many bytes in each of them. Most
+#: stores are not away for so long when one of their servers is replaced.
+PATIENCE_SECONDS: Final = 120.0
+LEAST_RATE: Final = 64 << 10
+#: Seconds for which a store that has committed waits for those before it, so that the order is that of the targets.
+ORDER_SECONDS: Final = 30.0
 #: Seconds between calls of ``while_waiting``.
 _TICK: Final = 0.5
 
@@ -47,6 +54,7 @@ class _Branch:
         "busy_since",
         "error",
         "hangs",
+        "held_up",
         "is_open",
         "name",
         "opens",
@@ -55,6 +63,7 @@ class _Branch:
         "placed",
         "queue",
         "removed",
+        "taken",
     )
 
     def __init__(self, name: str, opens: Callable[[], Writer]) -> None:
@@ -73,6 +82,10 @@ class _Branch:
         self.removed = False
         #: whether a call took too long: its thread is not waited for
         self.hangs = False
+        #: seconds for which the others were held up by this store since it was last found to be fast enough, and the
+        #: bytes that it has taken since
+        self.held_up = 0.0
+        self.taken = 0
 
     @property
     def is_settled(self) -> bool:
@@ -92,12 +105,18 @@ class FanOut:
         all_must_succeed: bool = False,
         depth: int = DEPTH,
         stall_seconds: float = STALL_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        least_rate: int = LEAST_RATE,
+        order_seconds: float = ORDER_SECONDS,
         while_waiting: Callable[[], None] | None = None,
     ) -> None:
         """Start a thread for each of ``targets``, which open the writers of stores by name.
 
         :param all_must_succeed: writing ends with the first failure, and not only with the last one.
         :param stall_seconds: a store fails when one of its calls takes longer.
+        :param patience_seconds: unless all must succeed, a store fails as well when it has held the others up for so
+            long and has taken less than ``least_rate`` bytes for each of these seconds.
+        :param order_seconds: see :meth:`commit`.
         :param while_waiting: called about twice per second while a call here waits for a store; what it raises ends
             that call.
         """
@@ -105,6 +124,9 @@ class FanOut:
         self._all_must_succeed = all_must_succeed
         self._depth = depth
         self._stall_seconds = stall_seconds
+        self._patience_seconds = patience_seconds
+        self._least_rate = least_rate
+        self._order_seconds = order_seconds
         self._while_waiting = while_waiting
         self._changed = threading.Condition()
         for branch in self._branches.values():
@@ -134,7 +156,7 @@ class FanOut:
 
         :raises TargetsFailed: all stores have failed, or one has and all must succeed.
         """
-        self._wait_until(lambda: self._is_over() or all(len(branch.queue) < self._depth for branch in self._working()))
+        self._wait_for_all(lambda branch: len(branch.queue) < self._depth)
         with self._changed:
             self._require_working()
             for branch in self._working():
@@ -146,29 +168,32 @@ class FanOut:
 
         :raises TargetsFailed: see :meth:`write`.
         """
-        self._wait_until(
-            lambda: self._is_over() or all(not branch.queue and branch.is_open for branch in self._working())
-        )
+        self._wait_for_all(lambda branch: not branch.queue and branch.is_open)
         with self._changed:
             self._require_working()
 
     def commit(self) -> Iterator[tuple[str, Placed]]:
-        """Commit all stores that work together, and yield the names and results of those that succeed, as they do.
+        """Commit all stores that work together, and yield the names and results of those that succeed.
 
-        The others are in :attr:`failures` when the iteration ends. If all must succeed, call :meth:`flush` before, so
-        that no store commits when another one has failed to write.
+        They come in the order of the targets, so that it does not depend on their speed; but the first store that has
+        not ended is waited for at most ``order_seconds`` longer than the next one that has. The others are in
+        :attr:`failures` when the iteration ends. If all must succeed, call :meth:`flush` before, so that no store
+        commits when another one has failed to write.
         """
         with self._changed:
-            waiting = {branch.name: branch for branch in self._working()}
-            for branch in waiting.values():
+            waiting = self._working()
+            for branch in waiting:
                 branch.order = _Order.COMMIT
             self._changed.notify_all()
         while waiting:
-            self._wait_until(lambda: any(branch.is_settled for branch in waiting.values()))
+            self._wait_until(lambda: any(branch.is_settled for branch in waiting))
+            self._wait_in_order(waiting[0])
             with self._changed:
-                settled = [branch for branch in waiting.values() if branch.is_settled]
+                settled = [branch for branch in waiting if branch.is_settled]
+                if waiting[0].is_settled:
+                    settled = list(takewhile(lambda branch: branch.is_settled, waiting))
             for branch in settled:
-                del waiting[branch.name]
+                waiting.remove(branch)
                 if branch.placed is not None and branch.error is None:
                     yield branch.name, branch.placed
 
@@ -201,6 +226,46 @@ class FanOut:
     def _require_working(self) -> None:
         if self._is_over():
             raise TargetsFailed
+
+    def _wait_for_all(self, has_room: Callable[[_Branch], bool]) -> None:
+        """Wait until all stores that work have room, or writing is over; those that hold the others up may fail."""
+
+        late: list[_Branch] = []
+        seen = monotonic()
+
+        def holds() -> bool:
+            nonlocal late, seen
+            now, since = monotonic(), seen
+            seen = now
+            for branch in late:
+                # the process may have been stopped meanwhile
+                self._hold_up(branch, min(now - since, 2 * _TICK))
+            if self._is_over():
+                return True
+            working = self._working()
+            late = [branch for branch in working if not has_room(branch)]
+            done = not late
+            if self._all_must_succeed or len(late) == len(working):
+                late = []
+            return done
+
+        self._wait_until(holds)
+
+    def _hold_up(self, branch: _Branch, seconds: float) -> None:
+        branch.held_up += seconds
+        if branch.held_up < self._patience_seconds or branch.error is not None:
+            return
+        if branch.taken < self._least_rate * branch.held_up:
+            branch.hangs = True
+            branch.queue.clear()
+            branch.error = StoreUnavailable(
+                f"The store took only {branch.taken} bytes in {branch.held_up:.0f} seconds, and held the others up."
+            )
+        branch.held_up, branch.taken = 0.0, 0
+
+    def _wait_in_order(self, first: _Branch) -> None:
+        until = monotonic() + self._order_seconds
+        self._wait_until(lambda: first.is_settled or monotonic() >= until)
 
     def _wait_until(self, holds: Callable[[], bool], *, tells: bool = True) -> None:
         """Wait until ``holds``, which is called under the lock; stores that take too long fail meanwhile.
@@ -275,7 +340,7 @@ class FanOut:
             branch.busy_since = None
             branch.is_open = True
             if written and branch.queue:
-                branch.queue.popleft()
+                branch.taken += len(branch.queue.popleft())
             self._changed.notify_all()
 
     def _next(self, branch: _Branch) -> bytes | None:

@@ -280,3 +280,85 @@ def test_abort_leaves_nothing() -> None:
     assert fan_out.abort() == frozenset()
     assert fan_out.abort() == frozenset()
     assert all(is_empty(one) for one in stores.values())
+
+
+def test_a_store_that_holds_the_others_up_fails(gate: Gate) -> None:
+    good, other, stuck = store("good"), store("other"), store("stuck")
+    fan_out = FanOut(
+        {"stuck": writer_of(stuck, gate), "good": writer_of(good), "other": writer_of(other)}, patience_seconds=STALL
+    )
+    feed(fan_out)
+    placed = dict(fan_out.commit())
+    assert {name: content(one, placed[name]) for name, one in (("good", good), ("other", other))} == {
+        "good": DATA,
+        "other": DATA,
+    }
+    assert "held the others up" in str(fan_out.failures["stuck"])
+    assert fan_out.abort() == {"stuck"}
+    gate.open()
+    for thread in threading.enumerate():
+        if thread.name == "store-stuck":
+            thread.join(60)
+    assert is_empty(stuck)
+
+
+@pytest.mark.parametrize(("least_rate", "stays"), [(1, True), (1 << 30, False)])
+def test_a_slow_store_that_takes_enough_is_waited_for(least_rate: int, stays: bool) -> None:
+    pause = threading.Event()
+
+    def slowly(call: str) -> None:
+        if call == "write":
+            pause.wait(0.1)
+
+    good, slow = store("good"), store("slow")
+    fan_out = FanOut(
+        {"slow": writer_of(slow, slowly), "good": writer_of(good)}, patience_seconds=0.5, least_rate=least_rate
+    )
+    feed(fan_out)
+    assert sorted(dict(fan_out.commit())) == (["good", "slow"] if stays else ["good"])
+    fan_out.abort()
+
+
+def test_where_all_must_succeed_a_slow_store_is_waited_for(gate: Gate) -> None:
+    stores = {name: store(name) for name in ("slow", "good")}
+    fan_out = FanOut(
+        {"slow": writer_of(stores["slow"], gate), "good": writer_of(stores["good"])},
+        all_must_succeed=True,
+        patience_seconds=0.1,
+    )
+    threading.Timer(1.5, gate.open).start()
+    feed(fan_out)
+    assert len(dict(fan_out.commit())) == 2
+    fan_out.abort()
+
+
+def test_stores_come_in_the_order_of_the_targets() -> None:
+    gate, fast = Gate("commit"), threading.Event()
+    first, second = store("first"), store("second")
+    fan_out = FanOut({"first": writer_of(first, gate), "second": writer_of(second, lambda call: note(call, fast))})
+    feed(fan_out)
+    names: list[str] = []
+    reader = threading.Thread(target=lambda: names.extend(name for name, _ in fan_out.commit()))
+    reader.start()
+    assert gate.reached.wait(60)
+    assert fast.wait(60)
+    gate.open()
+    reader.join(60)
+    assert names == ["first", "second"]
+
+
+def note(call: str, event: threading.Event) -> None:
+    if call == "commit":
+        event.set()
+
+
+def test_the_first_store_is_not_waited_for_for_ever() -> None:
+    gate = Gate("commit")
+    first, second = store("first"), store("second")
+    fan_out = FanOut({"first": writer_of(first, gate), "second": writer_of(second)}, order_seconds=0.2)
+    feed(fan_out)
+    names: list[str] = []
+    for name, _ in fan_out.commit():
+        names.append(name)
+        gate.open()
+    assert names == ["second", "first"]
