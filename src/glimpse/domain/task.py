@@ -16,6 +16,7 @@ import msgspec
 from glimpse.domain.job import Job, JobStatus, is_idle, needs_a_node
 from glimpse.domain.job_kinds import IMAGE_IMPORT, KINDS, LOCATION_CHECK, LOCATION_IMPORT
 from glimpse.domain.location_data import shown_url
+from glimpse.domain.progress import Progress, progress_of, running_message
 from glimpse.errors import Invalid
 
 
@@ -62,7 +63,10 @@ LONGEST_KEEP_HOURS: Final = 8_760_000
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One task. Times are naive UTC; ``expires_at`` is set when it ends. Lists leave out the last three fields."""
+    """One task. Times are naive UTC; ``expires_at`` is set when it ends. Lists leave out the last four fields.
+
+    ``progress``: of a job that has not ended; tasks that a Glance runs have none.
+    """
 
     id: str
     type: str
@@ -77,6 +81,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     input: dict[str, Any] = {}
     result: dict[str, Any] | None = None
     message: str = ""
+    progress: Progress | None = None
 
 
 class TaskQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +120,16 @@ def task_of(job: Job, keep_hours: int) -> Task:
         user_id=job.user_id,
         input=_task_input(job),
         result=job.result,
-        message=job.message or _wait(job),
+        message=_message(job),
+        progress=progress_of(job),
     )
+
+
+def _message(job: Job) -> str:
+    progress = progress_of(job) if job.status is JobStatus.RUNNING else None
+    if progress is None or not progress.bytes_done:
+        return job.message or _wait(job)
+    return running_message(job.type, progress.bytes_done, progress.bytes_total, job.message, progress.rate)
 
 
 def _wait(job: Job) -> str:

@@ -13,6 +13,7 @@ from glimpse.db.base import Database
 from glimpse.db.records import Viewer
 from glimpse.domain.image import ImageChange
 from glimpse.domain.job import Job, JobChange
+from glimpse.domain.progress import RATE
 from glimpse.errors import NotFound, Unavailable
 from glimpse.jobs.base import JobReleased, JobStopped, Outcome
 from glimpse.jobs.heartbeat import ClaimedRun
@@ -46,6 +47,8 @@ class UnattendedRun(ClaimedRun):
         self._process_ends = process_ends
         self._notifier = notifier
         self._next_record = 0.0
+        #: when and with how many bytes progress was last recorded
+        self._recorded: tuple[float, int] | None = None
 
     def check(self) -> None:
         """See :meth:`glimpse.jobs.base.Run.check`."""
@@ -57,9 +60,16 @@ class UnattendedRun(ClaimedRun):
     def progress(self, done: int, total: int | None) -> None:
         """See :meth:`glimpse.jobs.base.Run.progress`."""
         self.check()
-        if time.monotonic() >= self._next_record:
-            self._next_record = time.monotonic() + PROGRESS_INTERVAL
-            self._save(JobChange(bytes_done=done, bytes_total=total))
+        moment = time.monotonic()
+        if moment >= self._next_record:
+            self._next_record = moment + PROGRESS_INTERVAL
+            rate = None
+            if self._recorded is not None and done >= self._recorded[1]:
+                began, before = self._recorded
+                rate = round((done - before) / (moment - began))
+            self._recorded = (moment, done)
+            self._save(JobChange(bytes_done=done, bytes_total=total, step=(RATE, rate)))
+            self.job = msgspec.structs.replace(self.job, steps={**self.job.steps, RATE: rate})
 
     def record(self, step: str, outcome: Any, change: ImageChange | None = None) -> None:
         """See :meth:`glimpse.jobs.base.Run.record`."""

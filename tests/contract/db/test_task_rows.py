@@ -89,6 +89,16 @@ def test_a_renewed_lease_renews_the_row(backend: Backend) -> None:
     assert [row(backend, one.id)["updated_at"] for one in (lost, other)] == [MOMENT, MOMENT]
 
 
+def test_the_message_of_a_running_job_is_its_progress(backend: Backend) -> None:
+    database = backend.database
+    moving, quiet = claimed(database), claimed(database)
+    database.save_job(moving, JobChange(bytes_done=(15 << 20) + 1, bytes_total=120 << 20))
+    database.renew_jobs("worker-1", claims_of(moving, quiet), LIFETIME)
+    assert [row(backend, one.id)["message"] for one in (moving, quiet)] == ["Read 15 MiB of 120 MiB.", ""]
+    database.save_job(moving, JobChange(status=JobStatus.SUCCEEDED, message=""))
+    assert row(backend, moving.id)["message"] == ""
+
+
 def test_a_task_that_a_glance_has_ended_is_not_renewed(backend: Backend) -> None:
     job = claimed(backend.database)
     backend.execute(sa.update(tasks).where(tasks.c.id == job.id).values(status="failure", updated_at=MOMENT))
@@ -190,8 +200,9 @@ def test_statements(backend: Backend) -> None:
     [job] = due(database)
     assert count(lambda: database.claim_job(job, "worker-1", LIFETIME)) == 3
     run = database.get_job(job.id)
-    assert count(lambda: database.save_job(run, JobChange(bytes_done=1))) == 1
-    assert count(lambda: database.save_job(run, JobChange(step=("a", 1)))) == 1
+    assert count(lambda: database.save_job(run, JobChange(step=("a", 1), bytes_total=9))) == 1
     assert count(lambda: database.renew_jobs("worker-1", claims_of(run), LIFETIME)) == 3
+    database.save_job(run, JobChange(bytes_done=5 << 20))
+    assert count(lambda: database.renew_jobs("worker-1", claims_of(run), LIFETIME)) == 4
     assert count(lambda: database.save_job(run, JobChange(status=JobStatus.SUCCEEDED))) == 3
     assert count(lambda: database.forget_jobs(MOMENT)) == 2

@@ -446,6 +446,29 @@ class TestStopping:
         job = database.get_job(job_id)
         assert (job.status, job.message, job.bytes_total) == (JobStatus.CANCELLED, "stopped", 10)
 
+    def test_the_rate_is_recorded_with_the_progress(
+        self, database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("glimpse.jobs.run.PROGRESS_INTERVAL", 0.0)
+        rates: list[object] = []
+
+        def work(run: Run) -> Outcome:
+            for done in (0, 5_000_000, 4_000_000):
+                time.sleep(0.01)
+                run.progress(done, None)
+                rates.append(database.get_job(run.job.id).steps["rate"])
+                run.record("read", done)
+            assert run.job.steps == database.get_job(run.job.id).steps == {"read": 4_000_000, "rate": None}
+            return DONE
+
+        job_id = added(database)
+        assert runner(database, Kind(work)).run_due() == 1
+        assert database.get_job(job_id).status is JobStatus.SUCCEEDED
+        first, second, third = rates
+        assert first is third is None
+        assert isinstance(second, int)
+        assert 0 < second < 5_000_000 / 0.01
+
     def test_a_job_whose_image_is_deleted_stops(self, database: SqlDatabase) -> None:
         moment = now()
         database.create_image(Image(id="i", created_at=moment, updated_at=moment))

@@ -8,7 +8,7 @@ import msgspec
 
 from glimpse.api.request import Reply, Request, json_reply
 from glimpse.api.v2.other_nodes import passage_of, passed_on
-from glimpse.api.v2.task_views import input_view
+from glimpse.api.v2.task_views import input_view, progress_view
 from glimpse.domain.task import Task
 from glimpse.services.image_tasks import tasks_of_image
 from glimpse.services.task_retry import retry_import
@@ -56,6 +56,7 @@ def _row(request: Request, task: Task) -> dict[str, object]:
         "message": task.message,
         "result": task.result,
         "input": input_view(request, task),
+        "progress": progress_view(task),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from glimpse.api.request import Request
 from glimpse.domain.clock import wire_time
 from glimpse.domain.task import Task, shown_input
@@ -33,6 +35,11 @@ def stub(task: Task) -> dict[str, object]:
     return {**document, "self": f"/v2/tasks/{task.id}", "schema": "/v2/schemas/task"}
 
 
+def progress_view(task: Task) -> dict[str, object] | None:
+    """Return the progress of a task that a job of this service does, an extension; None once it has ended."""
+    return None if task.progress is None else msgspec.structs.asdict(task.progress)
+
+
 def full(request: Request, task: Task) -> dict[str, object]:
     """Return a complete task; ids that are not set are left out."""
     ids = {"image_id": task.image_id, "request_id": task.request_id, "user_id": task.user_id}
@@ -41,5 +48,6 @@ def full(request: Request, task: Task) -> dict[str, object]:
         "input": input_view(request, task),
         "result": task.result,
         "message": task.message,
+        **({} if task.progress is None else {"progress": progress_view(task)}),
         **{name: value for name, value in ids.items() if value is not None},
     }

@@ -87,7 +87,7 @@ class SqlDatabase:
     due_jobs = reading_jobs(jobs.due_jobs)
     # 1, 2 where the claim succeeds; 1 more for a task, 3 where it has no row
     claim_job = writing_jobs(jobs.claim_job, check=jobs.require_owner)
-    # 2, 1 more for tasks; each may be repeated alone
+    # 2, 1 more for tasks, 2 where they have progress; each may be repeated alone
     renew_jobs = reading(jobs.renew_jobs)
     # 1, and those of the image's change; 2 more for a task whose status or message changes
     save_job = writing_jobs(jobs.save_job, check=jobs.require_job_change)

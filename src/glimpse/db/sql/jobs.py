@@ -73,8 +73,10 @@ _HELD = sa.and_(
     _RUNNING,
 )
 _RENEW = sa.update(jobs).where(_HELD).values(due_at=_LATER)
+#: What the row of a running task shows.
+_SHOWN = (_COLUMNS.type, _COLUMNS.bytes_done, _COLUMNS.bytes_total, _COLUMNS.message)
 _SIGNALS = (
-    sa.select(_COLUMNS.id, _COLUMNS.generation, _COLUMNS.cancel_requested, images.c.deleted, _COLUMNS.type)
+    sa.select(_COLUMNS.id, _COLUMNS.generation, _COLUMNS.cancel_requested, images.c.deleted, *_SHOWN)
     .select_from(jobs.outerjoin(images, images.c.id == _COLUMNS.image_id))
     .where(_HELD)
 )
@@ -233,11 +235,11 @@ def renew_jobs(connection: Connection, owner: str, claims: Sequence[Claim], life
     }
     connection.execute(_RENEW, {**parameters, "seconds": lifetime})
     held = connection.execute(_SIGNALS, parameters).all()
-    if running := [row.id for row in held if row.type in TYPES_OF_KINDS]:
+    if running := {row.id: row[4:] for row in held if row.type in TYPES_OF_KINDS}:
         renew_tasks(connection, running, stamp(connection))
     return [
         Renewed(job_id=job_id, generation=generation, cancelled=bool(cancelled), image_deleted=bool(deleted))
-        for job_id, generation, cancelled, deleted, _ in held
+        for job_id, generation, cancelled, deleted, *_ in held
     ]
 
 

@@ -8,7 +8,7 @@ The record of truth is the job (ADR 0025). A row is written in the transaction t
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import task_info, tasks
 from glimpse.db.sql.texts import TEXT_BYTES, UNSTORABLE
 from glimpse.domain.job import Job, JobChange
+from glimpse.domain.progress import running_message
 from glimpse.domain.task import TASK_STATUSES, TYPES_OF_KINDS, TaskStatus, shown_input, task_of
 
 #: The keys of a request for an import that Glance knows.
@@ -37,6 +38,7 @@ _EXPIRY: Any = sa.bindparam("new_expires_at", type_=sa.DateTime())
 _UPDATE = sa.update(tasks).where(tasks.c.id == _ID).values(status=_STATUS, updated_at=_MOMENT, expires_at=_EXPIRY)
 _TEXTS = {name: sa.bindparam(f"new_{name}", type_=task_info.c[name].type) for name in ("message", "result")}
 _UPDATE_INFO = sa.update(task_info).where(task_info.c.task_id == _ID).values(_TEXTS)
+_UPDATE_MESSAGE = sa.update(task_info).where(task_info.c.task_id == _ID).values(message=_TEXTS["message"])
 # an ended one stays as it is: a Glance that takes over a lock ends the task of its holder
 _RENEW = (
     sa.update(tasks)
@@ -102,9 +104,22 @@ def save_task(connection: Connection, rows: JobRows, job: Job, change: JobChange
     )
 
 
-def renew_tasks(connection: Connection, ids: Collection[str], moment: datetime) -> None:
-    """Renew ``updated_at`` of the rows of running jobs."""
-    connection.execute(_RENEW, {"ids": list(ids), "moment": moment})
+def renew_tasks(
+    connection: Connection, running: Mapping[str, tuple[str, int, int | None, str]], moment: datetime
+) -> None:
+    """Renew ``updated_at`` of the rows of running jobs, and note their progress as the message.
+
+    ``running``: kind, bytes done, bytes in total and message by id.
+    """
+    connection.execute(_RENEW, {"ids": list(running), "moment": moment})
+    messages = [
+        {"job_id": job_id, "new_message": _cut(running_message(*shown))}
+        for job_id, shown in running.items()
+        # otherwise the row has it already
+        if shown[1]
+    ]
+    if messages:
+        connection.execute(_UPDATE_MESSAGE, messages)
 
 
 def mark_forgotten(connection: Connection, ended_before: datetime, moment: datetime) -> None:

@@ -156,7 +156,7 @@ def members_schema() -> Fragment:
 # ---------------------------------------------------------------- The schemas ``task`` and ``tasks`` (images-api 2.2)
 
 #: Fields that a list of tasks omits.
-_DETAIL = ("input", "result", "message")
+_DETAIL = ("input", "result", "message", "progress")
 
 
 def task_schema() -> Fragment:
@@ -179,6 +179,7 @@ def task_schema() -> Fragment:
             "result": {"description": "Result of the task", "type": ["null", "object"]},
             "owner": {"description": "Project that the task belongs to", "type": "string"},
             "message": {"description": "Message about the outcome", "type": "string"},
+            "progress": {"description": "Progress of an unfinished task", "type": ["null", "object"]},
             "image_id": {"description": "Image of the task", "type": "string"},
             "request_id": {"description": "Request that started the task", "type": "string"},
             "user_id": {"description": "User who started the task", "type": "string"},
