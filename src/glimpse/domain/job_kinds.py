@@ -17,6 +17,8 @@ from glimpse.errors import Invalid
 
 #: A text that must not be readable in a row of the database when an encryption key is configured.
 SecretText = Annotated[str, msgspec.Meta(extra={"secret": True})]
+#: Such a text that a job needs only until it ends: its row loses it then.
+TokenText = Annotated[str, msgspec.Meta(extra={"secret": True, "token": True})]
 
 UPLOAD = "upload"
 UPLOAD_SWEEP = "upload_sweep"
@@ -53,14 +55,14 @@ class ImageImportInput(msgspec.Struct, frozen=True, kw_only=True):
     those that the data must have beside the one in the request.
 
     For glance-download, ``endpoint`` is the URL of the image service in the caller's catalog, None if the catalog has
-    none for the region and the interface, and ``token`` is the caller's.
+    none for the region and the interface, and ``token`` is the caller's, until the job ends.
     """
 
     image_id: str
     request: SecretText
     stores: tuple[str, ...]
     endpoint: str | None = None
-    token: SecretText | None = None
+    token: TokenText | None = None
     digests: dict[str, str] = {}
 
 
@@ -133,9 +135,22 @@ def change_secrets(kind: str, given: Mapping[str, Any], change: Callable[[str], 
     }
 
 
+def without_tokens(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return ``given`` without its texts of the type :data:`TokenText`; None if there are none."""
+    known = KINDS.get(kind)
+    hints = {} if known is None else _hints(known.input)
+    left = {name: value for name, value in given.items() if value is None or not _is_token(hints.get(name))}
+    return left if len(left) < len(given) else None
+
+
 @cache
 def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
+
+
+def _is_token(hint: Any) -> bool:
+    marks = any(isinstance(one, msgspec.Meta) and (one.extra or {}).get("token") for one in _metadata(hint))
+    return marks or any(_is_token(one) for one in get_args(hint))
 
 
 def _is_secret(hint: Any) -> bool:

@@ -7,7 +7,7 @@ All rows are written and read here, so the fields that a kind of job marks as se
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ import msgspec
 from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.texts import require_short, require_storable
 from glimpse.domain.job import Job, JobStatus
-from glimpse.domain.job_kinds import change_secrets, input_of
+from glimpse.domain.job_kinds import change_secrets, input_of, without_tokens
 from glimpse.domain.task import KEEP_HOURS
 from glimpse.errors import Invalid
 
@@ -45,11 +45,19 @@ class JobRows:
         """Return the new row of a job, without ``due_at``, which the database sets."""
         row = msgspec.structs.asdict(job)
         del row["due_at"]
-        row["input"] = change_secrets(job.type, job.input, self._encrypt)
+        row["input"] = self._sealed(job.type, job.input)
         for name in _JSON:
             row[name] = None if row[name] is None else json.dumps(row[name])
         status = job.status.value
         return {**row, "status": status, "stores": joined(job.stores), "created_at": moment, "updated_at": moment}
+
+    def input_without_tokens(self, job: Job) -> str | None:
+        """Return what the row of a job that has ended keeps of its input; None: all of it."""
+        left = without_tokens(job.type, job.input)
+        return None if left is None else json.dumps(self._sealed(job.type, left))
+
+    def _sealed(self, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        return change_secrets(kind, given, self._encrypt)
 
     def job(self, row: Sequence[Any]) -> Job:
         """Return the job for a row of :data:`JOB_COLUMNS`."""

@@ -92,6 +92,7 @@ _CANCEL_PENDING = (
         updated_at=_MOMENT,
     )
 )
+_KEEP_INPUT = sa.update(jobs).where(_ID).values(input=sa.bindparam("left"))
 _ASK_TO_STOP = (
     sa.update(jobs)
     .where(_ID, _COLUMNS.due_at.is_not(None))
@@ -289,6 +290,8 @@ def save_job(
     """See :meth:`glimpse.db.job_base.JobDatabase.save_job`."""
     moment = stamp(connection)
     save_claimed(connection, job, change, moment)
+    if change.status in ENDED and (left := rows.input_without_tokens(job)) is not None:
+        connection.execute(_KEEP_INPUT, {"job_id": job.id, "left": left})
     if is_task(job):
         save_task(connection, rows, job, change, moment)
     if image_change is not None and job.image_id is not None:
