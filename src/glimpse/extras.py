@@ -11,7 +11,7 @@ DISTRIBUTION: Final = "glimpse-images"
 
 #: The extras of ``pyproject.toml`` that settings may need.
 Extra = Literal[
-    "uvicorn", "registry", "postgresql", "mysql", "keystone", "limits", "notifications", "signatures", "cinder"
+    "uvicorn", "registry", "postgresql", "mysql", "keystone", "limits", "notifications", "signatures", "zstd", "cinder"
 ]
 
 

@@ -17,7 +17,7 @@ from glimpse.stores.all import DRIVERS
 from tests.support.reference import names_in, rows
 
 #: What the column "Glimpse" of configuration 3 and 4 may say of an option in each state.
-SAID_OF = {State.USED: {"yes"}, State.NOT_USED_YET: {"not yet", "no"}}
+SAID_OF = {State.USED: {"yes"}, State.NOT_USED_YET: {"not yet", "no"}, State.WITHOUT_EFFECT: {"no"}}
 
 
 def described_options() -> Iterator[tuple[str, str, str]]:

@@ -52,7 +52,7 @@ class ImageImportInput(msgspec.Struct, frozen=True, kw_only=True):
 
     ``request`` is the body as JSON, which may contain a URL with credentials. ``stores`` are the ids of the target
     stores in the order asked for; an only store without a name is ``default``. ``digests``, in hex by algorithm, are
-    those that the data must have beside the one in the request.
+    those that the data must have beside the one in the request. ``roles`` are those of the caller, in lower case.
 
     For glance-download, ``endpoint`` is the URL of the image service in the caller's catalog, None if the catalog has
     none for the region and the interface, and ``token`` is the caller's, until the job ends.
@@ -64,6 +64,7 @@ class ImageImportInput(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     token: TokenText | None = None
     digests: dict[str, str] = {}
+    roles: tuple[str, ...] = ()
 
 
 class LocationImportInput(msgspec.Struct, frozen=True, kw_only=True):

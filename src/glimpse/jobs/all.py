@@ -10,6 +10,7 @@ from glimpse.jobs.base import Handlers, JobHandler
 from glimpse.jobs.steps.copy_removal import CopyRemoval
 from glimpse.jobs.steps.image_deletion import ImageDeletion
 from glimpse.jobs.steps.image_import import ImageImport
+from glimpse.jobs.steps.import_plugins import ImportPlugins
 from glimpse.jobs.steps.import_services import ImportServices
 from glimpse.jobs.steps.import_sources import ImportSources, OpenCopies
 from glimpse.jobs.steps.location_check import LocationCheck
@@ -56,6 +57,7 @@ def build_handlers(
             copied_properties=settings.imports.extra_properties,
             size_cap=settings.limits.image_size_cap,
         ),
+        plugins=ImportPlugins(settings.import_plugins, staging, settings.formats, settings.limits.image_size_cap),
         signatures=LazyVerifiers(settings.signatures),
         formats=settings.formats,
         size_cap=settings.limits.image_size_cap,

@@ -190,6 +190,7 @@ def _record(
         digests={one.algorithm: one.value for one in digests},
         endpoint=_endpoint(context, request),
         token=None if request.glance is None or context.token is None else str.__str__(context.token),
+        roles=tuple(sorted(context.roles)),
     )
     job = deps.jobs.draft(
         context,

@@ -11,8 +11,17 @@ from urllib.parse import urlsplit
 from glimpse.settings.database_url import addresses, is_registry
 
 IMPORT_METHODS = ("glance-direct", "web-download", "copy-image", "glance-download")
+IMPORT_PLUGINS = ("no_op", "image_decompression", "image_conversion", "inject_image_metadata")
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "WARN", "INFO", "DEBUG", "NOTSET", "TRACE", "AUDIT")
 REGISTRY_ROLES = ("api", "admin")
+#: Characters of the name of a property, and names that are no custom properties (images-api 2.1).
+_PROPERTY_NAME = 255
+_ATTRIBUTES = frozenset({
+    "id", "name", "status", "visibility", "protected", "os_hidden", "checksum", "os_hash_algo", "os_hash_value",
+    "owner", "size", "virtual_size", "container_format", "disk_format", "created_at", "updated_at", "tags",
+    "direct_url", "min_ram", "min_disk", "self", "file", "stores", "schema", "locations", "location", "deleted",
+    "deleted_at",
+})  # fmt: skip
 _STORAGE_QUOTA = re.compile(r"[0-9]+(B|KB|MB|GB|TB)?")
 
 
@@ -110,6 +119,25 @@ def import_methods(value: object) -> str | None:
     for item in cast("list[str]", value):
         if item not in IMPORT_METHODS:
             return f"knows {', '.join(IMPORT_METHODS)}, and not {item!r}"
+    return None
+
+
+def import_plugins(value: object) -> str | None:
+    """Names of import plugins, each once (imports-and-stores 2.16)."""
+    items = cast("list[str]", value)
+    for item in items:
+        if item not in IMPORT_PLUGINS:
+            return f"knows {', '.join(IMPORT_PLUGINS)}, and not {item!r}; plugins of other projects do not run here"
+    return None if len(set(items)) == len(items) else "must not list a plugin twice"
+
+
+def injected_properties(value: object) -> str | None:
+    """Names and values of custom properties of images."""
+    for name, text in cast("dict[str, str]", value).items():
+        if not name or len(name) > _PROPERTY_NAME or "\0" in name + text:
+            return f"must have property names of 1 to {_PROPERTY_NAME} characters, and no NUL characters"
+        if name in _ATTRIBUTES:
+            return f"must have names of custom properties; {name} is an attribute of every image"
     return None
 
 

@@ -181,6 +181,32 @@ _IMPORTS = (
         help="URL at which other nodes reach this one, if each has a staging area of its own. Nodes that share one set "
         "nothing, or all the same.",
     ),
+    Option(
+        section="image_import_opts", name="image_import_plugins", kind="bounded", target="import_plugins.names",
+        check=checks.import_plugins,
+        help="What is done with imported data before they are stored, in this order: `image_decompression`, "
+        "`image_conversion`, `inject_image_metadata`, `no_op`. Copies (`copy-image`) are left as they are.",
+    ),
+    Option(
+        section="image_conversion", name="output_format", kind="string", target="import_plugins.output_format",
+        choices=("qcow2", "raw", "vmdk"), help="Format that `image_conversion` converts to.",
+    ),
+    Option(
+        section="image_format", name="vmdk_allowed_types", kind="list", target="import_plugins.vmdk_types",
+        help="Types of VMDK (`createType`) that `image_conversion` converts. The two of the default are the only ones "
+        "that content inspection lets in.",
+    ),
+    Option(
+        section="inject_metadata_properties", name="inject", kind="map", target="import_plugins.inject",
+        check=checks.injected_properties,
+        help="Properties that `inject_image_metadata` sets on imported images. Names that begin with `os_glance` are "
+        "left out.",
+    ),
+    Option(
+        section="inject_metadata_properties", name="ignore_user_roles", kind="list",
+        target="import_plugins.ignore_user_roles",
+        help="Imports of users with one of these roles get none of them.",
+    ),
 )  # fmt: skip
 
 _URI_FILTER = (

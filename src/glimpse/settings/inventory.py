@@ -15,6 +15,7 @@ from glimpse.settings.unimplemented_options import AWAITED_OPTIONS
 from glimpse.settings.unread_options import (
     NOT_USED_YET,
     OF_LIBRARIES,
+    REASONS,
     REMOVED,
     REMOVED_PREFIXES,
     STORE_PREFIXES,
@@ -177,5 +178,6 @@ def report(
         if state is State.UNKNOWN:
             warnings.append(f"[{section}] {name} ({file}) {state}{question(section, name, more)}")
         elif state is not State.USED:
-            notes.append(f"[{section}] {name} ({file}) {state}")
+            reason = REASONS.get((section, name))
+            notes.append(f"[{section}] {name} ({file}) {state}{'' if reason is None else f': {reason}'}")
     return Findings(tuple(warnings), tuple(notes))

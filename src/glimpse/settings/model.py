@@ -389,6 +389,20 @@ class Imports(msgspec.Struct, frozen=True, kw_only=True):
     staging_unknown_time: float = 86400.0
 
 
+class ImportPlugins(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done with imported data before they are stored, and their properties (imports-and-stores 2.16)."""
+
+    #: in the order in which they run
+    names: tuple[str, ...] = ()
+    #: format that ``image_conversion`` converts to, the VMDK types that it takes, and the seconds that it may take
+    output_format: str = "raw"
+    vmdk_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
+    conversion_seconds: int = 7200
+    #: properties that ``inject_image_metadata`` sets, and roles whose users get none
+    inject: Mapping[str, str] = {}
+    ignore_user_roles: tuple[str, ...] = ("admin",)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that ``app.py`` needs to build the service."""
 
@@ -408,6 +422,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Jobs = Jobs()
     locations: Locations = Locations()
     imports: Imports = Imports()
+    import_plugins: ImportPlugins = ImportPlugins()
     uri_filter: UriFilter = UriFilter()
     data_sources: DataSources = DataSources()
     store_calls: StoreCalls = StoreCalls()

@@ -312,6 +312,12 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "Data of deleted images are removed at once.",
     ),
     Option(
+        section=SECTION, name="conversion_time", kind="integer", minimum=1,
+        target="import_plugins.conversion_seconds",
+        help="Seconds that the conversion of one image by `image_conversion` may take, and at most as much processor "
+        "time.",
+    ),
+    Option(
         section=SECTION, name="max_json_body", kind="integer", minimum=1024, maximum=1 << 30,
         target="limits.max_json_body", help="Maximum size of a JSON request body, in bytes.",
     ),

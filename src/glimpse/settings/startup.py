@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
 
 import msgspec
 
@@ -25,6 +26,11 @@ def refusals(settings: Settings) -> tuple[str, ...]:
         reasons.append(
             f"With auth none everybody is admin, so the service does not listen on {settings.listen.host}; "
             "set [glimpse] auth to basic, headers or keystone, or [DEFAULT] bind_host to 127.0.0.1."
+        )
+    if "image_conversion" in settings.import_plugins.names and shutil.which("qemu-img") is None:
+        reasons.append(
+            "The import plugin image_conversion needs the program qemu-img: install it (in Debian the package "
+            "qemu-utils), or take the plugin out of [image_import_opts] image_import_plugins."
         )
     return tuple(reasons)
 

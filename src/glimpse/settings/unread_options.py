@@ -36,7 +36,6 @@ _NOT_USED_YET: dict[str, str] = {
         "rate_limit_except_level publish_errors instance_format instance_uuid_format fatal_deprecations"
     ),
     "task": "task_executor work_dir",
-    "wsgi": "python_interpreter",
     "paste_deploy": "config_file",
     "oslo_policy": (
         "remote_content_type remote_ssl_verify_server_crt remote_ssl_ca_crt_file remote_ssl_client_crt_file "
@@ -112,7 +111,21 @@ _REMOVED: dict[str, str] = {
 
 
 #: Options of libraries that Glimpse uses in one way only.
-_WITHOUT_EFFECT: dict[str, str] = {"database": "asyncio_connection asyncio_slave_connection backend db_backend"}
+_WITHOUT_EFFECT: dict[str, str] = {
+    "database": "asyncio_connection asyncio_slave_connection backend db_backend",
+    "image_import_opts": "max_parallel_stores",
+    "taskflow_executor": "engine_mode max_workers",
+    "wsgi": "python_interpreter task_pool_threads",
+}
+
+#: Why some of them have no effect: the end of the remark about them.
+REASONS: Mapping[tuple[str, str], str] = {
+    ("image_import_opts", "max_parallel_stores"): "an import writes to all of its stores at the same time",
+    ("taskflow_executor", "engine_mode"): "[glimpse] job_threads sets how many jobs a worker runs at the same time",
+    ("taskflow_executor", "max_workers"): "[glimpse] job_threads sets how many jobs a worker runs at the same time",
+    ("wsgi", "task_pool_threads"): "[glimpse] job_threads sets how many jobs a worker runs at the same time",
+    ("wsgi", "python_interpreter"): "helper programs are run directly",
+}
 
 
 def _split(table: dict[str, str]) -> dict[str, frozenset[str]]:

@@ -41,6 +41,16 @@ class StagingArea(Protocol):
         """Return the local file with the staged data, for programs that need one; None: there is none."""
         ...
 
+    def scratch(self, image_id: str, attempt: str) -> Path:
+        """Create an empty file for a program, which is unfinished data until :meth:`sweep` removes it.
+
+        ``attempt`` as for :meth:`writer`.
+
+        :raises StoreFull: no space is left.
+        :raises AccessDenied: the service may not write there.
+        """
+        ...
+
     def remove(self, image_id: str) -> bool:
         """Remove everything that is staged for an image, also unfinished data; return whether there was anything."""
         ...

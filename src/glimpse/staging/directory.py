@@ -61,6 +61,17 @@ class DirectoryStaging:
                 raise
         return StagingWriter(folder, fd, unfinished=name, image_id=image_id, url=f"file://{self._directory}/{image_id}")
 
+    def scratch(self, image_id: str, attempt: str) -> Path:
+        """See :meth:`glimpse.staging.base.StagingArea.scratch`."""
+        name = _unfinished(image_id, attempt)
+        with _errors("written"):
+            folder = self._open(create=True)
+            try:
+                os.close(os.open(name, _CREATE, 0o600, dir_fd=folder))
+            finally:
+                os.close(folder)
+        return self._directory / name
+
     def size(self, image_id: str) -> int | None:
         """See :meth:`glimpse.staging.base.StagingArea.size`."""
         with self._opened() as folder:

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 
 from glimpse.errors import LimitExceeded, UnsupportedContent
+from glimpse.extras import install
 from glimpse.transfer.containers.compression import PIECE_BYTES, Decompressor, decompressor_of
 from glimpse.transfer.pump import BATCH_BYTES
 from glimpse.transfer.zip_member import ZipMember
@@ -232,8 +233,8 @@ def _zstd() -> Callable[[], Decompressor]:
             continue
         return lambda: _Zstd(library)
     raise UnsupportedContent(
-        "The data are compressed with zstd, which the service cannot unpack: it needs Python 3.14, or the Python "
-        "package backports.zstd."
+        f"The data are compressed with zstd, which the service cannot unpack. An administrator can change that: it "
+        f"needs Python 3.14, or the Python package backports.zstd; {install('zstd')}."
     )
 
 

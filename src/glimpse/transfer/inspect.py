@@ -317,6 +317,8 @@ class Inspection:
         image_id: str | None = None,
     ) -> None:
         """``image_id`` is for the warnings about images accepted despite a failed check."""
+        #: the format of ``bare`` data that were accepted; raw if they have no other
+        self.found = "raw"
         self._disk_format = disk_format
         self._image_id = image_id
         self._disk_formats = formats.disk_formats
@@ -360,6 +362,7 @@ class Inspection:
             return self._mismatch([match.name], detector)
         detector.examine()
         self._check_safety(match)
+        self.found = match.name
         if self._disk_format == "raw":
             return size or None
         return detector.virtual_size or match.virtual_size(size) or None
@@ -369,6 +372,7 @@ class Inspection:
         detector.examine()
         if matches.keys() == {"gpt"}:
             self._check_safety(matches["gpt"])
+        self.found = "vhd"
         return disk or None
 
     def _of_no_format(self, size: int, detector: FormatDetector) -> int | None:

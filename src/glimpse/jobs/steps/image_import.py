@@ -6,7 +6,7 @@ This module has the beginning and the end of an import, :mod:`glimpse.jobs.steps
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -53,7 +53,7 @@ class ImageImport:
     def _go_on(self, run: Run, image: Image, plan: Plan, earlier: Earlier | None) -> Outcome:
         """Do the rest of the import; ``earlier`` is what was received before."""
         steps = run.job.steps
-        self._services.leftovers.sweep(run, unsaved(run.job, plan))
+        self._sweep(run, unsaved(run.job, plan))
         if saved_of(run.job).done:
             return self._succeeded(run, image, plan)
         if _ENDING in steps:
@@ -79,7 +79,7 @@ class ImageImport:
         if image is None:
             return self._gone(run)
         plan = self._plan(run)
-        self._services.leftovers.sweep(run, unsaved(run.job, plan))
+        self._sweep(run, unsaved(run.job, plan))
         if saved_of(run.job).done:
             return self._succeeded(run, image, plan)
         return self._end(run, image, plan, ImportFailed(reason))
@@ -136,13 +136,18 @@ class ImageImport:
     def _gone(self, run: Run) -> Outcome:
         """The image was deleted: nothing of it stays."""
         plan = self._plan(run)
-        self._services.leftovers.sweep(run, plan.targets)
+        self._sweep(run, plan.targets)
         if plan.is_staged:
             try:
                 self._services.staging.remove(run.job.image_id or "")
             except StoreUnavailable as error:
                 LOG.warning("What is staged for deleted image %s is not removed now: %s", run.job.image_id, error)
         return Outcome(status=JobStatus.CANCELLED, message="The image was deleted meanwhile.")
+
+    def _sweep(self, run: Run, stores: Sequence[str]) -> None:
+        """Remove what earlier runs have left in stores, and in the staging area of this node."""
+        self._services.leftovers.sweep(run, stores)
+        self._services.plugins.sweep(run)
 
     def _plan(self, run: Run) -> Plan:
         return plan_of(run.job, named=self._services.stores.named)

@@ -9,7 +9,6 @@ from functools import partial
 import msgspec
 
 from glimpse.domain.image import Image, Location
-from glimpse.domain.remote_image import RemoteImage
 from glimpse.errors import DatabaseUnavailable, GlimpseError, Invalid, LeaseLost
 from glimpse.jobs.base import JobReleased, Run
 from glimpse.jobs.steps.import_digests import open_verified
@@ -17,6 +16,7 @@ from glimpse.jobs.steps.import_failures import DEFECT, ImportFailed, failure, re
 from glimpse.jobs.steps.import_handover import Handover
 from glimpse.jobs.steps.import_plan import SAVED, Activation, Plan, Saved, saved_of, unsaved
 from glimpse.jobs.steps.import_resumption import Earlier
+from glimpse.jobs.steps.import_plugins import Prepared
 from glimpse.jobs.steps.import_services import ImportServices
 from glimpse.jobs.steps.import_source import ImportSource, SourceFailed
 from glimpse.notify import events
@@ -42,7 +42,6 @@ class ImportPass:
         self._services = services
         self._run = run
         self._image = image
-        self._remote: RemoteImage | None = None
         self._plan = plan
         self._earlier = earlier
 
@@ -53,24 +52,25 @@ class ImportPass:
         """
         signature = self._signature()
         try:
-            source = self._source()
+            self._prepared = self._prepare()
         except SourceFailed as error:
             raise unreadable(self._run, self._plan, error) from error
         try:
-            self._move(source, signature)
+            self._move(self._prepared.source, signature)
         finally:
-            source.close()
+            self._prepared.source.close()
 
     # --------------------------------------------------------------------------------------- what goes in and comes out
 
-    def _source(self) -> ImportSource:
-        """Open what is read.
+    def _prepare(self) -> Prepared:
+        """Open what is read, as the plugins make it.
 
         :raises SourceFailed: it cannot be read.
+        :raises ImportFailed: a plugin refuses the data.
         """
-        source = open_verified(self._services.sources, self._run, self._plan, self._image, self._earlier)
-        self._remote = source.remote
-        return source
+        services, run, plan, image = self._services, self._run, self._plan, self._image
+        source = open_verified(services.sources, run, plan, image, self._earlier)
+        return services.plugins.prepare(run, plan, image, source)
 
     def _signature(self) -> SignatureVerifier | None:
         """Return the verifier for a signed image; a job has no token, so the certificate is read as the service.
@@ -93,17 +93,12 @@ class ImportPass:
         return Digests(algorithm, self._services.digest_threads, self._plan.want_digests)
 
     def _inspection(self) -> Inspection:
-        image = self._image
-        described = image if self._remote is None else self._remote
-        return Inspection(described.disk_format, described.container_format, self._services.formats, image.id)
+        image = self._prepared.image
+        return Inspection(image.disk_format, image.container_format, self._services.formats, image.id)
 
     def _activation(self, data: Received) -> Activation:
         """Return what becomes of the image, unless it has data already."""
-        remote = self._remote
-        if remote is None:
-            return Activation(data=data)
-        columns = {"disk_format": remote.disk_format, "container_format": remote.container_format}
-        return Activation(data=data, columns=columns, set_properties={**remote.properties})
+        return Activation(data=data, columns=self._prepared.columns, set_properties=self._prepared.properties)
 
     # ----------------------------------------------------------------------------------------------------- the pass
 
@@ -149,7 +144,7 @@ class ImportPass:
 
         :raises ImportFailed: they are not those of the image.
         """
-        image, run, size_cap = self._image, self._run, self._services.size_cap
+        image, run, size_cap = self._prepared.image, self._run, self._services.size_cap
         size = source.length if image.size is None else image.size
         data = drive(
             receive_into(

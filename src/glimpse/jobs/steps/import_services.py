@@ -11,6 +11,7 @@ from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_leftovers import Leftovers
+from glimpse.jobs.steps.import_plugins import ImportPlugins
 from glimpse.jobs.steps.import_sources import ImportSources
 from glimpse.notify.base import Notifier
 from glimpse.settings.model import Formats
@@ -32,6 +33,7 @@ class ImportServices:
         digest_threads: Executor,
         *,
         sources: ImportSources,
+        plugins: ImportPlugins,
         signatures: SignatureVerifiers,
         formats: Formats,
         size_cap: int,
@@ -43,6 +45,7 @@ class ImportServices:
         self.staging = staging
         self.digest_threads = digest_threads
         self.sources = sources
+        self.plugins = plugins
         self.signatures = signatures
         self.formats = formats
         self.size_cap = size_cap

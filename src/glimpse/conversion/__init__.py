@@ -1,0 +1,1 @@
+"""Conversion of disk images by ``qemu-img``, in processes with limits."""
