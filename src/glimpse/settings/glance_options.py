@@ -198,7 +198,7 @@ _IMPORTS = (
     ),
     Option(
         section="inject_metadata_properties", name="inject", kind="map", target="import_plugins.inject",
-        check=checks.injected_properties,
+        check=checks.injected_properties, default_text="empty",
         help="Properties that `inject_image_metadata` sets on imported images. Names that begin with `os_glance` are "
         "left out.",
     ),

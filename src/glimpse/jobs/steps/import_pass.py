@@ -199,7 +199,7 @@ class ImportPass:
             self._activation(data),
             [self._location(target, placed[target]) for target in ordered],
             # the formats of another service's image replace those of this one, whatever they are by now
-            inspected=self._image if self._remote is None else image,
+            inspected=image if self._prepared.takes_over else self._image,
             allowance=self._services.allowance(image),
             taken=plan.targets if done else ordered,
             failed=failed,

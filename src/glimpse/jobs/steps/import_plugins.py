@@ -27,13 +27,14 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """The data as they are to be stored.
 
     ``image`` has the formats that they have, and no size if that is unknown. ``columns`` and ``properties`` are what
-    the source and the plugins change of the image.
+    the source and the plugins change of the image. ``takes_over``: the formats that it had do not matter.
     """
 
     source: ImportSource
     image: Image
     columns: dict[str, str] = {}
     properties: dict[str, str | None] = {}
+    takes_over: bool = False
 
 
 class ImportPlugins:
@@ -124,4 +125,5 @@ def _taken_over(source: ImportSource, image: Image) -> Prepared:
         image=msgspec.structs.replace(image, **formats),
         columns=formats,
         properties={**remote.properties},
+        takes_over=True,
     )
