@@ -7,6 +7,7 @@ import msgspec
 from glimpse.errors import UnsupportedContent
 from glimpse.jobs.steps.import_source import ImportSource
 from glimpse.settings.model import Formats
+from glimpse.stores.base import LocalFile
 from glimpse.transfer.inspect import Inspection
 
 
@@ -40,6 +41,8 @@ class CheckedSource:
     def __init__(self, source: ImportSource, inspection: ExactInspection) -> None:
         self.length = source.length
         self.remote = source.remote
+        if isinstance(source, LocalFile):
+            self.fileno = source.fileno
         self._source = source
         self._inspection = inspection
         self._size = 0

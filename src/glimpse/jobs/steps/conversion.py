@@ -46,6 +46,10 @@ class FileSource:
         self._image_id = image_id
         self._attempt = attempt
 
+    def fileno(self) -> int:
+        """See :meth:`glimpse.stores.base.LocalFile.fileno`."""
+        return self._fd
+
     def next_batch(self) -> bytes | None:
         """Return the next bytes; None after the end."""
         try:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from glimpse.errors import LimitExceeded, UnsupportedContent
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_source import ImportSource
+from glimpse.stores.base import LocalFile
 from glimpse.transfer.decompression import HEAD_BYTES, decompression_of
 
 
 class DecompressedSource:
     """The :class:`~glimpse.jobs.steps.import_source.ImportSource` of what another one contains.
 
-    Data that are not compressed pass as they are. ``length`` is None if they are compressed.
+    Data that are not compressed pass as they are, and offer :class:`~glimpse.stores.base.LocalFile` if they did before.
+    ``length`` is None if they are compressed.
     """
 
     def __init__(self, source: ImportSource, size_cap: int, run: Run) -> None:
@@ -37,6 +39,8 @@ class DecompressedSource:
         self.unpacks = self._decompression is not None
         self.remote = source.remote
         self.length = None if self.unpacks else source.length
+        if not self.unpacks and isinstance(source, LocalFile):
+            self.fileno = source.fileno
 
     def next_batch(self) -> bytes | None:
         """Return the next bytes; None after the end.

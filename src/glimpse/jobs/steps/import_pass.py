@@ -15,8 +15,8 @@ from glimpse.jobs.steps.import_digests import open_verified
 from glimpse.jobs.steps.import_failures import DEFECT, ImportFailed, failure, reason_of, unreadable
 from glimpse.jobs.steps.import_handover import Handover
 from glimpse.jobs.steps.import_plan import SAVED, Activation, Plan, Saved, saved_of, unsaved
-from glimpse.jobs.steps.import_resumption import Earlier
 from glimpse.jobs.steps.import_plugins import Prepared
+from glimpse.jobs.steps.import_resumption import Earlier
 from glimpse.jobs.steps.import_services import ImportServices
 from glimpse.jobs.steps.import_source import ImportSource, SourceFailed
 from glimpse.notify import events
