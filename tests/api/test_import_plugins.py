@@ -78,7 +78,7 @@ def is_queued_and_clean(wire: Wire, image_id: str, directory: Path, stores: str 
 
 def nothing_staged(wire: Wire) -> bool:
     staging = wire.service.deps.staging
-    return list(staging.image_ids()) == [] and list(staging.unfinished()) == []
+    return list(staging.images()) == [] and list(staging.unfinished()) == []
 
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {

@@ -99,7 +99,7 @@ def show(wire: Wire, image_id: str) -> dict[str, Any]:
 
 def nothing_staged(wire: Wire) -> bool:
     staging = wire.service.deps.staging
-    return list(staging.image_ids()) == [] and list(staging.unfinished()) == []
+    return list(staging.images()) == [] and list(staging.unfinished()) == []
 
 
 def is_queued_and_clean(wire: Wire, image_id: str, directory: Path) -> bool:
@@ -302,7 +302,7 @@ def test_a_cancelled_conversion(start: Start, tmp_path: Path, monkeypatch: pytes
     shown = show(wire, image_id)
     assert (shown["status"], shown[M], LOCK in shown) == ("uploading", "", False)
     staging = wire.service.deps.staging
-    assert (list(staging.image_ids()), list(staging.unfinished())) == ([image_id], [])
+    assert ([name for name, _ in staging.images()], list(staging.unfinished())) == ([image_id], [])
     assert files(tmp_path, "a", "b", "c") == {"a": [], "b": [], "c": []}
 
 
