@@ -15,7 +15,7 @@ from glimpse.domain.job import Job, JobStatus
 from glimpse.settings.model import DatabaseSettings, Imports, Limits, Secret, UriFilter
 from tests.support.images.content import noise
 from tests.support.images.qcow2 import qcow2
-from tests.support.imports import files, run_imports, three_stores
+from tests.support.imports import files, killed_while_writing, run_imports, three_stores
 from tests.support.served_wire import ServedWire, served
 from tests.support.wire import MEMBER, OTHER, Answer, Wire, settings_in, wired
 
@@ -127,16 +127,8 @@ class TestSuccess:
             (f"/v2/images/{source_id}", TOKEN), (f"/v2/images/{source_id}/file", TOKEN)
         ]  # fmt: skip
 
-    def test_a_connection_that_breaks_without_entity_tags(
-        self, at: Wire, source: ServedWire, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        answer = source.answer
-
-        def without_tags(*request: Any) -> tuple[int, dict[str, str], bytes]:
-            status, headers, body = answer(*request)
-            return status, {k: v for k, v in headers.items() if k.lower() not in {"etag", "last-modified"}}, body
-
-        monkeypatch.setattr(source, "answer", without_tags)
+    def test_a_connection_that_breaks_without_entity_tags(self, at: Wire, source: ServedWire) -> None:
+        source.sends_tags = False
         source.breaks = 2
         source_id = original(source)
         image_id = at.create()["id"]
@@ -144,6 +136,23 @@ class TestSuccess:
         assert at("GET", f"/v2/images/{image_id}/file").body == DATA
         ranges = [asked for _, path, _, asked in source.requests if path.endswith("/file")]
         assert (len(ranges), ranges[0], all(ranges[1:])) == (3, None, True)
+
+    @pytest.mark.parametrize("tags", [True, False])
+    def test_after_the_death_of_a_process_only_the_rest_is_fetched(
+        self, at: Wire, source: ServedWire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tags: bool
+    ) -> None:
+        monkeypatch.setattr("glimpse.jobs.steps.import_resumption.MARK_SECONDS", 0.0)
+        source.sends_tags = tags
+        source_id = original(source)
+        image_id = at.create()["id"]
+        answer = post(at, image_id, source, source_id)
+        job = at.service.deps.database.get_job(show(at, image_id)[LOCK])
+        killed_while_writing(at, monkeypatch, job, 2, [tmp_path / "a"])
+        [begun] = [path.stat().st_size for path in (tmp_path / "a").glob(".*.partial")]
+        assert finished(at, image_id, answer).status is JobStatus.SUCCEEDED
+        assert at("GET", f"/v2/images/{image_id}/file").body == DATA
+        assert [asked for _, path, _, asked in source.requests if path.endswith("/file")] == [None, f"bytes={begun}-"]
+        assert files(tmp_path, "a", "b", "c") == {"a": [image_id], "b": [], "c": []}
 
     def test_an_endpoint_with_a_path_and_a_version(self, at: Wire, source: ServedWire) -> None:
         source_id = original(source, b"data")
