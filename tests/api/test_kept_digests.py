@@ -249,3 +249,15 @@ def test_data_at_a_url_that_the_sdk_asks_for(
     shown = show(at, wrong)
     assert (shown["status"], shown[REASON], LOCK in shown) == ("queued", job.message, False)
     assert files(tmp_path, "a", "b", "c") == {"a": [right], "b": [], "c": []}
+    # whoever retries it, the digests still count
+    assert retried(at, wrong, job).status is JobStatus.FAILED
+    sha256 = {"op": "replace", "path": "/owner_specified.openstack.sha256", "value": digest("sha256")}
+    assert at.patch(wrong, sha256).status == 200
+    assert retried(at, wrong, job).status is JobStatus.SUCCEEDED
+
+
+def retried(wire: Wire, image_id: str, job: Job) -> Job:
+    """Retry an import as another client, and run it."""
+    answer = wire("POST", f"/v2/images/{image_id}/tasks/{job.id}/actions/retry")
+    assert answer.status == 202, answer.body
+    return run_imports(wire, wire.service.deps.database.get_job(show(wire, image_id)[LOCK]))

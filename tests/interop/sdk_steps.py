@@ -77,6 +77,34 @@ def upload_with_checksums_checked_by_the_client(cloud: Any, place: Path) -> None
 
 
 @step
+def digests_in_properties_are_verified(cloud: Any, place: Path) -> None:
+    path = str(content_file(place))
+    right = {"md5": hashlib.md5(CONTENT).hexdigest(), "sha256": hashlib.sha256(CONTENT).hexdigest()}
+    for more in ({}, {"use_import": True}):
+        cloud.image.delete_image(cloud.image.create_image("right", filename=path, wait=True, **right, **more, **RAW))
+        for name, value in right.items():
+            wrong = {**right, name: hashlib.new(name, b"other").hexdigest()}
+            # without validate_checksum the client would not notice
+            reason = refused(400, lambda wrong=wrong, more=more: cloud.image.create_image(
+                "wrong", filename=path, wait=True, validate_checksum=False, **wrong, **more, **RAW
+            ))  # fmt: skip
+            assert wrong[name] in reason, reason
+            assert value in reason, reason
+    # other data under the same name: a new image, not the old one
+    first = cloud.image.create_image("same", data=b"first", validate_checksum=True, wait=True, **RAW)
+    again = cloud.image.create_image("same", data=b"other", validate_checksum=True, wait=True, **RAW)
+    twin = cloud.image.create_image("same", data=b"other", allow_duplicates=True, wait=True, **RAW)
+    assert len({first.id, again.id, twin.id}) == 3
+    # the properties of one image, copied to another one
+    copied = {name: value for name, value in again.properties.items() if name.startswith("owner_specified.")}
+    copy = cloud.image.upload_image(name="copy", data=CONTENT, **copied, **RAW)
+    assert cloud.image.get_image(copy.id).checksum == right["md5"]
+    for image in (first, again, twin, copy):
+        cloud.image.delete_image(image)
+    assert cloud.image.find_image("wrong") is None
+
+
+@step
 def upload_data_in_two_calls(cloud: Any, place: Path) -> None:
     image = cloud.image.create_image("two calls", **RAW)
     assert image.status == "queued"

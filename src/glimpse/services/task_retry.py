@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from glimpse.context import Context
 from glimpse.domain.imports import ImportRequest, import_request
-from glimpse.domain.job_kinds import IMAGE_IMPORT
+from glimpse.domain.job_kinds import IMAGE_IMPORT, ImageImportInput, input_of
 from glimpse.domain.location_data import is_masked
 from glimpse.domain.task import Task, TaskStatus
 from glimpse.errors import Conflict, NotFound
@@ -31,7 +31,19 @@ def retry_import(
     is_own = context.project_id is not None and task.owner == context.project_id
     if task.image_id != image.id or not (is_own or context.is_admin):
         raise NotFound(f"There is no task {task_id}.")
-    return import_image(deps, context, image.id, _request_of(deps, task), None, passage)
+    request = _request_of(deps, task)
+    return import_image(deps, context, image.id, request, None, passage, by_sdk=_had_digests(deps, task))
+
+
+def _had_digests(deps: Deps, task: Task) -> bool:
+    """Whether the digests that openstacksdk has set in properties of the image counted for a failed import."""
+    try:
+        job = deps.database.get_job(task.id)
+    except NotFound:
+        # Glance recorded it
+        return False
+    given: ImageImportInput = input_of(job)
+    return bool(given.digests)
 
 
 def _request_of(deps: Deps, task: Task) -> ImportRequest:
