@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= $(shell expr $$(nproc) + 1)
 TESTS  ?= tests
 
-.PHONY: help demo run clients test check services bench stores install format lock clean
+.PHONY: help demo run clients test check services bench stores imports install format lock clean
 
 help:
 	@echo "make demo      start Glimpse, upload a real image, list, download, verify, clean up"
@@ -38,10 +38,10 @@ services: $(VENV)/.installed-test $(VENV)-clients/.installed
 
 # `make bench stores`: the second word chooses the benchmark, ARGUMENTS="..." are passed to it
 bench: $(VENV)/.installed-test
-	$(BIN)/python $(if $(filter stores,$(MAKECMDGOALS)),-m bench.stores $(ARGUMENTS),bench/run.py)
+	$(BIN)/python $(if $(filter stores imports,$(MAKECMDGOALS)),-m bench.$(word 2,$(MAKECMDGOALS)) $(ARGUMENTS),bench/run.py)
 
-stores:
-	@$(if $(filter bench,$(MAKECMDGOALS)),:,$(MAKE) --no-print-directory bench stores)
+stores imports:
+	@$(if $(filter bench,$(MAKECMDGOALS)),:,$(MAKE) --no-print-directory bench $@)
 
 install: $(VENV)/.installed
 

@@ -38,7 +38,8 @@ _SERVERS = {"mysql": "RIG_MYSQL_URL", "postgresql": "RIG_POSTGRESQL_URL"}
 @dataclass(frozen=True)
 class Setup:
     """What both services have: the file with the options of their store (None: a filesystem store), the kind of their
-    database, worker processes, more environment, and ``auth`` as ``glance-conf`` has it.
+    database, worker processes, more environment, and ``auth`` as ``glance-conf`` has it. ``named``: without a file, two
+    filesystem stores with names.
     """
 
     stores: Path | None
@@ -46,12 +47,13 @@ class Setup:
     workers: int
     environment: dict[str, str]
     auth: str
+    named: bool = False
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of ``glance-conf``."""
         stores = [] if self.stores is None else ["--stores", str(self.stores)]
-        return ["--auth", self.auth, "--db", self.db, *stores]
+        return ["--auth", self.auth, "--db", self.db, *stores, *(["--store", "multi"] if self.named else [])]
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ def glimpse(setup: Setup, place: Path) -> Iterator[tuple[Target, Path]]:
     port, processes = free_port(), ProcessTree("glimpse")
     words = ["--port", str(port), *setup.arguments, "--fresh"]
     configuration = Path(run_rig("glance-conf", *words).strip()) / "glance-api.conf"
-    options = ["--config-file", str(configuration), "--data-dir", str(place / "data")]
+    files = [configuration, configuration.with_name("glance-image-import.conf")]
+    options = [*(word for file in files for word in ("--config-file", str(file))), "--data-dir", str(place / "data")]
     address = ["--host", HOST, "--port", str(port), "--workers", str(setup.workers)]
     try:
         subprocess.run([COMMAND, "db", "sync", "--config-file", str(configuration)], check=True, stdout=sys.stderr)

@@ -102,7 +102,14 @@ class Client:
     def upload(self, image_id: str, data: Data, *, chunked: bool) -> None:
         """Upload with ``Content-Length``, or in chunks as an upload of unknown size."""
         length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {data.size}"
-        head = self._head("PUT", image_id, "Content-Type: application/octet-stream", length)
+        self._send_to("file", image_id, data, length, chunked=chunked)
+
+    def stage(self, image_id: str, data: Data) -> None:
+        """Stage with ``Content-Length``."""
+        self._send_to("stage", image_id, data, f"Content-Length: {data.size}", chunked=False)
+
+    def _send_to(self, what: str, image_id: str, data: Data, length: str, *, chunked: bool) -> None:
+        head = self._head("PUT", image_id, "Content-Type: application/octet-stream", length, what=what)
         with self._connected() as connection:
             connection.sendall(head)
             # a service that refuses closes the connection early; its answer says why
@@ -159,10 +166,10 @@ class Client:
             connection.setsockopt(socket.SOL_SOCKET, limit, struct.pack("ll", _SECONDS, 0))
         return connection
 
-    def _head(self, method: str, image_id: str, *lines: str) -> bytes:
+    def _head(self, method: str, image_id: str, *lines: str, what: str = "file") -> bytes:
         host, port = self._address
         own = [f"{name}: {value}" for name, value in self.headers.items()]
-        head = [f"{method} /v2/images/{image_id}/file HTTP/1.1", f"Host: {host}:{port}", *own, *lines]
+        head = [f"{method} /v2/images/{image_id}/{what} HTTP/1.1", f"Host: {host}:{port}", *own, *lines]
         return ("\r\n".join([*head, "Connection: close"]) + "\r\n\r\n").encode()
 
     def _answer(self, connection: socket.socket, expected: int) -> bytes:
