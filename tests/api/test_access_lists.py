@@ -9,10 +9,12 @@ import pytest
 
 from glimpse.context import CALLER
 from glimpse.domain.image import ImageChange, Location
+from glimpse.domain.job import JobStatus
 from glimpse.errors import StoreUnavailable
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.stores import all as drivers
 from glimpse.stores.memory import MemoryOptions, MemoryStore
+from tests.support.imports import imported, staged
 from tests.support.wire import ADMIN, MEMBER, Wire, settings_in, wired
 
 DATA = b"0123456789"
@@ -23,6 +25,7 @@ class ListingReaders(MemoryStore):
 
     given: list[tuple[str, Sequence[str] | None, str | None]]
     failure: Exception | None = None
+    writes_for_jobs = True
 
     def set_readers(self, url: str, projects: Sequence[str] | None) -> None:
         if self.failure is not None:
@@ -88,3 +91,29 @@ def test_an_object_of_others_keeps_its_readers(wire: Wire) -> None:
     ListingReaders.given.clear()
     assert wire("POST", f"/v2/images/{image_id}/members", json_body={"member": "late"}).status == 200
     assert [call[0] for call in ListingReaders.given] == [f"memory://ram/{image_id}"]
+
+
+def test_an_import_tells_the_readers_too(wire: Wire) -> None:
+    image_id = staged(wire, DATA, visibility="shared")
+    assert wire("POST", f"/v2/images/{image_id}/members", json_body={"member": "early"}).status == 200
+    assert imported(wire, image_id, stores=("ram",)).status is JobStatus.SUCCEEDED
+    assert ListingReaders.given[-1] == (f"memory://ram/{image_id}", ["early"], MEMBER.project)
+
+
+def test_a_failure_to_tell_them_does_not_fail_an_import(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ListingReaders, "failure", StoreUnavailable("The object store does not answer."))
+    image_id = staged(wire, DATA)
+    assert imported(wire, image_id, stores=("ram",)).status is JobStatus.SUCCEEDED
+    assert wire("GET", f"/v2/images/{image_id}").json["status"] == "active"
+    assert f"The access list of image {image_id} in store ram could not be updated" in caplog.text
+
+
+def test_an_import_into_a_store_that_needs_a_token_is_refused(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ListingReaders, "writes_for_jobs", False)
+    image_id = staged(wire, DATA)
+    answer = wire("POST", f"/v2/images/{image_id}/import", json_body={"method": {"name": "glance-direct"}})
+    assert answer.status == 400
+    assert b"writes only with the token of a user" in answer.body
+    assert wire("GET", f"/v2/images/{image_id}").json["status"] == "uploading"

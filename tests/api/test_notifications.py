@@ -15,10 +15,13 @@ import pytest
 
 from glimpse.domain.image import ImageChange, Location
 from glimpse.domain.status import Status
+from glimpse.errors import StoreFull
 from glimpse.jobs.steps.upload import INTERRUPTED
 from glimpse.notify.all import LOGGER
 from glimpse.settings.model import NotificationOptions, Stores, StoreSettings
+from glimpse.stores.base import Placed
 from glimpse.stores.filesystem.options import FilesystemOptions
+from glimpse.stores.filesystem.writer import FilesystemWriter
 from glimpse.stores.memory import MemoryOptions
 from tests.contract.db.examples import OVER, deletion_job, upload_job
 from tests.support.images import VALID
@@ -377,3 +380,44 @@ def test_an_import_is_a_task(tmp_path: Path, told: Told) -> None:
     ]
     payload = told["task.success"]
     assert (payload["id"], payload["owner"], payload["result"]) == (job.id, "p1", None)
+
+
+def test_an_import_into_two_stores(tmp_path: Path, told: Told) -> None:
+    with telling(tmp_path, stores=three_stores(tmp_path)) as wire:
+        imported(wire, staged(wire, DATA), stores=("b", "a"))
+    of_stores = [
+        (message["event_type"], message["payload"]["backend"], status_in(message))
+        for message in told.messages
+        if "backend" in message["payload"]
+    ]
+    assert of_stores == [
+        ("image.prepare", "b", "importing"),
+        ("image.prepare", "a", "importing"),
+        ("image.upload", "b", "active"),
+        ("image.upload", "a", "active"),
+    ]
+    prepared = told["image.prepare"]
+    assert prepared["os_glance_importing_to_stores"] == ["a", "b"]
+    uploaded = told["image.upload"]
+    assert (uploaded["os_glance_importing_to_stores"], uploaded["os_glance_failed_import"]) == ([], [])
+    assert told.events().count("image.activate") == 1
+    assert told.events().index("image.upload") < told.events().index("image.activate")
+
+
+def test_a_store_that_fails_in_an_import(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = FilesystemWriter.commit
+
+    def commit(writer: FilesystemWriter) -> Placed:
+        if writer._target.store_id == "b":
+            raise StoreFull("The store is full.")
+        return original(writer)
+
+    monkeypatch.setattr(FilesystemWriter, "commit", commit)
+    with telling(tmp_path, stores=three_stores(tmp_path)) as wire:
+        image_id = staged(wire, DATA)
+        imported(wire, image_id, stores=("a", "b"), all_stores_must_succeed=False)
+    uploads = [one for one in told.statuses() if one[0] == "image.upload"]
+    assert uploads == [("image.upload", "active"), ("image.upload", "ERROR")]
+    (failure,) = [message["payload"] for message in told.messages if message["priority"] == "ERROR"]
+    assert failure == f"The import of image {image_id} failed: The store is full."
+    assert told["image.activate"]["status"] == "active"

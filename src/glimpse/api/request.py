@@ -20,7 +20,7 @@ from glimpse.api.v2.views import ImageView
 from glimpse.asgi import Receive, Scope, Send
 from glimpse.context import Context
 from glimpse.errors import BodyIncomplete, BodyTimeout
-from glimpse.services.access_lists import set_readers
+from glimpse.jobs.access_lists import set_readers
 from glimpse.services.deps import Deps
 from glimpse.settings.model import Settings
 from glimpse.transfer.concurrency import Concurrency
@@ -143,7 +143,7 @@ class Request:
     async def give_readers(self, image_id: str) -> None:
         """After a change of who may read an image: tell the stores that keep access lists, and wait for them."""
         if self.deps.stores.keeps_access_lists:
-            await self.storing(set_readers, self.deps, image_id)
+            await self.storing(set_readers, self.deps.database, self.deps.stores, image_id)
 
     async def body(self) -> bytes:
         """Read the whole body of a metadata request.

@@ -23,10 +23,10 @@ from glimpse.errors import (
     StoreUnavailable,
     Unavailable,
 )
+from glimpse.jobs.access_lists import set_readers
 from glimpse.jobs.heartbeat import AttendedRun
 from glimpse.notify import events
 from glimpse.quota.base import Growth
-from glimpse.services.access_lists import set_readers
 from glimpse.services.deps import Deps
 from glimpse.signature.base import SIGNATURE, KeyManagerCaller, SignatureVerifier, is_signed
 from glimpse.stores.base import Store, Writer
@@ -109,7 +109,7 @@ def upload_image(deps: Deps, context: Context, request: UploadRequest) -> Steps[
             raise
         _activate(deps, image, run, store, data, further)
     if deps.stores.keeps_access_lists:
-        set_readers(deps, image.id)
+        set_readers(deps.database, deps.stores, image.id)
 
 
 def _signature(deps: Deps, context: Context, image: Image) -> SignatureVerifier | None:

@@ -27,6 +27,7 @@ from glimpse.jobs.steps.location_import import unique_key
 from glimpse.services.deps import Deps, viewer_of
 from glimpse.services.import_lock import take_over
 from glimpse.services.stage_forwarding import NodeAnswer, Passage
+from glimpse.stores.base import ActsForUsers, Store, ability
 
 #: The status that an image must have, by method.
 _NEEDED_STATUS = {
@@ -124,13 +125,18 @@ def _targets(deps: Deps, image: Image, request: ImportRequest, header_store: str
     """
     stores = deps.stores
     if not stores.named:
+        _check_token(stores.default)
         return (stores.default.id,)
     check_store_choice(request, header_store)
     held = _stores_with(deps, image) if request.method == COPY_IMAGE else frozenset[str]()
     if request.all_stores:
-        writable = [store_id for store_id in stores.ids() if stores.by_id(store_id).writable]
+        writable = [
+            store_id
+            for store_id in stores.ids()
+            if stores.by_id(store_id).writable and not _needs_token(stores.by_id(store_id))
+        ]
         if not writable:
-            raise Invalid("All stores of the service are read-only.")
+            raise Invalid("All stores of the service are read-only, or need the token of a user to write.")
         return tuple(store_id for store_id in writable if store_id not in held)
     chosen = request.stores if request.stores is not None else (header_store or stores.default.id,)
     unknown = [store_id for store_id in chosen if store_id not in stores.ids()]
@@ -141,7 +147,22 @@ def _targets(deps: Deps, image: Image, request: ImportRequest, header_store: str
             raise Invalid(f"The image is already in the store {store_id!r}.")
         if not stores.by_id(store_id).writable:
             raise Invalid(f"The store {store_id!r} is read-only.")
+        _check_token(stores.by_id(store_id))
     return chosen
+
+
+def _needs_token(store: Store) -> bool:
+    acts = ability(store, ActsForUsers)
+    return acts is not None and not acts.writes_for_jobs
+
+
+def _check_token(store: Store) -> None:
+    """:raises Invalid: a job, which has no token, cannot write to the store."""
+    if _needs_token(store):
+        raise Invalid(
+            f"The store {store.id!r} writes only with the token of a user, which an import does not have; upload the "
+            "data instead."
+        )
 
 
 def _stores_with(deps: Deps, image: Image) -> frozenset[str]:

@@ -395,3 +395,13 @@ class AccessLists(Protocol):
         :raises StoreUnavailable: the store is unavailable.
         """
         ...
+
+
+@runtime_checkable
+class ActsForUsers(Protocol):
+    """Ability of stores that write with the token of a user."""
+
+    @property
+    def writes_for_jobs(self) -> bool:
+        """Whether the store can write without a token too, in the name of a job's project. Fixed for its life."""
+        ...

@@ -127,6 +127,23 @@ def test_an_image_is_in_the_account_of_its_project(cloud: Cloud, catalog: bool):
             cloud.store.size(url)
 
 
+@pytest.mark.usefixtures("reseller")
+def test_a_job_writes_into_the_account_of_its_project(cloud: Cloud):
+    image_id = new_id()
+    with cloud.caller("demo", "demo") as demo:
+        pass
+    before = CALLER.set(Context(request_id="req", project_id=demo.project_id))
+    try:
+        url = cloud.put(CONTENT, image_id)
+        _readers(cloud.store).set_readers(url, [])
+    finally:
+        CALLER.reset(before)
+    assert f"/v1/AUTH_{demo.project_id}/" in url
+    with cloud.caller("demo", "demo"):
+        assert cloud.get(url) == CONTENT
+        cloud.store.delete(url)
+
+
 def test_who_may_read_is_what_the_access_list_says(cloud: Cloud):
     with cloud.caller("demo", "demo"):
         url = cloud.put(b"data")

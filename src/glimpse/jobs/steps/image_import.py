@@ -98,6 +98,8 @@ class ImageImport:
             stores = None if failure.stores is None else sorted(failure.stores)
             run.record(_ENDING, {"reason": reason, "discards": discards, "stores": stores})
             self._discard(run, image)
+        if saved:
+            self._services.set_readers(run)
         begun: Mapping[str, Any] = run.job.steps.get(_BEGUN, {})
         change = (
             plan.fail(
@@ -123,6 +125,7 @@ class ImageImport:
     def _succeeded(self, run: Run, image: Image, plan: Plan) -> Outcome:
         if plan.is_staged:
             self._discard(run, image)
+        self._services.set_readers(run)
         message = saved_of(run.job).message
         return Outcome(status=JobStatus.SUCCEEDED, message=message, result={"image_id": image.id})
 

@@ -9,6 +9,7 @@ from glimpse.db.base import Database
 from glimpse.db.records import Viewer
 from glimpse.domain.allowance import Allowance
 from glimpse.domain.image import Image
+from glimpse.jobs.access_lists import set_readers
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_leftovers import Leftovers
 from glimpse.jobs.steps.import_plugins import ImportPlugins
@@ -64,6 +65,11 @@ class ImportServices:
     def allowance(self, image: Image) -> Allowance | None:
         """Return what new copies of an image count against; None: nothing."""
         return None if self._allowance_of is None else self._allowance_of(image)
+
+    def set_readers(self, run: Run) -> None:
+        """Tell stores that check readers themselves who may read the image of a job; a failure is only logged."""
+        if self.stores.keeps_access_lists:
+            set_readers(self._database, self.stores, run.job.image_id or "")
 
     def named(self, store_id: str) -> str | None:
         """Return the name of a store as users know it; None where the only store has none."""

@@ -36,7 +36,7 @@ LOG = logging.getLogger(__name__)
 
 
 class MultiTenantStore(SwiftStore):
-    """Implements ``stores.base.Store``, and ``AccessLists``."""
+    """Implements ``stores.base.Store``, ``AccessLists`` and ``ActsForUsers``."""
 
     def __init__(self, store_id: str, options: SwiftOptions, tuning: Tuning = Tuning()) -> None:  # noqa: B008 - it cannot be changed
         """:raises StoreMisconfigured: the options are incomplete or contradictory."""
@@ -57,11 +57,16 @@ class MultiTenantStore(SwiftStore):
     # ------------------------------------------------------------------------------------ calls of SwiftStore
 
     def slot(self, image_id: str, size: int | None) -> Slot:
-        token, info, storage_url = self._caller()
         place = self._place(image_id)
-        trust = self._trust(info) if size is None or size > SEGMENT_BYTES else None
-        renewal = None if trust is None else self._login_at(storage_url, trust.credentials)
-        account = self._account(_first(token, info, storage_url, renewal))
+        trust: Trust | None = None
+        own = None if self._has_caller() else self._account_of_project()
+        if own is None:
+            token, info, storage_url = self._caller()
+            trust = self._trust(info) if size is None or size > SEGMENT_BYTES else None
+            renewal = None if trust is None else self._login_at(storage_url, trust.credentials)
+            account = self._account(_first(token, info, storage_url, renewal))
+        else:
+            account, storage_url = own
 
         def ended(*, committed: bool) -> None:
             try:
@@ -135,6 +140,11 @@ class MultiTenantStore(SwiftStore):
         if not 200 <= answer.status < 300:
             raise failure(self.id, answer)
 
+    @property
+    def writes_for_jobs(self) -> bool:
+        """See :class:`glimpse.stores.base.ActsForUsers`."""
+        return self._service is not None
+
     def probe(self) -> None:
         """See :class:`glimpse.stores.base.Probed`."""
         if self._service is not None:
@@ -148,6 +158,18 @@ class MultiTenantStore(SwiftStore):
 
     def _place(self, image_id: str) -> Place:
         return Place(f"{self.options.swift_store_container}_{image_id}", image_id)
+
+    def _account_of_project(self) -> tuple[Account, str] | None:
+        """Return the account of the project of a job, for the service, and its storage URL.
+
+        None: the service has no credentials, or there is no project.
+        """
+        caller = CALLER.get()
+        if self._service is None or caller is None or not caller.project_id:
+            return None
+        login = login_with(self._service, self._choice, self.connections, self.id)
+        storage_url = _of_project(login().storage_url, caller.project_id)
+        return self._account(self._login_at(storage_url, self._service)), storage_url
 
     def _has_caller(self) -> bool:
         caller = CALLER.get()
