@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 import threading
@@ -16,7 +17,7 @@ from glimpse.domain.job import Job, JobStatus
 from glimpse.errors import StoreFull
 from glimpse.jobs.base import JobReleased
 from glimpse.jobs.run import UnattendedRun
-from glimpse.settings.model import DataSources, Limits, UriFilter
+from glimpse.settings.model import DataSources, ImportPlugins, Limits, UriFilter
 from glimpse.stores.base import Bytes
 from glimpse.stores.filesystem.writer import FilesystemWriter
 from tests.support.images.content import noise
@@ -303,6 +304,22 @@ class TestDeadProcesses:
     ) -> None:
         job = self.killed(at, web, monkeypatch, tmp_path, "files")
         assert self.is_whole(at, job, tmp_path)
+        assert web.ranges == [None, None]
+
+    def test_what_a_plugin_has_made_is_not_taken_for_what_was_received(
+        self, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        web.files["a"] = gzip.compress(DATA, 1)
+        settings = settings_in(
+            tmp_path,
+            stores=three_stores(tmp_path),
+            uri_filter=allowed("localhost"),
+            import_plugins=ImportPlugins(names=("image_decompression",)),
+        )
+        with wired(settings) as wire:
+            job = self.killed(wire, web, monkeypatch, tmp_path)
+            assert "received" in wire.service.deps.database.get_job(job.id).steps
+            assert self.is_whole(wire, job, tmp_path)
         assert web.ranges == [None, None]
 
     def test_a_process_that_is_stopped_leaves_what_it_has(
