@@ -25,11 +25,9 @@ def web() -> Iterator[WebServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def importing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service without identity, with the stores ``fast`` (the default) and ``slow``."""
-    place = tmp_path_factory.mktemp("importing")
-    options = {
+def two_stores(place: Path) -> dict[str, dict[str, object]]:
+    """Options of a service with the stores ``fast`` (the default) and ``slow`` that may download from ``localhost``."""
+    return {
         "DEFAULT": {
             "enabled_backends": "fast:file,slow:file",
             "enabled_import_methods": "[glance-direct,web-download,copy-image]",
@@ -39,7 +37,13 @@ def importing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "slow": {"filesystem_store_datadir": place / "slow"},
         "import_filtering_opts": {"allowed_hosts": "[localhost]", "allowed_ports": "[]"},
     }
-    with Service(place, options=options) as running:
+
+
+@pytest.fixture(scope="module")
+def importing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service without identity."""
+    place = tmp_path_factory.mktemp("importing")
+    with Service(place, options=two_stores(place)) as running:
         yield running
 
 
