@@ -129,6 +129,27 @@ class TestDecompression:
             assert imported(unpacking, image_id, stores=("a",)).status is JobStatus.SUCCEEDED
             assert unpacking("GET", f"/v2/images/{image_id}/file").body == data
 
+    def test_staged_data_that_are_not_compressed_are_not_copied(self, unpacking: Wire, tmp_path: Path) -> None:
+        image_id = staged(unpacking, DATA)
+        path = unpacking.service.deps.staging.path(image_id)
+        assert path is not None
+        file = path.stat().st_ino
+        assert imported(unpacking, image_id, stores=("a",)).status is JobStatus.SUCCEEDED
+        assert (tmp_path / "a" / image_id).stat().st_ino == file
+
+    def test_a_digest_is_that_of_the_compressed_data(self, unpacking: Wire, tmp_path: Path) -> None:
+        packed = gzip.compress(DATA)
+        for data, status in ((packed, JobStatus.SUCCEEDED), (DATA, JobStatus.FAILED)):
+            image_id = staged(unpacking, packed)
+            method = {"name": "glance-direct", "digest": f"sha256:{hashlib.sha256(data).hexdigest()}"}
+            body = {"method": method, "stores": ["a", "b"]}
+            assert unpacking("POST", f"/v2/images/{image_id}/import", json_body=body).status == 202
+            job = run_imports(unpacking, unpacking.service.deps.database.get_job(show(unpacking, image_id)[LOCK]))
+            assert job.status is status, job.message
+            if status is JobStatus.SUCCEEDED:
+                assert unpacking("DELETE", f"/v2/images/{image_id}").status == 204
+        assert is_queued_and_clean(unpacking, image_id, tmp_path)
+
     def test_empty_data_pass(self, unpacking: Wire) -> None:
         image_id = staged(unpacking, b"")
         assert imported(unpacking, image_id, stores=("a",)).status is JobStatus.SUCCEEDED

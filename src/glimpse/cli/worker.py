@@ -22,6 +22,7 @@ from glimpse.cli.startup_checks import try_notifications, try_stores
 from glimpse.launcher.descriptors import raise_soft_limit
 from glimpse.launcher.heaps import limit_heaps
 from glimpse.settings.errors import SettingsError
+from glimpse.settings.startup import refusals_of_jobs
 from glimpse.telemetry import log
 
 LOG = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ def worker(
     loaded = settings_or_exit(config_files, config_dirs, data_dir)
     require_no_warnings(loaded, strict=strict)
     settings = loaded.settings
+    if reasons := refusals_of_jobs(settings):
+        raise click.ClickException(" ".join(reasons))
     make_data_directory(settings)
     try:
         log.configure(settings.logging)

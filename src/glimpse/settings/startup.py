@@ -27,12 +27,20 @@ def refusals(settings: Settings) -> tuple[str, ...]:
             f"With auth none everybody is admin, so the service does not listen on {settings.listen.host}; "
             "set [glimpse] auth to basic, headers or keystone, or [DEFAULT] bind_host to 127.0.0.1."
         )
+    if settings.jobs.threads:
+        reasons += refusals_of_jobs(settings)
+    return tuple(reasons)
+
+
+def refusals_of_jobs(settings: Settings) -> tuple[str, ...]:
+    """Return why a process must not run jobs with ``settings``, one sentence each; empty if it may."""
     if "image_conversion" in settings.import_plugins.names and shutil.which("qemu-img") is None:
-        reasons.append(
+        reason = (
             "The import plugin image_conversion needs the program qemu-img: install it (in Debian the package "
             "qemu-utils), or take the plugin out of [image_import_opts] image_import_plugins."
         )
-    return tuple(reasons)
+        return (reason,)
+    return ()
 
 
 def credential_warnings(settings: Settings) -> tuple[str, ...]:
