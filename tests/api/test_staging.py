@@ -89,6 +89,8 @@ class TestSuccess:
         whole = b"".join([body] if isinstance(body, bytes) else body)
         assert wire("GET", f"/v2/images/{image}").json["size"] == len(whole)
         assert (wire.settings.data_dir / "staging" / image).read_bytes() == whole
+        # nothing needs a record of it
+        assert wire.service.deps.database.list_jobs(JobQuery(image_id=image)) == []
 
     def test_the_image_is_uploading_while_data_arrive(self, wire: Wire, image: str) -> None:
         steps = begin(wire, image)

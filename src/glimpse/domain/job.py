@@ -92,6 +92,7 @@ class JobChange(msgspec.Struct, frozen=True, kw_only=True):
 
     ``step`` is the name and outcome of a step that is finished now. A ``status`` other than running ends the claim:
     with ``pending`` the job may be claimed again after ``pause`` seconds, any other status ends the job.
+    ``forget``: the row of the job is removed, because nobody needs a record of this end.
     """
 
     status: JobStatus | None = None
@@ -103,6 +104,7 @@ class JobChange(msgspec.Struct, frozen=True, kw_only=True):
     stores: tuple[str, ...] | None = None
     bytes_done: int | None = None
     bytes_total: int | None = None
+    forget: bool = False
 
 
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True):

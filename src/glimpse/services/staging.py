@@ -154,7 +154,7 @@ def _end_job(deps: Deps, run: AttendedRun, end: JobChange) -> None:
 
 
 def _finish(deps: Deps, run: AttendedRun, image: Image, size: int) -> None:
-    """Record the size of the complete data, and end the job.
+    """Record the size of the complete data, and remove the job.
 
     :raises Gone: the image was deleted; its data are removed.
     """
@@ -165,7 +165,7 @@ def _finish(deps: Deps, run: AttendedRun, image: Image, size: int) -> None:
         drop_properties=(FAILED_UPLOAD,) if FAILED_UPLOAD in image.properties else (),
         from_status=(Status.UPLOADING,),
     )
-    end = JobChange(status=JobStatus.SUCCEEDED, message="The data are staged.")
+    end = JobChange(status=JobStatus.SUCCEEDED, forget=True)
     try:
         deps.database.save_job(run.job, end, change)
     except (Unavailable, LeaseLost):

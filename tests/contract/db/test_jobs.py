@@ -267,6 +267,17 @@ def test_an_older_run_of_the_same_process_is_fenced_too(database: Database) -> N
     assert [(one.job_id, one.generation) for one in renewed] == [(second.id, 2)]
 
 
+def test_a_job_that_nobody_needs_to_know_of_leaves_no_row(database: Database) -> None:
+    stored = stored_image(database)
+    job = claimed(database, type="staging", input={}, image_id=stored.id)
+    change = ImageChange(set_properties={"a": "1"})
+    database.save_job(job, JobChange(status=JobStatus.SUCCEEDED, forget=True), change)
+    assert database.get_image(stored.id, ADMIN).properties == {"a": "1"}
+    assert database.list_jobs(JobQuery(types=("staging",))) == []
+    with pytest.raises(LeaseLost):
+        database.save_job(job, JobChange(status=JobStatus.SUCCEEDED, forget=True), change)
+
+
 def test_a_renewed_job_is_not_claimed(database: Database) -> None:
     job = claimed(database, -1.0)
     [found] = due(database)

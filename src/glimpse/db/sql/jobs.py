@@ -289,7 +289,7 @@ def save_job(
 ) -> datetime:
     """See :meth:`glimpse.db.job_base.JobDatabase.save_job`."""
     moment = stamp(connection)
-    save_claimed(connection, job, change, moment)
+    end_claimed(connection, job, None if change.forget else change, moment)
     if change.status in ENDED and (left := rows.input_without_tokens(job)) is not None:
         connection.execute(_KEEP_INPUT, {"job_id": job.id, "left": left})
     if is_task(job):
