@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from glimpse.domain.job import Job, JobStatus
-from glimpse.settings.model import UriFilter
+from glimpse.settings.model import ImportPlugins, UriFilter
 from tests.support.images.content import noise
 from tests.support.imports import files, run_imports, stage, three_stores
 from tests.support.web_server import WebServer, serving
@@ -226,3 +227,30 @@ class TestChecksumFile:
         assert (job.status, digest("md5") in job.message) == (JobStatus.FAILED, True)
         job = done(at, image_id, "web-download", **urls, digest=f"md5:{digest('md5')}")
         assert job.status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("method", ["glance-direct", "web-download"])
+def test_data_that_a_plugin_unpacks(tmp_path: Path, web: WebServer, method: str) -> None:
+    """The digests given are those of the source, the ones asked for those of the image."""
+    packed = web.files["a"] = gzip.compress(DATA)
+    settings = settings_in(
+        tmp_path,
+        stores=three_stores(tmp_path),
+        uri_filter=UriFilter(allowed_hosts=("localhost",), allowed_ports=()),
+        import_plugins=ImportPlugins(names=("image_decompression",)),
+    )
+    with wired(settings) as wire:
+        image_id = wire.create()["id"]
+        for data, status in ((DATA, JobStatus.FAILED), (packed, JobStatus.SUCCEEDED)):
+            if method == "glance-direct":
+                stage(wire, image_id, packed)
+            fields = {"name": method, "uri": web.url("files", "a"), "digest": f"sha256:{digest('sha256', data)}"}
+            body = {"method": fields, "stores": ["b", "c"], "want_digests": ["sha256"]}
+            assert wire("POST", f"/v2/images/{image_id}/import", json_body=body).status == 202
+            job = run_imports(wire, wire.service.deps.database.get_job(show(wire, image_id)[LOCK]))
+            assert job.status is status
+            if status is JobStatus.FAILED:
+                assert digest("sha256", packed) in job.message
+                is_queued_and_clean(wire, image_id, tmp_path)
+        assert show(wire, image_id)["os_glance_digest_sha256"] == digest("sha256")
+        assert wire("GET", f"/v2/images/{image_id}/file").body == DATA
