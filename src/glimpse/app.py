@@ -37,12 +37,11 @@ from glimpse.services.deps import Deps
 from glimpse.services.image_source import ImageSource, StoredData
 from glimpse.services.stage_forwarding import Nodes
 from glimpse.services.store_markers import check_markers
-from glimpse.settings.files import staging_directory
 from glimpse.settings.library_sections import AUTHTOKEN
 from glimpse.settings.model import Settings
 from glimpse.settings.nodes import own_url
 from glimpse.signature.all import LazyVerifiers
-from glimpse.staging.directory import DirectoryStaging
+from glimpse.staging.build import build_staging
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import ProcessMetrics, Recorder
 from glimpse.transfer.concurrency import Concurrency
@@ -107,6 +106,7 @@ def build_service(settings: Settings, database: Database | None = None) -> Servi
         if notifier is not None:
             notifier.close(NOTIFY_SECONDS)
         deps.nodes.close()
+        deps.staging.close()
         deps.stores.close()
         deps.database.close()
         if recorder is not None:
@@ -141,7 +141,7 @@ def _deps(
         database=database,
         stores=stores,
         source=_image_source(stores, metrics),
-        staging=DirectoryStaging(staging_directory(settings)),
+        staging=build_staging(settings, stores, metrics),
         nodes=_nodes(settings),
         policy=policy,
         heartbeat=Heartbeat(database, settings.leases),

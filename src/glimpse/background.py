@@ -25,12 +25,11 @@ from glimpse.notify.all import build_notifier
 from glimpse.notify.base import Notifier
 from glimpse.services.image_copy import copies_of
 from glimpse.services.store_markers import check_markers
-from glimpse.settings.files import staging_directory
 from glimpse.settings.model import Settings
 from glimpse.settings.nodes import own_url
 from glimpse.settings.startup import pool_of_jobs
 from glimpse.staging.base import StagingArea
-from glimpse.staging.directory import DirectoryStaging
+from glimpse.staging.build import build_staging
 from glimpse.stores.health import StoreHealth
 from glimpse.stores.multi import StoreSet
 from glimpse.telemetry.metrics import Recorder
@@ -145,12 +144,13 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
     """
     settings = msgspec.structs.replace(settings, jobs=msgspec.structs.replace(settings.jobs, threads=threads))
     stores = StoreSet(settings.stores)
+    staging = build_staging(settings, stores)
     database = open_database(settings, pool=pool_of_jobs(threads))
     heartbeat = Heartbeat(database, settings.leases)
     notifier = build_notifier(settings.notifications, None)
     digest_threads = ThreadPoolExecutor(threads, thread_name_prefix="digest")
     background = build_background(
-        settings, database, stores, DirectoryStaging(staging_directory(settings)), heartbeat,
+        settings, database, stores, staging, heartbeat,
         digest_threads=digest_threads, wakeup=threading.Event(), notifier=notifier, recorder=None,
     )  # fmt: skip
 
@@ -163,6 +163,7 @@ def build_worker(settings: Settings, *, threads: int) -> Worker:
         digest_threads.shutdown(wait=True, cancel_futures=True)
         if notifier is not None:
             notifier.close(NOTIFY_SECONDS)
+        staging.close()
         stores.close()
         database.close()
 

@@ -86,9 +86,8 @@ def stage_image(deps: Deps, context: Context, request: StageRequest) -> Steps[No
         writer: Writer | None = None
         try:
             growth = None if admission is None else admission.admit_stage(context, run.job, request.declared_size)
-            # what an earlier stage or import left: nobody else stages data of this image now
-            deps.staging.remove(image.id)
-            writer = deps.staging.writer(image.id, run.attempt_name)
+            # nobody else stages data of this image now: what there is was left by an earlier stage or import
+            writer = deps.staging.fresh_writer(image.id, run.attempt_name)
             size = yield from _move(writer, run, request, cap, growth)
             writer.commit()
         except BaseException as error:

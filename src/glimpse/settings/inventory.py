@@ -131,6 +131,8 @@ def state_of(section: str, name: str, stores: Iterable[str] = (), driver_options
 def _in_store_section(section: str, name: str, driver_options: Iterable[str]) -> State | None:
     known = frozenset(driver_options)
     if section in RESERVED_STORES:
+        if section == "os_glance_staging_store" and name in known and not name.startswith("filesystem_"):
+            return State.USED
         return State.NOT_USED_YET if name.startswith("filesystem_") and (name in known or not known) else None
     if name in known or name in {"store_description", "weight"}:
         return State.USED

@@ -105,6 +105,8 @@ def load(sources: Sources, drivers: Drivers) -> Loaded:
     configured = _stores(values, backends, drivers, data_dir)
     found_in = search_directories(sources.config_files, sources.config_dirs)
     settings = _settings(values, data_dir, found_in, configured.stores, files.paths)
+    staged = msgspec.structs.replace(settings.imports, staging_entry=store_settings.staging_entry(values, drivers))
+    settings = msgspec.structs.replace(settings, imports=staged)
     settings = with_keystone(settings, files, sources.environ)
     settings = with_libraries(settings, values, files, sources.environ)
     settings = msgspec.structs.replace(settings, more_cors=more_cors(origins, values, settings.cors))
@@ -137,7 +139,13 @@ def _values(
     backends: dict[str, str] = {}
     with problems.collecting():
         backends = store_settings.named_backends(values, drivers)
-    further = (*_named_options(drivers, backends), *(o for section in origins for o in section_options(section)))
+    staging = store_settings.staging_kind(values)
+    of_staging = () if staging is None else store_section(drivers, (staging,), store_settings.STAGING)
+    further = (
+        *_named_options(drivers, backends),
+        *of_staging,
+        *(o for section in origins for o in section_options(section)),
+    )
     values.update(read(files, further, sources.environ, {}, problems))
     problems.raise_any()
     return values, backends

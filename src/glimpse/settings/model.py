@@ -385,6 +385,9 @@ class Imports(msgspec.Struct, frozen=True, kw_only=True):
     filesystem_store_datadir: str | None = None
     #: where other nodes reach this one
     worker_self_reference_url: str | None = None
+    #: kind of the store with staged data; its settings, None for a directory
+    staging_store: str = "file"
+    staging_entry: StoreSettings | None = None
     #: seconds that staged data stay whose images the database does not know
     staging_unknown_time: float = 86400.0
 

@@ -306,6 +306,12 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "disks that refer to other files.",
     ),
     Option(
+        section=SECTION, name="staging_store", kind="string", choices=("file", "rbd", "s3", "swift"),
+        target="imports.staging_store",
+        help="Where data wait for their import: in a directory (`file`), or in a store of this kind, whose options are "
+        "in `[os_glance_staging_store]`.",
+    ),
+    Option(
         section=SECTION, name="staging_unknown_time", kind="number", minimum=0,
         target="imports.staging_unknown_time",
         help="Seconds without a change after which staged data are removed whose image the database does not know. "

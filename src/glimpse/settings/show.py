@@ -47,6 +47,9 @@ def shown(settings: Settings) -> Shown:
     for section, group in settings.more_cors.items():
         sections[section] = {name: _plain(value) for name, value in msgspec.structs.asdict(group).items()}
     _add_stores(settings, sections)
+    staging = settings.imports.staging_entry
+    if staging is not None:
+        sections[staging.id] = _store_options(staging)
     for library in (
         settings.auth.keystone, settings.quotas.oslo_limit, settings.notifications.library,
         settings.signatures.library,

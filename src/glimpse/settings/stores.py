@@ -12,12 +12,14 @@ from glimpse.settings.errors import SettingsError
 from glimpse.settings.inventory import RESERVED_SECTIONS
 from glimpse.settings.model import Stores, StoreSettings
 from glimpse.settings.options import from_text
+from glimpse.settings.own_options import SECTION
 from glimpse.settings.store_options import Drivers, parsed
 
 Values = Mapping[tuple[str, str], Any]
 
 SINGLE = "glance_store"
 FALLBACK = "backend_defaults"
+STAGING = "os_glance_staging_store"
 #: The id of the only store without named stores.
 DEFAULT_ID = "default"
 
@@ -134,6 +136,26 @@ def single_store(values: Values, drivers: Drivers, images: Path | None) -> Confi
     )
     losses = _losses([store for store in stores if store.kind in asked_for], drivers)
     return Configured(Stores(default=DEFAULT_ID, stores=stores), (*losses, *remarks))
+
+
+def staging_entry(values: Values, drivers: Drivers) -> StoreSettings | None:
+    """Return the store of staged data; None: they are in a directory.
+
+    :raises SettingsError: an option of the store is wrong, or there is no such driver.
+    """
+    kind = staging_kind(values)
+    if kind is None:
+        return None
+    if kind not in drivers:
+        allowed = "this version has no stores of this kind"
+        raise SettingsError.of_option(SECTION, "staging_store", allowed, value=kind)
+    return StoreSettings(id=STAGING, kind=kind, options=_options(drivers[kind].options, STAGING, values, {}))
+
+
+def staging_kind(values: Values) -> str | None:
+    """Return the kind of the store of staged data; None: they are in a directory."""
+    kind = str(values.get((SECTION, "staging_store"), "file"))
+    return None if kind == "file" else kind
 
 
 def _losses(stores: Iterable[StoreSettings], drivers: Drivers) -> tuple[str, ...]:

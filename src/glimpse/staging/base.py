@@ -16,13 +16,21 @@ class StagingArea(Protocol):
     """
 
     def writer(self, image_id: str, attempt: str) -> Writer:
-        """Start staging data; the commit replaces the data of an earlier attempt.
+        """Start staging data. In a directory the commit replaces the data of an earlier attempt.
 
         ``attempt`` (letters and digits) distinguishes attempts for the same image. It begins with the id of the job
         that writes, without dashes: the clean-up keeps the data as long as that job is unfinished.
 
+        :raises Duplicate: an object store has data of the image.
         :raises StoreFull: no space is left.
         :raises AccessDenied: the service may not write there.
+        """
+        ...
+
+    def fresh_writer(self, image_id: str, attempt: str) -> Writer:
+        """Start staging data as :meth:`writer` does, and remove what is left of earlier attempts.
+
+        Only one attempt for an image may do this at a time. Raises the errors of :meth:`writer` but ``Duplicate``.
         """
         ...
 
@@ -52,7 +60,7 @@ class StagingArea(Protocol):
         ...
 
     def remove(self, image_id: str) -> bool:
-        """Remove everything that is staged for an image, also unfinished data; return whether there was anything."""
+        """Remove what is staged for an image, in a directory unfinished data too; return whether there was anything."""
         ...
 
     def sweep(self, image_id: str, attempt: str) -> bool:
@@ -71,4 +79,8 @@ class StagingArea(Protocol):
 
         The time is in seconds since 1970, by the clock of the file system.
         """
+        ...
+
+    def close(self) -> None:
+        """Release connections when the service stops. Safe to call twice; never raises."""
         ...

@@ -72,6 +72,11 @@ class DirectoryStaging:
                 os.close(folder)
         return self._directory / name
 
+    def fresh_writer(self, image_id: str, attempt: str) -> StagingWriter:
+        """See :meth:`glimpse.staging.base.StagingArea.fresh_writer`."""
+        self.remove(image_id)
+        return self.writer(image_id, attempt)
+
     def size(self, image_id: str) -> int | None:
         """See :meth:`glimpse.staging.base.StagingArea.size`."""
         with self._opened() as folder:
@@ -134,6 +139,9 @@ class DirectoryStaging:
                         changed_at = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
                         found.append((parts[1], parts[2], changed_at))
         yield from found
+
+    def close(self) -> None:
+        """Nothing stays open between calls."""
 
     @contextmanager
     def _opened(self, done: str = "read") -> Generator[int | None]:

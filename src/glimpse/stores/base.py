@@ -280,6 +280,18 @@ class MarkedStore(Protocol):
 
 
 @runtime_checkable
+class Addressed(Protocol):
+    """Ability of stores that know from the id of an image under which URI they would keep it, now and later."""
+
+    def url_of(self, image_id: str) -> str:
+        """Return the URI of the object of an image, whether or not it exists.
+
+        :raises StoreUnavailable: the store cannot tell now.
+        """
+        ...
+
+
+@runtime_checkable
 class Unfinished(Protocol):
     """Ability of stores that let read what a writer has written whose process died before the commit."""
 

@@ -109,6 +109,10 @@ class MemoryStore:
             size = len(found.content)
             yield StoredObject(image_id=image_id, size=size, modified_at=found.modified_at, attempt=attempt)
 
+    def url_of(self, image_id: str) -> str:
+        """See :class:`glimpse.stores.base.Addressed`."""
+        return self.url_prefixes[0] + image_id
+
     def close(self) -> None:
         """Do nothing: the data are kept as long as the object exists."""
 

@@ -151,6 +151,13 @@ class RbdStore:
                     if found is not None:
                         yield found
 
+    def url_of(self, image_id: str) -> str:
+        """See :class:`glimpse.stores.base.Addressed`."""
+        if self._fsid is not None:
+            return location_url(self._fsid, self._pool_name, image_id)
+        with self._cluster.session() as session:
+            return location_url(session.fsid, self._pool_name, image_id)
+
     def probe(self) -> None:
         with self._cluster.session() as session:
             pool = session.pool(self._pool_name)

@@ -74,7 +74,7 @@ class S3Store:
             part_sizes(size, self._smallest_part),
             most_threads=self._most_threads,
             size=size,
-            url=self._prefix + image_id,
+            url=self.url_of(image_id),
         )
 
     def reader(self, url: str, offset: int = 0, length: int | None = None) -> S3Reader:
@@ -119,6 +119,10 @@ class S3Store:
                 yield StoredObject(
                     image_id=entry.key, size=entry.size, modified_at=entry.modified_at, url=self._prefix + entry.key
                 )
+
+    def url_of(self, image_id: str) -> str:
+        """See ``stores.base.Addressed``."""
+        return self._prefix + image_id
 
     def probe(self) -> None:
         if not self._create_bucket:

@@ -57,9 +57,13 @@ class SingleTenantStore(SwiftStore):
         return Slot(
             account=self._account(self._own),
             place=place,
-            url=f"{self._prefix}{quote(place.container, safe='')}/{quote(image_id)}",
+            url=self.url_of(image_id),
             create_container=self.options.swift_store_create_container_on_put,
         )
+
+    def url_of(self, image_id: str) -> str:
+        """See :class:`glimpse.stores.base.Addressed`."""
+        return f"{self._prefix}{quote(self._place(image_id).container, safe='')}/{quote(image_id)}"
 
     def locate(self, url: str, *, deleting: bool = False) -> tuple[Account, Place]:  # noqa: ARG002
         location = parse(url, self.id)

@@ -6,7 +6,7 @@ server, ``NEEDS``: the environment variable that names the server. Such rigs run
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ MODULES = (
 )
 
 
-def parameters(*, with_servers: bool = False, expiring: bool = False) -> list[Any]:
-    """Return one pytest parameter for each rig; only for those ``with_servers``, and with ``expiring`` credentials."""
+def parameters(*, with_servers: bool = False, expiring: bool = False, modules: Sequence[str] = MODULES) -> list[Any]:
+    """Return one pytest parameter for each rig of ``modules``; only for those ``with_servers``, and with ``expiring``
+    credentials.
+    """
     found: list[Any] = []
-    for name in MODULES:
+    for name in modules:
         module = import_module(f"tests.contract.stores.rigs.{name}")
         needs: str | None = getattr(module, "NEEDS", None)
         if (with_servers and not needs) or (expiring and not getattr(module, "EXPIRING", False)):
