@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from glimpse.domain.job import JobStatus
-from glimpse.errors import StoreUnavailable
+from glimpse.errors import StoreFull, StoreUnavailable
 from glimpse.settings.model import StoreCalls, Stores
+from glimpse.stores.filesystem import store
 from glimpse.stores.filesystem.writer import FilesystemWriter
 from tests.support.copies import file_store
 from tests.support.images.content import noise
@@ -157,3 +158,29 @@ def test_on_another_file_system_they_are_copied(tmp_path: Path) -> None:
             moved.unlink()
     assert not path.exists()
     assert (tmp_path / "a" / image_id).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("adopts", [True, False])
+def test_a_store_without_room_for_a_copy_can_adopt(
+    at: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adopts: bool
+) -> None:
+    original = store.choose_directory
+
+    def choose(
+        store_id: str, directories: tuple[store.DataDirectory, ...], size: int | None, *, thin: bool
+    ) -> store.DataDirectory:
+        if size is not None:
+            raise StoreFull(f"Store {store_id} has no space left.")
+        return original(store_id, directories, size, thin=thin)
+
+    def refuse(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(store, "choose_directory", choose)
+    if not adopts:
+        monkeypatch.setattr(FilesystemWriter, "adopt", refuse)
+    image_id = staged(at, DATA)
+    job = imported(at, image_id, stores="a", all_stores_must_succeed=True)
+    assert job.status is (JobStatus.SUCCEEDED if adopts else JobStatus.FAILED)
+    assert ("no space left" in job.message) is not adopts
+    assert files(tmp_path, "a") == {"a": [image_id] if adopts else []}
