@@ -229,6 +229,7 @@ def nested(directory: Path) -> bytes:
     return data
 
 
+STREAM = ("-o", "subformat=streamOptimized")
 REFUSED: list[tuple[str, str, Callable[[Path], bytes], str]] = [
     ("another format", "qcow2", lambda d: as_format(d, "vmdk"), "vmdk"),
     ("qcow2 as raw", "raw", lambda _: qcow2(DISK), "qcow2"),
@@ -236,6 +237,8 @@ REFUSED: list[tuple[str, str, Callable[[Path], bytes], str]] = [
     ("raw as iso", "iso", lambda _: DISK, "iso"),
     ("a backing file", "qcow2", lambda _: qcow2(DISK, backing_file=b"/etc/passwd"), "backing_file"),
     ("damaged", "qcow2", damaged, "damaged"),
+    ("a qcow2 that was cut", "qcow2", lambda d: as_format(d, "qcow2")[: 900 << 10], "incomplete"),
+    ("a VMDK that was cut", "vmdk", lambda d: as_format(d, "vmdk", *STREAM)[: 900 << 10], ""),
     ("a larger disk than allowed", "qcow2", large, "image_size_cap"),
     ("an image in an image", "qcow2", nested, "qcow2"),
     ("a type that is not allowed", "vmdk", lambda d: as_format(d, "vmdk"), "monolithicSparse"),

@@ -25,6 +25,10 @@ PROGRAM: Final = "qemu-img"
 _INFO: Final = Limits(seconds=60, cpu_seconds=2, address_space=1 << 30, file_size=1 << 20)
 #: Address space of a conversion: its threads have stacks that they use little of.
 _ADDRESS_SPACE: Final = 2 << 30
+#: Formats whose tables ``qemu-img check`` compares with the length of the file, and what it says of one that was cut.
+#: Its other findings do not matter to a file that is only read.
+_CHECKED: Final = frozenset({"qcow2", "vmdk"})
+_CUT: Final = ("exceeding the end of the file", "points after EOF")
 _OPTIONS: Final = {"vmdk": "subformat=monolithicSparse", "qcow2": "compat=1.1"}
 
 
@@ -70,6 +74,22 @@ class QemuImg:
             refers="backing-filename" in found or "data-file" in specific,
         )
 
+    def require_complete(self, path: Path, disk_format: str, while_waiting: Callable[[], None]) -> None:
+        """Check that a file has all data that its tables name; a conversion would read zeros instead of the others.
+
+        :raises UnsupportedContent: it was cut, or checking it takes too long.
+        :raises Unavailable: ``qemu-img`` cannot be run.
+        """
+        if disk_format not in _CHECKED:
+            return
+        limits = msgspec.structs.replace(_INFO, seconds=self._seconds, cpu_seconds=self._seconds)
+        try:
+            ended = self._run(["check", _opened(path, disk_format)], limits, while_waiting)
+        except TookTooLong as error:
+            raise _too_slow(self._seconds) from error
+        if any(text in ended.errors + ended.output for text in _CUT):
+            raise UnsupportedContent(f"The {disk_format} data are incomplete: their tables name data behind the end.")
+
     def convert(
         self,
         source: Path,
@@ -88,16 +108,10 @@ class QemuImg:
         :raises UnsupportedContent: it cannot be converted, or takes more time or space than is allowed.
         :raises Unavailable: ``qemu-img`` cannot be run, or was killed, or there is no space.
         """
-        opened = {
-            "driver": DRIVERS[disk_format],
-            "read-only": True,
-            "backing": None,
-            "file": {"driver": "file", "filename": str(source.absolute()), "read-only": True},
-        }
         options = _OPTIONS.get(target_format)
         command = [
             "convert", "-O", DRIVERS[target_format], *(["-o", options] if options else []),
-            f"json:{json.dumps(opened)}", str(target.absolute()),
+            _opened(source, disk_format), str(target.absolute()),
         ]  # fmt: skip
         limits = Limits(
             seconds=self._seconds, cpu_seconds=self._seconds, address_space=_ADDRESS_SPACE, file_size=max_bytes
@@ -134,6 +148,17 @@ class QemuImg:
             LOG.warning("qemu-img cannot be started: %s", ended.errors.strip())
             raise Unavailable("The conversion cannot be started now.")
         return ended
+
+
+def _opened(path: Path, disk_format: str) -> str:
+    """Return how ``qemu-img`` opens a file: as this format, read-only, and without any other file."""
+    opened = {
+        "driver": DRIVERS[disk_format],
+        "read-only": True,
+        "backing": None,
+        "file": {"driver": "file", "filename": str(path.absolute()), "read-only": True},
+    }
+    return f"json:{json.dumps(opened)}"
 
 
 def _unreadable(ended: Ended) -> UnsupportedContent:

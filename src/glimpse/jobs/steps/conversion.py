@@ -168,6 +168,7 @@ class Conversion:
             raise UnsupportedContent(
                 f"VMDKs of the type {info.create_type} are not converted, only {', '.join(sorted(self._vmdk_types))}."
             )
+        self._qemu_img.require_complete(path, disk_format, run.check)
         if self._target == "raw" and info.virtual_size > self._size_cap:
             raise UnsupportedContent(
                 f"The disk in the data has {info.virtual_size} bytes; image_size_cap allows {self._size_cap}."
