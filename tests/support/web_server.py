@@ -36,8 +36,9 @@ class WebServer:
     pieces with ``pause`` seconds between; ``wrong`` with a part that was not asked for; from :meth:`hush` to
     :meth:`speak`, ``silent`` answers nothing but HEAD, and ``mute`` nothing at all; ``drip`` one byte of the body each
     ``pause`` seconds, ``drophead`` one byte of the head; ``broken`` with ranges and the entity tag ``tag``, of
-    which the first ``breaks`` answers end after a third of the bytes; ``paced`` like ``slow``, with ranges and ``tag``.
-    ``/redirect/CODE?to=URL`` sends on, ``/status/CODE`` answers so.
+            ranged = {"files", "secret", "wrong", "broken", "paced", "v2"}
+            wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if kind in ranged else None
+            tag = {"ETag": owner.tag} if kind in {"broken", "paced", "v2"} else {}
     """
 
     def __init__(self, *, address: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
@@ -155,9 +156,9 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
                 self._body(kind, data)
                 self.close_connection = True
                 return
-            ranged = {"files", "secret", "wrong", "broken", "paced"}
+            ranged = {"files", "secret", "wrong", "broken", "paced", "v2"}
             wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if kind in ranged else None
-            tag = {"ETag": owner.tag} if kind in {"broken", "paced"} else {}
+            tag = {"ETag": owner.tag} if kind in {"broken", "paced", "v2"} else {}
             if self.headers.get("If-Range", owner.tag) != owner.tag:
                 wanted = None
             if wanted is None:
@@ -177,7 +178,7 @@ def _handler_for(owner: WebServer) -> type[BaseHTTPRequestHandler]:
         def _body(self, kind: str, data: bytes) -> None:
             if self.command == "HEAD":
                 return
-            breaks = kind == "broken" and owner.breaks > 0
+            breaks = (kind == "broken" or self.path.endswith("/file")) and owner.breaks > 0
             if kind == "cut" or breaks:
                 owner.breaks -= breaks
                 self.wfile.write(data[: len(data) // 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from glimpse.errors import Conflict, GlimpseError, Invalid, LimitExceeded, UnsupportedContent
+from glimpse.errors import Conflict, Duplicate, GlimpseError, Invalid, LimitExceeded, UnsupportedContent
 from glimpse.jobs.base import Run, TryAgain, WaitForStores, pause_after, waits_of
 from glimpse.jobs.steps.import_plan import Plan
 from glimpse.jobs.steps.import_source import SourceFailed
@@ -19,6 +19,10 @@ _FAILURES = "failures"
 _TRIES = 3
 #: How often staged data are looked for, by any node: these pauses take eight minutes in total.
 _SEARCHES = 8
+_OCCUPIED = "occupied"
+#: How often, and after how many seconds, a store is tried that an earlier run has written to: for 50 seconds.
+_OCCUPIED_TRIES = 10
+_OCCUPIED_PAUSE = 5.0
 
 
 class ImportFailed(Exception):
@@ -67,6 +71,20 @@ def unreadable(run: Run, plan: Plan, error: SourceFailed) -> Exception:
         return ImportFailed(str(error))
     run.record(_FAILURES, failures)
     return TryAgain(str(error), pause_after(failures))
+
+
+def in_the_way(run: Run, failures: Mapping[str, BaseException]) -> TryAgain | None:
+    """Return what to raise for stores that already have data of the image, written by a process that died.
+
+    Ceph does not remove an image before its dead client has been silent for 30 seconds.
+    """
+    occupied = [store_id for store_id, error in failures.items() if isinstance(error, Duplicate)]
+    tries = int(run.job.steps.get(_OCCUPIED, 0))
+    if not occupied or tries >= _OCCUPIED_TRIES:
+        return None
+    run.record(_OCCUPIED, tries + 1)
+    names = ", ".join(sorted(occupied))
+    return TryAgain(f"What a process that died has written to {names} cannot be removed yet.", _OCCUPIED_PAUSE)
 
 
 def reason_of(plan: Plan, failures: Mapping[str, BaseException]) -> str:

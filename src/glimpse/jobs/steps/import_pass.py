@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 
 from glimpse.domain.image import Image, Location
 from glimpse.errors import DatabaseUnavailable, GlimpseError, Invalid, LeaseLost
-from glimpse.jobs.base import JobReleased, Run
+from glimpse.jobs.base import JobReleased, Run, TryAgain
 from glimpse.jobs.steps.import_digests import open_verified
-from glimpse.jobs.steps.import_failures import DEFECT, ImportFailed, failure, reason_of, unreadable
+from glimpse.jobs.steps.import_failures import DEFECT, ImportFailed, failure, in_the_way, reason_of, unreadable
 from glimpse.jobs.steps.import_handover import Handover
 from glimpse.jobs.steps.import_plan import SAVED, Activation, Plan, Saved, saved_of, unsaved
 from glimpse.jobs.steps.import_plugins import Prepared
@@ -117,6 +118,7 @@ class ImportPass:
             while_waiting=self._run.check,
         )
         try:
+            self._require_free(fan_out)
             data = self._received(fan_out, source, signature)
             self._run.require_lease()
             self._save(fan_out, data)
@@ -124,6 +126,9 @@ class ImportPass:
             # the process ends: what its stores have of the data of a URL is for the next run, which sweeps it
             if not self._plan.is_fetched:
                 fan_out.abort()
+            raise
+        except TryAgain:
+            self._clean(fan_out)
             raise
         except (LeaseLost, DatabaseUnavailable):
             # The next run sweeps this attempt; it knows whether the database has the locations.
@@ -138,6 +143,17 @@ class ImportPass:
             raise meant from error
         self._clean(fan_out)
         self._tell_failures(fan_out)
+
+    def _require_free(self, fan_out: FanOut) -> None:
+        """:raises TryAgain: a store still has what an earlier run has committed."""
+        if self._run.job.generation == 1:
+            return
+        # opens the writers
+        with suppress(TargetsFailed):
+            fan_out.flush()
+        later = in_the_way(self._run, fan_out.failures)
+        if later is not None:
+            raise later
 
     def _received(self, fan_out: FanOut, source: ImportSource, signature: SignatureVerifier | None) -> Received:
         """Write the data to all stores, which do not commit them yet.
