@@ -126,6 +126,15 @@ def test_properties_are_dropped_with_the_end(backend: Backend) -> None:
     assert backend.rows(image_properties, name="os_glance_stage_host")[0]["deleted_at"] == moment
 
 
+def test_properties_are_set_with_the_end(backend: Backend) -> None:
+    stored, held = begun(backend.database, properties={"kept": "1", "again": "1"})
+    wanted: dict[str, str | None] = {"new": "2", "again": "2"}
+    moment = backend.database.finish_upload(held, STORED, drop_properties=("again",), set_properties=wanted)
+    assert backend.database.get_image(stored.id, OWNER).properties == {"kept": "1", **wanted}
+    [row] = backend.rows(image_properties, name="again")
+    assert (row["deleted"], row["updated_at"]) == (0, moment)
+
+
 def test_a_change_meanwhile_is_not_undone(database: Database) -> None:
     stored, held = begun(database, name="old", properties={"a": "1"})
     database.update_image(stored.id, ImageChange(columns={"name": "new"}, set_properties={"b": "2"}))
@@ -179,6 +188,8 @@ def test_an_end_that_fails_changes_nothing(backend: Backend) -> None:
     too_long = msgspec.structs.replace(STORED, location=Location(url="x" * 65536))
     with pytest.raises(Invalid):
         backend.database.finish_upload(held, too_long)
+    with pytest.raises(Invalid):
+        backend.database.finish_upload(held, STORED, set_properties={"a": "\0"})
     with pytest.raises(Conflict):
         backend.database.finish_upload(held, STORED, drop_properties=("nothing",))
     assert (backend.rows(images), backend.rows(image_locations), backend.rows(jobs)) == before
