@@ -69,6 +69,8 @@ CODES: Mapping[type[GlimpseError], str] = {
     tree.RangeNotSatisfiable: "range_not_satisfiable",
     tree.BodyTimeout: "body_timeout",
     tree.Unavailable: "unavailable",
+    tree.NodeUnreachable: "unavailable.node_unreachable",
+    tree.NodeFailed: "unavailable.node_failed",
     tree.Busy: "unavailable.busy",
     tree.StoreUnavailable: "unavailable.store",
     tree.StoreBusy: "unavailable.busy.store",
