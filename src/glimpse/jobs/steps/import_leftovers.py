@@ -74,6 +74,11 @@ class Leftovers:
             return image is None or all(location.url != url for location in image.locations)
 
         run.require_lease()
+        if store_id not in self._stores.ids():
+            # a cancelled import is cleaned up by any process
+            LOG.info("What import %s left in store %s is removed by a process that has it", job.id, store_id)
+            self._later(job, store_id, attempt)
+            return
         try:
             self._stores.by_id(store_id).sweep(job.image_id or "", attempt, is_orphan)
         except StoreUnavailable as error:
@@ -83,9 +88,7 @@ class Leftovers:
             LOG.warning("What import %s left in store %s cannot be removed: %s", job.id, store_id, error)
 
     def _later(self, job: Job, store_id: str, attempt: str) -> None:
-        needed = self._stores.needed.get(store_id)
-        if needed is None:
-            return  # without the store nothing was written
+        needed = self._stores.needed.get(store_id, (store_id,))
         caller = Context(request_id=job.request_id or "", user_id=job.user_id, project_id=job.owner)
         given = UploadSweepInput(attempt=attempt)
         self._jobs.add(self._jobs.draft(caller, UPLOAD_SWEEP, given, image_id=job.image_id or "", stores=needed))
