@@ -25,7 +25,7 @@ def web() -> Iterator[WebServer]:
         yield server
 
 
-def two_stores(place: Path) -> dict[str, dict[str, object]]:
+def two_stores(place: Path) -> dict[str, dict[str, Any]]:
     """Options of a service with the stores ``fast`` (the default) and ``slow`` that may download from ``localhost``."""
     return {
         "DEFAULT": {

@@ -36,6 +36,7 @@ def with_keystone(keystone: KeystoneRig, tmp_path_factory: pytest.TempPathFactor
     """A service that takes tokens of Keystone."""
     place = tmp_path_factory.mktemp("keystone")
     options = {**two_stores(place), "glimpse": {"auth": "keystone"}, "keystone_authtoken": keystone.options()}
+    options["DEFAULT"]["enabled_import_methods"] = "[glance-direct,web-download,copy-image,glance-download]"
     with Service(place, options=options) as running:
         yield running
 
