@@ -19,11 +19,11 @@ from glimpse.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from glimpse.stores.filesystem.marks import is_of_attempt
 from glimpse.stores.filesystem.os_errors import delete_error, open_error, read_error, write_error
 from glimpse.stores.filesystem.writer import (
     create_marked,
     data_runs,
-    is_of_attempt,
     publish_by_link,
     publish_by_rename,
 )
