@@ -206,7 +206,7 @@ class TestSentByTheSdk:
         shown = show(at, image_id)
         assert (shown["status"], shown["size"], shown["checksum"]) == ("queued", None, None)
         assert files(tmp_path, "a", "b", "c") == {"a": [], "b": [], "c": []}
-        assert list(at.service.deps.staging.image_ids()) == []
+        assert list(at.service.deps.staging.images()) == []
 
     @pytest.mark.parametrize(
         "given",

@@ -306,10 +306,9 @@ OWN_OPTIONS: tuple[Option, ...] = (
         "disks that refer to other files.",
     ),
     Option(
-        section=SECTION, name="staging_store", kind="string", choices=("file", "rbd", "s3", "swift"),
-        target="imports.staging_store",
+        section=SECTION, name="staging_store", kind="string", target="imports.staging_store",
         help="Where data wait for their import: in a directory (`file`), or in a store of this kind, whose options are "
-        "in `[os_glance_staging_store]`.",
+        "in `[os_glance_staging_store]`. The kinds are in the document about staging.",
     ),
     Option(
         section=SECTION, name="staging_unknown_time", kind="number", minimum=0,

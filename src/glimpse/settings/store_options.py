@@ -31,6 +31,11 @@ class DescribedDriver(Protocol):
         """Whether the data outlive the process."""
         ...
 
+    @property
+    def stages(self) -> bool:
+        """Whether data can be staged in its stores."""
+        ...
+
 
 #: The store drivers by kind.
 Drivers = Mapping[str, DescribedDriver]

@@ -146,8 +146,8 @@ def staging_entry(values: Values, drivers: Drivers) -> StoreSettings | None:
     kind = staging_kind(values)
     if kind is None:
         return None
-    if kind not in drivers:
-        allowed = "this version has no stores of this kind"
+    if kind not in drivers or not drivers[kind].stages:
+        allowed = f"must be one of {', '.join(['file', *sorted(name for name, one in drivers.items() if one.stages)])}"
         raise SettingsError.of_option(SECTION, "staging_store", allowed, value=kind)
     return StoreSettings(id=STAGING, kind=kind, options=_options(drivers[kind].options, STAGING, values, {}))
 

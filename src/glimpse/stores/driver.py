@@ -54,6 +54,9 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
 
     ``durable``: the data outlive the process.
 
+    ``stages``: data can wait in its stores for an import: every process finds them by the id of their image, and can
+    list them.
+
     ``private_schemes``: those of ``schemes`` that clients may not use in locations that they add, because the URIs name
     files of the host or credentials in its configuration (images-api 3.5.4).
     """
@@ -71,4 +74,5 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     in_directories: bool = False
     only_own: bool = False
     durable: bool = True
+    stages: bool = False
     private_schemes: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ from tests.support.raw_http import OCTETS, Answer, Api
 from tests.support.service import Service
 from tests.support.web_server import WebServer, serving
 
-KILLS = int(os.environ.get("GLIMPSE_DRILL_KILLS", "10"))
+KILLS = int(os.environ.get("GLIMPSE_DRILL_KILLS", "6"))
 #: Names of the stores, and their kinds.
 STORES = {"a": "file", "b": "s3", "c": "rbd"}
 LEASE = 2.0

@@ -154,14 +154,20 @@ def test_task_and_tasks() -> None:
         ("status", {**TEXT, "enum": ["pending", "processing", "success", "failure"]}),
         ("input", maybe_object),
         ("result", maybe_object),
-        *[(name, TEXT) for name in ("owner", "message", "image_id", "request_id", "user_id")],
+        *[(name, TEXT) for name in ("owner", "message")],
+        ("progress", maybe_object),
+        *[(name, TEXT) for name in ("image_id", "request_id", "user_id")],
         ("expires_at", MAYBE_TEXT),
         ("created_at", TEXT),
         ("updated_at", TEXT),
         ("self", {**TEXT, **READ_ONLY}),
         ("schema", {**TEXT, **READ_ONLY}),
     ]
-    brief = {name: value for name, value in task["properties"].items() if name not in {"input", "result", "message"}}
+    brief = {
+        name: value
+        for name, value in task["properties"].items()
+        if name not in {"input", "result", "message", "progress"}
+    }
     assert document("tasks") == {
         "name": "tasks",
         "properties": {"tasks": {"type": "array", "items": {"name": "task", "properties": brief}}, "schema": TEXT},

@@ -83,5 +83,5 @@ def test_a_kind_that_cannot_stage(loaded: Loader) -> None:
 
 
 def test_a_kind_without_a_driver(loaded: Loader) -> None:
-    with pytest.raises(SettingsError, match="no stores of this kind"):
+    with pytest.raises(SettingsError, match="one of file"):
         loaded(OBJECTS)

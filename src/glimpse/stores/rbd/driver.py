@@ -12,4 +12,5 @@ DRIVER = Driver(
     build=RbdStore,
     details=details,
     url_prefixes=url_prefixes,
+    stages=True,
 )

@@ -44,4 +44,5 @@ DRIVER = Driver(
     details=_details,
     url_prefixes=_url_prefixes,
     without_credentials=_without_credentials,
+    stages=True,
 )

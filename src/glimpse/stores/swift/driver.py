@@ -43,4 +43,5 @@ DRIVER = Driver(
     details=_details,
     url_prefixes=_prefixes,
     private_schemes=("swift+config",),
+    stages=True,
 )
