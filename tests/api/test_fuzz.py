@@ -35,7 +35,7 @@ CHECKS = (
 ANY_METHOD = ("/", "/versions", "/healthcheck", "/v2")
 
 #: Examples of each operation: in the default suite, some 20 seconds together, and in the long run.
-FEW, MANY = 12, 80
+FEW, MANY = 9, 80
 
 #: Properties of the operator's own, so that not every custom property is text.
 CUSTOM = {"cores": {"type": "integer"}, "kernel_id": {"type": ["null", "string"]}, "boot": {"enum": ["bios", "uefi"]}}

@@ -39,7 +39,7 @@ def settled(service: Service, api: Api, image_ids: list[str]) -> bool:
     return not leases(service) and all(LOCK not in api.show(image_id) for image_id in image_ids)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.heavy)])
 def test_imports_survive_kills_of_the_service(start_service: StartService, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     directories = {name: tmp_path / f"store-{name}" for name in STORES}

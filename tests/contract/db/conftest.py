@@ -22,6 +22,15 @@ from tests.contract.db.backends import (
 from tests.support.registry import Registry, certificates
 from tests.support.sqlite_plans import Plans
 
+#: On SQLite it would be a twelfth of `make test`; the stages `sqlite` and `heavy` run it there.
+LONG = "test_list_lanes.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name == LONG and "[sqlite" in item.name:
+            item.add_marker(pytest.mark.heavy)
+
 
 @pytest.fixture(scope="session")
 def server(worker_id: str) -> Iterator[Callable[[str, str], Server]]:
