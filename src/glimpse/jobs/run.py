@@ -49,6 +49,8 @@ class UnattendedRun(ClaimedRun):
         self._next_record = 0.0
         #: when and with how many bytes progress was last recorded
         self._recorded: tuple[float, int] | None = None
+        #: the latest bytes done and in total
+        self._done: tuple[int | None, int | None] = (None, None)
 
     def check(self) -> None:
         """See :meth:`glimpse.jobs.base.Run.check`."""
@@ -60,6 +62,7 @@ class UnattendedRun(ClaimedRun):
     def progress(self, done: int, total: int | None) -> None:
         """See :meth:`glimpse.jobs.base.Run.progress`."""
         self.check()
+        self._done = (done, total)
         moment = time.monotonic()
         if moment >= self._next_record:
             self._next_record = moment + PROGRESS_INTERVAL
@@ -83,7 +86,14 @@ class UnattendedRun(ClaimedRun):
         :raises NotFound: the image no longer exists; nothing is recorded.
         :raises Conflict: the image does not allow the change; nothing is recorded.
         """
-        change = JobChange(status=outcome.status, message=outcome.message, result=outcome.result)
+        done, total = self._done
+        change = JobChange(
+            status=outcome.status,
+            message=outcome.message,
+            result=outcome.result,
+            bytes_done=done,
+            bytes_total=total,
+        )
         self._save(change, outcome.change)
 
     def give_back(self, change: JobChange) -> None:

@@ -469,6 +469,17 @@ class TestStopping:
         assert isinstance(second, int)
         assert 0 < second < 5_000_000 / 0.01
 
+    def test_the_end_records_the_last_progress(self, database: SqlDatabase) -> None:
+        def work(run: Run) -> Outcome:
+            for done in (3, 7, 10):
+                run.progress(done, 10)
+            return DONE
+
+        job_id = added(database)
+        assert runner(database, Kind(work)).run_due() == 1
+        job = database.get_job(job_id)
+        assert (job.bytes_done, job.bytes_total) == (10, 10)
+
     def test_a_job_whose_image_is_deleted_stops(self, database: SqlDatabase) -> None:
         moment = now()
         database.create_image(Image(id="i", created_at=moment, updated_at=moment))
