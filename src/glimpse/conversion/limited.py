@@ -17,9 +17,10 @@ from typing import IO, Final
 
 import msgspec
 
-_STARTER: Final = Path(__file__).with_name("limited_exec.py")
+#: The script that a program is started by.
+STARTER: Final = Path(__file__).with_name("limited_exec.py")
 #: An allocator that reserves space for each thread would soon reach the limit of a program with many.
-_ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "MALLOC_ARENA_MAX": "2"}
+ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "MALLOC_ARENA_MAX": "2"}
 #: Seconds between calls of ``while_waiting``.
 _TICK: Final = 0.5
 #: Bytes of the output of a program that are read.
@@ -59,11 +60,11 @@ def run_limited(command: Sequence[str], limits: Limits, while_waiting: Callable[
     until = monotonic() + limits.seconds
     with TemporaryFile() as output, TemporaryFile() as errors:
         child = subprocess.Popen(  # noqa: S603 - the command is the service's own
-            [sys.executable, "-I", "-S", str(_STARTER), *map(str, numbers), *command],
+            [sys.executable, "-I", "-S", str(STARTER), *map(str, numbers), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             cwd="/",
             start_new_session=True,
         )

@@ -41,11 +41,15 @@ class Unpacker(Protocol):
         """
         ...
 
-    def finish(self) -> None:
-        """Call at the end of the data.
+    def finish(self) -> Iterator[bytes]:
+        """Yield the rest of the unpacked data. Call at the end of the data.
 
         :raises UnsupportedContent: they are incomplete.
         """
+        ...
+
+    def close(self) -> None:
+        """Release what the unpacking needs. Safe to call twice."""
         ...
 
 
@@ -70,9 +74,24 @@ class Decompression:
         :raises UnsupportedContent: the data are damaged, or followed by others.
         :raises LimitExceeded: more is unpacked than ``image_size_cap`` allows.
         """
+        return self._batches(self._unpacker.feed(batch))
+
+    def finish(self) -> Iterator[bytes]:
+        """Yield the rest, as :meth:`feed` does. Call at the end of the compressed data.
+
+        :raises UnsupportedContent: they are damaged or incomplete.
+        :raises LimitExceeded: see :meth:`feed`.
+        """
+        return self._batches(self._unpacker.finish())
+
+    def close(self) -> None:
+        """Release what the unpacking needs. Safe to call twice."""
+        self._unpacker.close()
+
+    def _batches(self, unpacked: Iterator[bytes]) -> Iterator[bytes]:
         pieces: list[bytes] = []
         gathered = 0
-        for piece in self._unpacker.feed(batch):
+        for piece in unpacked:
             self.size += len(piece)
             if self.size > self._size_cap:
                 raise LimitExceeded(
@@ -87,25 +106,19 @@ class Decompression:
         if pieces:
             yield b"".join(pieces)
 
-    def finish(self) -> None:
-        """Call at the end of the compressed data.
 
-        :raises UnsupportedContent: they are incomplete.
-        """
-        self._unpacker.finish()
-
-
-def decompression_of(head: bytes, size_cap: int) -> Decompression | None:
+def decompression_of(head: bytes, size_cap: int, lha: Callable[[], Unpacker]) -> Decompression | None:
     """Return the decompression for data that begin with ``head``, or None if they are not compressed.
 
     :param head: the first :data:`HEAD_BYTES` bytes, or all if there are fewer. They must be fed as well.
     :param size_cap: maximum bytes of the decompressed data.
+    :param lha: makes what unpacks an LHA archive.
     :raises UnsupportedContent: the service cannot unpack this format.
     """
     if head.startswith(b"PK\3\4"):
         return Decompression("zip", ZipMember(), size_cap)
     if _LHA.match(head):
-        raise UnsupportedContent("The data are an LHA archive, which the service cannot unpack.")
+        return Decompression("lha", lha(), size_cap)
     for kind in _KINDS:
         if kind.magic.match(head):
             make = kind.make()
@@ -149,11 +162,15 @@ class _Streams:
                 else:
                     rest = yield from self._unpack(self._decompressor, rest)
 
-    def finish(self) -> None:
+    def finish(self) -> Iterator[bytes]:
         if self._decompressor is not None or not self._started:
             raise UnsupportedContent(f"The {self._kind.name} data are incomplete: they end too early.")
         if self._pending or (self._kind.padded_between and self._zeros % 4):
             raise self._followed()
+        return iter(())
+
+    def close(self) -> None:
+        """Nothing is needed."""
 
     def _next_stream(self, data: bytes) -> bytes:
         """Start the stream that ``data`` begin; return its data, or nothing if more are needed to tell."""

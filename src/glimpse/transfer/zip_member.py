@@ -87,13 +87,17 @@ class ZipMember:
             while rest:
                 rest = yield from self._state(rest)
 
-    def finish(self) -> None:
+    def finish(self) -> Iterator[bytes]:
         if self._state != self._read_tail:
             raise _incomplete()
         try:
             self._check_tail(bytes(self._tail))
         except struct.error as error:
             raise _incomplete() from error
+        return iter(())
+
+    def close(self) -> None:
+        """Nothing is needed."""
 
     def _read_header(self, data: bytes) -> Generator[bytes, None, bytes]:
         yield from ()

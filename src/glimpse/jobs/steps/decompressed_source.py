@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from glimpse.conversion.lha import LhaMember
 from glimpse.errors import LimitExceeded, UnsupportedContent
 from glimpse.jobs.base import Run
 from glimpse.jobs.steps.import_source import ImportSource
@@ -18,8 +19,10 @@ class DecompressedSource:
     ``length`` is None if they are compressed.
     """
 
-    def __init__(self, source: ImportSource, size_cap: int, run: Run) -> None:
+    def __init__(self, source: ImportSource, size_cap: int, run: Run, seconds: int) -> None:
         """Read the front of ``source``; ``size_cap`` is the maximum of bytes that it may contain.
+
+        A program that unpacks it may take ``seconds`` of CPU time.
 
         ``run`` is asked for each part that is read, because many parts may contain nothing.
 
@@ -32,9 +35,10 @@ class DecompressedSource:
         while len(head) < HEAD_BYTES and (batch := source.next_batch()) is not None:
             head += batch
         self._head = head
-        self._decompression = decompression_of(head, size_cap)
+        self._decompression = decompression_of(head, size_cap, lambda: LhaMember(seconds))
         self._pieces: Iterator[bytes] = iter(())
-        self._is_over = False
+        #: whether the end of the compressed data was reached, and of what they contain
+        self._ends = self._is_over = False
         #: whether the data are compressed
         self.unpacks = self._decompression is not None
         self.remote = source.remote
@@ -53,17 +57,22 @@ class DecompressedSource:
         while not self._is_over:
             if (piece := self._next_piece()) is not None:
                 return piece
-            batch = self._next_packed()
+            batch = None if self._ends else self._next_packed()
             if batch is None:
-                self._decompression.finish()
-                self._is_over = True
+                if self._ends:
+                    self._is_over = True
+                else:
+                    self._ends = True
+                    self._pieces = self._decompression.finish()
             else:
                 self._run.check()
                 self._pieces = self._decompression.feed(batch)
         return None
 
     def close(self) -> None:
-        """Close the source."""
+        """Close the source, and end what unpacks it."""
+        if self._decompression is not None:
+            self._decompression.close()
         self._source.close()
 
     def _next_packed(self) -> bytes | None:

@@ -85,7 +85,7 @@ class ImportPlugins:
         image = prepared.image
         if image.container_format == "compressed":
             return prepared
-        source = DecompressedSource(prepared.source, self._size_cap, run)
+        source = DecompressedSource(prepared.source, self._size_cap, run, self._settings.conversion_seconds)
         if source.unpacks:
             image = msgspec.structs.replace(image, size=None)
         return msgspec.structs.replace(prepared, source=source, image=image)
