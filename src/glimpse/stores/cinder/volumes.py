@@ -180,6 +180,14 @@ class Volumes:
         except DataNotFound:
             return
 
+    def release(self, volume_id: str) -> None:
+        """Let a volume that has no attachment be available again.
+
+        Cinder leaves it attached when it ends an attachment before it has completed it: both requests are answered in
+        any order after Cinder did not answer for a time.
+        """
+        self._action(volume_id, "os-detach", {})
+
     def attachments(self, volume_id: str) -> list[str]:
         """Return the ids of all attachments of a volume, reserved ones included."""
         found = self._api.get(self._access, "/attachments", {"volume_id": volume_id})

@@ -116,6 +116,10 @@ class Project:
                 self.cloud.call("DELETE", url, raises=False)
             url = f"{self.cloud.admin_cinder}/volumes/{volume['id']}"
             self.cloud.call("DELETE", f"{url}?cascade=true", raises=False)
+        for volume in self.volumes():
+            # whatever its status says
+            url = f"{self.cloud.admin_cinder}/volumes/{volume['id']}/action"
+            self.cloud.call("POST", url, {"os-force_delete": {}}, raises=False)
         self.volumes()
 
     def remove(self) -> None:
