@@ -223,8 +223,7 @@ def _faults(base: Path, project: Project, options: CinderOptions, store: CinderS
 
     @contextmanager
     def hanging() -> Iterator[None]:
-        # the store speaks to the API alone. A volume service that was stopped may never work again: it creates no more
-        # volumes then, until it is started anew
+        # the store speaks to the API alone; how Cinder's other services recover is not what is tested
         with daemons[0].stopped():
             yield
 
