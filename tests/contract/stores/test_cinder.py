@@ -202,21 +202,6 @@ def test_a_killed_upload_is_swept(rig: CinderRig, with_attaching_process: bool) 
     assert not rig.store.sweep(image_id, "try7")
 
 
-def test_a_volume_in_use_without_an_attachment_is_swept(rig: CinderRig) -> None:
-    """Cinder leaves a volume like that when it completes an attachment while it deletes it."""
-    _killed_while(rig, "write", image_id := new_id(), "try7")
-    cloud = rig.project.cloud
-    [volume] = rig.project.volumes()
-    for one in volume["attachments"]:
-        cloud.call("DELETE", f"{cloud.admin_cinder}/attachments/{one['attachment_id']}")
-    status = {"status": "in-use", "attach_status": "detached"}
-    cloud.call("POST", f"{cloud.admin_cinder}/volumes/{volume['id']}/action", {"os-reset_status": status})
-    [volume] = rig.project.volumes()
-    assert (volume["status"], volume["attachments"]) == ("in-use", [])
-    assert rig.store.sweep(image_id, "try7")
-    assert rig.project.volumes() == []
-
-
 def test_a_volume_that_only_a_dead_reader_has_is_deleted(rig: CinderRig) -> None:
     url = rig.put(CONTENT)
     _killed_while(rig, "read", url)
