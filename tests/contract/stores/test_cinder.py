@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from glimpse.context import CALLER, Context
 from glimpse.errors import AccessDenied, DataInUse, DataNotFound, ForeignLocation, StoreFull, StoreUnavailable
@@ -19,6 +21,7 @@ from glimpse.settings.model import Secret
 from glimpse.stores.base import LocationRepair, Probed, Reader, Store, ability
 from glimpse.stores.cinder.locations import GIB
 from glimpse.stores.cinder.store import CinderStore
+from glimpse.stores.cinder.writer import CinderWriter
 from tests.contract.stores.rigs.base import ATTEMPT, new_id
 from tests.contract.stores.rigs.cinder import (
     NEEDS,
@@ -200,6 +203,40 @@ def test_a_killed_upload_is_swept(rig: CinderRig, with_attaching_process: bool) 
     assert rig.store.sweep(image_id, "try7")
     assert rig.project.volumes() == []
     assert not rig.store.sweep(image_id, "try7")
+
+
+def _in_use_without_an_attachment(rig: CinderRig) -> None:
+    """Leave the only volume as Cinder does that completes an attachment while it deletes it. Its API refuses to."""
+    config = ConfigParser(interpolation=None)
+    config.read(Path(os.environ["GLIMPSE_TEST_CINDER_RUN"]).parent / "etc" / "cinder.conf")
+    [volume] = rig.project.volumes()
+    engine = sa.create_engine(config["database"]["connection"])
+    with engine.begin() as connection:
+        changed = sa.text("UPDATE volumes SET status = 'in-use' WHERE id = :id AND status = 'available'")
+        assert connection.execute(changed, {"id": volume["id"]}).rowcount == 1
+    engine.dispose()
+    [volume] = rig.project.volumes()
+    assert (volume["status"], volume["attachments"]) == ("in-use", [])
+
+
+def test_a_volume_in_use_without_an_attachment(rig: CinderRig) -> None:
+    url = rig.put(CONTENT)
+    _in_use_without_an_attachment(rig)
+    assert rig.get(url) == CONTENT
+    _in_use_without_an_attachment(rig)
+    assert isinstance(rig.store, CinderStore)
+    rig.store.check_delete(url)
+    _delete(rig, url)
+    assert rig.project.volumes() == []
+
+
+def test_an_unfinished_volume_in_use_without_an_attachment_is_swept(rig: CinderRig) -> None:
+    writer = rig.begin(image_id := new_id(), b"unfinished")
+    assert isinstance(writer, CinderWriter)
+    writer._close_attachment()
+    _in_use_without_an_attachment(rig)
+    assert rig.store.sweep(image_id, ATTEMPT)
+    assert rig.project.volumes() == []
 
 
 def test_a_volume_that_only_a_dead_reader_has_is_deleted(rig: CinderRig) -> None:

@@ -135,13 +135,15 @@ def test_attaching_is_repeated_only_while_the_volume_is_in_use(
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     in_use = (400, {"badRequest": {"message": "Invalid volume: status must be available or downloading to reserve"}})
-    described = {"id": "v", "status": "available", "size": 1, "created_at": "x"}
-    handler.answers = [(200, {"volume": described}), *[in_use] * 5, (200, {"attachment": {"id": "a"}})]
+    described = {"id": "v", "status": "reserved", "size": 1, "created_at": "x"}
+    looked_at = (200, {"volume": described})
+    handler.answers = [looked_at, in_use, *[in_use, looked_at] * 4, (200, {"attachment": {"id": "a"}})]
     api = _api()
     volumes = Volumes(api, _access(url), timeout=1, attempts=6)
     volume = volumes.get("v")
     assert volumes.attach(volume, writable=False) == "a"
     assert waits == [2, 4, 8, 10, 10]
+    assert handler.answers == []
     handler.answers = [(400, {"badRequest": {"message": "something else"}})]
     with pytest.raises(Rejected):
         volumes.attach(volume, writable=False)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from typing import Final
 
 from glimpse.errors import DataNotFound, StoreUnavailable
 from glimpse.stores.cinder.api import Rejected
 from glimpse.stores.cinder.attachment import Host
 from glimpse.stores.cinder.volumes import Volumes
 
-LOG = logging.getLogger(__name__)
-
 #: Seconds between two attempts.
 _PAUSE = 0.3
-#: The statuses of a volume that has, gets or loses an attachment.
-_ATTACHED: Final = frozenset({"in-use", "reserved", "attaching", "detaching"})
 
 
 def remove(host: Host, volumes: Volumes, volume_id: str, seconds: float) -> None:
@@ -52,7 +46,6 @@ def _remove_once(host: Host, volumes: Volumes, volume_id: str, seconds: float) -
         for attachment_id in attachments:
             volumes.detach(attachment_id)
             host.records.remove(volume_id, attachment_id)
-        if not attachments and volume.status in _ATTACHED:
-            LOG.warning("Volume %s is %s without an attachment, which Cinder is told to mend", volume_id, volume.status)
-            volumes.release(volume_id)
+        if volume.status == "in-use" and not attachments:
+            volumes.release_unattached(volume_id)
     volumes.delete(volume_id, seconds)

@@ -113,8 +113,9 @@ class CinderStore:
             try:
                 volumes.delete(volume.id, _DELETION)
             except Rejected:
-                if _is_in_use(self._released(volumes, volume)):
+                if _is_in_use(volumes, self._released(volumes, volume)):
                     raise
+                volumes.release_unattached(volume.id)
                 volumes.wait_for(volume.id, "available")
                 volumes.delete(volume.id, _DELETION)
         except Rejected as error:
@@ -125,7 +126,7 @@ class CinderStore:
     def check_delete(self, url: str) -> None:
         """See ``stores.base.DeletionCheck``."""
         volumes, volume = self._found(url)
-        if _is_in_use(volume) and _is_in_use(self._released(volumes, volume)):
+        if _is_in_use(volumes, volume) and _is_in_use(volumes, self._released(volumes, volume)):
             raise DataInUse(f"Store {self.id}: the volume of the image is attached.")
 
     def sweep(
@@ -225,8 +226,9 @@ class CinderStore:
         remove(self._host, volumes, volume_id, _DELETION)
 
 
-def _is_in_use(volume: Volume) -> bool:
-    return bool(volume.attachments) or volume.status in {"in-use", "attaching", "detaching", "reserved"}
+def _is_in_use(volumes: Volumes, volume: Volume) -> bool:
+    held = bool(volume.attachments) or volume.status in {"in-use", "attaching", "detaching", "reserved"}
+    return held and not volumes.is_unattached(volume)
 
 
 def _size(volume: Volume) -> int:

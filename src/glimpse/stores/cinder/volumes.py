@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 from glimpse.errors import DataNotFound, StoreFull, StoreUnavailable
 from glimpse.stores.cinder.api import CinderApi, Rejected
 from glimpse.stores.cinder.credentials import Access
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds between two looks at a volume; the second value is reached after a few seconds.
 _SHORT, _LONG = 0.1, 1.0
@@ -141,6 +144,9 @@ class Volumes:
     def attach(self, volume: Volume, *, writable: bool) -> str:
         """Reserve an attachment and return its id; repeated while the volume is in use elsewhere.
 
+        One that is in use without an attachment is released at the second attempt: while Cinder deletes an attachment,
+        a volume is like that for a moment.
+
         :raises Rejected: the volume stays in use, or has a status in which it cannot be attached.
         """
         wanted = {"volume_uuid": volume.id, "mode": "rw" if writable else "ro"}
@@ -151,6 +157,8 @@ class Volumes:
             except Rejected as error:
                 if attempt == self._attempts - 1 or "must be available" not in str(error):
                     raise
+                if attempt:
+                    self.release_unattached(volume.id)
                 time.sleep(_ATTACH_WAITS[min(attempt, len(_ATTACH_WAITS) - 1)])
         raise AssertionError("the last attempt returns or raises")
 
@@ -180,13 +188,19 @@ class Volumes:
         except DataNotFound:
             return
 
-    def release(self, volume_id: str) -> None:
-        """Let a volume that has no attachment be available again.
+    def is_unattached(self, volume: Volume) -> bool:
+        """Whether a volume is in use, but nothing has it attached: it can neither be attached nor deleted.
 
-        Cinder leaves it attached when it ends an attachment before it has completed it: both requests are answered in
-        any order after Cinder did not answer for a time.
+        Cinder leaves a volume like that when it did not answer for a time, and then completes an attachment while it
+        deletes it.
         """
-        self._action(volume_id, "os-detach", {})
+        return volume.status == "in-use" and not volume.attachments and not self.attachments(volume.id)
+
+    def release_unattached(self, volume_id: str) -> None:
+        """Make a volume available if :meth:`is_unattached`."""
+        if self.is_unattached(self.get(volume_id)):
+            LOG.warning("Volume %s is in use without an attachment, so it is made available", volume_id)
+            self._action(volume_id, "os-detach", {})
 
     def attachments(self, volume_id: str) -> list[str]:
         """Return the ids of all attachments of a volume, reserved ones included."""
