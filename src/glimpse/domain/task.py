@@ -149,7 +149,7 @@ def _task_input(job: Job) -> dict[str, Any]:
 
 
 def object_in(text: str | None) -> dict[str, Any] | None:
-    """Decode a JSON object from a column; None if there is none, for example after an interrupted purge."""
+    """Return the JSON object in a column, or None if the column is NULL, empty or has something else."""
     if not text:
         return None
     try:

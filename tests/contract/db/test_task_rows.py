@@ -13,8 +13,8 @@ from glimpse.db.sql.own_tables import jobs
 from glimpse.db.sql.tables import task_info, tasks
 from glimpse.domain.clock import now
 from glimpse.domain.image import ImageChange
-from glimpse.domain.job import JobChange, JobStatus
-from glimpse.domain.task import KEEP_HOURS, TaskQuery
+from glimpse.domain.job import JobChange, JobStatus, needed_node
+from glimpse.domain.task import KEEP_HOURS, WAITS_FOR_NODE, TaskQuery
 from glimpse.errors import LeaseLost, NotFound
 from tests.contract.db.backends import Backend
 from tests.contract.db.examples import MOMENT
@@ -101,9 +101,21 @@ def test_the_message_of_a_running_job_is_its_progress(backend: Backend) -> None:
 
 def test_a_task_that_a_glance_has_ended_is_not_renewed(backend: Backend) -> None:
     job = claimed(backend.database)
+    backend.database.save_job(job, JobChange(bytes_done=5 << 20))
     backend.execute(sa.update(tasks).where(tasks.c.id == job.id).values(status="failure", updated_at=MOMENT))
+    backend.execute(sa.update(task_info).where(task_info.c.task_id == job.id).values(message="Taken over."))
     backend.database.renew_jobs("worker-1", claims_of(job), LIFETIME)
-    assert row(backend, job.id)["updated_at"] == MOMENT
+    found = row(backend, job.id)
+    assert (found["updated_at"], found["message"]) == (MOMENT, "Taken over.")
+
+
+def test_the_row_of_a_waiting_job_does_not_say_that_it_waits(backend: Backend) -> None:
+    given = import_input({"method": {"name": "glance-direct"}})
+    stores = (needed_node("http://node1"),)
+    job = added(backend.database, type="api_image_import", image_id=IMAGE, input=given, stores=stores)
+    assert backend.database.get_task(job.id, KEEP_HOURS).message == WAITS_FOR_NODE
+    # nothing would remove it when the node begins
+    assert row(backend, job.id)["message"] == ""
 
 
 def test_a_job_of_an_older_version_gets_a_row_when_it_is_claimed(backend: Backend) -> None:

@@ -38,12 +38,14 @@ _EXPIRY: Any = sa.bindparam("new_expires_at", type_=sa.DateTime())
 _UPDATE = sa.update(tasks).where(tasks.c.id == _ID).values(status=_STATUS, updated_at=_MOMENT, expires_at=_EXPIRY)
 _TEXTS = {name: sa.bindparam(f"new_{name}", type_=task_info.c[name].type) for name in ("message", "result")}
 _UPDATE_INFO = sa.update(task_info).where(task_info.c.task_id == _ID).values(_TEXTS)
-_UPDATE_MESSAGE = sa.update(task_info).where(task_info.c.task_id == _ID).values(message=_TEXTS["message"])
 # an ended one stays as it is: a Glance that takes over a lock ends the task of its holder
-_RENEW = (
-    sa.update(tasks)
-    .where(tasks.c.id.in_(_IDS), tasks.c.status == TaskStatus.PROCESSING.value)
-    .values(updated_at=_MOMENT)
+_RUNS = tasks.c.status == TaskStatus.PROCESSING.value
+_RENEW = sa.update(tasks).where(tasks.c.id.in_(_IDS), _RUNS).values(updated_at=_MOMENT)
+# locks the row of ``tasks`` first, so that it waits for a transaction that ends the task, and then leaves its message
+_UPDATE_MESSAGE = (
+    sa.update(task_info)
+    .where(task_info.c.task_id.in_(sa.select(tasks.c.id).where(tasks.c.id == _ID, _RUNS).with_for_update(read=True)))
+    .values(message=_TEXTS["message"])
 )
 _MARK = (
     sa.update(tasks)
@@ -78,7 +80,7 @@ def add_task(connection: Connection, rows: JobRows, job: Job, moment: datetime) 
         "user_id": task.user_id,
     }
     connection.execute(_INSERT, columns)
-    info = {"input": input_text(task.input), "result": _result_text(task.result), "message": _cut(task.message)}
+    info = {"input": input_text(task.input), "result": _result_text(task.result), "message": _cut(job.message)}
     connection.execute(_INSERT_INFO, {"task_id": task.id, **info})
 
 
