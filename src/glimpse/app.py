@@ -163,7 +163,7 @@ def _deps(
 
 
 def _nodes(settings: Settings) -> Nodes:
-    """Their certificates are verified as that of Keystone is, with auth ``keystone``."""
+    """Return the access to the other nodes; their certificates are verified with the options for Keystone, if given."""
     tls = settings.auth.keystone.get(AUTHTOKEN, {})
     ca_file = tls.get("cafile")
     return Nodes(

@@ -111,7 +111,7 @@ def _document(job: Job, offers: Collection[str]) -> dict[str, Any]:
 
 
 def _waits_for(job: Job, offers: Collection[str]) -> list[str]:
-    """The stores and the node that a job needs which nobody works on, and this installation is not or does not have."""
+    """What a job that nobody works on needs and this installation does not offer: stores, or a certain node."""
     return [name for name in job.stores if name not in offers] if is_idle(job, time.time()) else []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from glimpse.domain.task import LONGEST_KEEP_HOURS
 from glimpse.settings.inventory import OPTIONS, State, state_of
 from glimpse.settings.model import Settings
 from glimpse.settings.unread_options import NOT_USED_YET, REMOVED, WITHOUT_EFFECT
@@ -70,6 +71,11 @@ def test_no_option_has_two_states() -> None:
 def test_no_option_is_listed_twice() -> None:
     places = [option.place for option in OPTIONS]
     assert len(places) == len(set(places))
+
+
+def test_tasks_are_kept_at_most_as_long_as_the_database_accepts() -> None:
+    [option] = [option for option in OPTIONS if option.name == "task_time_to_live"]
+    assert option.maximum == LONGEST_KEEP_HOURS
 
 
 def test_a_file_with_every_known_option_is_accepted(loaded: Loader) -> None:
