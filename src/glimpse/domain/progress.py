@@ -9,7 +9,7 @@ import msgspec
 from glimpse.domain.job import Job, JobStatus
 from glimpse.domain.job_kinds import IMAGE_IMPORT
 
-#: The entry of :attr:`Job.steps` with the latest rate in bytes per second; a run that has just begun has none.
+#: The entry of :attr:`Job.steps` with the latest rate in bytes per second; the first progress of a run sets it to None.
 RATE: Final = "rate"
 
 _MIB = 1 << 20

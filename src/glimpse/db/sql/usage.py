@@ -2,8 +2,8 @@
 
 Used space is the sum of the stored copies of images and of the reservations of running uploads. One statement reads
 both, so an upload that ends meanwhile is counted exactly once. Staged data and the stages that run are counted in the
-same way, apart from these. Before a reservation is made, the project's row in
-``glimpse_projects`` is locked; SQLite has only one writer at a time anyway.
+same way, apart from these. Before a reservation is made, the project's row in ``glimpse_projects`` is locked; SQLite
+has only one writer at a time anyway.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _IS_COPIED = sa.exists().where(
     equals(image_properties.c.name, IMPORTING_TO),
     differs(image_properties.c.value, ""),
 )
+_IS_STAGED = sa.or_(images.c.status.in_(_STAGED), _IS_COPIED)
 
 
 def _of_owner(select: SelectT) -> SelectT:
@@ -48,10 +49,9 @@ def _of_owner(select: SelectT) -> SelectT:
 
 def _figures(owned: sa.ColumnElement[bool]) -> Any:
     unfinished = sa.or_(images.c.status.in_(_UNFINISHED), _IS_COPIED)
-    staged = sa.or_(images.c.status.in_(_STAGED), _IS_COPIED)
     figures = sa.select(
         sa.func.sum(images.c.size * _COPIES),
-        sa.func.sum(sa.case((staged, images.c.size), else_=0)),
+        sa.func.sum(sa.case((_IS_STAGED, images.c.size), else_=0)),
         sa.func.count(),
         sa.func.sum(sa.case((unfinished, 1), else_=0)),
     )
@@ -81,7 +81,7 @@ _STAGED_SIZES = (
         equals(images.c.owner, _PROJECT),
         images.c.id != sa.bindparam("but_image", type_=sa.String()),
         _LIVE,
-        sa.or_(images.c.status.in_(_STAGED), _IS_COPIED),
+        _IS_STAGED,
     )
     .scalar_subquery()
 )
