@@ -7,18 +7,20 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 
 from glimpse.domain.job import JobStatus
 from glimpse.errors import StoreFull, StoreUnavailable
-from glimpse.settings.model import StoreCalls, Stores
+from glimpse.settings.model import Imports, StoreCalls, Stores
 from glimpse.stores.filesystem import store
 from glimpse.stores.filesystem.writer import FilesystemWriter
 from tests.support.copies import file_store
 from tests.support.images.content import noise
 from tests.support.imports import begin_import, files, imported, run_imports, staged, three_stores
+from tests.support.needs import unavailable
 from tests.support.wire import Wire, settings_in, wired
 
 DATA = noise(8 << 20)
@@ -135,27 +137,26 @@ def test_staged_data_that_change_meanwhile_do_not_become_an_image(
     assert files(tmp_path, "a") == {"a": []}
 
 
-def test_on_another_file_system_they_are_copied(tmp_path: Path) -> None:
-    elsewhere = Path("/dev/shm")
-    if not os.access(elsewhere, os.W_OK) or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second file system")
-    with wired(settings_in(tmp_path, stores=three_stores(tmp_path))) as wire:
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A directory on another file system than that of the stores."""
+    for parent in map(Path, ("/dev/shm", "/var/tmp", "/run")):
+        if os.access(parent, os.W_OK) and parent.stat().st_dev != tmp_path.stat().st_dev:
+            with TemporaryDirectory(prefix="glimpse-", dir=parent) as made:
+                yield Path(made)
+            return
+    unavailable("there is no second file system")
+
+
+def test_on_another_file_system_they_are_copied(tmp_path: Path, elsewhere: Path) -> None:
+    imports = Imports(filesystem_store_datadir=str(elsewhere / "staging"))
+    with wired(settings_in(tmp_path, stores=three_stores(tmp_path), imports=imports)) as wire:
         image_id = staged(wire, DATA)
         path = staged_file(wire, image_id)
-        moved = elsewhere / f"{os.getpid()}-{image_id}"
-        try:
-            moved.write_bytes(DATA)
-            inner = FilesystemWriter.adopt
-
-            def adopt(writer: FilesystemWriter, _: int) -> bool:
-                with moved.open("rb") as file:
-                    return inner(writer, file.fileno())
-
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(FilesystemWriter, "adopt", adopt)
-                assert imported(wire, image_id, stores="a").status is JobStatus.SUCCEEDED
-        finally:
-            moved.unlink()
+        assert path.stat().st_dev != tmp_path.stat().st_dev
+        before = traffic()["wchar"]
+        assert imported(wire, image_id, stores="a").status is JobStatus.SUCCEEDED
+        assert traffic()["wchar"] - before >= len(DATA)
     assert not path.exists()
     assert (tmp_path / "a" / image_id).read_bytes() == DATA
 
