@@ -103,7 +103,7 @@ def build_background(
     clean_up = Periodic(
         "The clean-up of the staging area",
         CLEAN_UP_INTERVAL,
-        lambda: clean_up_staging(database, staging, unknown_kept=unknown_kept),
+        lambda: clean_up_staging(database, staging, unknown_kept),
     )
     if recorder is None:
         return Background(runner, renewal, None, stores.health, clean_up)

@@ -132,7 +132,7 @@ def test_clean_up(wire: Wire, image: str) -> None:
     unfinished = deps.staging.writer(image, uuid.uuid4().hex) if deps.staging.remove(image) else None
     assert unfinished is not None
     deps.database.delete_without_data(deleted)
-    assert clean_up_staging(deps.database, deps.staging) == 1
+    assert clean_up_staging(deps.database, deps.staging, wire.settings.imports.staging_unknown_time) == 1
     assert left(wire) == sorted([image, unknown])
     assert clean_up_staging(deps.database, deps.staging, 0.0, 0.0) == 2
     assert left(wire) == []

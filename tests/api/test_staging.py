@@ -333,7 +333,7 @@ class TestCleanUp:
         return directory
 
     def clean_up(self, wire: Wire, left_alone: float = 0.0, unknown_kept: float = 0.0) -> int:
-        return clean_up_staging(wire.service.deps.database, wire.service.deps.staging, left_alone, unknown_kept)
+        return clean_up_staging(wire.service.deps.database, wire.service.deps.staging, unknown_kept, left_alone)
 
     def test_without_a_directory(self, wire: Wire) -> None:
         assert self.clean_up(wire) == 0

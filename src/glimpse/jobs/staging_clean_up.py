@@ -20,8 +20,6 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between clean-ups.
 CLEAN_UP_INTERVAL = 600.0
-#: Seconds without a change after which data of an image that the database does not know are removed.
-UNKNOWN_KEPT = 86400.0
 #: Seconds without a change after which unfinished data are looked at: a writer that is alive has written by then, or
 #: its client has timed out.
 LEFT_ALONE = 600.0
@@ -30,7 +28,7 @@ _ID_DIGITS = 32
 
 
 def clean_up_staging(
-    database: Database, staging: StagingArea, left_alone: float = LEFT_ALONE, unknown_kept: float = UNKNOWN_KEPT
+    database: Database, staging: StagingArea, unknown_kept: float, left_alone: float = LEFT_ALONE
 ) -> int:
     """Remove what is staged for images that are deleted, and unfinished data of ended jobs that have not changed for
     ``left_alone`` seconds; of images that do not exist only what has not changed for ``unknown_kept`` seconds.

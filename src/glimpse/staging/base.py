@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from glimpse.stores.base import Reader, Writer
+
+#: The pattern of image ids, which are UUIDs (images-api 3.1). What has another name is not one of the service.
+IMAGE_ID: Final = "[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
+is_image_id: Final = re.compile(IMAGE_ID).fullmatch
 
 
 class StagingArea(Protocol):
@@ -28,7 +33,7 @@ class StagingArea(Protocol):
         ...
 
     def fresh_writer(self, image_id: str, attempt: str) -> Writer:
-        """Start staging data as :meth:`writer` does, and remove what is left of earlier attempts.
+        """Remove what earlier attempts have staged for an image, then start staging as :meth:`writer` does.
 
         Only one attempt for an image may do this at a time. Raises the errors of :meth:`writer` but ``Duplicate``.
         """

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glimpse.errors import AccessDenied, DataNotFound, Duplicate, GlimpseError, Invalid, StoreFull, StoreUnavailable
+from glimpse.staging.base import IMAGE_ID, is_image_id
 from glimpse.stores.argument_checks import is_attempt_name
 from glimpse.stores.base import Bytes, Placed
 from glimpse.stores.filesystem.reader import OPEN_FLAGS, FilesystemReader
@@ -29,11 +30,8 @@ _WRITE_OUT_EVERY = 64 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-#: Image ids are UUIDs (images-api 3.1); a file with another name is not one of the service.
-_UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}"
-_is_image_id = re.compile(_UUID).fullmatch
-_is_unfinished = re.compile(rf"({_UUID})\.([0-9A-Za-z]{{1,64}})\.part").fullmatch
-_of_image = re.compile(rf"({_UUID})(?:\..*)?", re.DOTALL).fullmatch
+_is_unfinished = re.compile(rf"({IMAGE_ID})\.([0-9A-Za-z]{{1,64}})\.part").fullmatch
+_of_image = re.compile(rf"({IMAGE_ID})(?:\..*)?", re.DOTALL).fullmatch
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -101,7 +99,7 @@ class DirectoryStaging:
 
     def remove(self, image_id: str) -> bool:
         """See :meth:`glimpse.staging.base.StagingArea.remove`."""
-        if not _is_image_id(image_id):
+        if not is_image_id(image_id):
             return False
         with self._opened("cleaned up") as folder:
             if folder is None:
@@ -248,14 +246,14 @@ class StagingWriter:
 
 
 def _unfinished(image_id: str, attempt: str) -> str:
-    if not (_is_image_id(image_id) and is_attempt_name(attempt)):
+    if not (is_image_id(image_id) and is_attempt_name(attempt)):
         raise Invalid("The id of a staged image is a UUID, and the name of an attempt consists of letters and digits.")
     return f"{image_id}.{attempt}.part"
 
 
 def _look(folder: int | None, image_id: str) -> os.stat_result | None:
     """Return the status of the complete file of an image; None: there is none, or something that is no plain file."""
-    if folder is None or not _is_image_id(image_id):
+    if folder is None or not is_image_id(image_id):
         return None
     try:
         found = os.stat(image_id, dir_fd=folder, follow_symlinks=False)

@@ -6,18 +6,15 @@ the driver's own guarantees hold: data are invisible until they are committed, a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from glimpse.errors import DataNotFound, Duplicate
+from glimpse.staging.base import is_image_id
 from glimpse.staging.directory import DirectoryStaging
 from glimpse.stores.base import Addressed, Listing, Prefixed, Reader, Store, StoreMisconfigured, Writer, ability
 from glimpse.stores.multi import StoreSet
-
-#: Image ids are UUIDs (images-api 3.1); an object with another name is not one of the service.
-_is_image_id = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}").fullmatch
 
 
 class ObjectStaging:
@@ -53,7 +50,7 @@ class ObjectStaging:
 
     def size(self, image_id: str) -> int | None:
         """See :meth:`glimpse.staging.base.StagingArea.size`."""
-        if not _is_image_id(image_id):
+        if not is_image_id(image_id):
             return None
         try:
             return self._store.size(self._url_of(image_id))
@@ -62,7 +59,7 @@ class ObjectStaging:
 
     def reader(self, image_id: str) -> Reader:
         """See :meth:`glimpse.staging.base.StagingArea.reader`."""
-        if not _is_image_id(image_id):
+        if not is_image_id(image_id):
             raise DataNotFound(f"No data are staged for image {image_id}.")
         return self._store.reader(self._url_of(image_id))
 
@@ -78,7 +75,7 @@ class ObjectStaging:
         """Remove the complete data of an image. A writer that is still alive notices the deletion of its image; the
         recovery of its job, or the clean-up, removes what a dead one has left.
         """
-        if not _is_image_id(image_id):
+        if not is_image_id(image_id):
             return False
         found = self._local.remove(image_id)
         with suppress(DataNotFound):
@@ -94,14 +91,14 @@ class ObjectStaging:
     def images(self) -> Iterator[tuple[str, float]]:
         """Yield the ids of the images with complete data, and the time when these were written."""
         for found in self._objects():
-            if found.url is not None and _is_image_id(found.image_id):
+            if found.url is not None and is_image_id(found.image_id):
                 yield found.image_id, found.modified_at
 
     def unfinished(self) -> Iterator[tuple[str, str, float]]:
         """See :meth:`glimpse.staging.base.StagingArea.unfinished`; the time may be that of the first byte."""
         yield from self._local.unfinished()
         for found in self._objects():
-            if found.attempt is not None and _is_image_id(found.image_id):
+            if found.attempt is not None and is_image_id(found.image_id):
                 yield found.image_id, found.attempt, found.modified_at
 
     def close(self) -> None:
