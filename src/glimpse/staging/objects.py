@@ -109,14 +109,19 @@ class ObjectStaging:
 def require_apart(area: Store, images: StoreSet) -> None:
     """Check that staged data and images are kept apart: they have the same names.
 
-    :raises StoreMisconfigured: the staging area is the bucket, container or pool of a store of images.
+    :raises StoreMisconfigured: the staging area is the bucket, container or pool of a store of images, or may be,
+        because the id of a Ceph cluster is not known.
     """
-    for place in _places(area):
-        for store_id in images.ids():
-            if any(place.startswith(other) or other.startswith(place) for other in _places(images.by_id(store_id))):
-                raise StoreMisconfigured(
-                    area.id, f"it is the place of store {store_id}; staged data need one of their own"
-                )
+    own = _places(area)
+    for store_id in images.ids():
+        store = images.by_id(store_id)
+        others = _places(store)
+        if any(place.startswith(other) or other.startswith(place) for place in own for other in others):
+            raise StoreMisconfigured(area.id, f"it is the place of store {store_id}; staged data need one of their own")
+        if store.scheme == area.scheme and ability(store, Addressed) is not None and not (own and others):
+            raise StoreMisconfigured(
+                area.id, f"it may be the place of store {store_id}; write fsid into Ceph's configuration file"
+            )
 
 
 def _places(store: Store) -> tuple[str, ...]:
