@@ -95,15 +95,13 @@ class MultiTenantStore(SwiftStore):
         return self._account_at(location.address, owner=deleting, of_an_image=of_an_image), place
 
     def sweep_place(self, image_id: str) -> tuple[Account, Place]:
-        caller = CALLER.get()
         place = self._place(image_id)
-        if caller is not None and caller.token is not None:
+        if self._has_caller():
             token, info, storage_url = self._caller()
             return self._account(_first(token, info, storage_url, None)), place
-        if self._service is not None and caller is not None and caller.project_id:
-            own = login_with(self._service, self._choice, self.connections, self.id)
-            storage_url = _of_project(own().storage_url, caller.project_id)
-            return self._account(self._login_at(storage_url, self._service)), place
+        own = self._account_of_project()
+        if own is not None:
+            return own[0], place
         raise AccessDenied(f"Store {self.id} cannot tell the account of the image: there is no caller.")
 
     def own_containers(self) -> Iterator[tuple[Account, str, str]]:
@@ -160,7 +158,7 @@ class MultiTenantStore(SwiftStore):
         return Place(f"{self.options.swift_store_container}_{image_id}", image_id)
 
     def _account_of_project(self) -> tuple[Account, str] | None:
-        """Return the account of the project of a job, for the service, and its storage URL.
+        """Return the account of the project of a job, as the service reaches it, and its storage URL.
 
         None: the service has no credentials, or there is no project.
         """
