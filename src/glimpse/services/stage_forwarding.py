@@ -23,8 +23,8 @@ LOG = logging.getLogger(__name__)
 #: Marks a request that a node has sent on: the node that receives it does the work itself.
 MARK = "x-glimpse-forwarded"
 
-#: Seconds to connect to a node, and to wait for its answer: 60 in total.
-LIMITS = Limits(connect=10, silence=50, answer=50, least_rate=64, rate_window=10)
+#: Seconds to connect to a node, and to wait for its answer: 60 in total, and at most some 10 more for a long body.
+LIMITS = Limits(connect=10, silence=50, answer=50, least_rate=8192, rate_window=10)
 #: Maximum size in bytes of an answer that is passed on.
 _LARGEST_ANSWER = 64 << 10
 #: Maximum length of the request id of a node, as that of a job.
